@@ -1,0 +1,77 @@
+package config
+
+import (
+	"log/slog"
+	"net"
+	"path/filepath"
+	"time"
+
+	"postyard/internal/secret"
+)
+
+// Scope is what a set of options belongs to: a command, or the group of client commands.
+type Scope string
+
+// The scopes.
+const (
+	Serve   Scope = "serve"
+	Sandbox Scope = "sandbox"
+	Demo    Scope = "demo"
+	Client  Scope = "client" // send, events, message
+)
+
+// Config is the configuration of one command. Fields of options that its scope does not have are zero, except in [Demo],
+// which runs a server: there they have fixed values.
+type Config struct {
+	Listen   string // host:port; port 0 lets the system choose
+	Data     string // directory; empty (only in Sandbox) = in memory
+	LogLevel slog.Level
+	LogJSON  bool // log lines as JSON instead of text
+
+	// Serve and Demo.
+	PublicURL           string // without a slash at the end; empty = see BaseURL
+	AllowPrivate        bool
+	SecretKey           secret.Key      // zero = the key file
+	MaxBacklog          int             // messages
+	MinFreeDisk         int64           // bytes
+	CallTimeout         time.Duration   // of one call to a provider
+	AskAfter            []time.Duration // since the call whose outcome is unknown; ascending
+	AmbiguousWait       time.Duration   // longer than the last of AskAfter
+	MessageTTL          time.Duration
+	ProviderConcurrency int // calls in parallel to one provider
+	BatchSize           int // messages in one call
+	ShutdownGrace       time.Duration
+
+	// Demo.
+	SandboxListen string // host:port
+	SandboxURL    string // without a slash at the end; empty = start a sandbox
+	NoTraffic     bool
+
+	// Demo and Client.
+	JSON bool // output for programs
+
+	// Client.
+	URL           string // without a slash at the end
+	AccountKey    secret.String
+	SubAccountKey secret.String
+}
+
+// KeyFile returns the path of the file that holds the key to encrypt with when SecretKey is not set.
+func (c Config) KeyFile() string { return filepath.Join(c.Data, "secret.key") }
+
+// BaseURL returns the URL under which the server is reached, without a slash at the end: PublicURL, or else http:// and
+// the address that the server listens at. bound is that address once the port is known (net.Listener.Addr); before,
+// pass Listen. When the server listens at all addresses, the URL names loopback.
+func (c Config) BaseURL(bound string) string {
+	if c.PublicURL != "" {
+		return c.PublicURL
+	}
+	host, port, err := net.SplitHostPort(bound)
+	if err != nil {
+		return "http://" + bound
+	}
+	if isAny(host) {
+		host = "127.0.0.1" // Go's listener for all addresses takes IPv4 too
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}

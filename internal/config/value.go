@@ -1,0 +1,206 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"postyard/internal/secret"
+)
+
+// value says how the text of an option becomes a field of Config. The error of set is the rule that the text breaks;
+// it does not quote the text.
+type value struct {
+	typ   string // for people: "duration"
+	limit string // for people: "1s to 10m"; empty = none
+	list  bool   // several, separated by commas, or a YAML list
+	flip  bool   // a flag without a value means true
+	hide  bool   // errors must not quote the text: it is, or may hold, a secret
+	key   bool   // it is a secret: not shown in any way
+
+	set func(c *Config, text string) error
+}
+
+func field[T any](typ, limit string, at func(*Config) *T, parse func(string) (T, error)) value {
+	return value{typ: typ, limit: limit, set: func(c *Config, text string) error {
+		v, err := parse(text)
+		if err != nil {
+			return err
+		}
+		*at(c) = v
+		return nil
+	}}
+}
+
+func boolean(at func(*Config) *bool) value {
+	v := field("boolean", "", at, func(s string) (bool, error) {
+		if s != "true" && s != "false" {
+			return false, errors.New("must be true or false")
+		}
+		return s == "true", nil
+	})
+	v.flip = true
+	return v
+}
+
+func integer(at func(*Config) *int, low, high int) value {
+	limit := fmt.Sprintf("%d to %d", low, high)
+	return field("integer", limit, at, func(s string) (int, error) {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < low || n > high {
+			return 0, fmt.Errorf("must be a whole number from %s", limit)
+		}
+		return n, nil
+	})
+}
+
+func duration(at func(*Config) *time.Duration, low, high time.Duration) value {
+	return field("duration", span(low, high), at, func(s string) (time.Duration, error) {
+		return parseDuration(s, low, high)
+	})
+}
+
+func durations(at func(*Config) *[]time.Duration, low, high time.Duration) value {
+	limit := span(low, high) + " each, ascending"
+	v := field("durations", limit, at, func(s string) ([]time.Duration, error) {
+		var list []time.Duration
+		for part := range strings.SplitSeq(s, ",") {
+			d, err := parseDuration(strings.TrimSpace(part), low, high)
+			if err != nil {
+				return nil, fmt.Errorf("each of the list %w", err)
+			}
+			if len(list) > 0 && d <= list[len(list)-1] {
+				return nil, errors.New("must be a list in ascending order")
+			}
+			list = append(list, d)
+		}
+		return list, nil
+	})
+	v.list = true
+	return v
+}
+
+func parseDuration(s string, low, high time.Duration) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return 0, errors.New("must be a duration with its unit, such as 90s, 15m or 72h")
+	}
+	if d < low || d > high {
+		return 0, fmt.Errorf("must be %s", span(low, high))
+	}
+	return d, nil
+}
+
+func span(low, high time.Duration) string { return short(low) + " to " + short(high) }
+
+// short writes a duration without the units that are zero: 10m, not 10m0s.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+func size(at func(*Config) *int64) value {
+	return field("size", "", at, func(s string) (int64, error) {
+		n, err := humanize.ParseBytes(s)
+		if err != nil || n > math.MaxInt64 {
+			return 0, errors.New("must be a size in bytes, such as 1073741824, 256MiB or 1.5GB")
+		}
+		return int64(n), nil
+	})
+}
+
+// named is one of the values that can be chosen from.
+type named[T any] struct {
+	name  string
+	value T
+}
+
+func choice[T any](at func(*Config) *T, all []named[T]) value {
+	var names []string
+	for _, n := range all {
+		names = append(names, n.name)
+	}
+	limit := strings.Join(names, ", ")
+	return field("choice", limit, at, func(s string) (T, error) {
+		i := slices.Index(names, s)
+		if i < 0 {
+			var zero T
+			return zero, errors.New("must be one of " + limit)
+		}
+		return all[i].value, nil
+	})
+}
+
+func hostPort(at func(*Config) *string) value {
+	return field("host:port", "", at, func(s string) (string, error) {
+		host, port, err := net.SplitHostPort(s)
+		if err != nil || strings.ContainsAny(host, " /\t\r\n@") {
+			return "", errors.New("must be host:port, such as 127.0.0.1:8025 or [::1]:8025")
+		}
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return "", errors.New("must have a port number from 0 to 65535")
+		}
+		return s, nil
+	})
+}
+
+func baseURL(at func(*Config) *string, optional bool) value {
+	v := field("URL", "", at, func(s string) (string, error) {
+		if s == "" && optional {
+			return "", nil
+		}
+		return parseBaseURL(s)
+	})
+	v.hide = true
+	return v
+}
+
+// parseBaseURL checks a URL that paths are appended to and returns it without slashes at the end.
+func parseBaseURL(s string) (string, error) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
+		return "", errors.New("must be an absolute URL that starts with http:// or https://")
+	case u.User != nil:
+		return "", errors.New("must not have a user name or password")
+	case strings.ContainsAny(s, "?#"):
+		return "", errors.New("must not have a query or a fragment")
+	}
+	if port := u.Port(); port != "" || strings.HasSuffix(u.Host, ":") {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return "", errors.New("must have a port number from 1 to 65535")
+		}
+	}
+	return strings.TrimRight(s, "/"), nil
+}
+
+func secretKey(at func(*Config) *secret.Key) value {
+	v := field("secret", "32 bytes in base64 or hexadecimal", at, func(s string) (secret.Key, error) {
+		if s == "" {
+			return secret.Key{}, nil
+		}
+		return secret.ParseKey(s)
+	})
+	v.hide, v.key = true, true
+	return v
+}
+
+func secretText(at func(*Config) *secret.String) value {
+	v := field("secret", "", at, func(s string) (secret.String, error) { return secret.NewString(s), nil })
+	v.hide, v.key = true, true
+	return v
+}

@@ -1,0 +1,252 @@
+// Package directory holds what is configured (accounts, sub-accounts, TPSPs, IP pools) in memory, as one immutable snapshot,
+// so that authentication, routing and webhook checks cost no query and keep working while the database is away.
+//
+// Whoever changes the configuration writes to the store and then calls Reload. Readers take Current once per request and see
+// one consistent state. The package does no I/O of its own.
+package directory
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"postyard/internal/provider"
+	"postyard/internal/route"
+)
+
+// KeyHash is the SHA-256 of an API key; keys are looked up by it, so no comparison ever touches a key's characters.
+type KeyHash [32]byte
+
+// Account is the tenant.
+type Account struct {
+	ID        int32
+	Name      string
+	KeyHash   KeyHash
+	SealedKey []byte // the key itself, encrypted
+	Created   time.Time
+}
+
+// SubAccount is a product, customer or stream of mail under an account.
+type SubAccount struct {
+	ID        int32
+	AccountID int32
+	Name      string
+	Default   bool // made with the account; it cannot be deleted
+	KeyHash   KeyHash
+	SealedKey []byte
+	Created   time.Time
+}
+
+// WebhookState is where the registration of a TPSP's webhook stands.
+type WebhookState string
+
+// The states of a webhook registration.
+const (
+	WebhookPending    WebhookState = "pending"    // not tried yet
+	WebhookRegistered WebhookState = "registered" // stands at the provider
+	WebhookFailed     WebhookState = "failed"     // the last try failed; the error says why, it is tried again
+)
+
+// Webhook is the registration of a TPSP's webhook at the provider.
+type Webhook struct {
+	State          WebhookState
+	Ref            string // the provider's id of the hook
+	Username       string
+	SealedPassword []byte
+	Error          string
+	Tries          int       // failed tries since the last success
+	NextTry        time.Time // when it is tried again; zero when it need not be
+}
+
+// Health tells whether an egress is in use.
+type Health struct {
+	Stopped bool
+	Reason  string    // why, in the provider's words
+	Since   time.Time // since when it is stopped
+}
+
+// TPSP is one connection to one provider account: for Postmark a server token and one message stream.
+type TPSP struct {
+	ID        int32
+	AccountID int32
+	Name      string
+	Type      provider.Type
+	Endpoint  string // base URL, "" for the provider's public one
+	SealedKey []byte
+	KeyHash   KeyHash // finds the same token registered twice
+	Stream    string
+	Webhook   Webhook
+	Health    Health
+	Created   time.Time
+	Deleted   time.Time // zero while it is in use; a deleted one still attributes late events
+}
+
+// Egress returns the TPSP as a way out.
+func (t *TPSP) Egress() route.Egress { return route.TPSP(t.ID) }
+
+// Contents is everything that is configured, as the store keeps it.
+type Contents struct {
+	Accounts    []Account
+	SubAccounts []SubAccount
+	TPSPs       []TPSP // deleted ones included
+	Pools       []route.Pool
+}
+
+// Loader reads the configuration from the store.
+type Loader interface {
+	LoadDirectory(ctx context.Context) (Contents, error)
+}
+
+// Directory gives out the current snapshot.
+type Directory struct {
+	loader  Loader
+	reload  sync.Mutex
+	current atomic.Pointer[Snapshot]
+}
+
+// Open loads the first snapshot.
+func Open(ctx context.Context, loader Loader) (*Directory, error) {
+	d := &Directory{loader: loader}
+	return d, d.Reload(ctx)
+}
+
+// Current returns the snapshot of now. It must not be changed.
+func (d *Directory) Current() *Snapshot { return d.current.Load() }
+
+// Reload reads the configuration anew. Changes that were committed before the call are in the next Current.
+func (d *Directory) Reload(ctx context.Context) error {
+	d.reload.Lock()
+	defer d.reload.Unlock()
+	contents, err := d.loader.LoadDirectory(ctx)
+	if err != nil {
+		return fmt.Errorf("load directory: %w", err)
+	}
+	d.current.Store(newSnapshot(contents))
+	return nil
+}
+
+// Snapshot is the configuration at one moment.
+type Snapshot struct {
+	accounts         map[int32]*Account
+	accountsByKey    map[KeyHash]*Account
+	subAccounts      map[int32]*SubAccount
+	subAccountsByKey map[KeyHash]*SubAccount
+	tpsps            map[int32]*TPSP
+	pools            map[int32]*route.Pool
+	poolsByName      map[poolName]*route.Pool
+}
+
+type poolName struct {
+	account int32
+	name    string
+}
+
+func newSnapshot(c Contents) *Snapshot {
+	s := &Snapshot{
+		accounts:         make(map[int32]*Account, len(c.Accounts)),
+		accountsByKey:    make(map[KeyHash]*Account, len(c.Accounts)),
+		subAccounts:      make(map[int32]*SubAccount, len(c.SubAccounts)),
+		subAccountsByKey: make(map[KeyHash]*SubAccount, len(c.SubAccounts)),
+		tpsps:            make(map[int32]*TPSP, len(c.TPSPs)),
+		pools:            make(map[int32]*route.Pool, len(c.Pools)),
+		poolsByName:      make(map[poolName]*route.Pool, len(c.Pools)),
+	}
+	for _, a := range c.Accounts {
+		s.accounts[a.ID], s.accountsByKey[a.KeyHash] = &a, &a
+	}
+	for _, a := range c.SubAccounts {
+		s.subAccounts[a.ID], s.subAccountsByKey[a.KeyHash] = &a, &a
+	}
+	for _, t := range c.TPSPs {
+		s.tpsps[t.ID] = &t
+	}
+	for _, p := range c.Pools {
+		s.pools[p.ID], s.poolsByName[poolName{p.AccountID, p.Name}] = &p, &p
+	}
+	return s
+}
+
+// Account returns an account by id, or nil.
+func (s *Snapshot) Account(id int32) *Account { return s.accounts[id] }
+
+// AccountByKey returns the account whose API key has this hash, or nil.
+func (s *Snapshot) AccountByKey(h KeyHash) *Account { return s.accountsByKey[h] }
+
+// Accounts returns all accounts in the order of ids.
+func (s *Snapshot) Accounts() []*Account {
+	return sorted(s.accounts, func(*Account) bool { return true }, func(a *Account) int32 { return a.ID })
+}
+
+// SubAccount returns one of the account's sub-accounts, or nil.
+func (s *Snapshot) SubAccount(accountID, id int32) *SubAccount {
+	if a := s.subAccounts[id]; a != nil && a.AccountID == accountID {
+		return a
+	}
+	return nil
+}
+
+// SubAccountByKey returns the sub-account whose API key has this hash, or nil.
+func (s *Snapshot) SubAccountByKey(h KeyHash) *SubAccount { return s.subAccountsByKey[h] }
+
+// SubAccounts returns the account's sub-accounts in the order of ids.
+func (s *Snapshot) SubAccounts(accountID int32) []*SubAccount {
+	return sorted(s.subAccounts, func(a *SubAccount) bool { return a.AccountID == accountID },
+		func(a *SubAccount) int32 { return a.ID })
+}
+
+// TPSP returns one of the account's TPSPs that is in use, or nil.
+func (s *Snapshot) TPSP(accountID, id int32) *TPSP {
+	if t := s.tpsps[id]; t != nil && t.AccountID == accountID && t.Deleted.IsZero() {
+		return t
+	}
+	return nil
+}
+
+// TPSPs returns the account's TPSPs that are in use, in the order of ids.
+func (s *Snapshot) TPSPs(accountID int32) []*TPSP {
+	return sorted(s.tpsps, func(t *TPSP) bool { return t.AccountID == accountID && t.Deleted.IsZero() },
+		func(t *TPSP) int32 { return t.ID })
+}
+
+// EveryTPSP returns the TPSPs of all accounts, deleted ones included, in the order of ids.
+func (s *Snapshot) EveryTPSP() []*TPSP {
+	return sorted(s.tpsps, func(*TPSP) bool { return true }, func(t *TPSP) int32 { return t.ID })
+}
+
+// AnyTPSP returns a TPSP whatever its account, deleted or not, or nil. It is for the dispatcher and for late events;
+// requests of users go through TPSP.
+func (s *Snapshot) AnyTPSP(id int32) *TPSP { return s.tpsps[id] }
+
+// Pool returns one of the account's IP pools, or nil.
+func (s *Snapshot) Pool(accountID, id int32) *route.Pool {
+	if p := s.pools[id]; p != nil && p.AccountID == accountID {
+		return p
+	}
+	return nil
+}
+
+// PoolNamed returns the account's IP pool with exactly this name, or nil.
+func (s *Snapshot) PoolNamed(accountID int32, name string) *route.Pool {
+	return s.poolsByName[poolName{accountID, name}]
+}
+
+// Pools returns the account's IP pools in the order of ids.
+func (s *Snapshot) Pools(accountID int32) []*route.Pool {
+	return sorted(s.pools, func(p *route.Pool) bool { return p.AccountID == accountID },
+		func(p *route.Pool) int32 { return p.ID })
+}
+
+func sorted[T any](all map[int32]*T, keep func(*T) bool, id func(*T) int32) []*T {
+	list := make([]*T, 0, len(all))
+	for _, item := range all {
+		if keep(item) {
+			list = append(list, item)
+		}
+	}
+	slices.SortFunc(list, func(a, b *T) int { return cmp.Compare(id(a), id(b)) })
+	return list
+}

@@ -1,0 +1,207 @@
+// Package provider is the contract between Postyard and the providers that carry mail: adapters, classified outcomes,
+// capabilities, and the registry.
+//
+// The dispatcher knows adapters by this contract only. An adapter never returns a bare error for a message: whatever
+// happened is an Outcome with a class, and the class alone decides what follows. Adapters hold no state per message and
+// none per connection beyond their HTTP transport.
+package provider
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"postyard/internal/event"
+	"postyard/internal/mail"
+	"postyard/internal/mailbox"
+	"postyard/internal/secret"
+)
+
+// Type is SendPost's id of a kind of provider.
+type Type int
+
+// The ids that SendPost publishes or that this project has settled.
+const (
+	SendGrid   Type = 1
+	Mailgun    Type = 2
+	AmazonSES  Type = 3
+	Postmark   Type = 4
+	SparkPost  Type = 5
+	CustomSMTP Type = 6
+)
+
+// Class says what an outcome means for the message and for the egress.
+type Class uint8
+
+// The classes of outcomes.
+const (
+	Accepted  Class = iota // the provider has the message
+	Rejected               // this message will never pass: invalid payload, template error
+	Inactive               // the provider's own suppression list holds the recipient
+	Transient              // the provider is known not to have processed it: refused connection, DNS, TLS, 503
+	Throttled              // too much at once; later, or elsewhere
+	Account                // the connection itself is refused: bad token, suspended, out of credit, unknown sender domain
+	Ambiguous              // nobody knows whether the provider has it: time-out or reset after the request was written
+)
+
+var classNames = [...]string{"accepted", "rejected", "inactive", "transient", "throttled", "account", "ambiguous"}
+
+// String returns the class's public name.
+func (c Class) String() string {
+	if int(c) < len(classNames) {
+		return classNames[c]
+	}
+	return "invalid"
+}
+
+// Outcome is what became of one message in one call.
+type Outcome struct {
+	Class             Class
+	ProviderMessageID string        // the provider's id, when Accepted
+	HTTPStatus        int           // 0 when there was no answer
+	Code              string        // the provider's own code: Postmark's ErrorCode "406"; "" when there is none
+	Text              string        // the provider's words or the transport's error; at most 512 bytes, secrets removed
+	RetryAfter        time.Duration // Throttled: what the provider asked for, 0 when it did not say
+	InactiveAddresses []string      // recipients that the provider will not deliver to, also when Accepted
+	WholeCall         bool          // the refusal is about the call, not about this message: a smaller batch may pass
+	SenderOnly        bool          // Account, because of the message's sender: other senders are not affected
+	Elsewhere         bool          // Rejected, because this provider lacks something (a template) that another may have
+}
+
+// MaxText is the most bytes of foreign words that an Outcome keeps.
+const MaxText = 512
+
+// Outgoing is one message on its way to a provider.
+type Outgoing struct {
+	ID           mail.ID
+	AccountID    int32
+	SubAccountID int32
+	TPSPID       int32
+	Mailbox      mailbox.Class
+	Content      *mail.Content
+	Recipient    mail.Recipient
+}
+
+// Connection is how to reach one account at one provider.
+type Connection struct {
+	AccountID int32
+	TPSPID    int32
+	Endpoint  string // base URL; "" means the provider's public one
+	Key       secret.String
+	Stream    string // Postmark's message stream
+}
+
+// Capabilities tells what an adapter can do.
+type Capabilities struct {
+	Family    event.Family // the family of the events that it causes
+	BatchSize int          // most messages in one call
+	CanLookup bool         // the provider can be asked whether it has a message
+}
+
+// Stream is a message stream of a provider that has such a thing (PM-2).
+type Stream struct {
+	ID       string `json:"id"`
+	Name     string `json:"name"`
+	Type     string `json:"type"` // the provider's word: Transactional, Broadcasts, Inbound
+	Archived bool   `json:"-"`
+}
+
+// Found is a message that a provider says it has.
+type Found struct {
+	ID                mail.ID
+	ProviderMessageID string
+}
+
+// Credentials protect a webhook that we registered.
+type Credentials struct {
+	Username string
+	Password secret.String
+}
+
+// Hook is a webhook to register at a provider.
+type Hook struct {
+	URL         string
+	Credentials Credentials
+	Ref         string // the provider's id of a hook that we registered before, "" for a new one
+}
+
+// SetupError says why a provider refused a set-up step, in words for the user.
+type SetupError struct {
+	Code    string // stable, snake_case: "invalid_token", "unknown_stream", "webhook_unreachable"
+	Field   string // the request's field that is to blame, "" when none is
+	Message string
+	Retry   bool // the same step may succeed later without a change
+}
+
+// Error implements error.
+func (e *SetupError) Error() string { return e.Message }
+
+// Report is one event that a provider reported by webhook or that was read back from it.
+type Report struct {
+	Kind              event.Kind
+	Type              event.Type
+	MessageID         mail.ID // ours, from the metadata; zero when the report carries none
+	ProviderMessageID string
+	Recipient         string
+	OccurredAt        time.Time // the provider's own time of the event
+	Identity          string    // equal for every copy of one event, different for different events
+	Final             bool      // a soft bounce after which the provider gives up
+	Sample            bool      // a made-up event of the registration handshake or a test button: answered, not kept
+	SMTPCode          int
+	SMTPDescription   string
+	Detail            event.Detail
+}
+
+// Adapter talks to one kind of provider.
+type Adapter interface {
+	Capabilities() Capabilities
+
+	// CanCarry says why this provider cannot carry the content, or nil. It is asked when a message is accepted.
+	CanCarry(c *mail.Content) *mail.FieldError
+
+	// Send hands a batch over and returns one outcome per message, in the batch's order. It returns when ctx ends.
+	Send(ctx context.Context, conn Connection, batch []Outgoing) []Outcome
+
+	// Lookup asks which of the messages the provider has. since is when the oldest of them was sent. An error means that
+	// the provider could not answer; a message that is not in the answer is one that it does not (yet) show.
+	Lookup(ctx context.Context, conn Connection, ids []mail.ID, since time.Time) ([]Found, error)
+
+	// Check verifies the connection's credentials and settings. The error is a *SetupError where the provider refused.
+	Check(ctx context.Context, conn Connection) error
+
+	// Streams lists the provider's message streams, archived ones included.
+	Streams(ctx context.Context, conn Connection) ([]Stream, error)
+
+	// Register makes sure that exactly one webhook of ours stands at the provider, and returns the provider's id of it.
+	Register(ctx context.Context, conn Connection, hook Hook) (ref string, err error)
+
+	// Unregister removes our webhook. It is no error when it is gone already.
+	Unregister(ctx context.Context, conn Connection, hook Hook) error
+
+	// Authentic tells, in constant time, whether a webhook request carries the credentials.
+	Authentic(h http.Header, want Credentials) bool
+
+	// Parse reads the reports in one webhook body. An error means that the body is not the provider's language.
+	Parse(h http.Header, body []byte) ([]Report, error)
+}
+
+// Registry finds the adapter of a type.
+type Registry map[Type]Adapter
+
+// Name returns the provider's name in URLs and filters: "postmark".
+func (t Type) Name() string { return typeNames[t] }
+
+// TypeNamed finds a type by its name.
+func TypeNamed(name string) (Type, bool) {
+	for t, n := range typeNames {
+		if n == name {
+			return t, true
+		}
+	}
+	return 0, false
+}
+
+var typeNames = map[Type]string{
+	SendGrid: "sendgrid", Mailgun: "mailgun", AmazonSES: "ses", Postmark: "postmark", SparkPost: "sparkpost",
+	CustomSMTP: "custom-smtp",
+}

@@ -1,0 +1,99 @@
+// Package route turns a pool and a message into a plan: which egresses may carry it, in which order, and why.
+//
+// A plan is a pure function of the pool and a sequence number, so it can be recomputed and explained later. The package
+// does no I/O.
+package route
+
+import (
+	"fmt"
+	"time"
+)
+
+// Egress is one way out: a TPSP (positive) or one of the operator's own IPs (negative). Zero is none.
+type Egress int32
+
+// TPSP returns the egress of a third-party sending provider.
+func TPSP(id int32) Egress { return Egress(id) }
+
+// TPSPID returns the id of the TPSP, or 0 when the egress is none.
+func (e Egress) TPSPID() int32 { return max(int32(e), 0) }
+
+// String returns the entity id that routing metadata uses (RT-3): TPSP_5, IP_3.
+func (e Egress) String() string {
+	if e < 0 {
+		return fmt.Sprintf("IP_%d", -e)
+	}
+	return fmt.Sprintf("TPSP_%d", e)
+}
+
+// Strategy is SendPost's routing strategy id.
+type Strategy int
+
+// RoundRobin shares messages equally over all egresses of the pool (RT-1).
+const RoundRobin Strategy = 0
+
+// Pool is a named set of egresses with a strategy.
+type Pool struct {
+	ID              int32
+	AccountID       int32
+	Name            string
+	Strategy        Strategy
+	RoutingMetaData string
+	Members         []Egress
+	WarmupInterval  int   // hours; kept for SendPost's shape
+	AutoTPSP        int32 // the TPSP that this pool was made for, 0 for pools that users made
+	Created         time.Time
+}
+
+// Skipped is an egress that was passed over, and why.
+type Skipped struct {
+	Egress Egress `json:"egress"`
+	Reason string `json:"reason"`
+}
+
+// Plan is the ordered list of egresses that may carry a message. It is never empty for an accepted message.
+type Plan struct {
+	Egresses []Egress  `json:"egresses"`
+	Rule     string    `json:"rule"`
+	Skipped  []Skipped `json:"skipped,omitempty"`
+}
+
+// First returns the plan's first choice.
+func (p Plan) First() Egress {
+	if len(p.Egresses) == 0 {
+		return 0
+	}
+	return p.Egresses[0]
+}
+
+// Next returns the egress to try after another one, going round; it returns the same egress when there is no other.
+func (p Plan) Next(after Egress) Egress {
+	for i, e := range p.Egresses {
+		if e == after {
+			return p.Egresses[(i+1)%len(p.Egresses)]
+		}
+	}
+	return p.First()
+}
+
+// Make plans a message over the pool's egresses. seq is the message's place in the pool's sequence: over any run of
+// sequence numbers each of n egresses is the first choice of 1/n of them, to within one. refuse says why an egress cannot
+// carry the message, or "" when it can.
+func Make(pool *Pool, seq uint64, refuse func(Egress) string) Plan {
+	var plan Plan
+	able := make([]Egress, 0, len(pool.Members))
+	for _, e := range pool.Members {
+		if reason := refuse(e); reason != "" {
+			plan.Skipped = append(plan.Skipped, Skipped{e, reason})
+			continue
+		}
+		able = append(able, e)
+	}
+	if len(able) == 0 {
+		return plan
+	}
+	start := int(seq % uint64(len(able)))
+	plan.Egresses = append(append(make([]Egress, 0, len(able)), able[start:]...), able[:start]...)
+	plan.Rule = fmt.Sprintf("pool %q, round robin over %d, turn %d", pool.Name, len(able), start+1)
+	return plan
+}

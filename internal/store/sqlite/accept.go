@@ -1,0 +1,94 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"postyard/internal/store"
+)
+
+// Accept implements store.Queue.
+func (db *DB) Accept(ctx context.Context, batch []store.Submission) error {
+	return db.write(ctx, accepting, func(t *tx) error {
+		sequences, err := t.takeSequences(batch)
+		if err != nil {
+			return err
+		}
+		messages := 0
+		for i := range batch {
+			if err := t.submit(&batch[i], sequences); err != nil {
+				return err
+			}
+			messages += len(batch[i].Messages)
+		}
+		t.onCommit(func() { db.backlog.Add(int64(messages)) })
+		return nil
+	})
+}
+
+// takeSequences reserves a range of every pool that spreads messages of this batch, and returns the next number of each.
+func (t *tx) takeSequences(batch []store.Submission) (map[int32]uint64, error) {
+	wanted := map[int32]uint64{}
+	for i := range batch {
+		for j := range batch[i].Messages {
+			if m := &batch[i].Messages[j]; m.Spread {
+				wanted[m.PoolID]++
+			}
+		}
+	}
+	next := make(map[int32]uint64, len(wanted))
+	for pool, n := range wanted {
+		var after uint64
+		found, err := t.one([]any{&after}, `UPDATE pool SET next_seq = next_seq + ? WHERE id = ? RETURNING next_seq`, n, pool)
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			return nil, fmt.Errorf("pool %d: %w", pool, store.ErrNotFound)
+		}
+		next[pool] = after - n
+	}
+	return next, nil
+}
+
+func (t *tx) submit(s *store.Submission, sequences map[int32]uint64) error {
+	res, err := t.exec(`INSERT INTO content (body) VALUES (?)`, s.Content)
+	if err != nil {
+		return err
+	}
+	contentID, err := res.LastInsertId()
+	if err != nil {
+		return fmt.Errorf("read content id: %w", err)
+	}
+	at := stamp(s.SubmittedAt)
+	for i := range s.Messages {
+		m := &s.Messages[i]
+		var seq uint64
+		if m.Spread {
+			seq = sequences[m.PoolID]
+			sequences[m.PoolID]++
+		}
+		planned := m.Plan(seq)
+		plan, err := json.Marshal(planned.Plan)
+		if err != nil {
+			return fmt.Errorf("encode plan: %w", err)
+		}
+		egress, class := planned.Plan.First(), m.Mailbox.ID()
+		if _, err := t.exec(`INSERT INTO message (id, account_id, sub_account_id, content_id, pool_id, mailbox, recipient,
+				to_addr, plan, submitted_at, egress) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			m.ID[:], s.AccountID, s.SubAccountID, contentID, m.PoolID, class, m.Recipient, m.To, plan, at, int32(egress)); err != nil {
+			return err
+		}
+		if _, err := t.exec(`INSERT INTO queue (id, egress, mailbox, status, rank) VALUES (?, ?, ?, 0, ?)`,
+			m.ID[:], int32(egress), class, at); err != nil {
+			return err
+		}
+		o := owner{m.ID, s.AccountID, s.SubAccountID, m.PoolID, class, m.To}
+		if err := t.record(&o, happening{egress: egress, typ: planned.Processed, recipient: m.To, occurredAt: s.SubmittedAt,
+			recordedAt: s.SubmittedAt, detail: noDetail}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

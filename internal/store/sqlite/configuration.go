@@ -1,0 +1,262 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"postyard/internal/directory"
+	"postyard/internal/route"
+	"postyard/internal/store"
+)
+
+// CreateAccount implements store.Configuration.
+func (db *DB) CreateAccount(ctx context.Context, a *directory.Account, s *directory.SubAccount) error {
+	return db.write(ctx, rest, func(t *tx) error {
+		id, err := t.insert(`INSERT INTO account (name, key_hash, sealed_key, created) VALUES (?, ?, ?, ?)`,
+			a.Name, a.KeyHash[:], a.SealedKey, stamp(a.Created))
+		if err != nil {
+			return err
+		}
+		a.ID, s.AccountID = id, id
+		return t.createSubAccount(s)
+	})
+}
+
+// CreateSubAccount implements store.Configuration.
+func (db *DB) CreateSubAccount(ctx context.Context, s *directory.SubAccount) error {
+	return db.write(ctx, rest, func(t *tx) error { return t.createSubAccount(s) })
+}
+
+func (t *tx) createSubAccount(s *directory.SubAccount) error {
+	id, err := t.insert(`INSERT INTO sub_account (account_id, name, is_default, key_hash, sealed_key, created) VALUES (?, ?, ?, ?, ?, ?)`,
+		s.AccountID, s.Name, s.Default, s.KeyHash[:], s.SealedKey, stamp(s.Created))
+	if err != nil {
+		return err
+	}
+	s.ID = id
+	return nil
+}
+
+// insert runs an INSERT and returns the new row's id. A broken UNIQUE rule is store.ErrConflict.
+func (t *tx) insert(query string, args ...any) (int32, error) {
+	res, err := t.exec(query, args...)
+	if isUnique(err) {
+		return 0, store.ErrConflict
+	}
+	if err != nil {
+		return 0, err
+	}
+	id, err := res.LastInsertId()
+	return int32(id), err
+}
+
+// RenameSubAccount implements store.Configuration.
+func (db *DB) RenameSubAccount(ctx context.Context, accountID, id int32, name string) error {
+	return db.write(ctx, rest, func(t *tx) error {
+		n, err := t.changed(`UPDATE sub_account SET name = ? WHERE account_id = ? AND id = ? AND deleted = 0`, name, accountID, id)
+		if isUnique(err) {
+			return store.ErrConflict
+		}
+		return orMissing(n, err)
+	})
+}
+
+// DeleteSubAccount implements store.Configuration.
+func (db *DB) DeleteSubAccount(ctx context.Context, accountID, id int32, now time.Time) error {
+	return db.write(ctx, rest, func(t *tx) error {
+		return orMissing(t.changed(`UPDATE sub_account SET deleted = ? WHERE account_id = ? AND id = ? AND deleted = 0`,
+			stamp(now), accountID, id))
+	})
+}
+
+// orMissing turns "no row was touched" into store.ErrNotFound.
+func orMissing(n int64, err error) error {
+	if err == nil && n == 0 {
+		return store.ErrNotFound
+	}
+	return err
+}
+
+// CreateTPSP implements store.Configuration.
+func (db *DB) CreateTPSP(ctx context.Context, p *directory.TPSP, pool *route.Pool) error {
+	return db.write(ctx, rest, func(t *tx) error {
+		w := p.Webhook
+		id, err := t.insert(`INSERT INTO tpsp (account_id, name, type, endpoint, sealed_key, key_hash, stream,
+				hook_state, hook_ref, hook_username, hook_sealed_password, hook_error, hook_tries, hook_next_try,
+				stopped, stop_reason, stopped_since, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '', 0, ?)`,
+			p.AccountID, p.Name, int(p.Type), p.Endpoint, p.SealedKey, p.KeyHash[:], p.Stream,
+			string(w.State), w.Ref, w.Username, notNil(w.SealedPassword), w.Error, w.Tries, stamp(w.NextTry), stamp(p.Created))
+		if err != nil {
+			return err
+		}
+		p.ID, pool.AutoTPSP = id, id
+		pool.AccountID, pool.Members = p.AccountID, []route.Egress{route.TPSP(id)}
+		return t.createPool(pool)
+	})
+}
+
+// createPool stores a pool under the first free name of name, name-2, name-3, ...
+func (t *tx) createPool(pool *route.Pool) error {
+	for base, n := pool.Name, 2; ; n++ {
+		var taken int
+		found, err := t.one([]any{&taken}, `SELECT 1 FROM pool WHERE account_id = ? AND name = ?`, pool.AccountID, pool.Name)
+		if err != nil {
+			return err
+		}
+		if !found {
+			break
+		}
+		pool.Name = fmt.Sprintf("%s-%d", base, n)
+	}
+	id, err := t.insert(`INSERT INTO pool (account_id, name, strategy, routing_metadata, warmup_interval, auto_tpsp, created)
+		VALUES (?, ?, ?, ?, ?, ?, ?)`, pool.AccountID, pool.Name, int(pool.Strategy), pool.RoutingMetaData, pool.WarmupInterval,
+		pool.AutoTPSP, stamp(pool.Created))
+	if err != nil {
+		return err
+	}
+	pool.ID = id
+	for i, e := range pool.Members {
+		if _, err := t.exec(`INSERT INTO pool_member (pool_id, position, egress) VALUES (?, ?, ?)`, id, i, int32(e)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// UpdateWebhook implements store.Configuration.
+func (db *DB) UpdateWebhook(ctx context.Context, tpspID int32, w directory.Webhook) error {
+	return db.write(ctx, rest, func(t *tx) error {
+		return orMissing(t.changed(`UPDATE tpsp SET hook_state = ?, hook_ref = ?, hook_username = ?, hook_sealed_password = ?,
+				hook_error = ?, hook_tries = ?, hook_next_try = ? WHERE id = ?`,
+			string(w.State), w.Ref, w.Username, notNil(w.SealedPassword), w.Error, w.Tries, stamp(w.NextTry), tpspID))
+	})
+}
+
+// UpdateHealth implements store.Configuration.
+func (db *DB) UpdateHealth(ctx context.Context, tpspID int32, h directory.Health) error {
+	return db.write(ctx, rest, func(t *tx) error {
+		return orMissing(t.changed(`UPDATE tpsp SET stopped = ?, stop_reason = ?, stopped_since = ? WHERE id = ?`,
+			h.Stopped, h.Reason, stamp(h.Since), tpspID))
+	})
+}
+
+// DeleteTPSP implements store.Configuration.
+func (db *DB) DeleteTPSP(ctx context.Context, accountID, id int32, now time.Time) error {
+	return db.write(ctx, rest, func(t *tx) error {
+		if err := orMissing(t.changed(`UPDATE tpsp SET deleted = ? WHERE account_id = ? AND id = ? AND deleted = 0`,
+			stamp(now), accountID, id)); err != nil {
+			return err
+		}
+		for _, query := range []string{
+			`DELETE FROM pool_member WHERE egress = ?`,
+			`DELETE FROM pool WHERE auto_tpsp = ? AND NOT EXISTS (SELECT 1 FROM pool_member WHERE pool_id = pool.id)`,
+		} {
+			if _, err := t.exec(query, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// LoadDirectory implements directory.Loader.
+func (db *DB) LoadDirectory(ctx context.Context) (c directory.Contents, err error) {
+	conn, err := db.readPool.Conn(ctx)
+	if err != nil {
+		return c, failed("read configuration", err)
+	}
+	defer func() { _ = conn.Close() }()
+	snapshot, err := conn.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return c, failed("read configuration", err)
+	}
+	defer func() { _ = snapshot.Rollback() }()
+	if c.Accounts, err = read(ctx, snapshot, scanAccount,
+		`SELECT id, name, key_hash, sealed_key, created FROM account`); err != nil {
+		return c, err
+	}
+	if c.SubAccounts, err = read(ctx, snapshot, scanSubAccount,
+		`SELECT id, account_id, name, is_default, key_hash, sealed_key, created FROM sub_account WHERE deleted = 0`); err != nil {
+		return c, err
+	}
+	if c.TPSPs, err = read(ctx, snapshot, scanTPSP, `SELECT id, account_id, name, type, endpoint, sealed_key, key_hash, stream,
+			hook_state, hook_ref, hook_username, hook_sealed_password, hook_error, hook_tries, hook_next_try,
+			stopped, stop_reason, stopped_since, created, deleted FROM tpsp`); err != nil {
+		return c, err
+	}
+	if c.Pools, err = read(ctx, snapshot, scanPool, `SELECT id, account_id, name, strategy, routing_metadata, warmup_interval,
+			auto_tpsp, created FROM pool`); err != nil {
+		return c, err
+	}
+	for i := range c.Pools {
+		if c.Pools[i].Members, err = read(ctx, snapshot, func(rows *sql.Rows) (e route.Egress, err error) {
+			err = rows.Scan(&e)
+			return e, err
+		}, `SELECT egress FROM pool_member WHERE pool_id = ? ORDER BY position`, c.Pools[i].ID); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
+func read[T any](ctx context.Context, from *sql.Tx, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := from.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, failed("read configuration", err)
+	}
+	return collect(rows, scan)
+}
+
+func scanAccount(rows *sql.Rows) (a directory.Account, err error) {
+	var created int64
+	err = rows.Scan(&a.ID, &a.Name, (*hashColumn)(&a.KeyHash), &a.SealedKey, &created)
+	a.Created = unstamp(created)
+	return a, err
+}
+
+func scanSubAccount(rows *sql.Rows) (s directory.SubAccount, err error) {
+	var created int64
+	err = rows.Scan(&s.ID, &s.AccountID, &s.Name, &s.Default, (*hashColumn)(&s.KeyHash), &s.SealedKey, &created)
+	s.Created = unstamp(created)
+	return s, err
+}
+
+func scanTPSP(rows *sql.Rows) (p directory.TPSP, err error) {
+	var next, since, created, deleted int64
+	w, h := &p.Webhook, &p.Health
+	err = rows.Scan(&p.ID, &p.AccountID, &p.Name, &p.Type, &p.Endpoint, &p.SealedKey, (*hashColumn)(&p.KeyHash), &p.Stream,
+		&w.State, &w.Ref, &w.Username, &w.SealedPassword, &w.Error, &w.Tries, &next,
+		&h.Stopped, &h.Reason, &since, &created, &deleted)
+	w.NextTry, h.Since, p.Created, p.Deleted = unstamp(next), unstamp(since), unstamp(created), unstamp(deleted)
+	return p, err
+}
+
+func scanPool(rows *sql.Rows) (p route.Pool, err error) {
+	var created int64
+	err = rows.Scan(&p.ID, &p.AccountID, &p.Name, &p.Strategy, &p.RoutingMetaData, &p.WarmupInterval, &p.AutoTPSP, &created)
+	p.Created = unstamp(created)
+	return p, err
+}
+
+// hashColumn scans a key hash from its 32 bytes.
+type hashColumn directory.KeyHash
+
+// Scan implements sql.Scanner.
+func (h *hashColumn) Scan(src any) error {
+	b, ok := src.([]byte)
+	if !ok || len(b) != len(h) {
+		return fmt.Errorf("key hash of %T", src)
+	}
+	copy(h[:], b)
+	return nil
+}
+
+// notNil keeps an empty blob from becoming NULL.
+func notNil(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}

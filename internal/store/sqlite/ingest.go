@@ -1,0 +1,217 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"postyard/internal/event"
+	"postyard/internal/lifecycle"
+	"postyard/internal/mail"
+	"postyard/internal/provider"
+	"postyard/internal/route"
+	"postyard/internal/store"
+)
+
+// Receive implements store.Inbox.
+func (db *DB) Receive(ctx context.Context, batch []store.Receipt) error {
+	return db.write(ctx, settling, func(t *tx) error {
+		for i := range batch {
+			r := &batch[i]
+			headers, err := json.Marshal(r.Headers)
+			if err != nil {
+				return fmt.Errorf("encode headers: %w", err)
+			}
+			at := stamp(r.ReceivedAt)
+			if _, err := t.exec(`INSERT INTO receipt (account_id, tpsp_id, headers, body, received_at, due_at) VALUES (?, ?, ?, ?, ?, ?)`,
+				r.AccountID, r.TPSPID, headers, r.Body, at, at); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Received implements store.Inbox.
+func (db *DB) Received(ctx context.Context, now time.Time, limit int) ([]store.Receipt, error) {
+	rows, err := db.readPool.QueryContext(ctx, `SELECT id, account_id, tpsp_id, headers, body, received_at FROM receipt
+		WHERE due_at <= ? ORDER BY due_at, id LIMIT ?`, stamp(now), limit)
+	if err != nil {
+		return nil, failed("read receipts", err)
+	}
+	return collect(rows, func(rows *sql.Rows) (r store.Receipt, err error) {
+		var headers []byte
+		var at int64
+		if err := rows.Scan(&r.ID, &r.AccountID, &r.TPSPID, &headers, &r.Body, &at); err != nil {
+			return r, err
+		}
+		r.ReceivedAt = unstamp(at)
+		return r, json.Unmarshal(headers, &r.Headers)
+	})
+}
+
+// Ingest implements store.Inbox.
+func (db *DB) Ingest(ctx context.Context, batch []store.Parsed) (res store.IngestResult, err error) {
+	err = db.write(ctx, settling, func(t *tx) error {
+		res = store.IngestResult{}
+		left := 0
+		for i := range batch {
+			if err := t.ingest(&batch[i], &res, &left); err != nil {
+				return fmt.Errorf("ingest receipt %d: %w", batch[i].Receipt.ID, err)
+			}
+		}
+		t.onCommit(func() { db.backlog.Add(-int64(left)) })
+		return nil
+	})
+	return res, err
+}
+
+func (t *tx) ingest(p *store.Parsed, res *store.IngestResult, left *int) error {
+	if p.Garbage != "" {
+		res.Garbage++
+		if err := t.keepGarbage(p); err != nil {
+			return err
+		}
+		return t.forget(p.Receipt.ID)
+	}
+	held := false
+	for i := range p.Reports {
+		r := &p.Reports[i]
+		m, found, err := t.attribute(p, r)
+		switch {
+		case err != nil:
+			return err
+		case found:
+			if err := t.report(p, r, m, res, left); err != nil {
+				return err
+			}
+		case !p.HoldTo.IsZero():
+			held = true
+			res.Held++
+		default:
+			res.Foreign++
+			if err := t.countForeign(p); err != nil {
+				return err
+			}
+		}
+	}
+	if held {
+		_, err := t.exec(`UPDATE receipt SET due_at = ? WHERE id = ?`, stamp(p.HoldTo), p.Receipt.ID)
+		return err
+	}
+	return t.forget(p.Receipt.ID)
+}
+
+func (t *tx) forget(receipt int64) error {
+	_, err := t.exec(`DELETE FROM receipt WHERE id = ?`, receipt)
+	return err
+}
+
+func (t *tx) keepGarbage(p *store.Parsed) error {
+	_, err := t.exec(`INSERT INTO garbage (account_id, tpsp_id, headers, body, received_at, reason)
+		SELECT account_id, tpsp_id, headers, body, received_at, ? FROM receipt WHERE id = ?`, p.Garbage, p.Receipt.ID)
+	return err
+}
+
+func (t *tx) countForeign(p *store.Parsed) error {
+	_, err := t.exec(`INSERT INTO foreign_event (tpsp_id, day, n) VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET n = n + 1`,
+		p.Receipt.TPSPID, dayOf(p.Receipt.ReceivedAt))
+	return err
+}
+
+// attribute finds the message of a report: by our id in the metadata, else by the provider's id (PM-30).
+func (t *tx) attribute(p *store.Parsed, r *provider.Report) (*stored, bool, error) {
+	if r.MessageID != (mail.ID{}) {
+		m, found, err := t.owner(r.MessageID)
+		return m, found && m.accountID == p.Receipt.AccountID, err
+	}
+	if r.ProviderMessageID == "" {
+		return nil, false, nil
+	}
+	m := &stored{}
+	found, err := t.one(m.dest(), `SELECT `+storedColumns+` FROM message WHERE egress = ? AND provider_id = ?`,
+		int32(route.TPSP(p.Receipt.TPSPID)), r.ProviderMessageID)
+	return m, found && m.accountID == p.Receipt.AccountID, err
+}
+
+// report records one attributed report, unless it was recorded before.
+func (t *tx) report(p *store.Parsed, r *provider.Report, m *stored, res *store.IngestResult, left *int) error {
+	key := sha256.Sum256([]byte(strconv.Itoa(int(p.Receipt.TPSPID)) + "\x00" + r.Identity))
+	fresh, err := t.changed(`INSERT INTO event_seen (day, key) VALUES (?, ?) ON CONFLICT DO NOTHING`, dayOf(r.OccurredAt), key[:16])
+	if err != nil {
+		return err
+	}
+	if fresh == 0 {
+		res.Duplicates++
+		return nil
+	}
+	res.Recorded++
+	egress := route.TPSP(p.Receipt.TPSPID)
+	isCopy := !strings.EqualFold(r.Recipient, m.to)
+	if err := t.advance(p, r, m, egress, isCopy, left); err != nil {
+		return err
+	}
+	detail, err := encodeDetail(&r.Detail)
+	if err != nil {
+		return err
+	}
+	return t.record(&m.owner, happening{egress: egress, typ: r.Type, recipient: r.Recipient, isCopy: isCopy,
+		occurredAt: r.OccurredAt, recordedAt: p.Now, detail: detail})
+}
+
+// advance moves the message's state. Whatever a provider reports of a message, it has it: a pending one leaves the queue.
+func (t *tx) advance(p *store.Parsed, r *provider.Report, m *stored, egress route.Egress, isCopy bool, left *int) error {
+	trigger := triggerOf(r, isCopy)
+	state := m.state
+	if state.Pending() {
+		attempts, removed, err := t.overtake(m, left)
+		if err != nil {
+			return err
+		}
+		if removed {
+			if _, err := t.exec(`UPDATE message SET attempts = ?, egress = ? WHERE id = ?`, attempts, int32(egress), m.id[:]); err != nil {
+				return err
+			}
+		}
+		if err := t.sent(m, egress, r.ProviderMessageID, p.Sent, r.OccurredAt); err != nil {
+			return err
+		}
+	}
+	to, moved := lifecycle.Next(state, trigger)
+	if !moved {
+		return nil
+	}
+	_, err := t.exec(`UPDATE message SET state = ? WHERE id = ?`, int(to), m.id[:])
+	return err
+}
+
+// overtake removes the queue row of a message whose fate the provider has told before we recorded the call.
+func (t *tx) overtake(m *stored, left *int) (attempts int, removed bool, err error) {
+	removed, err = t.one([]any{&attempts}, `DELETE FROM queue WHERE id = ? RETURNING attempts`, m.id[:])
+	if removed {
+		*left++
+	}
+	return attempts, removed, err
+}
+
+// triggerOf says what a report means for the state. Only the `to` address decides; reports about copies just prove that
+// the provider has the message.
+func triggerOf(r *provider.Report, isCopy bool) lifecycle.Trigger {
+	switch {
+	case isCopy:
+		return lifecycle.Accept
+	case r.Kind == event.Delivered:
+		return lifecycle.Deliver
+	case r.Kind == event.HardBounced, r.Kind == event.SoftBounced && r.Final:
+		return lifecycle.Bounce
+	case r.Kind == event.Dropped:
+		return lifecycle.Drop
+	default:
+		return lifecycle.Accept
+	}
+}

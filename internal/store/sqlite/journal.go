@@ -1,0 +1,177 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"postyard/internal/mail"
+	"postyard/internal/mailbox"
+	"postyard/internal/route"
+	"postyard/internal/store"
+)
+
+// Message implements store.Journal.
+func (db *DB) Message(ctx context.Context, accountID int32, id mail.ID) (*store.Message, error) {
+	m := &store.Message{ID: id}
+	var class int
+	var submitted int64
+	var recipient, plan, body []byte
+	var status, attempts, egress, due sql.NullInt64
+	var waiting sql.NullString
+	err := db.readPool.QueryRowContext(ctx, `SELECT m.account_id, m.sub_account_id, m.pool_id, m.egress, m.mailbox, m.state, m.mark,
+			m.plan, m.recipient, m.submitted_at, m.attempts, m.provider_id, c.body, q.status, q.attempts, q.egress, q.due_at, q.waiting
+			FROM message m JOIN content c ON c.id = m.content_id LEFT JOIN queue q ON q.id = m.id
+			WHERE m.id = ? AND m.account_id = ?`, id[:], accountID).
+		Scan(&m.AccountID, &m.SubAccountID, &m.PoolID, &m.Egress, &class, &m.State, &m.Mark,
+			&plan, &recipient, &submitted, &m.Attempts, &m.ProviderID, &body, &status, &attempts, &egress, &due, &waiting)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("message %s: %w", id, store.ErrNotFound)
+	}
+	if err != nil {
+		return nil, failed("read message", err)
+	}
+	if status.Valid { // pending: the queue row knows better
+		m.State, m.Attempts, m.Egress = stateOf(int(status.Int64)), int(attempts.Int64), route.Egress(egress.Int64)
+		m.Waiting, m.DueAt = waiting.String, unstamp(due.Int64)
+	}
+	m.SubmittedAt = unstamp(submitted)
+	if m.Mailbox, err = mailbox.ByID(class); err != nil {
+		return nil, fmt.Errorf("message %s: %w", id, err)
+	}
+	if m.Content, err = decodeContent(body); err != nil {
+		return nil, fmt.Errorf("message %s: %w", id, err)
+	}
+	if err := json.Unmarshal(recipient, &m.Recipient); err != nil {
+		return nil, fmt.Errorf("decode recipient of %s: %w", id, err)
+	}
+	if err := json.Unmarshal(plan, &m.Plan); err != nil {
+		return nil, fmt.Errorf("decode plan of %s: %w", id, err)
+	}
+	return m, nil
+}
+
+// Events implements store.Journal.
+func (db *DB) Events(ctx context.Context, f store.EventFilter) ([]store.Event, error) {
+	where, args := eventConditions(f)
+	order := "e.seq"
+	if f.Newest {
+		order = "e.seq DESC"
+	}
+	args = append(args, f.Limit, f.Offset)
+	rows, err := db.readPool.QueryContext(ctx, `SELECT e.seq, e.account_id, e.sub_account_id, e.message_id, e.pool_id, e.egress, e.type,
+			e.mailbox, e.recipient, e.is_copy, e.occurred_at, e.recorded_at, e.detail, m.recipient,
+			c.body ->> '$.from.email', coalesce(c.body ->> '$.from.name', ''), coalesce(c.body ->> '$.subject', ''),
+			coalesce(c.body -> '$.groups', '[]')
+			FROM (SELECT * FROM event e WHERE `+where+` ORDER BY `+order+` LIMIT ? OFFSET ?) e
+			JOIN message m ON m.id = e.message_id
+			JOIN (SELECT id, CAST(body AS TEXT) AS body FROM content) c ON c.id = m.content_id ORDER BY `+order, args...)
+	if err != nil {
+		return nil, failed("read events", err)
+	}
+	return collect(rows, scanEvent)
+}
+
+func eventConditions(f store.EventFilter) (where string, args []any) {
+	conditions := []string{"e.account_id = ?"}
+	args = []any{f.AccountID}
+	add := func(condition string, values ...any) {
+		conditions = append(conditions, condition)
+		args = append(args, values...)
+	}
+	if f.SubAccountID != 0 {
+		add("e.sub_account_id = ?", f.SubAccountID)
+	}
+	if f.MessageID != (mail.ID{}) {
+		add("e.message_id = ?", f.MessageID[:])
+	}
+	if f.TPSPIDs != nil {
+		add("e.egress IN ("+marks(len(f.TPSPIDs))+")", anys(f.TPSPIDs)...)
+	}
+	if len(f.Types) > 0 {
+		add("e.type IN ("+marks(len(f.Types))+")", anys(f.Types)...)
+	}
+	if f.Recipient != "" {
+		add("e.recipient = ?", strings.ToLower(f.Recipient))
+	}
+	if !f.From.IsZero() {
+		add("e.occurred_at >= ?", stamp(f.From))
+	}
+	if !f.To.IsZero() {
+		add("e.occurred_at < ?", stamp(f.To))
+	}
+	if f.After != 0 {
+		add("e.seq > ?", f.After)
+	}
+	if f.Before != 0 {
+		add("e.seq < ?", f.Before)
+	}
+	return strings.Join(conditions, " AND "), args
+}
+
+func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?,", n), ",") }
+
+func anys[T ~int | ~int32](list []T) []any {
+	out := make([]any, len(list))
+	for i, v := range list {
+		out[i] = int64(v)
+	}
+	return out
+}
+
+func scanEvent(rows *sql.Rows) (e store.Event, err error) {
+	var class int
+	var egress, occurred, recorded int64
+	var detail, recipient, groups []byte
+	var to mail.Recipient
+	if err := rows.Scan(&e.Seq, &e.AccountID, &e.SubAccountID, (*idColumn)(&e.MessageID), &e.PoolID, &egress, &e.Type,
+		&class, &e.Recipient, &e.Copy, &occurred, &recorded, &detail, &recipient,
+		&e.From.Email, &e.From.Name, &e.Subject, &groups); err != nil {
+		return e, err
+	}
+	e.TPSPID, e.OccurredAt, e.RecordedAt = route.Egress(egress).TPSPID(), unstamp(occurred), unstamp(recorded)
+	if e.Mailbox, err = mailbox.ByID(class); err != nil {
+		return e, err
+	}
+	if err := json.Unmarshal(recipient, &to); err != nil {
+		return e, err
+	}
+	e.ToName = nameOf(&to, e.Recipient)
+	if err := json.Unmarshal(groups, &e.Groups); err != nil {
+		return e, err
+	}
+	return e, json.Unmarshal(detail, &e.Detail)
+}
+
+// nameOf finds the display name under which the request addressed someone.
+func nameOf(r *mail.Recipient, email string) string {
+	for _, list := range [][]mail.Address{{r.Address}, r.CC, r.BCC} {
+		for _, a := range list {
+			if strings.EqualFold(a.Email, email) {
+				return a.Name
+			}
+		}
+	}
+	return ""
+}
+
+// Counts implements store.Journal.
+func (db *DB) Counts(ctx context.Context, f store.CountFilter) ([]store.Count, error) {
+	rows, err := db.readPool.QueryContext(ctx, `SELECT day, type, sum(n) FROM counter
+		WHERE account_id = ? AND day BETWEEN ? AND ? AND is_copy = 0 AND (? = 0 OR sub_account_id = ?)
+		GROUP BY day, type ORDER BY day, type`,
+		f.AccountID, dayOf(f.From), dayOf(f.To), f.SubAccountID, f.SubAccountID)
+	if err != nil {
+		return nil, failed("read counters", err)
+	}
+	return collect(rows, func(rows *sql.Rows) (c store.Count, err error) {
+		var day int64
+		err = rows.Scan(&day, &c.Type, &c.N)
+		c.Day = time.Unix(day*86400, 0).UTC().Format(time.DateOnly)
+		return c, err
+	})
+}

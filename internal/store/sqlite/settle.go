@@ -1,0 +1,198 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"postyard/internal/event"
+	"postyard/internal/lifecycle"
+	"postyard/internal/route"
+	"postyard/internal/store"
+)
+
+// Settle implements store.Queue.
+func (db *DB) Settle(ctx context.Context, batch []store.Settlement) error {
+	return db.write(ctx, settling, func(t *tx) error {
+		left := 0
+		for i := range batch {
+			gone, err := t.settle(&batch[i])
+			if err != nil {
+				return fmt.Errorf("settle %s: %w", batch[i].Job.ID, err)
+			}
+			if gone {
+				left++
+			}
+		}
+		t.onCommit(func() { db.backlog.Add(-int64(left)) })
+		return nil
+	})
+}
+
+// settle records one outcome; gone tells that the message left the queue.
+func (t *tx) settle(s *store.Settlement) (gone bool, err error) {
+	if err := t.closeAttempt(s); err != nil {
+		return false, err
+	}
+	var status, attempts int
+	var holder string
+	queued, err := t.one([]any{&status, &holder, &attempts}, `SELECT status, lease_owner, attempts FROM queue WHERE id = ?`, s.Job.ID[:])
+	if err != nil {
+		return false, err
+	}
+	accepted := s.Trigger == lifecycle.Accept
+	if !queued {
+		// A report of the provider was faster and has moved the message on.
+		if accepted {
+			return false, t.confirm(s)
+		}
+		return false, nil
+	}
+	ours := holder == s.Owner && attempts == s.Job.Attempt && (status == leased || status == asking)
+	if !ours && !accepted {
+		return false, nil // the claim was lost; only proof of acceptance counts now
+	}
+	to, moved := lifecycle.Next(stateOf(status), s.Trigger)
+	if !moved {
+		return false, fmt.Errorf("no way from %s by trigger %d", stateOf(status), s.Trigger)
+	}
+	switch to {
+	case lifecycle.Queued:
+		return false, t.requeue(s)
+	case lifecycle.Unknown:
+		return false, t.doubt(s)
+	default:
+		return true, t.leave(s, to, attempts)
+	}
+}
+
+// closeAttempt records how the call ended.
+func (t *tx) closeAttempt(s *store.Settlement) error {
+	if s.Released {
+		_, err := t.exec(`DELETE FROM attempt WHERE message_id = ? AND n = ? AND finished = 0`, s.Job.ID[:], s.Job.Attempt)
+		return err
+	}
+	if s.Outcome == nil {
+		return nil
+	}
+	o := s.Outcome
+	_, err := t.exec(`UPDATE attempt SET finished = ?, class = ?, http = ?, code = ?, text = ? WHERE message_id = ? AND n = ?`,
+		stamp(s.At), int(o.Class), o.HTTPStatus, o.Code, o.Text, s.Job.ID[:], s.Job.Attempt)
+	return err
+}
+
+func (t *tx) requeue(s *store.Settlement) error {
+	status := ready
+	if !s.DueAt.IsZero() {
+		status = delayed
+	}
+	undo := 0
+	if s.Released {
+		undo = 1
+	}
+	if _, err := t.exec(`UPDATE queue SET status = ?, egress = ?, due_at = ?, waiting = ?, attempts = attempts - ?,
+			failures = failures + ?, asks = 0, unknown_since = 0, lease_owner = '', lease_until = 0 WHERE id = ?`,
+		status, int32(s.Egress), stamp(s.DueAt), s.Waiting, undo, s.Failed, s.Job.ID[:]); err != nil {
+		return err
+	}
+	if s.Mark == store.MarkNone {
+		return nil
+	}
+	_, err := t.exec(`UPDATE message SET mark = ? WHERE id = ?`, int(s.Mark), s.Job.ID[:])
+	return err
+}
+
+func (t *tx) doubt(s *store.Settlement) error {
+	_, err := t.exec(`UPDATE queue SET status = 3, due_at = ?, waiting = ?, asks = asks + ?,
+			unknown_since = CASE unknown_since WHEN 0 THEN ? ELSE unknown_since END, lease_owner = '', lease_until = 0 WHERE id = ?`,
+		stamp(s.DueAt), s.Waiting, s.Asked, stamp(s.At), s.Job.ID[:])
+	return err
+}
+
+// leave takes the message out of the queue.
+func (t *tx) leave(s *store.Settlement, to lifecycle.State, attempts int) error {
+	if _, err := t.exec(`DELETE FROM queue WHERE id = ?`, s.Job.ID[:]); err != nil {
+		return err
+	}
+	if to == lifecycle.Sent {
+		if _, err := t.exec(`UPDATE message SET state = ?, attempts = ?, egress = ?, mark = max(mark, ?) WHERE id = ?`,
+			int(to), attempts, int32(s.Job.Egress), int(s.Mark), s.Job.ID[:]); err != nil {
+			return err
+		}
+		return t.confirm(s)
+	}
+	o, _, err := t.owner(s.Job.ID)
+	if err != nil {
+		return err
+	}
+	return t.drop(&o.owner, s.Job.Egress, attempts, *s.Drop, s.At, &s.Detail)
+}
+
+// confirm writes the sent event, once per message and family, and the provider's id.
+func (t *tx) confirm(s *store.Settlement) error {
+	o, found, err := t.owner(s.Job.ID)
+	if err != nil || !found {
+		return err
+	}
+	providerID := ""
+	if s.Outcome != nil {
+		providerID = s.Outcome.ProviderMessageID
+	}
+	return t.sent(o, s.Job.Egress, providerID, s.Sent, s.At)
+}
+
+// sent records that a provider has the message. It does nothing the second time.
+func (t *tx) sent(o *stored, egress route.Egress, providerID string, typ event.Type, at time.Time) error {
+	if providerID != "" && o.providerID == "" {
+		if _, err := t.exec(`UPDATE message SET provider_id = ?, egress = ? WHERE id = ?`, providerID, int32(egress), o.id[:]); err != nil {
+			return err
+		}
+		o.providerID = providerID
+	}
+	info, _ := event.Describe(typ)
+	family := int64(1) << info.Family
+	if o.sentFamilies&family != 0 {
+		return nil
+	}
+	o.sentFamilies |= family
+	if _, err := t.exec(`UPDATE message SET sent_families = ? WHERE id = ?`, o.sentFamilies, o.id[:]); err != nil {
+		return err
+	}
+	return t.record(&o.owner, happening{egress: egress, typ: typ, recipient: o.to, occurredAt: at, recordedAt: at, detail: noDetail})
+}
+
+// drop records that nobody will try the message any more. The queue row is gone already.
+func (t *tx) drop(o *owner, egress route.Egress, attempts int, typ event.Type, at time.Time, d *event.Detail) error {
+	if _, err := t.exec(`UPDATE message SET state = ?, attempts = ?, egress = ? WHERE id = ?`,
+		int(lifecycle.Dropped), attempts, int32(egress), o.id[:]); err != nil {
+		return err
+	}
+	detail, err := encodeDetail(d)
+	if err != nil {
+		return err
+	}
+	return t.record(o, happening{egress: egress, typ: typ, recipient: o.to, occurredAt: at, recordedAt: at, detail: detail})
+}
+
+// stored is a message row as the state machine needs it.
+type stored struct {
+	owner
+	state        lifecycle.State
+	egress       route.Egress
+	providerID   string
+	sentFamilies int64
+}
+
+const storedColumns = `id, account_id, sub_account_id, pool_id, mailbox, to_addr, state, egress, provider_id, sent_families`
+
+func (o *stored) dest() []any {
+	return []any{(*idColumn)(&o.id), &o.accountID, &o.subAccountID, &o.poolID, &o.mailbox, &o.to, &o.state, &o.egress,
+		&o.providerID, &o.sentFamilies}
+}
+
+// owner reads a message row. The state is only right for messages that have left the queue.
+func (t *tx) owner(id [16]byte) (*stored, bool, error) {
+	o := &stored{}
+	found, err := t.one(o.dest(), `SELECT `+storedColumns+` FROM message WHERE id = ?`, id[:])
+	return o, found, err
+}

@@ -1,0 +1,192 @@
+// Package sqlite is the embedded storage engine: one SQLite file in the data directory, no service to install.
+//
+// One goroutine owns the only writing connection (see writer) and serves acceptance first, then outcomes and webhooks, then
+// the rest. Readers use their own read-only connections, which the write-ahead log keeps from waiting for the writer. A lock
+// file keeps a second process out.
+package sqlite
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"postyard/internal/store"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+const (
+	fileName = "postyard.db"
+	lockName = "postyard.lock"
+	readers  = 4 // read-only connections
+)
+
+// DB is the engine. It implements store.Store.
+type DB struct {
+	lock         *os.File
+	readPool     *sql.DB
+	writePool    *sql.DB
+	writer       *writer
+	backlog      atomic.Int64
+	installation string
+}
+
+var _ store.Store = (*DB)(nil)
+
+// Open creates or migrates the database in dir, which is created with mode 0700 when it is missing. It fails when another
+// process has the directory open.
+func Open(ctx context.Context, dir string) (_ *DB, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	db := &DB{}
+	if db.lock, err = lockDir(dir); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = db.Close() // the error that counts is the first one
+		}
+	}()
+	path := filepath.Join(dir, fileName)
+	if db.writePool, err = openPool(path, 1, "synchronous(FULL)", "wal_autocheckpoint(4000)", "cache_size(-65536)"); err != nil {
+		return nil, err
+	}
+	// Both stay with the file. The page size only counts before the first page is written, so the order matters.
+	if _, err = db.writePool.ExecContext(ctx, `PRAGMA page_size = 8192; PRAGMA journal_mode = WAL`); err != nil {
+		return nil, failed("set up database file", err)
+	}
+	if err = migrate(ctx, db.writePool); err != nil {
+		return nil, err
+	}
+	if db.readPool, err = openPool(path, readers, "query_only(1)", "cache_size(-16384)"); err != nil {
+		return nil, err
+	}
+	if db.writer, err = startWriter(ctx, db.writePool); err != nil {
+		return nil, err
+	}
+	return db, db.prepare(ctx)
+}
+
+// prepare reads what is kept in memory.
+func (db *DB) prepare(ctx context.Context) error {
+	var backlog int64
+	if err := db.readPool.QueryRowContext(ctx, `SELECT count(*) FROM queue`).Scan(&backlog); err != nil {
+		return failed("count backlog", err)
+	}
+	db.backlog.Store(backlog)
+	err := db.readPool.QueryRowContext(ctx, `SELECT id FROM installation`).Scan(&db.installation)
+	if errors.Is(err, sql.ErrNoRows) {
+		var id [4]byte
+		_, _ = rand.Read(id[:]) // never fails
+		db.installation = hex.EncodeToString(id[:])
+		return db.write(ctx, rest, func(t *tx) error {
+			_, err := t.exec(`INSERT INTO installation (id) VALUES (?)`, db.installation)
+			return err
+		})
+	}
+	return failed("read installation", err)
+}
+
+// Close waits for the running transaction and closes the files.
+func (db *DB) Close() error {
+	var errs []error
+	if db.writer != nil {
+		errs = append(errs, db.writer.stop())
+	}
+	if db.readPool != nil {
+		errs = append(errs, db.readPool.Close())
+	}
+	if db.writePool != nil {
+		errs = append(errs, db.writePool.Close())
+	}
+	if db.lock != nil {
+		errs = append(errs, db.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Installation implements store.Configuration.
+func (db *DB) Installation(context.Context) (string, error) { return db.installation, nil }
+
+// Backlog implements store.Queue.
+func (db *DB) Backlog(context.Context) (int64, error) { return db.backlog.Load(), nil }
+
+func openPool(path string, connections int, pragmas ...string) (*sql.DB, error) {
+	query := url.Values{}
+	for _, p := range append([]string{"busy_timeout(10000)"}, pragmas...) {
+		query.Add("_pragma", p)
+	}
+	pool, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: query.Encode()}).String())
+	if err != nil {
+		return nil, failed("open "+path, err)
+	}
+	pool.SetMaxOpenConns(connections)
+	pool.SetMaxIdleConns(connections)
+	return pool, nil
+}
+
+func migrate(ctx context.Context, pool *sql.DB) error {
+	dir, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, pool, dir)
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return failed("migrate database", err)
+	}
+	return nil
+}
+
+// lockDir takes the directory for this process. The kernel gives it back however the process ends.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("open database: another process has %s open", dir)
+	}
+	return f, nil
+}
+
+// failed wraps an error of the engine with the operation's name, and marks those that mean that the store cannot work now.
+func failed(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var engine *sqlite.Error
+	if errors.As(err, &engine) {
+		switch engine.Code() & 0xff {
+		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
+			sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PROTOCOL:
+			return fmt.Errorf("%s: %w: %w", op, store.ErrUnavailable, err)
+		}
+	}
+	return fmt.Errorf("%s: %w", op, err)
+}
+
+// isUnique tells whether an insert failed because the row exists already.
+func isUnique(err error) bool {
+	var engine *sqlite.Error
+	return errors.As(err, &engine) && engine.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE
+}

@@ -1,0 +1,156 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"postyard/internal/event"
+	"postyard/internal/mail"
+	"postyard/internal/route"
+	"postyard/internal/store"
+)
+
+// Recover implements store.Queue. It looks at the whole queue once, in chunks of the key range.
+func (db *DB) Recover(ctx context.Context, r store.Recovery) (int, error) {
+	total := 0
+	for after := (mail.ID{}); ; {
+		var ids []mail.ID
+		err := db.write(ctx, settling, func(t *tx) error {
+			var err error
+			ids, err = each(t, scanID, `SELECT id FROM queue WHERE id > ? AND status IN (2, 4) AND lease_owner <> ?
+					AND (? OR lease_until <= ?) ORDER BY id LIMIT 500`, after[:], r.Owner, r.All, stamp(r.Now))
+			if err != nil {
+				return err
+			}
+			for _, id := range ids {
+				if _, err := t.exec(`UPDATE queue SET status = 3, due_at = CASE status WHEN 2 THEN ? ELSE due_at END,
+						unknown_since = CASE unknown_since WHEN 0 THEN ? ELSE unknown_since END,
+						waiting = 'the sender stopped while the provider was being called', lease_owner = '', lease_until = 0
+						WHERE id = ?`, stamp(r.AskAt), stamp(r.Now), id[:]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil || len(ids) == 0 {
+			return total, err
+		}
+		total += len(ids)
+		after = ids[len(ids)-1]
+	}
+}
+
+func scanID(rows *sql.Rows) (id mail.ID, err error) {
+	err = rows.Scan((*idColumn)(&id))
+	return id, err
+}
+
+// waiting is a queue row that no sender holds.
+type waiting struct {
+	id       mail.ID
+	attempts int
+	egress   route.Egress
+	reason   string
+}
+
+func scanWaiting(rows *sql.Rows) (w waiting, err error) {
+	err = rows.Scan((*idColumn)(&w.id), &w.attempts, &w.egress, &w.reason)
+	return w, err
+}
+
+// Expire implements store.Queue. Ids sort by time, so the oldest messages are a key range.
+func (db *DB) Expire(ctx context.Context, submittedBefore, now time.Time, limit int) (n int, err error) {
+	last := firstIDAt(submittedBefore)
+	err = db.write(ctx, rest, func(t *tx) error {
+		old, err := each(t, scanWaiting, `SELECT id, attempts, egress, waiting FROM queue WHERE id < ? AND status IN (0, 1)
+				ORDER BY id LIMIT ?`, last[:], limit)
+		if err != nil {
+			return err
+		}
+		for _, w := range old {
+			reason := "expired before any provider took it"
+			if w.reason != "" {
+				reason += "; last: " + w.reason
+			}
+			if err := t.dropWaiting(db, w, reason, now); err != nil {
+				return err
+			}
+		}
+		n = len(old)
+		return nil
+	})
+	return n, err
+}
+
+// DropWaiting implements store.Configuration.
+func (db *DB) DropWaiting(ctx context.Context, egress route.Egress, reason string, now time.Time, limit int) (n int, err error) {
+	err = db.write(ctx, rest, func(t *tx) error {
+		list, err := each(t, scanWaiting, `SELECT id, attempts, egress, waiting FROM queue WHERE egress = ?1 AND status = 0
+				UNION ALL SELECT id, attempts, egress, waiting FROM queue WHERE egress = ?1 AND status = 1 LIMIT ?2`,
+			int32(egress), limit)
+		if err != nil {
+			return err
+		}
+		for _, w := range list {
+			if err := t.leaveEgress(db, w, reason, now); err != nil {
+				return err
+			}
+		}
+		n = len(list)
+		return nil
+	})
+	return n, err
+}
+
+// leaveEgress moves a waiting message to the next egress of its plan, or drops it when there is none.
+func (t *tx) leaveEgress(db *DB, w waiting, reason string, now time.Time) error {
+	var raw []byte
+	if _, err := t.one([]any{&raw}, `SELECT plan FROM message WHERE id = ?`, w.id[:]); err != nil {
+		return err
+	}
+	var plan route.Plan
+	if err := json.Unmarshal(raw, &plan); err != nil {
+		return fmt.Errorf("decode plan of %s: %w", w.id, err)
+	}
+	plan.Skipped = append(plan.Skipped, route.Skipped{Egress: w.egress, Reason: reason})
+	next := plan.Next(w.egress)
+	plan.Egresses = slices.DeleteFunc(plan.Egresses, func(e route.Egress) bool { return e == w.egress })
+	if len(plan.Egresses) == 0 {
+		return t.dropWaiting(db, w, reason, now)
+	}
+	raw, err := json.Marshal(plan)
+	if err != nil {
+		return fmt.Errorf("encode plan of %s: %w", w.id, err)
+	}
+	if _, err := t.exec(`UPDATE message SET plan = ?, egress = ? WHERE id = ?`, raw, int32(next), w.id[:]); err != nil {
+		return err
+	}
+	_, err = t.exec(`UPDATE queue SET egress = ?, status = 0, due_at = 0, waiting = '' WHERE id = ?`, int32(next), w.id[:])
+	return err
+}
+
+func (t *tx) dropWaiting(db *DB, w waiting, reason string, now time.Time) error {
+	m, found, err := t.owner(w.id)
+	if err != nil || !found {
+		return err
+	}
+	if _, err := t.exec(`DELETE FROM queue WHERE id = ?`, w.id[:]); err != nil {
+		return err
+	}
+	t.onCommit(func() { db.backlog.Add(-1) })
+	dropped, _ := event.TypeOf(event.Native, event.Dropped)
+	return t.drop(&m.owner, w.egress, w.attempts, dropped, now, &event.Detail{SMTPDescription: reason})
+}
+
+// firstIDAt returns an id that sorts before every UUIDv7 made at or after t (RFC 9562 section 5.7).
+func firstIDAt(t time.Time) (id mail.ID) {
+	ms := uint64(max(t.UnixMilli(), 0))
+	for i := range 6 {
+		id[i] = byte(ms >> (8 * (5 - i)))
+	}
+	return id
+}

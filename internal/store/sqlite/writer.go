@@ -1,0 +1,223 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+
+	"postyard/internal/store"
+)
+
+// rank orders the transactions that wait for the writer.
+type rank int
+
+const (
+	accepting rank = iota // clients wait for these
+	settling              // outcomes and webhooks
+	rest                  // claims, configuration, sweeps
+	ranks
+)
+
+// writer owns the only writing connection. Its goroutine runs one transaction after another, always the one of the lowest
+// rank first; within a rank they run in the order in which they came.
+type writer struct {
+	conn  *sql.Conn
+	stmts map[string]*sql.Stmt
+	jobs  [ranks]chan *job
+	quit  chan struct{}
+	done  chan struct{}
+	once  sync.Once
+}
+
+type job struct {
+	ctx context.Context
+	run func(*tx) error
+	err chan error
+}
+
+func startWriter(ctx context.Context, pool *sql.DB) (*writer, error) {
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return nil, failed("open writing connection", err)
+	}
+	w := &writer{conn: conn, stmts: map[string]*sql.Stmt{}, quit: make(chan struct{}), done: make(chan struct{})}
+	for i := range w.jobs {
+		w.jobs[i] = make(chan *job)
+	}
+	go w.loop()
+	return w, nil
+}
+
+// stop lets the running transaction end and refuses those that wait.
+func (w *writer) stop() error {
+	w.once.Do(func() { close(w.quit) })
+	<-w.done
+	var errs []error
+	for _, s := range w.stmts {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(append(errs, w.conn.Close())...)
+}
+
+// write runs one transaction on the writer and returns when it is durable. A caller whose context ends before its turn
+// leaves nothing behind; once the transaction runs, it is seen through.
+func (db *DB) write(ctx context.Context, r rank, run func(*tx) error) error {
+	j := &job{ctx: ctx, run: run, err: make(chan error, 1)}
+	select {
+	case db.writer.jobs[r] <- j:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-db.writer.quit:
+		return fmt.Errorf("%w: closing", store.ErrUnavailable)
+	}
+	return <-j.err
+}
+
+func (w *writer) loop() {
+	defer close(w.done)
+	for {
+		j := w.next()
+		if j == nil {
+			return
+		}
+		if j.ctx.Err() != nil {
+			j.err <- context.Cause(j.ctx)
+			continue
+		}
+		j.err <- w.transact(j.run)
+	}
+}
+
+// next takes the waiting job of the lowest rank; nil means stop.
+func (w *writer) next() *job {
+	for _, jobs := range w.jobs {
+		select {
+		case j := <-jobs:
+			return j
+		default:
+		}
+	}
+	select {
+	case j := <-w.jobs[accepting]:
+		return j
+	case j := <-w.jobs[settling]:
+		return j
+	case j := <-w.jobs[rest]:
+		return j
+	case <-w.quit:
+		return nil
+	}
+}
+
+func (w *writer) transact(run func(*tx) error) (err error) {
+	ctx := context.Background() // an interrupted statement would leave the connection in doubt
+	if _, err := w.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return failed("begin", err)
+	}
+	t := &tx{writer: w, ctx: ctx}
+	defer func() {
+		if p := recover(); p != nil {
+			_, _ = w.conn.ExecContext(ctx, "ROLLBACK")
+			err = fmt.Errorf("transaction panicked: %v", p)
+		}
+	}()
+	err = run(t)
+	if err == nil {
+		err = t.flush()
+	}
+	if err == nil {
+		if _, err = w.conn.ExecContext(ctx, "COMMIT"); err == nil {
+			for _, f := range t.committed {
+				f()
+			}
+			return nil
+		}
+		err = failed("commit", err)
+	}
+	if _, rollback := w.conn.ExecContext(ctx, "ROLLBACK"); rollback != nil {
+		// SQLite rolls back by itself after some errors; then there is nothing left to undo.
+		_ = rollback
+	}
+	return err
+}
+
+// tx is one running transaction.
+type tx struct {
+	writer    *writer
+	ctx       context.Context
+	counters  map[counterKey]int64
+	committed []func()
+}
+
+// onCommit runs f after the transaction is durable.
+func (t *tx) onCommit(f func()) { t.committed = append(t.committed, f) }
+
+func (t *tx) stmt(query string) (*sql.Stmt, error) {
+	if s, ok := t.writer.stmts[query]; ok {
+		return s, nil
+	}
+	s, err := t.writer.conn.PrepareContext(t.ctx, query)
+	if err != nil {
+		return nil, failed("prepare "+query, err)
+	}
+	t.writer.stmts[query] = s
+	return s, nil
+}
+
+func (t *tx) exec(query string, args ...any) (sql.Result, error) {
+	s, err := t.stmt(query)
+	if err != nil {
+		return nil, err
+	}
+	res, err := s.ExecContext(t.ctx, args...)
+	return res, failed("write", err)
+}
+
+// changed runs a statement and returns how many rows it touched.
+func (t *tx) changed(query string, args ...any) (int64, error) {
+	res, err := t.exec(query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// one reads a single row; found is false when there is none.
+func (t *tx) one(dest []any, query string, args ...any) (found bool, err error) {
+	s, err := t.stmt(query)
+	if err != nil {
+		return false, err
+	}
+	err = s.QueryRowContext(t.ctx, args...).Scan(dest...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, failed("read", err)
+}
+
+// each reads all rows, so that the caller may write while it looks at them.
+func each[T any](t *tx, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
+	s, err := t.stmt(query)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.QueryContext(t.ctx, args...)
+	if err != nil {
+		return nil, failed("read", err)
+	}
+	return collect(rows, scan)
+}
+
+func collect[T any](rows *sql.Rows, scan func(*sql.Rows) (T, error)) (list []T, err error) {
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		item, err := scan(rows)
+		if err != nil {
+			return nil, failed("read row", err)
+		}
+		list = append(list, item)
+	}
+	return list, failed("read rows", rows.Err())
+}

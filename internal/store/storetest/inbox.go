@@ -1,0 +1,240 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"postyard/internal/event"
+	"postyard/internal/lifecycle"
+	"postyard/internal/mail"
+	"postyard/internal/provider"
+	"postyard/internal/store"
+)
+
+func reports(t *testing.T, b *bench) {
+	id := b.send("ana@gmail.com")
+	delivered := b.report(id, event.Delivered, "d1")
+	if res := b.deliver(delivered, delivered, b.report(id, event.Opened, "o1")); res.Recorded != 2 || res.Duplicates != 1 {
+		t.Errorf("result %+v", res)
+	}
+	if res := b.deliver(delivered); res.Duplicates != 1 {
+		t.Errorf("the same event later: %+v", res)
+	}
+	b.wantState(id, lifecycle.Delivered)
+	b.wantTypes(id, 69, 70, 71, 75)
+	if diff := cmp.Diff(map[event.Type]int64{69: 1, 70: 1, 71: 1, 75: 1}, b.counts()); diff != "" {
+		t.Error(diff)
+	}
+	rest, err := b.store.Received(b.ctx(), b.now.Add(time.Hour), 10)
+	b.must(err)
+	if len(rest) != 0 {
+		t.Errorf("%d receipts stay", len(rest))
+	}
+}
+
+func overtaking(t *testing.T, b *bench) {
+	id := b.accept("ana@gmail.com")[0]
+	j := b.claim(1)[0]
+	b.deliver(b.report(id, event.Delivered, "d1"))
+	b.wantState(id, lifecycle.Delivered)
+	b.wantTypes(id, 69, 70, 71)
+	if b.backlog() != 0 {
+		t.Errorf("backlog %d", b.backlog())
+	}
+	b.settle(accepted(&j, "pm-"+id.String()))
+	b.settle(store.Settlement{Job: &j, Trigger: lifecycle.Doubt, DueAt: b.now, Outcome: &provider.Outcome{Class: provider.Ambiguous}})
+	b.wantState(id, lifecycle.Delivered)
+	b.wantTypes(id, 69, 70, 71)
+	if m := b.message(id); m.Attempts != 1 || m.ProviderID != "pm-"+id.String() {
+		t.Errorf("message %+v", m)
+	}
+}
+
+func neverRegress(t *testing.T, b *bench) {
+	bounced := b.send("ana@gmail.com")
+	b.deliver(b.report(bounced, event.HardBounced, "b1"), b.report(bounced, event.Delivered, "d1"), b.report(bounced, event.Opened, "o1"))
+	b.wantState(bounced, lifecycle.Bounced)
+	late := b.send("ana@gmail.com")
+	b.deliver(b.report(late, event.Delivered, "d2"), b.report(late, event.HardBounced, "b2"))
+	b.wantState(late, lifecycle.Bounced)
+	soft := b.send("ana@gmail.com")
+	b.deliver(b.report(soft, event.SoftBounced, "s1"))
+	b.wantState(soft, lifecycle.Sent)
+	final := b.report(soft, event.SoftBounced, "s2")
+	final.Final = true
+	b.deliver(final)
+	b.wantState(soft, lifecycle.Bounced)
+	spam := b.send("ana@gmail.com")
+	b.deliver(b.report(spam, event.Spam, "c1"))
+	b.wantState(spam, lifecycle.Sent)
+	b.wantTypes(spam, 69, 70, 77)
+}
+
+func copies(t *testing.T, b *bench) {
+	id := b.accept("ana@gmail.com")[0]
+	b.claim(1)
+	r := b.report(id, event.HardBounced, "b1")
+	r.Recipient = "COPY@example.net"
+	b.deliver(r)
+	b.wantState(id, lifecycle.Sent) // it proves that the provider has the message, and says nothing of the `to` recipient
+	b.wantTypes(id, 69, 70, 72)
+	if got := b.counts(); got[72] != 0 {
+		t.Errorf("a copy's bounce is counted: %v", got)
+	}
+	events, err := b.store.Events(b.ctx(), store.EventFilter{AccountID: b.account.ID, Recipient: "copy@Example.net", Limit: 10})
+	b.must(err)
+	if len(events) != 1 || !events[0].Copy {
+		t.Errorf("events of the copy: %+v", events)
+	}
+}
+
+func byProviderID(t *testing.T, b *bench) {
+	id := b.send("ana@gmail.com")
+	r := b.report(id, event.Spam, "c1")
+	r.MessageID = mail.ID{}
+	if res := b.deliver(r); res.Recorded != 1 {
+		t.Errorf("result %+v", res)
+	}
+	b.wantTypes(id, 69, 70, 77)
+}
+
+func heldThenForeign(t *testing.T, b *bench) {
+	r := b.report(mail.ID{1}, event.Delivered, "d1")
+	r.MessageID = mail.ID{}
+	r.ProviderMessageID = "someone-else"
+	if res := b.deliver(r); res.Held != 1 {
+		t.Errorf("result %+v", res)
+	}
+	early, err := b.store.Received(b.ctx(), b.now, 10)
+	b.must(err)
+	b.now = b.now.Add(time.Minute)
+	due, err := b.store.Received(b.ctx(), b.now, 10)
+	b.must(err)
+	if len(early) != 0 || len(due) != 1 {
+		t.Fatalf("held receipts: %d before, %d at their time", len(early), len(due))
+	}
+	res, err := b.store.Ingest(b.ctx(), []store.Parsed{{Receipt: due[0], Reports: []provider.Report{r}, Sent: 70, Now: b.now}})
+	b.must(err)
+	if res.Foreign != 1 {
+		t.Errorf("result %+v", res)
+	}
+	left, err := b.store.Received(b.ctx(), b.now.Add(time.Hour), 10)
+	b.must(err)
+	if len(left) != 0 || len(b.counts()) != 0 {
+		t.Errorf("%d receipts stay, counters %v", len(left), b.counts())
+	}
+}
+
+func garbage(t *testing.T, b *bench) {
+	b.must(b.store.Receive(b.ctx(), []store.Receipt{{AccountID: b.account.ID, TPSPID: b.tpsp.ID, Body: []byte("\x00\xff"), ReceivedAt: b.now}}))
+	got, err := b.store.Received(b.ctx(), b.now, 10)
+	b.must(err)
+	if len(got) != 1 || string(got[0].Body) != "\x00\xff" || !got[0].ReceivedAt.Equal(b.now) || got[0].TPSPID != b.tpsp.ID {
+		t.Fatalf("received %+v", got)
+	}
+	res, err := b.store.Ingest(b.ctx(), []store.Parsed{{Receipt: got[0], Garbage: "no JSON", Now: b.now}})
+	b.must(err)
+	left, err := b.store.Received(b.ctx(), b.now.Add(time.Hour), 10)
+	b.must(err)
+	if res.Garbage != 1 || len(left) != 0 {
+		t.Errorf("result %+v, %d receipts stay", res, len(left))
+	}
+}
+
+func foreignAccount(t *testing.T, b *bench) {
+	id := b.send("ana@gmail.com")
+	other, _ := b.newAccount("other")
+	if res := b.deliverAs(other.ID, b.report(id, event.HardBounced, "b1")); res.Recorded != 0 || res.Held != 1 {
+		t.Errorf("another account's report: %+v", res)
+	}
+	b.wantState(id, lifecycle.Sent)
+}
+
+func stablePages(t *testing.T, b *bench) {
+	for range 5 {
+		b.accept("ana@gmail.com")
+	}
+	page := func(f store.EventFilter) []store.Event {
+		f.AccountID, f.Limit = b.account.ID, 2
+		events, err := b.store.Events(b.ctx(), f)
+		b.must(err)
+		return events
+	}
+	var byOffset, byCursor, newest []int64
+	after, before := int64(0), int64(0)
+	for i := range 3 {
+		for _, e := range page(store.EventFilter{Offset: 2 * i}) {
+			byOffset = append(byOffset, e.Seq)
+		}
+		for _, e := range page(store.EventFilter{After: after}) {
+			byCursor = append(byCursor, e.Seq)
+			after = e.Seq
+		}
+		for _, e := range page(store.EventFilter{Newest: true, Before: before}) {
+			newest = append(newest, e.Seq)
+			before = e.Seq
+		}
+		b.accept("new@gmail.com") // arrives between the pages
+	}
+	for i, seq := range byOffset {
+		if i > 0 && seq <= byOffset[i-1] {
+			t.Errorf("pages by offset repeat: %v", byOffset)
+		}
+	}
+	if diff := cmp.Diff(byOffset, byCursor); diff != "" {
+		t.Errorf("cursor: %s", diff)
+	}
+	for i, seq := range newest {
+		if i > 0 && seq >= newest[i-1] {
+			t.Errorf("pages of the newest repeat: %v", newest)
+		}
+	}
+	if len(newest) != 5 {
+		t.Errorf("newest first gave %d of the 5 that stood when the first page was read", len(newest))
+	}
+}
+
+func eventFilters(t *testing.T, b *bench) {
+	first := b.send("ana@gmail.com")
+	b.now = start.AddDate(0, 0, 1)
+	b.deliver(b.report(first, event.Opened, "o1"))
+	sub := directorySub(b)
+	second, ids := b.submission("bob@example.net")
+	second.SubAccountID = sub
+	b.must(b.store.Accept(b.ctx(), []store.Submission{second}))
+	for name, test := range map[string]struct {
+		filter store.EventFilter
+		want   int
+	}{
+		"all":             {store.EventFilter{}, 4},
+		"message":         {store.EventFilter{MessageID: ids[0]}, 1},
+		"types":           {store.EventFilter{Types: []event.Type{69, 75}}, 3},
+		"recipient":       {store.EventFilter{Recipient: "ANA@gmail.com"}, 3},
+		"sub-account":     {store.EventFilter{SubAccountID: sub}, 1},
+		"provider":        {store.EventFilter{TPSPIDs: []int32{b.tpsp.ID}}, 4},
+		"other provider":  {store.EventFilter{TPSPIDs: []int32{b.tpsp.ID + 1}}, 0},
+		"no provider":     {store.EventFilter{TPSPIDs: []int32{}}, 0},
+		"from":            {store.EventFilter{From: start.AddDate(0, 0, 1)}, 2},
+		"to is excluded":  {store.EventFilter{To: start.AddDate(0, 0, 1)}, 2},
+		"offset":          {store.EventFilter{Offset: 3}, 1},
+		"another account": {store.EventFilter{AccountID: b.account.ID + 1}, 0},
+	} {
+		if test.filter.AccountID == 0 {
+			test.filter.AccountID = b.account.ID
+		}
+		test.filter.Limit = 100
+		got, err := b.store.Events(b.ctx(), test.filter)
+		b.must(err)
+		if len(got) != test.want {
+			t.Errorf("%s: %d events, want %d", name, len(got), test.want)
+		}
+	}
+	events, err := b.store.Events(b.ctx(), store.EventFilter{AccountID: b.account.ID, MessageID: first, Types: []event.Type{75}, Limit: 1})
+	b.must(err)
+	if e := events[0]; e.From.Email != "shop@example.com" || e.From.Name != "Shop" || e.Subject != "Hello" || len(e.Groups) != 2 ||
+		e.ToName != "Ana" || e.Detail.RawUserAgent != "test" || e.TPSPID != b.tpsp.ID || e.PoolID != b.pool.ID || !e.OccurredAt.Equal(b.now) {
+		t.Errorf("event %+v", e)
+	}
+}
