@@ -137,30 +137,59 @@ var catalogue = []Info{
 // Catalogue returns every type, in the order of ids.
 func Catalogue() []Info { return append([]Info(nil), catalogue...) }
 
-// Describe returns the description of a type; ok is false for an id that SendPost has not published.
-func Describe(t Type) (info Info, ok bool) {
+// Both are asked for every message and every report, so the catalogue is indexed once.
+var (
+	byType = indexTypes()
+	byKind = indexKinds()
+)
+
+const (
+	types    = 79 // the highest id and one
+	families = int(Postmark) + 1
+	kinds    = int(RenderingFailure) + 1
+)
+
+// named is an entry of an index; published is false for a gap.
+type named struct {
+	Info
+	published bool
+}
+
+func indexTypes() (index [types]named) {
 	for _, info := range catalogue {
-		if info.Type == t {
-			return info, true
+		index[info.Type] = named{info, true}
+	}
+	return index
+}
+
+// indexKinds gives a family that has no type of its own for a kind the native one.
+func indexKinds() (index [families][kinds]named) {
+	for _, info := range catalogue {
+		index[info.Family][info.Kind] = named{info, true}
+	}
+	for k, native := range index[Native] {
+		for f := range index {
+			if !index[f][k].published {
+				index[f][k] = native
+			}
 		}
 	}
-	return Info{}, false
+	return index
+}
+
+// Describe returns the description of a type; ok is false for an id that SendPost has not published.
+func Describe(t Type) (info Info, ok bool) {
+	if t < 0 || t >= types {
+		return Info{}, false
+	}
+	return byType[t].Info, byType[t].published
 }
 
 // TypeOf returns the type of a kind as its family reports it. A family that has no type of its own for a kind reports it
 // as native; ok is false when there is no native type either (native mail has no Sent).
 func TypeOf(f Family, k Kind) (t Type, ok bool) {
-	native := false
-	for _, info := range catalogue {
-		if info.Kind != k {
-			continue
-		}
-		if info.Family == f {
-			return info.Type, true
-		}
-		if info.Family == Native {
-			t, native = info.Type, true
-		}
+	if int(f) >= families || int(k) >= kinds {
+		return 0, false
 	}
-	return t, native
+	return byKind[f][k].Type, byKind[f][k].published
 }

@@ -13,6 +13,7 @@ const (
 	maxLocalPart = 64
 	maxDomain    = 253
 	maxLabel     = 63
+	maxAddress   = 254 // a path of 256 octets without its angle brackets
 	maxName      = 255
 )
 
@@ -36,6 +37,9 @@ func ParseEmail(s string) (string, error) {
 	domain, err := asciiDomain(domain)
 	if err != nil {
 		return "", fmt.Errorf("%q: %w", clip(s), err)
+	}
+	if len(local)+1+len(domain) > maxAddress {
+		return "", fmt.Errorf("%q: an address has at most %d characters", clip(s), maxAddress)
 	}
 	return local + "@" + domain, nil
 }

@@ -6,7 +6,9 @@
 package mail
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -70,31 +72,45 @@ type Recipient struct {
 }
 
 // MergeFields lays the recipient's custom fields over the request's, the recipient winning, and returns a JSON object that
-// is never empty text: `{}` when neither side has fields (PM-12, PM-13).
+// is never empty text: `{}` when neither side has fields (PM-12, PM-13). A side that is empty or null has none; any other
+// JSON than an object is an error.
 func MergeFields(request, recipient json.RawMessage) (json.RawMessage, error) {
-	if len(recipient) == 0 && len(request) == 0 {
+	request, err := object(request)
+	if err != nil {
+		return nil, fmt.Errorf("merge customFields of the request: %w", err)
+	}
+	recipient, err = object(recipient)
+	if err != nil {
+		return nil, fmt.Errorf("merge customFields of the recipient: %w", err)
+	}
+	switch {
+	case request == nil && recipient == nil:
 		return json.RawMessage("{}"), nil
-	}
-	if len(recipient) == 0 {
+	case recipient == nil:
 		return request, nil
-	}
-	if len(request) == 0 {
+	case request == nil:
 		return recipient, nil
 	}
-	var merged, over map[string]json.RawMessage
+	var merged map[string]json.RawMessage
 	if err := json.Unmarshal(request, &merged); err != nil {
 		return nil, fmt.Errorf("merge customFields of the request: %w", err)
 	}
-	if err := json.Unmarshal(recipient, &over); err != nil {
+	if err := json.Unmarshal(recipient, &merged); err != nil { // keeps the keys that are there, and overwrites
 		return nil, fmt.Errorf("merge customFields of the recipient: %w", err)
 	}
-	if merged == nil {
-		merged = make(map[string]json.RawMessage, len(over))
-	}
-	for key, value := range over {
-		merged[key] = value
-	}
 	return json.Marshal(merged)
+}
+
+// object returns a JSON object without the space around it, and nil for null and for nothing.
+func object(raw json.RawMessage) (json.RawMessage, error) {
+	raw = bytes.TrimSpace(raw)
+	if len(raw) == 0 || string(raw) == "null" {
+		return nil, nil
+	}
+	if raw[0] != '{' || !json.Valid(raw) {
+		return nil, errors.New("not a JSON object")
+	}
+	return raw, nil
 }
 
 // FieldError says which field of a request breaks which rule. Users see it as it is.

@@ -1,0 +1,254 @@
+package account_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"postyard/internal/account"
+	"postyard/internal/directory"
+	"postyard/internal/mail"
+	"postyard/internal/secret"
+	"postyard/internal/store"
+	"postyard/internal/store/sqlite"
+)
+
+// bundle is a Service over a real database.
+type bundle struct {
+	*account.Service
+	db  *sqlite.DB
+	dir *directory.Directory
+	box *secret.Box
+	now time.Time
+}
+
+func setup(t *testing.T) *bundle {
+	t.Helper()
+	db, err := sqlite.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	dir, err := directory.Open(t.Context(), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bundle{db: db, dir: dir, box: secret.NewBox(secret.NewKey()), now: time.Unix(1_800_000_000, 17).UTC()}
+	b.Service = account.New(dir, db, b.box, func() time.Time { return b.now })
+	return b
+}
+
+func (b *bundle) bootstrap(t *testing.T) account.Fresh {
+	t.Helper()
+	fresh, created, err := b.Bootstrap(t.Context(), " Pied Piper ")
+	if err != nil || !created {
+		t.Fatalf("created %t, %v", created, err)
+	}
+	return fresh
+}
+
+func TestBootstrap(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	fresh := b.bootstrap(t)
+	if a := fresh.Account; a.ID == 0 || a.Name != "Pied Piper" || !a.Created.Equal(b.now) {
+		t.Errorf("%+v", a)
+	}
+	if s := fresh.SubAccount; s.ID == 0 || s.AccountID != fresh.Account.ID || s.Name != account.DefaultName || !s.Default {
+		t.Errorf("%+v", s)
+	}
+	if a := b.AuthenticateAccount(fresh.AccountKey.Reveal()); a == nil || a.ID != fresh.Account.ID {
+		t.Errorf("%+v", a)
+	}
+	if s := b.AuthenticateSubAccount(fresh.SubAccountKey.Reveal()); s == nil || s.ID != fresh.SubAccount.ID {
+		t.Errorf("%+v", s)
+	}
+	for _, key := range []string{"", "x", fresh.SubAccountKey.Reveal(), strings.ToLower(fresh.AccountKey.Reveal())} {
+		if a := b.AuthenticateAccount(key); a != nil {
+			t.Errorf("%q is the key of %+v", key, a)
+		}
+	}
+	if s := b.AuthenticateSubAccount(fresh.AccountKey.Reveal()); s != nil {
+		t.Errorf("%+v", s)
+	}
+	again, created, err := b.Bootstrap(t.Context(), "Hooli")
+	if err != nil || created || again.Account != nil || !again.AccountKey.IsZero() {
+		t.Errorf("again: %+v, %t, %v", again, created, err)
+	}
+}
+
+// After a restart the keys still work, and can still be shown; with another encryption key they only still work.
+func TestKeysAfterARestart(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	fresh := b.bootstrap(t)
+	dir, err := directory.Open(t.Context(), b.db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	restarted := account.New(dir, b.db, b.box, time.Now)
+	a := restarted.AuthenticateAccount(fresh.AccountKey.Reveal())
+	s := restarted.AuthenticateSubAccount(fresh.SubAccountKey.Reveal())
+	if a == nil || s == nil {
+		t.Fatal("a key is lost")
+	}
+	if key, err := restarted.AccountKey(a); err != nil || !key.Equal(fresh.AccountKey) {
+		t.Errorf("%v", err)
+	}
+	if key, err := restarted.Key(s); err != nil || !key.Equal(fresh.SubAccountKey) {
+		t.Errorf("%v", err)
+	}
+	stranger := account.New(dir, b.db, secret.NewBox(secret.NewKey()), time.Now)
+	if _, err := stranger.Key(s); !errors.Is(err, secret.ErrOpen) {
+		t.Errorf("%v", err)
+	}
+	if _, err := restarted.Key(&directory.SubAccount{SealedKey: a.SealedKey}); !errors.Is(err, secret.ErrOpen) {
+		t.Errorf("an account's key opened as a sub-account's: %v", err)
+	}
+}
+
+func TestSubAccounts(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	id := b.bootstrap(t).Account.ID
+	made, err := b.CreateSubAccount(t.Context(), id, " News ")
+	if err != nil || made.Name != "News" || made.AccountID != id || made.Default || !made.Created.Equal(b.now) {
+		t.Fatalf("%+v, %v", made, err)
+	}
+	key, err := b.Key(made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := b.AuthenticateSubAccount(key.Reveal()); s == nil || s.ID != made.ID {
+		t.Errorf("%+v", s)
+	}
+	if _, err := b.CreateSubAccount(t.Context(), id, "News"); !errors.Is(err, account.ErrNameTaken) {
+		t.Errorf("%v", err)
+	}
+	if _, err := b.CreateSubAccount(t.Context(), id, "news"); err != nil { // names match exactly
+		t.Errorf("%v", err)
+	}
+	if _, err := b.RenameSubAccount(t.Context(), id, made.ID, "news"); !errors.Is(err, account.ErrNameTaken) {
+		t.Errorf("%v", err)
+	}
+	if s, err := b.RenameSubAccount(t.Context(), id, made.ID, "Letters"); err != nil || s.Name != "Letters" {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if got := b.SubAccounts(id, "e"); len(got) != 3 {
+		t.Errorf("%d", len(got))
+	}
+	if got := b.SubAccounts(id, "LETT"); len(got) != 1 || got[0].ID != made.ID {
+		t.Errorf("%+v", got)
+	}
+	if s, err := b.DeleteSubAccount(t.Context(), id, made.ID); err != nil || s.Name != "Letters" {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if s := b.AuthenticateSubAccount(key.Reveal()); s != nil {
+		t.Errorf("the key of a deleted sub-account works")
+	}
+	if _, err := b.DeleteSubAccount(t.Context(), id, made.ID); !errors.Is(err, account.ErrNotFound) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestDefaultSubAccountStays(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	fresh := b.bootstrap(t)
+	if _, err := b.DeleteSubAccount(t.Context(), fresh.Account.ID, fresh.SubAccount.ID); !errors.Is(err, account.ErrDefault) {
+		t.Errorf("%v", err)
+	}
+	// Its name may change; it stays the default.
+	s, err := b.RenameSubAccount(t.Context(), fresh.Account.ID, fresh.SubAccount.ID, "Main")
+	if err != nil || !s.Default || s.Name != "Main" {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+func TestAnotherAccount(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	fresh := b.bootstrap(t)
+	stranger := fresh.Account.ID + 1
+	if _, err := b.SubAccount(stranger, fresh.SubAccount.ID); !errors.Is(err, account.ErrNotFound) {
+		t.Errorf("%v", err)
+	}
+	if _, err := b.RenameSubAccount(t.Context(), stranger, fresh.SubAccount.ID, "mine"); !errors.Is(err, account.ErrNotFound) {
+		t.Errorf("%v", err)
+	}
+	if _, err := b.DeleteSubAccount(t.Context(), stranger, fresh.SubAccount.ID); !errors.Is(err, account.ErrNotFound) {
+		t.Errorf("%v", err)
+	}
+	if got := b.SubAccounts(stranger, ""); len(got) != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestNames(t *testing.T) {
+	t.Parallel()
+	for name, code := range map[string]string{
+		"a":                         "",
+		" a b ":                     "",
+		strings.Repeat("é", 255):    "",
+		strings.Repeat("é", 256):    "name_too_long",
+		"":                          "missing_name",
+		" \t\n":                     "missing_name",
+		"a\nb":                      "invalid_name",
+		"a\u0085b":                  "invalid_name",
+		"a\xffb":                    "invalid_name",
+		"<script>alert(1)</script>": "",
+	} {
+		got, err := account.CheckName(name)
+		bad, _ := errors.AsType[*mail.FieldError](err)
+		switch {
+		case code == "" && (err != nil || got != strings.TrimSpace(name)):
+			t.Errorf("%q: %q, %v", name, got, err)
+		case code != "" && (bad == nil || bad.Code != code || bad.Field != "name"):
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+func TestStoreAway(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	fresh := b.bootstrap(t)
+	if err := b.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.CreateSubAccount(t.Context(), fresh.Account.ID, "News"); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("%v", err)
+	}
+	// Keys are checked in memory: they go on working.
+	if b.AuthenticateSubAccount(fresh.SubAccountKey.Reveal()) == nil {
+		t.Error("a key does not work without the store")
+	}
+}
+
+// A client that hangs up while its sub-account is made must not hide it from the directory.
+func TestHangUp(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	fresh := b.bootstrap(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	s := account.New(b.dir, hangUp{b.db, cancel}, b.box, time.Now)
+	if _, err := s.CreateSubAccount(ctx, fresh.Account.ID, "News"); err != nil {
+		t.Fatal(err)
+	}
+	if ctx.Err() == nil || len(b.SubAccounts(fresh.Account.ID, "News")) != 1 {
+		t.Errorf("ctx %v", ctx.Err())
+	}
+}
+
+// hangUp ends the caller's context as soon as the store has written.
+type hangUp struct {
+	account.Store
+	cancel context.CancelFunc
+}
+
+func (h hangUp) CreateSubAccount(ctx context.Context, s *directory.SubAccount) error {
+	defer h.cancel()
+	return h.Store.CreateSubAccount(ctx, s)
+}

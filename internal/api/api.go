@@ -1,0 +1,103 @@
+// Package api is SendPost's contract over HTTP: it authenticates, decodes, calls the services, and encodes.
+//
+// Conventions that hold for every operation:
+//
+//   - Every path is served with and without a trailing slash, and nothing is ever redirected: clients do not repeat a POST.
+//   - Every answer is JSON, refusals included: {"code","message","field","requestId"}. One function, problemOf, decides the
+//     status of every error.
+//   - Answers to SendPost's own operations have exactly the keys that SendPost documents, because its Java client refuses
+//     others (CL-1). What we have to say beyond that stands in operations of our own.
+//   - Numbers, strings and booleans keep their documented JSON type; lists are never null (CL-3, CL-9).
+//   - Times are nanoseconds since the UNIX epoch; dates in queries are YYYY-MM-DD in UTC (CL-10).
+//   - An operation of an account reaches nothing of another account: an id of another one is an unknown id.
+//
+// The package must not import an engine of the store, nor an adapter.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"postyard/internal/accept"
+	"postyard/internal/directory"
+	"postyard/internal/mail"
+	"postyard/internal/provider"
+	"postyard/internal/route"
+	"postyard/internal/secret"
+	"postyard/internal/store"
+	"postyard/internal/tpsp"
+)
+
+// Sender takes mail in. It returns one result per recipient, in the request's order, when the messages are durable.
+type Sender interface {
+	Accept(ctx context.Context, a *directory.SubAccount, r *accept.Request) ([]accept.Result, error)
+}
+
+// Accounts finds the owners of keys and manages sub-accounts; *account.Service is one.
+type Accounts interface {
+	AuthenticateAccount(key string) *directory.Account
+	AuthenticateSubAccount(key string) *directory.SubAccount
+	Key(a *directory.SubAccount) (secret.String, error)
+	SubAccount(accountID, id int32) (*directory.SubAccount, error)
+	SubAccounts(accountID int32, search string) []*directory.SubAccount
+	CreateSubAccount(ctx context.Context, accountID int32, name string) (*directory.SubAccount, error)
+	RenameSubAccount(ctx context.Context, accountID, id int32, name string) (*directory.SubAccount, error)
+	DeleteSubAccount(ctx context.Context, accountID, id int32) (*directory.SubAccount, error)
+}
+
+// Providers manages TPSPs; *tpsp.Service is one.
+type Providers interface {
+	Streams(ctx context.Context, t provider.Type, key secret.String, endpoint string) ([]provider.Stream, error)
+	Create(ctx context.Context, accountID int32, n tpsp.New) (*directory.TPSP, *route.Pool, error)
+	TPSP(accountID, id int32) (*directory.TPSP, error)
+	Delete(ctx context.Context, accountID, id int32, force bool) (*directory.TPSP, error)
+	Connection(t *directory.TPSP) (provider.Connection, error)
+	HookURL(t *directory.TPSP) string
+}
+
+// Journal answers questions about messages, events and counters; a store.Journal is one.
+type Journal interface {
+	Message(ctx context.Context, accountID int32, id mail.ID) (*store.Message, error)
+	Events(ctx context.Context, f store.EventFilter) ([]store.Event, error)
+	Counts(ctx context.Context, f store.CountFilter) ([]store.Count, error)
+}
+
+// Ingest takes in the webhooks of providers. Its error has a method `Unauthorized() bool` that returns true when the
+// request does not carry the credentials of any webhook of the account, and wraps store.ErrUnavailable when the body could
+// not be made durable. Nil means that the body is durable, whatever is in it.
+type Ingest interface {
+	Receive(ctx context.Context, accountID int32, t provider.Type, h http.Header, body []byte) error
+}
+
+// Config is what the API works with. All fields are required.
+type Config struct {
+	Directory    *directory.Directory
+	Accounts     Accounts
+	Sender       Sender
+	Providers    Providers
+	Journal      Journal
+	Ingest       Ingest
+	Installation string // the store's id of itself; event ids begin with it
+	Log          *slog.Logger
+}
+
+// server is the API with its services.
+type server struct {
+	Config
+}
+
+// New returns the API's handler.
+func New(c Config) http.Handler {
+	s := &server{Config: c}
+	return s.observe(s.router())
+}
+
+// nanos is how the API gives a time; the zero time is 0.
+func nanos(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}

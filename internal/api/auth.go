@@ -1,0 +1,82 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+
+	"postyard/internal/directory"
+)
+
+// handler is an operation without a key; accountHandler and subAccountHandler know whose key the request has.
+type (
+	handler           func(w http.ResponseWriter, r *http.Request) error
+	accountHandler    func(w http.ResponseWriter, r *http.Request, a *directory.Account) error
+	subAccountHandler func(w http.ResponseWriter, r *http.Request, a *directory.SubAccount) error
+)
+
+func (s *server) forAnyone(h handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			s.fail(w, r, err)
+		}
+	}
+}
+
+func (s *server) forAccount(h accountHandler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		key := apiKey(r, accountKey)
+		a := s.Accounts.AuthenticateAccount(key)
+		if a == nil {
+			s.fail(w, r, s.refuseKey(r, key, accountKey))
+			return
+		}
+		if err := h(w, r, a); err != nil {
+			s.fail(w, r, err)
+		}
+	}
+}
+
+func (s *server) forSubAccount(h subAccountHandler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		key := apiKey(r, subAccountKey)
+		a := s.Accounts.AuthenticateSubAccount(key)
+		if a == nil {
+			s.fail(w, r, s.refuseKey(r, key, subAccountKey))
+			return
+		}
+		if err := h(w, r, a); err != nil {
+			s.fail(w, r, err)
+		}
+	}
+}
+
+func apiKey(r *http.Request, header auth) string {
+	return strings.TrimSpace(r.Header.Get(string(header)))
+}
+
+// refuseKey says what is wrong with a request's key (API-3). It tells a key of the other kind only to someone who has it.
+func (s *server) refuseKey(r *http.Request, key string, want auth) *problem {
+	owner, other, otherOwner := "an account", subAccountKey, "a sub-account"
+	isOther := s.Accounts.AuthenticateSubAccount(key) != nil
+	if want == subAccountKey {
+		owner, other, otherOwner = "a sub-account", accountKey, "an account"
+		isOther = s.Accounts.AuthenticateAccount(key) != nil
+	}
+	p := &problem{status: http.StatusUnauthorized, Field: string(want)}
+	switch {
+	case key == "" && apiKey(r, other) != "":
+		p.Code = "missing_api_key"
+		p.Message = "this operation needs the key of " + owner + " in the header " + string(want) + "; the request has " +
+			string(other) + " only"
+	case key == "":
+		p.Code = "missing_api_key"
+		p.Message = "the header " + string(want) + " is missing; it carries the API key of " + owner
+	case isOther:
+		p.Code = "wrong_kind_of_api_key"
+		p.Message = "the key in " + string(want) + " is the key of " + otherOwner + "; this operation needs that of " + owner
+	default:
+		p.Code = "invalid_api_key"
+		p.Message = "the key in " + string(want) + " is not the API key of " + owner
+	}
+	return p
+}

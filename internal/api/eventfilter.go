@@ -1,0 +1,190 @@
+package api
+
+import (
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"postyard/internal/event"
+	"postyard/internal/provider"
+	"postyard/internal/store"
+)
+
+// Sizes of a page of events.
+const (
+	defaultEvents = 100
+	maxEvents     = 1000
+)
+
+// eventFilter reads which events a query asks for. none tells that no event can match.
+func (s *server) eventFilter(q url.Values, accountID int32) (f store.EventFilter, none bool, err error) {
+	f.AccountID = accountID
+	if f.Types, err = eventTypes(q["type"]); err != nil {
+		return f, false, err
+	}
+	if text := q.Get("messageId"); text != "" {
+		id, ok := messageID(text)
+		if !ok {
+			return f, false, badParameter("messageId", "must be a message's id, a UUID")
+		}
+		f.MessageID = id
+	}
+	f.Recipient = strings.TrimSpace(q.Get("recipient"))
+	if f.From, f.To, err = eventRange(q); err != nil {
+		return f, false, err
+	}
+	none, err = s.eventSource(q, &f)
+	return f, none, err
+}
+
+// eventSource reads whose events a query asks for: of which TPSP, which kind of provider, which sub-account. SendPost's
+// dashboard says the same with source and sourceId.
+func (s *server) eventSource(q url.Values, f *store.EventFilter) (none bool, err error) {
+	tpspID, err := optionalID(q, "tpspId")
+	if err != nil {
+		return false, err
+	}
+	if f.SubAccountID, err = optionalID(q, "subAccountId"); err != nil {
+		return false, err
+	}
+	sourceID, err := optionalID(q, "sourceId")
+	if err != nil {
+		return false, err
+	}
+	switch source := q.Get("source"); {
+	case source == "" && sourceID == 0:
+	case sourceID == 0:
+		return false, badParameter("sourceId", "is required with source")
+	case source == "tpsp":
+		none = tpspID != 0 && tpspID != sourceID
+		tpspID = sourceID
+	case source == "subaccount":
+		none = f.SubAccountID != 0 && f.SubAccountID != sourceID
+		f.SubAccountID = sourceID
+	default:
+		return false, badParameter("source", "must be tpsp or subaccount")
+	}
+	if tpspID != 0 {
+		f.TPSPIDs = []int32{tpspID}
+	}
+	if name := q.Get("provider"); name != "" {
+		t, ok := providerType(name)
+		if !ok {
+			return false, badParameter("provider", "must be the name or the type id of a provider, such as postmark or 4")
+		}
+		of := s.tpspsOf(f.AccountID, t)
+		if tpspID != 0 {
+			of = slices.DeleteFunc(of, func(id int32) bool { return id != tpspID })
+		}
+		f.TPSPIDs, none = of, none || len(of) == 0
+	}
+	return none, nil
+}
+
+// tpspsOf returns the account's TPSPs of a type, deleted ones included.
+func (s *server) tpspsOf(accountID int32, t provider.Type) []int32 {
+	var ids []int32
+	for _, one := range s.Directory.Current().EveryTPSP() {
+		if one.AccountID == accountID && one.Type == t {
+			ids = append(ids, one.ID)
+		}
+	}
+	return ids
+}
+
+func providerType(name string) (provider.Type, bool) {
+	if t, ok := provider.TypeNamed(strings.ToLower(name)); ok {
+		return t, true
+	}
+	n, err := strconv.Atoi(name)
+	return provider.Type(n), err == nil && provider.Type(n).Name() != ""
+}
+
+// eventTypes reads type ids, repeated or in comma lists.
+func eventTypes(values []string) ([]event.Type, error) {
+	var types []event.Type
+	for _, value := range values {
+		for text := range strings.SplitSeq(value, ",") {
+			if text = strings.TrimSpace(text); text == "" {
+				continue
+			}
+			n, err := strconv.Atoi(text)
+			if err != nil {
+				return nil, badParameter("type", "must be ids of event types, such as 71 or 71,75")
+			}
+			if _, ok := event.Describe(event.Type(n)); !ok {
+				return nil, badParameter("type", "there is no event type "+strconv.Itoa(n))
+			}
+			types = append(types, event.Type(n))
+		}
+	}
+	return types, nil
+}
+
+// eventRange reads from and to, each a day (both included) or an RFC 3339 instant (from included, to not).
+func eventRange(q url.Values) (from, to time.Time, err error) {
+	if from, _, err = moment(q, "from"); err != nil {
+		return from, to, err
+	}
+	to, isDay, err := moment(q, "to")
+	if err != nil {
+		return from, to, err
+	}
+	if isDay {
+		to = to.AddDate(0, 0, 1)
+	}
+	if !from.IsZero() && !to.IsZero() && from.After(to) {
+		return from, to, badParameter("from", "must not be after to")
+	}
+	return from, to, nil
+}
+
+func moment(q url.Values, name string) (at time.Time, isDay bool, err error) {
+	text := q.Get(name)
+	if text == "" {
+		return at, false, nil
+	}
+	if at, err = time.Parse(time.DateOnly, text); err == nil {
+		return at, true, nil
+	}
+	if at, err = time.Parse(time.RFC3339Nano, text); err == nil {
+		return at.UTC(), false, nil
+	}
+	return at, false, badParameter(name, "must be a date as YYYY-MM-DD, or an instant as 2006-01-02T15:04:05Z")
+}
+
+// eventPage reads which page of the events is asked for.
+func (s *server) eventPage(q url.Values, f *store.EventFilter) (err error) {
+	if f.Limit, err = wholeNumber(q, "limit", defaultEvents, 1, maxEvents); err != nil {
+		return err
+	}
+	if f.Offset, err = wholeNumber(q, "offset", 0, 0, maxOffset); err != nil {
+		return err
+	}
+	switch order := q.Get("order"); order {
+	case "", "asc":
+	case "desc":
+		f.Newest = true
+	default:
+		return badParameter("order", "must be asc or desc")
+	}
+	if f.After, err = s.cursor(q, "after"); err != nil {
+		return err
+	}
+	f.Before, err = s.cursor(q, "before")
+	return err
+}
+
+func (s *server) cursor(q url.Values, name string) (int64, error) {
+	text := q.Get(name)
+	if text == "" {
+		return 0, nil
+	}
+	seq, ok := s.seqOf(text)
+	if !ok {
+		return 0, badParameter(name, "must be an eventID of this server")
+	}
+	return seq, nil
+}

@@ -1,0 +1,141 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"postyard/internal/accept"
+	"postyard/internal/account"
+	"postyard/internal/mail"
+	"postyard/internal/provider"
+	"postyard/internal/store"
+	"postyard/internal/tpsp"
+)
+
+// problem is a refusal as the client sees it.
+type problem struct {
+	status     int
+	retryAfter time.Duration
+
+	Code      string `json:"code"`      // stable, snake_case
+	Message   string `json:"message"`   // for people
+	Field     string `json:"field"`     // the field, header or parameter to blame, "" when none is
+	RequestID string `json:"requestId"` // finds the request in the log
+}
+
+// Error implements error.
+func (p *problem) Error() string { return p.Code + ": " + p.Message }
+
+// retryAfter is what a client is asked to wait for a store that is away.
+const retryAfter = 5 * time.Second
+
+// statusClientGone is logged for requests whose client hung up; nobody receives it.
+const statusClientGone = 499
+
+// problemOf decides the status and the words of every error. What it does not know is an internal error, whose cause users
+// never see.
+//
+//	422  the request breaks a rule; also: the provider refuses the key, the stream, ...
+//	403  the name (or the key with its stream) is taken, as SendPost has it
+//	404  the id is not one of the account's
+//	406  the default sub-account cannot be deleted, as SendPost has it
+//	409  messages still wait for the provider that is to be deleted
+//	502  the provider cannot be reached or is out of order: trying again may help, another request will not
+//	503  we cannot work now: the disk, the database, or a backlog that is full; with Retry-After
+func problemOf(err error) *problem {
+	if p, ok := errors.AsType[*problem](err); ok {
+		return p
+	}
+	if e, ok := errors.AsType[*mail.FieldError](err); ok {
+		return &problem{status: http.StatusUnprocessableEntity, Code: e.Code, Message: e.Message, Field: e.Field}
+	}
+	if e, ok := errors.AsType[*provider.SetupError](err); ok {
+		status := http.StatusUnprocessableEntity
+		if e.Retry {
+			status = http.StatusBadGateway
+		}
+		return &problem{status: status, Code: e.Code, Message: e.Message, Field: e.Field}
+	}
+	if e, ok := errors.AsType[*tpsp.DuplicateError](err); ok {
+		return &problem{status: http.StatusForbidden, Code: "duplicate_provider", Message: e.Error(), Field: "key"}
+	}
+	if e, ok := errors.AsType[*tpsp.WaitingError](err); ok {
+		return &problem{status: http.StatusConflict, Code: "messages_waiting", Message: e.Error(), Field: "force"}
+	}
+	if e, ok := errors.AsType[*accept.OverloadedError](err); ok {
+		return &problem{status: http.StatusServiceUnavailable, retryAfter: e.RetryAfter, Code: "overloaded",
+			Message: e.Reason + "; nothing was stored, try again"}
+	}
+	if e, ok := errors.AsType[interface {
+		error
+		Unauthorized() bool
+	}](err); ok && e.Unauthorized() {
+		return &problem{status: http.StatusUnauthorized, Code: "invalid_credentials",
+			Message: "these are not the credentials of a webhook of this account"}
+	}
+	return problemOfCause(err)
+}
+
+// problemOfCause knows the errors that carry no words of their own.
+func problemOfCause(err error) *problem {
+	switch {
+	case errors.Is(err, account.ErrNameTaken):
+		return &problem{status: http.StatusForbidden, Code: "name_taken", Message: account.ErrNameTaken.Error(), Field: "name"}
+	case errors.Is(err, account.ErrNotFound):
+		return notFound(account.ErrNotFound.Error())
+	case errors.Is(err, account.ErrDefault):
+		return &problem{status: http.StatusNotAcceptable, Code: "default_sub_account", Message: account.ErrDefault.Error()}
+	case errors.Is(err, tpsp.ErrNotFound):
+		return notFound(tpsp.ErrNotFound.Error())
+	case errors.Is(err, store.ErrNotFound):
+		return notFound("the account has no such thing")
+	case errors.Is(err, store.ErrConflict):
+		return &problem{status: http.StatusForbidden, Code: "exists_already", Message: "this exists already"}
+	case errors.Is(err, store.ErrUnavailable):
+		return &problem{status: http.StatusServiceUnavailable, retryAfter: retryAfter, Code: "unavailable",
+			Message: "the server cannot take this now; nothing was stored, try again"}
+	case errors.Is(err, context.Canceled):
+		return &problem{status: statusClientGone, Code: "client_gone", Message: "the client ended the request"}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &problem{status: http.StatusServiceUnavailable, retryAfter: retryAfter, Code: "timeout",
+			Message: "the server could not answer in time"}
+	}
+	return &internalError
+}
+
+// internalError tells nothing of its cause.
+var internalError = problem{status: http.StatusInternalServerError, Code: "internal_error",
+	Message: "the server failed; its log has the cause under this request's id"}
+
+func notFound(message string) *problem {
+	return &problem{status: http.StatusNotFound, Code: "not_found", Message: message}
+}
+
+// badParameter refuses a query parameter, by name (400, as SendPost has it for dates).
+func badParameter(name, message string) *problem {
+	return &problem{status: http.StatusBadRequest, Code: "invalid_parameter", Message: name + ": " + message, Field: name}
+}
+
+// fail answers with an error. Internal ones are logged with their cause; the client sees the request's id only.
+func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := *problemOf(err)
+	if p.status == http.StatusInternalServerError {
+		s.Log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path,
+			"requestId", requestID(r.Context()), "error", err)
+	}
+	s.refuse(w, r, p)
+}
+
+func (s *server) refuse(w http.ResponseWriter, r *http.Request, p problem) {
+	p.RequestID = requestID(r.Context())
+	if p.retryAfter > 0 {
+		seconds := int64((p.retryAfter + time.Second - 1) / time.Second)
+		w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
+	}
+	if err := reply(w, p.status, p); err != nil {
+		s.Log.ErrorContext(r.Context(), "refusal not written", "requestId", p.RequestID, "error", err)
+	}
+}

@@ -1,0 +1,99 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+)
+
+// auth is which key an operation asks for.
+type auth string
+
+const (
+	noKey         auth = ""
+	accountKey    auth = "X-Account-ApiKey"
+	subAccountKey auth = "X-SubAccount-ApiKey"
+	webhookKey    auth = "the provider's webhook credentials"
+)
+
+// operation is one row of the API's table: the program routes by it, and documents can be generated from it.
+type operation struct {
+	Method  string
+	Path    string // without the trailing slash, which is served as well
+	Auth    auth
+	Summary string
+	handler http.HandlerFunc
+}
+
+// operations returns the whole API.
+func (s *server) operations() []operation {
+	const v1 = "/api/v1"
+	return []operation{
+		{http.MethodPost, v1 + "/subaccount/email", subAccountKey, "send an email", s.forSubAccount(s.send)},
+
+		{http.MethodGet, v1 + "/account/subaccount", accountKey, "list sub-accounts", s.forAccount(s.listSubAccounts)},
+		{http.MethodPost, v1 + "/account/subaccount", accountKey, "create a sub-account", s.forAccount(s.createSubAccount)},
+		{http.MethodGet, v1 + "/account/subaccount/{id}", accountKey, "read a sub-account", s.forAccount(s.getSubAccount)},
+		{http.MethodPut, v1 + "/account/subaccount/{id}", accountKey, "rename a sub-account", s.forAccount(s.renameSubAccount)},
+		{http.MethodDelete, v1 + "/account/subaccount/{id}", accountKey, "delete a sub-account", s.forAccount(s.deleteSubAccount)},
+
+		{http.MethodPost, v1 + "/account/tpsp/streams", accountKey, "list a provider's message streams", s.forAccount(s.listStreams)},
+		{http.MethodGet, v1 + "/account/tpsp", accountKey, "list providers", s.forAccount(s.listTPSPs)},
+		{http.MethodPost, v1 + "/account/tpsp", accountKey, "add a provider", s.forAccount(s.createTPSP)},
+		{http.MethodGet, v1 + "/account/tpsp/{id}", accountKey, "read a provider", s.forAccount(s.getTPSP)},
+		{http.MethodDelete, v1 + "/account/tpsp/{id}", accountKey, "delete a provider", s.forAccount(s.deleteTPSP)},
+
+		{http.MethodGet, v1 + "/account/ippool", accountKey, "list IP pools", s.forAccount(s.listPools)},
+		{http.MethodGet, v1 + "/account/ippool/{id}", accountKey, "read an IP pool", s.forAccount(s.getPool)},
+
+		{http.MethodGet, v1 + "/account/message/{id}", accountKey, "read a message", s.forAccount(s.getMessage)},
+		{http.MethodGet, v1 + "/account/message/{id}/events", accountKey, "list a message's events", s.forAccount(s.listMessageEvents)},
+
+		{http.MethodGet, v1 + "/account/event", accountKey, "list events", s.forAccount(s.listEvents)},
+		{http.MethodGet, v1 + "/account/event/{id}", accountKey, "read an event", s.forAccount(s.getEvent)},
+		{http.MethodGet, v1 + "/account/event/{id}/provider", accountKey, "read the provider's own fields of an event", s.forAccount(s.getProviderFields)},
+
+		{http.MethodGet, v1 + "/account/stat", accountKey, "daily statistics", s.forAccount(s.dailyStats)},
+		{http.MethodGet, v1 + "/account/stat/aggregate", accountKey, "statistics of a range of days", s.forAccount(s.aggregateStats)},
+
+		{http.MethodPost, "/tpsp/{provider}/account/{id}", webhookKey, "receive a provider's webhook", s.forAnyone(s.receive)},
+
+		{http.MethodGet, "/healthz", noKey, "tell that the process lives", s.forAnyone(s.healthz)},
+		{http.MethodGet, "/readyz", noKey, "tell that the server can work", s.forAnyone(s.readyz)},
+	}
+}
+
+func (s *server) router() http.Handler {
+	r := chi.NewRouter()
+	for _, o := range s.operations() {
+		for _, path := range []string{o.Path, o.Path + "/"} {
+			r.MethodFunc(o.Method, path, o.handler)
+			if o.Method == http.MethodGet {
+				r.MethodFunc(http.MethodHead, path, o.handler) // net/http leaves the body out
+			}
+		}
+	}
+	r.NotFound(func(w http.ResponseWriter, req *http.Request) {
+		s.fail(w, req, &problem{status: http.StatusNotFound, Code: "unknown_path", Message: "there is nothing at this path"})
+	})
+	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
+		allowed := allowedMethods(r, req.URL.Path)
+		w.Header().Set("Allow", allowed)
+		s.fail(w, req, &problem{
+			status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Message: "this path takes " + allowed,
+		})
+	})
+	return r
+}
+
+// allowedMethods lists what a path takes, as the Allow header wants it (RFC 9110, section 10.2.1).
+func allowedMethods(r chi.Router, path string) string {
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete} {
+		if r.Match(chi.NewRouteContext(), method, path) {
+			allowed = append(allowed, method)
+		}
+	}
+	return strings.Join(allowed, ", ")
+}

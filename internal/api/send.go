@@ -1,0 +1,89 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+
+	"postyard/internal/accept"
+	"postyard/internal/directory"
+	"postyard/internal/mail"
+)
+
+// sendRequest is SendPost's EmailMessageObject, with the keys that only its guides name (tpspTemplate, customFields).
+type sendRequest struct {
+	From            mail.Address      `json:"from"`
+	ReplyTo         *mail.Address     `json:"replyTo"`
+	To              []mail.Recipient  `json:"to"`
+	Subject         string            `json:"subject"`
+	PreText         string            `json:"preText"`
+	HTMLBody        string            `json:"htmlBody"`
+	TextBody        string            `json:"textBody"`
+	AMPBody         string            `json:"ampBody"`
+	IPPool          string            `json:"ippool"`
+	TPSPTemplate    string            `json:"tpspTemplate"`
+	CustomFields    json.RawMessage   `json:"customFields"`
+	Headers         map[string]string `json:"headers"`
+	TrackOpens      *bool             `json:"trackOpens"`
+	TrackClicks     *bool             `json:"trackClicks"`
+	Groups          []string          `json:"groups"`
+	Attachments     []mail.Attachment `json:"attachments"`
+	WebhookEndpoint string            `json:"webhookEndpoint"`
+}
+
+// request returns what was asked for as every intake hands it over.
+func (s *sendRequest) request() *accept.Request {
+	for i := range s.To {
+		s.To[i].CustomFields = absentIfNull(s.To[i].CustomFields)
+	}
+	return &accept.Request{
+		Content: mail.Content{
+			From: s.From, ReplyTo: s.ReplyTo, Subject: s.Subject, PreText: s.PreText,
+			HTML: s.HTMLBody, Text: s.TextBody, AMP: s.AMPBody,
+			Pool: s.IPPool, Template: s.TPSPTemplate, CustomFields: absentIfNull(s.CustomFields),
+			Headers: s.Headers, Groups: s.Groups, Attachments: s.Attachments,
+			TrackOpens: s.TrackOpens, TrackClicks: s.TrackClicks, WebhookEndpoint: s.WebhookEndpoint,
+		},
+		Recipients: s.To,
+	}
+}
+
+// absentIfNull takes a JSON null for a key that is not there, as encoding/json does for every other type.
+func absentIfNull(raw json.RawMessage) json.RawMessage {
+	if bytes.Equal(raw, []byte("null")) {
+		return nil
+	}
+	return raw
+}
+
+// emailResponse is SendPost's EmailResponse.
+type emailResponse struct {
+	To          string `json:"to"`
+	SubmittedAt int64  `json:"submittedAt"`
+	MessageID   string `json:"messageId"`
+	ErrorCode   int    `json:"errorCode"`
+	Message     string `json:"message"`
+}
+
+// send takes an email in. The answer has one entry for each entry of `to`, in the same order; those with an errorCode other
+// than 0 were not taken.
+func (s *server) send(w http.ResponseWriter, r *http.Request, a *directory.SubAccount) error {
+	var in sendRequest
+	if err := decodeBody(w, r, mail.MaxRequestBytes, &in); err != nil {
+		return err
+	}
+	results, err := s.Sender.Accept(r.Context(), a, in.request())
+	if err != nil {
+		return err
+	}
+	out := make([]emailResponse, len(results))
+	for i, result := range results {
+		out[i] = emailResponse{
+			To: result.To, SubmittedAt: nanos(result.SubmittedAt), ErrorCode: int(result.Code), Message: result.Message,
+		}
+		if result.ID != (mail.ID{}) {
+			out[i].MessageID = result.ID.String()
+		}
+	}
+	return reply(w, http.StatusOK, out)
+}

@@ -1,0 +1,128 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+
+	"postyard/internal/directory"
+)
+
+// subAccountAnswer is SendPost's SubAccount. We have neither SMTP credentials, labels nor blocking yet; their keys stand
+// with the values of a sub-account that has none.
+type subAccountAnswer struct {
+	ID                   int32    `json:"id"`
+	APIKey               string   `json:"apiKey"` // in clear, as SendPost has it
+	Name                 string   `json:"name"`
+	Labels               []string `json:"labels"`
+	SMTPAuths            []string `json:"smtpAuths"`
+	Type                 int      `json:"type"` // 0 regular, 1 plus
+	IsPlus               bool     `json:"isPlus"`
+	Created              int64    `json:"created"`
+	CreatedBy            *string  `json:"created_by"`
+	UpdatedBy            *string  `json:"updated_by"`
+	Blocked              bool     `json:"blocked"`
+	BlockedAt            int      `json:"blocked_at"` // CL-6: Go clients have an int32 here
+	BlockReason          string   `json:"block_reason"`
+	HBExempt             bool     `json:"hb_exempt"`
+	GenerateWeeklyReport bool     `json:"generate_weekly_report"`
+	Handlers             []string `json:"handlers"`
+}
+
+// deletedAnswer is SendPost's answer to every deletion.
+type deletedAnswer struct {
+	ID      int32  `json:"id"`
+	Message string `json:"message"`
+}
+
+func (s *server) subAccountAnswer(a *directory.SubAccount) (subAccountAnswer, error) {
+	key, err := s.Accounts.Key(a)
+	if err != nil {
+		return subAccountAnswer{}, fmt.Errorf("sub-account %d: %w", a.ID, err)
+	}
+	return subAccountAnswer{
+		ID: a.ID, APIKey: key.Reveal(), Name: a.Name, Created: nanos(a.Created),
+		Labels: []string{}, SMTPAuths: []string{}, Handlers: []string{},
+	}, nil
+}
+
+// replySubAccount answers with a sub-account, unless there was an error.
+func (s *server) replySubAccount(w http.ResponseWriter, status int, a *directory.SubAccount, err error) error {
+	if err != nil {
+		return err
+	}
+	answer, err := s.subAccountAnswer(a)
+	if err != nil {
+		return err
+	}
+	return reply(w, status, answer)
+}
+
+func (s *server) listSubAccounts(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
+	p, err := listPage(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	list := cut(s.Accounts.SubAccounts(a.ID, p.search), p)
+	answers := make([]subAccountAnswer, len(list))
+	for i, sub := range list {
+		if answers[i], err = s.subAccountAnswer(sub); err != nil {
+			return err
+		}
+	}
+	return reply(w, http.StatusOK, answers)
+}
+
+func (s *server) createSubAccount(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
+	name, err := readName(w, r)
+	if err != nil {
+		return err
+	}
+	sub, err := s.Accounts.CreateSubAccount(r.Context(), a.ID, name)
+	return s.replySubAccount(w, http.StatusCreated, sub, err) // CL-3: clients want 201
+}
+
+func (s *server) getSubAccount(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	sub, err := s.Accounts.SubAccount(a.ID, id)
+	return s.replySubAccount(w, http.StatusOK, sub, err)
+}
+
+func (s *server) renameSubAccount(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	if _, err := s.Accounts.SubAccount(a.ID, id); err != nil {
+		return err // before the body is judged
+	}
+	name, err := readName(w, r)
+	if err != nil {
+		return err
+	}
+	sub, err := s.Accounts.RenameSubAccount(r.Context(), a.ID, id, name)
+	return s.replySubAccount(w, http.StatusOK, sub, err)
+}
+
+func (s *server) deleteSubAccount(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	sub, err := s.Accounts.DeleteSubAccount(r.Context(), a.ID, id)
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, deletedAnswer{ID: id, Message: "Sub-Account (" + sub.Name + ") has been deleted successfully."})
+}
+
+// readName reads the body {"name": ...}.
+func readName(w http.ResponseWriter, r *http.Request) (string, error) {
+	var in struct {
+		Name string `json:"name"`
+	}
+	err := decodeBody(w, r, maxBody, &in)
+	return in.Name, err
+}

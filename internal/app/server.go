@@ -1,0 +1,186 @@
+// Package app puts the parts together: it builds a server or a sandbox from a configuration, starts everything in the order
+// in which the parts need each other, and stops it in reverse.
+//
+// A server stops in this order: it takes no more requests and finishes the open ones; what they handed over is committed;
+// calls to providers that are on the wire end and are recorded; the store closes. A kill at any point loses nothing that
+// was acknowledged, it only makes the next start ask the providers.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"postyard/internal/accept"
+	"postyard/internal/account"
+	"postyard/internal/api"
+	"postyard/internal/config"
+	"postyard/internal/directory"
+	"postyard/internal/dispatch"
+	"postyard/internal/ingest"
+	"postyard/internal/provider"
+	"postyard/internal/provider/postmark"
+	"postyard/internal/secret"
+	"postyard/internal/ssrf"
+	"postyard/internal/store/sqlite"
+	"postyard/internal/tpsp"
+)
+
+// Server is one Postyard server.
+type Server struct {
+	URL      string           // where it is reached, without a trailing slash
+	Accounts *account.Service // for the first start and the demo, which show keys
+
+	log        *slog.Logger
+	directory  *directory.Directory
+	store      *sqlite.DB
+	transport  *http.Transport
+	listener   net.Listener
+	http       *http.Server
+	accepting  *accept.Service
+	dispatcher *dispatch.Dispatcher
+	ingesting  *ingest.Service
+	registrar  *tpsp.Registrar
+	grace      time.Duration
+}
+
+// Limits of a connection. The API's answers are small; the longest request waits for a provider's set-up.
+const (
+	headerTimeout  = 10 * time.Second
+	requestTimeout = 60 * time.Second
+	answerTimeout  = 90 * time.Second
+	idleTimeout    = 2 * time.Minute
+	headerBytes    = 64 << 10
+)
+
+// NewServer opens the database and starts to listen; requests are served once Run runs.
+func NewServer(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *Server, err error) {
+	s := &Server{log: log, grace: cfg.ShutdownGrace}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if s.store, err = sqlite.Open(ctx, cfg.Data); err != nil {
+		return nil, err
+	}
+	key := cfg.SecretKey
+	if key.IsZero() {
+		if key, err = secret.LoadOrCreateKey(cfg.KeyFile()); err != nil {
+			return nil, err
+		}
+	}
+	if s.directory, err = directory.Open(ctx, s.store); err != nil {
+		return nil, err
+	}
+	if s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen); err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	s.URL = cfg.BaseURL(s.listener.Addr().String())
+	fsync, err := fsyncTime(cfg.Data)
+	if err != nil {
+		return nil, err
+	}
+	log.Info("database open", "data", cfg.Data, "fsync", fsync)
+	return s, s.assemble(ctx, cfg, secret.NewBox(key))
+}
+
+// providers is the registry: one line for each kind of provider.
+func providers(transport http.RoundTripper) provider.Registry {
+	return provider.Registry{
+		provider.Postmark: postmark.New(postmark.Config{Transport: transport}),
+	}
+}
+
+func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Box) error {
+	s.transport = ssrf.NewTransport(ssrf.Options{AllowPrivate: cfg.AllowPrivate, MaxIdleConnsPerHost: cfg.ProviderConcurrency + 4})
+	adapters := providers(s.transport)
+	s.Accounts = account.New(s.directory, s.store, box, time.Now)
+	connections := tpsp.NewService(tpsp.Config{Directory: s.directory, Store: s.store, Adapters: adapters, Box: box, PublicURL: s.URL,
+		AllowPrivate: cfg.AllowPrivate, Now: time.Now, Jitter: rand.Float64, Log: s.log})
+	s.registrar = tpsp.NewRegistrar(connections)
+	s.dispatcher = dispatch.New(dispatch.Config{Store: s.store, Directory: s.directory, Providers: adapters, Connections: connections,
+		Log: s.log, Now: time.Now, Owner: uuid.NewString(), BatchSize: cfg.BatchSize, Concurrency: cfg.ProviderConcurrency,
+		CallTimeout: cfg.CallTimeout, TTL: cfg.MessageTTL, Grace: cfg.ShutdownGrace,
+		Rules: dispatch.Rules{AskAfter: cfg.AskAfter, AmbiguousWait: cfg.AmbiguousWait}})
+	s.accepting = accept.New(accept.Config{Store: s.store, Directory: s.directory, Providers: adapters, Now: time.Now,
+		MaxBacklog: int64(cfg.MaxBacklog), Room: newDisk(cfg.Data, cfg.MinFreeDisk, time.Now).room, Wake: s.dispatcher.Wake})
+	s.ingesting = ingest.New(ingest.Config{Store: s.store, Directory: s.directory, Providers: adapters, Credentials: connections,
+		Log: s.log, Now: time.Now})
+	installation, err := s.store.Installation(ctx)
+	if err != nil {
+		return fmt.Errorf("read installation: %w", err)
+	}
+	s.http = newHTTPServer(api.New(api.Config{Directory: s.directory, Accounts: s.Accounts, Sender: s.accepting, Providers: connections,
+		Journal: s.store, Ingest: s.ingesting, Installation: installation, Log: s.log}), s.log)
+	return nil
+}
+
+func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: answerTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: headerBytes, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+}
+
+// Run serves until ctx ends, then stops in order. It is called once.
+func (s *Server) Run(ctx context.Context) error {
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var running sync.WaitGroup
+	failed := make(chan error, 2)
+	running.Go(func() { s.accepting.Run(background) })
+	running.Go(func() { s.ingesting.Run(background) })
+	running.Go(func() { s.registrar.Run(background) })
+	running.Go(func() {
+		if err := s.dispatcher.Run(background); err != nil {
+			failed <- err
+		}
+	})
+	running.Go(func() {
+		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			failed <- fmt.Errorf("serve: %w", err)
+		}
+	})
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	s.log.Info("stopping")
+	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.grace)
+	defer cancel()
+	if halt := s.http.Shutdown(shutdown); halt != nil {
+		s.log.Warn("some requests did not end in time and are cut", "error", halt)
+		err = errors.Join(err, s.http.Close())
+	}
+	stop()
+	running.Wait()
+	return errors.Join(err, s.close())
+}
+
+// Abort closes a server that is not going to run, and returns the reason with whatever went wrong in closing.
+func (s *Server) Abort(reason error) error { return errors.Join(reason, s.close()) }
+
+// close lets go of what NewServer took.
+func (s *Server) close() error {
+	var errs []error
+	if s.listener != nil {
+		if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if s.transport != nil {
+		s.transport.CloseIdleConnections()
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	return errors.Join(errs...)
+}

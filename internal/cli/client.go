@@ -1,0 +1,282 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"postyard/internal/client"
+	"postyard/internal/config"
+	"postyard/internal/event"
+)
+
+func clientOf(cfg config.Config) *client.Client {
+	return &client.Client{URL: cfg.URL, AccountKey: cfg.AccountKey, SubAccountKey: cfg.SubAccountKey}
+}
+
+// table prints rows under a header, in columns.
+func (p *program) table(header string, rows []string) error {
+	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+	for _, row := range append([]string{header}, rows...) {
+		if _, err := fmt.Fprintln(w, row); err != nil {
+			return err
+		}
+	}
+	return w.Flush()
+}
+
+// row joins cells; control characters of foreign text must not reach the terminal.
+func row(cells ...string) string {
+	for i, cell := range cells {
+		cells[i] = strings.Map(func(r rune) rune {
+			if r < ' ' || r >= 0x7f && r < 0xa0 {
+				return ' '
+			}
+			return r
+		}, cell)
+	}
+	return strings.Join(cells, "\t")
+}
+
+func (p *program) printJSON(raw json.RawMessage) error {
+	return p.say("%s\n", strings.TrimSpace(string(raw)))
+}
+
+func (p *program) send() *cobra.Command {
+	var mail client.Email
+	var to, cc, bcc, fields, headers, replyTo []string
+	c := p.command("send", "Send an email", config.Client, cobra.NoArgs, func(c *cobra.Command, _ []string, cfg config.Config) error {
+		if len(to) == 0 {
+			return fmt.Errorf("--to is needed")
+		}
+		var err error
+		if mail.CustomFields, err = pairs(fields, anyValue); err != nil {
+			return fmt.Errorf("--field: %w", err)
+		}
+		if mail.Headers, err = pairs(headers, func(s string) string { return s }); err != nil {
+			return fmt.Errorf("--header: %w", err)
+		}
+		if len(replyTo) > 0 {
+			mail.ReplyTo = &client.Address{Email: replyTo[0]}
+		}
+		for _, email := range to {
+			mail.To = append(mail.To, client.Recipient{Address: client.Address{Email: email}, CC: addresses(cc), BCC: addresses(bcc)})
+		}
+		if cfg.JSON {
+			var raw json.RawMessage
+			if err := clientOf(cfg).SubAccount(c.Context(), http.MethodPost, "/api/v1/subaccount/email/", mail, &raw); err != nil {
+				return err
+			}
+			return p.printJSON(raw)
+		}
+		sent, err := clientOf(cfg).Send(c.Context(), mail)
+		if err != nil {
+			return err
+		}
+		return p.showSent(sent)
+	})
+	f := c.Flags()
+	f.StringVar(&mail.From.Email, "from", "", "sender's address")
+	f.StringVar(&mail.From.Name, "from-name", "", "sender's name")
+	f.StringSliceVar(&to, "to", nil, "recipient's address; one message each")
+	f.StringSliceVar(&cc, "cc", nil, "address of a copy")
+	f.StringSliceVar(&bcc, "bcc", nil, "address of a blind copy")
+	f.StringSliceVar(&replyTo, "reply-to", nil, "address for answers")
+	f.StringVar(&mail.Subject, "subject", "", "subject")
+	f.StringVar(&mail.IPPool, "pool", "", "IP pool (ippool)")
+	f.StringVar(&mail.TPSPTemplate, "template", "", "the provider's template, by alias (tpspTemplate)")
+	f.StringArrayVar(&fields, "field", nil, "custom field, name=value; a value that is JSON is sent as JSON")
+	f.StringArrayVar(&headers, "header", nil, "header, name=value")
+	f.StringSliceVar(&mail.Groups, "group", nil, "group")
+	return c
+}
+
+func (p *program) showSent(sent []client.Sent) error {
+	rows := make([]string, len(sent))
+	refused := 0
+	for i, s := range sent {
+		result := "accepted"
+		if s.ErrorCode != 0 {
+			refused++
+			result = fmt.Sprintf("refused (%d): %s", s.ErrorCode, s.Message)
+		}
+		rows[i] = row(s.To, s.MessageID, result)
+	}
+	if err := p.table("TO\tMESSAGE\tRESULT", rows); err != nil {
+		return err
+	}
+	if refused > 0 {
+		return fmt.Errorf("%d of %d recipients were refused", refused, len(sent))
+	}
+	return nil
+}
+
+func addresses(emails []string) []client.Address {
+	list := make([]client.Address, len(emails))
+	for i, email := range emails {
+		list[i].Email = email
+	}
+	return list
+}
+
+// pairs reads name=value arguments.
+func pairs[V any](list []string, value func(string) V) (map[string]V, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	m := make(map[string]V, len(list))
+	for _, pair := range list {
+		name, text, ok := strings.Cut(pair, "=")
+		if !ok || name == "" {
+			return nil, fmt.Errorf("%q is not name=value", pair)
+		}
+		m[name] = value(text)
+	}
+	return m, nil
+}
+
+func anyValue(text string) any {
+	var v any
+	if json.Unmarshal([]byte(text), &v) == nil {
+		return v
+	}
+	return text
+}
+
+func (p *program) events() *cobra.Command {
+	var types []int
+	var recipient, message, provider, from, to, order string
+	var subAccount, limit int
+	c := p.command("events", "List events, newest first", config.Client, cobra.NoArgs, func(c *cobra.Command, _ []string, cfg config.Config) error {
+		q := url.Values{"limit": {strconv.Itoa(limit)}, "order": {order}}
+		for _, t := range types {
+			q.Add("type", strconv.Itoa(t))
+		}
+		for name, value := range map[string]string{"recipient": recipient, "messageId": message, "provider": provider, "from": from, "to": to} {
+			if value != "" {
+				q.Set(name, value)
+			}
+		}
+		if subAccount != 0 {
+			q.Set("subAccountId", strconv.Itoa(subAccount))
+		}
+		return p.listEvents(c, cfg, "/api/v1/account/event/?"+q.Encode())
+	})
+	f := c.Flags()
+	f.IntSliceVar(&types, "type", nil, "event type, SendPost's number")
+	f.StringVar(&recipient, "recipient", "", "recipient's address")
+	f.StringVar(&message, "message", "", "message id")
+	f.StringVar(&provider, "provider", "", "kind of provider: postmark")
+	f.IntVar(&subAccount, "sub-account", 0, "sub-account's id")
+	f.StringVar(&from, "from", "", "first day (YYYY-MM-DD, UTC) or instant (RFC 3339)")
+	f.StringVar(&to, "to", "", "last day or instant")
+	f.StringVar(&order, "order", "desc", "asc: as recorded; desc: newest first")
+	f.IntVar(&limit, "limit", 50, "most events")
+	return c
+}
+
+func (p *program) listEvents(c *cobra.Command, cfg config.Config, path string) error {
+	var raw json.RawMessage
+	if err := clientOf(cfg).Account(c.Context(), http.MethodGet, path, nil, &raw); err != nil {
+		return err
+	}
+	if cfg.JSON {
+		return p.printJSON(raw)
+	}
+	var list []client.Event
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return fmt.Errorf("decode events: %w", err)
+	}
+	return p.showEvents(list)
+}
+
+func (p *program) showEvents(list []client.Event) error {
+	rows := make([]string, len(list))
+	for i, e := range list {
+		name := "?"
+		if info, ok := event.Describe(event.Type(e.Type)); ok {
+			name = info.Name
+		}
+		about := e.SMTPDescription
+		if e.EventMetadata.ClickedURL != "" {
+			about = e.EventMetadata.ClickedURL
+		}
+		rows[i] = row(moment(e.SubmittedAt), strconv.Itoa(e.Type), name, e.To, e.MessageID, about)
+	}
+	return p.table("TIME\tTYPE\tEVENT\tRECIPIENT\tMESSAGE\tDETAIL", rows)
+}
+
+func moment(ns int64) string { return time.Unix(0, ns).UTC().Format("2006-01-02 15:04:05.000Z") }
+
+func (p *program) message() *cobra.Command {
+	return p.command("message ID", "Show a message and its events", config.Client, cobra.ExactArgs(1),
+		func(c *cobra.Command, args []string, cfg config.Config) error {
+			api := clientOf(cfg)
+			path := "/api/v1/account/message/" + url.PathEscape(args[0])
+			var message, events json.RawMessage
+			if err := api.Account(c.Context(), http.MethodGet, path, nil, &message); err != nil {
+				return err
+			}
+			if err := api.Account(c.Context(), http.MethodGet, path+"/events", nil, &events); err != nil {
+				return err
+			}
+			if cfg.JSON {
+				both, err := json.Marshal(map[string]json.RawMessage{"message": message, "events": events})
+				if err != nil {
+					return fmt.Errorf("encode message: %w", err)
+				}
+				return p.printJSON(both)
+			}
+			return p.showMessage(message, events)
+		})
+}
+
+func (p *program) showMessage(message, events json.RawMessage) error {
+	var m struct {
+		MessageID    string         `json:"messageID"`
+		SubAccountID int32          `json:"subAccountID"`
+		From         client.Address `json:"from"`
+		To           client.Address `json:"to"`
+		Subject      string         `json:"subject"`
+		IPPool       string         `json:"ipPool"`
+		EmailType    string         `json:"emailType"`
+		SubmittedAt  int64          `json:"submittedAt"`
+		Attempt      int            `json:"attempt"`
+		Groups       []string       `json:"groups"`
+	}
+	if err := json.Unmarshal(message, &m); err != nil {
+		return fmt.Errorf("decode message: %w", err)
+	}
+	var list []client.Event
+	if err := json.Unmarshal(events, &list); err != nil {
+		return fmt.Errorf("decode events: %w", err)
+	}
+	facts := []string{
+		row("message", m.MessageID),
+		row("from", m.From.Email),
+		row("to", m.To.Email+" ("+m.EmailType+")"),
+		row("subject", m.Subject),
+		row("pool", m.IPPool),
+		row("sub-account", strconv.Itoa(int(m.SubAccountID))),
+		row("submitted", moment(m.SubmittedAt)),
+		row("attempts", strconv.Itoa(m.Attempt)),
+	}
+	if len(m.Groups) > 0 {
+		facts = slices.Insert(facts, 4, row("groups", strings.Join(m.Groups, ", ")))
+	}
+	if err := p.table(facts[0], facts[1:]); err != nil {
+		return err
+	}
+	if err := p.say("\n"); err != nil {
+		return err
+	}
+	return p.showEvents(list)
+}

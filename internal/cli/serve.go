@@ -1,0 +1,53 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"postyard/internal/app"
+	"postyard/internal/config"
+)
+
+func (p *program) serve() *cobra.Command {
+	return p.command("serve", "Run the server", config.Serve, cobra.NoArgs, func(c *cobra.Command, _ []string, cfg config.Config) error {
+		ctx, log := c.Context(), p.logger(cfg)
+		server, err := app.NewServer(ctx, cfg, log)
+		if err != nil {
+			return err
+		}
+		if err := p.bootstrap(ctx, server); err != nil {
+			return server.Abort(err)
+		}
+		log.Info("serving", "url", server.URL)
+		return server.Run(ctx)
+	})
+}
+
+// bootstrap makes the account on the first start and shows its keys, which are not shown again.
+func (p *program) bootstrap(ctx context.Context, server *app.Server) error {
+	fresh, created, err := server.Accounts.Bootstrap(ctx, "Postyard")
+	if err != nil || !created {
+		return err
+	}
+	return p.say(`An account was created. Keep these keys: they are not printed again.
+
+  account %-8d X-Account-ApiKey:    %s
+  sub-account %-4d X-SubAccount-ApiKey: %s   (%s)
+
+`, fresh.Account.ID, fresh.AccountKey.Reveal(), fresh.SubAccount.ID, fresh.SubAccountKey.Reveal(), fresh.SubAccount.Name)
+}
+
+func (p *program) sandbox() *cobra.Command {
+	return p.command("sandbox", "Run the provider simulators alone, to test against", config.Sandbox, cobra.NoArgs,
+		func(c *cobra.Command, _ []string, cfg config.Config) error {
+			ctx, log := c.Context(), p.logger(cfg)
+			sandbox, err := app.NewSandbox(ctx, cfg.Listen, cfg.Data, log)
+			if err != nil {
+				return err
+			}
+			log.Info("the sandbox simulates providers; no mail leaves it", "url", sandbox.URL, "inbox", sandbox.URL+"/sandbox",
+				"token", app.SandboxToken)
+			return sandbox.Run(ctx)
+		})
+}

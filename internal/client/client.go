@@ -1,0 +1,284 @@
+// Package client speaks to a Postyard server over its public HTTP API, as any application would. The command line and the
+// demo use it; it imports nothing of the server.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"postyard/internal/secret"
+)
+
+// Client is one server with the keys for it.
+type Client struct {
+	URL           string // without a trailing slash
+	AccountKey    secret.String
+	SubAccountKey secret.String
+	HTTP          *http.Client // nil: one with a time-out of a minute
+}
+
+// Error is an answer of the server that is not a success.
+type Error struct {
+	Status    int    `json:"-"`
+	Code      string `json:"code"`
+	Message   string `json:"message"`
+	Field     string `json:"field"`
+	RequestID string `json:"requestId"`
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	text := e.Message
+	if text == "" {
+		text = http.StatusText(e.Status)
+	}
+	if e.Field != "" {
+		text = e.Field + ": " + text
+	}
+	return fmt.Sprintf("%s (HTTP %d, %s)", text, e.Status, e.Code)
+}
+
+// The largest answer that is read.
+const maxAnswer = 64 << 20
+
+var patient = &http.Client{Timeout: time.Minute}
+
+// Account calls an operation with the account's key. in and out may be nil.
+func (c *Client) Account(ctx context.Context, method, path string, in, out any) error {
+	if c.AccountKey.IsZero() {
+		return errors.New("an account key is needed: --account-key or POSTYARD_ACCOUNT_KEY")
+	}
+	return c.call(ctx, method, path, "X-Account-ApiKey", c.AccountKey, in, out)
+}
+
+// SubAccount calls an operation with the sub-account's key. in and out may be nil.
+func (c *Client) SubAccount(ctx context.Context, method, path string, in, out any) error {
+	if c.SubAccountKey.IsZero() {
+		return errors.New("a sub-account key is needed: --subaccount-key or POSTYARD_SUBACCOUNT_KEY")
+	}
+	return c.call(ctx, method, path, "X-SubAccount-ApiKey", c.SubAccountKey, in, out)
+}
+
+func (c *Client) call(ctx context.Context, method, path, header string, key secret.String, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		encoded, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Errorf("encode request: %w", err)
+		}
+		body = bytes.NewReader(encoded)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.URL+path, body)
+	if err != nil {
+		return fmt.Errorf("make request: %w", err)
+	}
+	req.Header.Set(header, key.Reveal())
+	req.Header.Set("Accept", "application/json")
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return c.do(req, out)
+}
+
+func (c *Client) do(req *http.Request, out any) error {
+	using := c.HTTP
+	if using == nil {
+		using = patient
+	}
+	res, err := using.Do(req)
+	if err != nil {
+		return fmt.Errorf("call server: %w", err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("read answer: %w", err)
+	}
+	if res.StatusCode >= 300 {
+		failure := &Error{Status: res.StatusCode}
+		if json.Unmarshal(answer, failure) != nil {
+			failure.Message = strings.ToValidUTF8(string(answer[:min(len(answer), 200)]), "")
+		}
+		return failure
+	}
+	if raw, ok := out.(*json.RawMessage); ok {
+		*raw = answer
+		return nil
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
+		return fmt.Errorf("decode answer: %w", err)
+	}
+	return nil
+}
+
+// Ready tells whether the server can work.
+func (c *Client) Ready(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.URL+"/readyz", http.NoBody)
+	if err != nil {
+		return fmt.Errorf("make request: %w", err)
+	}
+	return c.do(req, nil)
+}
+
+// Address is a mailbox.
+type Address struct {
+	Email string `json:"email"`
+	Name  string `json:"name,omitempty"`
+}
+
+// Recipient is one entry of `to`.
+type Recipient struct {
+	Address
+	CC           []Address      `json:"cc,omitempty"`
+	BCC          []Address      `json:"bcc,omitempty"`
+	CustomFields map[string]any `json:"customFields,omitempty"`
+}
+
+// Email is a send.
+type Email struct {
+	From         Address           `json:"from"`
+	ReplyTo      *Address          `json:"replyTo,omitempty"`
+	To           []Recipient       `json:"to"`
+	Subject      string            `json:"subject,omitempty"`
+	IPPool       string            `json:"ippool,omitempty"`
+	TPSPTemplate string            `json:"tpspTemplate,omitempty"`
+	CustomFields map[string]any    `json:"customFields,omitempty"`
+	Headers      map[string]string `json:"headers,omitempty"`
+	Groups       []string          `json:"groups,omitempty"`
+}
+
+// Sent is the answer for one recipient.
+type Sent struct {
+	To          string `json:"to"`
+	MessageID   string `json:"messageId"`
+	SubmittedAt int64  `json:"submittedAt"` // ns
+	ErrorCode   int    `json:"errorCode"`
+	Message     string `json:"message"`
+}
+
+// Send hands an email over. The result has one entry per recipient.
+func (c *Client) Send(ctx context.Context, e Email) (sent []Sent, err error) {
+	err = c.SubAccount(ctx, http.MethodPost, "/api/v1/subaccount/email/", e, &sent)
+	return sent, err
+}
+
+// SubAccountInfo is a sub-account.
+type SubAccountInfo struct {
+	ID     int32  `json:"id"`
+	Name   string `json:"name"`
+	APIKey string `json:"apiKey"`
+}
+
+// SubAccounts lists the account's sub-accounts.
+func (c *Client) SubAccounts(ctx context.Context) (list []SubAccountInfo, err error) {
+	err = c.Account(ctx, http.MethodGet, "/api/v1/account/subaccount/", nil, &list)
+	return list, err
+}
+
+// CreateSubAccount makes a sub-account.
+func (c *Client) CreateSubAccount(ctx context.Context, name string) (made SubAccountInfo, err error) {
+	err = c.Account(ctx, http.MethodPost, "/api/v1/account/subaccount/", map[string]string{"name": name}, &made)
+	return made, err
+}
+
+// NewTPSP is a connection to a provider that is to be made.
+type NewTPSP struct {
+	Type          int    `json:"type"` // 4 is Postmark
+	Name          string `json:"name"`
+	Key           string `json:"key"`
+	Endpoint      string `json:"endpoint,omitempty"`
+	MessageStream string `json:"messageStream"`
+}
+
+// TPSP is a connection to a provider.
+type TPSP struct {
+	ID            int32  `json:"id"`
+	Name          string `json:"name"`
+	Type          int    `json:"type"`
+	Endpoint      string `json:"endpoint"`
+	MessageStream string `json:"messageStream"`
+	WebhookStatus struct {
+		State   string `json:"state"`
+		Message string `json:"message"`
+	} `json:"webhookStatus"`
+	Health struct {
+		State  string `json:"state"`
+		Reason string `json:"reason"`
+	} `json:"health"`
+	IPPool struct {
+		ID   int32  `json:"id"`
+		Name string `json:"name"`
+	} `json:"ipPool"`
+}
+
+// Stream is a message stream of a provider.
+type Stream struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	Type string `json:"type"`
+}
+
+// Streams lists the message streams behind a provider's key.
+func (c *Client) Streams(ctx context.Context, t NewTPSP) (list []Stream, err error) {
+	err = c.Account(ctx, http.MethodPost, "/api/v1/account/tpsp/streams",
+		map[string]any{"type": t.Type, "key": t.Key, "endpoint": t.Endpoint}, &list)
+	return list, err
+}
+
+// CreateTPSP connects a provider.
+func (c *Client) CreateTPSP(ctx context.Context, t NewTPSP) (made TPSP, err error) {
+	err = c.Account(ctx, http.MethodPost, "/api/v1/account/tpsp/", t, &made)
+	return made, err
+}
+
+// TPSPs lists the connected providers.
+func (c *Client) TPSPs(ctx context.Context) (list []TPSP, err error) {
+	err = c.Account(ctx, http.MethodGet, "/api/v1/account/tpsp/", nil, &list)
+	return list, err
+}
+
+// Pool is an IP pool.
+type Pool struct {
+	ID                         int32  `json:"id"`
+	Name                       string `json:"name"`
+	ThirdPartySendingProviders []TPSP `json:"thirdPartySendingProviders"`
+}
+
+// Pools lists the account's IP pools.
+func (c *Client) Pools(ctx context.Context) (list []Pool, err error) {
+	err = c.Account(ctx, http.MethodGet, "/api/v1/account/ippool", nil, &list)
+	return list, err
+}
+
+// Event is an entry of the event log.
+type Event struct {
+	EventID         string `json:"eventID"`
+	Type            int    `json:"type"`
+	MessageID       string `json:"messageID"`
+	MessageSubject  string `json:"messageSubject"`
+	SubAccountID    int32  `json:"subAccountID"`
+	TPSPID          int32  `json:"tpspId"`
+	To              string `json:"to"`
+	SubmittedAt     int64  `json:"submittedAt"` // ns
+	SMTPDescription string `json:"smtpDescription"`
+	EventMetadata   struct {
+		ClickedURL string `json:"clickedURL"`
+	} `json:"eventMetadata"`
+}
+
+// MessageEvents lists the events of one message in the order in which they were recorded.
+func (c *Client) MessageEvents(ctx context.Context, id string) (list []Event, err error) {
+	err = c.Account(ctx, http.MethodGet, "/api/v1/account/message/"+url.PathEscape(id)+"/events", nil, &list)
+	return list, err
+}

@@ -1,0 +1,232 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"postyard/internal/provider"
+	"postyard/internal/route"
+)
+
+// loader is a store that holds Contents, or is away.
+type loader struct {
+	mu       sync.Mutex
+	contents Contents
+	err      error
+}
+
+func (l *loader) LoadDirectory(context.Context) (Contents, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.contents, l.err
+}
+
+func (l *loader) set(c Contents, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.contents, l.err = c, err
+}
+
+func key(b byte) KeyHash { return KeyHash{b} }
+
+var then = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+
+// twoTenants holds two accounts that have everything alike but the ids.
+func twoTenants() Contents {
+	return Contents{
+		Accounts: []Account{{ID: 2, Name: "Beta", KeyHash: key(2)}, {ID: 1, Name: "Alpha", KeyHash: key(1)}},
+		SubAccounts: []SubAccount{
+			{ID: 12, AccountID: 1, Name: "news", KeyHash: key(12)}, {ID: 11, AccountID: 1, Name: "shop", KeyHash: key(11)},
+			{ID: 21, AccountID: 2, Name: "shop", KeyHash: key(21)},
+		},
+		TPSPs: []TPSP{
+			{ID: 103, AccountID: 1, Type: provider.Postmark, Deleted: then}, {ID: 102, AccountID: 1, Type: provider.Postmark},
+			{ID: 101, AccountID: 1, Type: provider.Postmark}, {ID: 201, AccountID: 2, Type: provider.Postmark},
+		},
+		Pools: []route.Pool{
+			{ID: 32, AccountID: 1, Name: "Default"}, {ID: 31, AccountID: 1, Name: "default", Members: []route.Egress{101, 102}},
+			{ID: 41, AccountID: 2, Name: "default", Members: []route.Egress{201}},
+		},
+	}
+}
+
+func open(t *testing.T) *Snapshot {
+	t.Helper()
+	d, err := Open(t.Context(), &loader{contents: twoTenants()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d.Current()
+}
+
+// ids returns the ids of a list, in its order.
+func ids[T any](list []T, id func(T) int32) []int32 {
+	got := []int32{}
+	for _, item := range list {
+		got = append(got, id(item))
+	}
+	return got
+}
+
+func TestListsAreOfOneTenantAndSorted(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	for name, test := range map[string]struct{ got, want []int32 }{
+		"accounts":        {ids(s.Accounts(), func(a *Account) int32 { return a.ID }), []int32{1, 2}},
+		"sub-accounts":    {ids(s.SubAccounts(1), func(a *SubAccount) int32 { return a.ID }), []int32{11, 12}},
+		"of the other":    {ids(s.SubAccounts(2), func(a *SubAccount) int32 { return a.ID }), []int32{21}},
+		"of nobody":       {ids(s.SubAccounts(3), func(a *SubAccount) int32 { return a.ID }), []int32{}},
+		"TPSPs in use":    {ids(s.TPSPs(1), func(t *TPSP) int32 { return t.ID }), []int32{101, 102}},
+		"TPSPs of 2":      {ids(s.TPSPs(2), func(t *TPSP) int32 { return t.ID }), []int32{201}},
+		"TPSPs of nobody": {ids(s.TPSPs(0), func(t *TPSP) int32 { return t.ID }), []int32{}},
+		"every TPSP":      {ids(s.EveryTPSP(), func(t *TPSP) int32 { return t.ID }), []int32{101, 102, 103, 201}},
+		"pools":           {ids(s.Pools(1), func(p *route.Pool) int32 { return p.ID }), []int32{31, 32}},
+		"pools of nobody": {ids(s.Pools(9), func(p *route.Pool) int32 { return p.ID }), []int32{}},
+	} {
+		if !slices.Equal(test.got, test.want) {
+			t.Errorf("%s: %v, want %v", name, test.got, test.want)
+		}
+	}
+}
+
+// Every lookup by account and id, for every account and id: nothing of another tenant, nothing deleted.
+func TestLookupsAreOfOneTenant(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	subs := map[int32]int32{11: 1, 12: 1, 21: 2}
+	tpsps := map[int32]int32{101: 1, 102: 1, 201: 2} // 103 was deleted
+	pools := map[int32]int32{31: 1, 32: 1, 41: 2}
+	for account := int32(0); account <= 3; account++ {
+		for id := int32(0); id <= 250; id++ {
+			mine := func(owner map[int32]int32) bool { return account != 0 && owner[id] == account }
+			if got := s.SubAccount(account, id); (got != nil) != mine(subs) || got != nil && got.ID != id {
+				t.Errorf("SubAccount(%d, %d) = %+v", account, id, got)
+			}
+			if got := s.TPSP(account, id); (got != nil) != mine(tpsps) || got != nil && got.ID != id {
+				t.Errorf("TPSP(%d, %d) = %+v", account, id, got)
+			}
+			if got := s.Pool(account, id); (got != nil) != mine(pools) || got != nil && got.ID != id {
+				t.Errorf("Pool(%d, %d) = %+v", account, id, got)
+			}
+		}
+	}
+}
+
+func TestDeletedTPSPsStillAttributeEvents(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	for id, known := range map[int32]bool{101: true, 103: true, 201: true, 0: false, 104: false} {
+		if got := s.AnyTPSP(id); (got != nil) != known || got != nil && got.Egress() != route.Egress(id) {
+			t.Errorf("AnyTPSP(%d) = %+v", id, got)
+		}
+	}
+}
+
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	for b := range byte(40) {
+		account, sub := s.AccountByKey(key(b)), s.SubAccountByKey(key(b))
+		if want := b == 1 || b == 2; (account != nil) != want || account != nil && account.ID != int32(b) {
+			t.Errorf("AccountByKey(%d) = %+v", b, account)
+		}
+		if want := b == 11 || b == 12 || b == 21; (sub != nil) != want || sub != nil && sub.ID != int32(b) {
+			t.Errorf("SubAccountByKey(%d) = %+v", b, sub)
+		}
+	}
+	if got := s.Account(2); got == nil || got.Name != "Beta" {
+		t.Errorf("Account(2) = %+v", got)
+	}
+	if got := s.Account(3); got != nil {
+		t.Errorf("Account(3) = %+v", got)
+	}
+}
+
+func TestPoolNamesAreExact(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	for _, test := range []struct {
+		account int32
+		name    string
+		want    int32
+	}{
+		{1, "default", 31}, {1, "Default", 32}, {2, "default", 41}, {2, "Default", 0}, {1, "DEFAULT", 0}, {1, " default", 0},
+		{1, "", 0}, {3, "default", 0},
+	} {
+		got := s.PoolNamed(test.account, test.name)
+		if got == nil && test.want != 0 || got != nil && got.ID != test.want {
+			t.Errorf("PoolNamed(%d, %q) = %+v, want %d", test.account, test.name, got, test.want)
+		}
+	}
+}
+
+func TestReload(t *testing.T) {
+	t.Parallel()
+	l := &loader{contents: twoTenants()}
+	d, err := Open(t.Context(), l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := d.Current()
+
+	away := errors.New("the store is away")
+	l.set(Contents{}, away)
+	if err := d.Reload(t.Context()); !errors.Is(err, away) {
+		t.Errorf("Reload = %v, want the loader's error", err)
+	}
+	if d.Current() != before || d.Current().Account(1) == nil {
+		t.Error("a failed reload replaced the snapshot")
+	}
+
+	changed := twoTenants()
+	changed.Accounts, changed.TPSPs[1].Deleted = changed.Accounts[:1], then
+	l.set(changed, nil)
+	if err := d.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if now := d.Current(); now.Account(1) != nil || now.AccountByKey(key(1)) != nil || now.TPSP(1, 102) != nil {
+		t.Error("the reload did not take effect")
+	}
+	if before.Account(1) == nil || before.TPSP(1, 102) == nil {
+		t.Error("a reload changed a snapshot that was given out")
+	}
+}
+
+func TestOpenFails(t *testing.T) {
+	t.Parallel()
+	away := errors.New("the store is away")
+	if _, err := Open(t.Context(), &loader{err: away}); !errors.Is(err, away) {
+		t.Errorf("Open = %v, want the loader's error", err)
+	}
+}
+
+// Readers and reloads go on at the same time; the race detector watches.
+func TestReadersDoNotWait(t *testing.T) {
+	t.Parallel()
+	d, err := Open(t.Context(), &loader{contents: twoTenants()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	for range 4 {
+		running.Go(func() {
+			for range 50 {
+				if err := d.Reload(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		running.Go(func() {
+			for range 500 {
+				if s := d.Current(); s.SubAccountByKey(key(11)) != s.SubAccount(1, 11) {
+					t.Error("a snapshot does not agree with itself")
+				}
+			}
+		})
+	}
+	running.Wait()
+}

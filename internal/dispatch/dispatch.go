@@ -1,0 +1,147 @@
+// Package dispatch carries accepted messages to their providers.
+//
+// Every egress has a runner of its own, so a slow or dead provider never delays another one. A runner claims due messages,
+// hands them to the provider's adapter, lets decide turn each outcome into a settlement, and has the store record it. It
+// also asks the provider about messages whose outcome is unknown. The package knows providers by their contract only.
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"postyard/internal/directory"
+	"postyard/internal/provider"
+	"postyard/internal/route"
+	"postyard/internal/store"
+)
+
+// Store is the part of the store that dispatching needs.
+type Store interface {
+	store.Queue
+	UpdateHealth(ctx context.Context, tpspID int32, h directory.Health) error
+	DropWaiting(ctx context.Context, egress route.Egress, reason string, now time.Time, limit int) (int, error)
+}
+
+// Connections opens the connection of a TPSP.
+type Connections interface {
+	Connection(t *directory.TPSP) (provider.Connection, error)
+}
+
+// Config is what a Dispatcher is made of.
+type Config struct {
+	Store       Store
+	Directory   *directory.Directory
+	Providers   provider.Registry
+	Connections Connections
+	Log         *slog.Logger
+	Now         func() time.Time
+
+	Owner       string        // names this process in claims; different for every start
+	Rules       Rules         // how outcomes are decided
+	BatchSize   int           // most messages in one call
+	Concurrency int           // most calls to one provider at a time
+	CallTimeout time.Duration // deadline of one call
+	TTL         time.Duration // how long a message may wait to be sent
+	Grace       time.Duration // how long calls on the wire may go on after Run's context ended
+}
+
+// Dispatcher runs the egresses.
+type Dispatcher struct {
+	Config
+	mu      sync.Mutex
+	runners map[route.Egress]*runner
+	start   func(*runner) // nil while Run does not run
+}
+
+// sweepEvery is how often expired messages are looked for.
+const sweepEvery = 30 * time.Second
+
+// New returns a Dispatcher; it works while Run runs.
+func New(c Config) *Dispatcher {
+	return &Dispatcher{Config: c, runners: map[route.Egress]*runner{}}
+}
+
+// Wake tells that an egress may have something to do. It never blocks.
+func (d *Dispatcher) Wake(e route.Egress) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	r := d.runners[e]
+	if r == nil {
+		if d.start == nil {
+			return // Run begins with every egress anyway
+		}
+		r = newRunner(d, e)
+		d.runners[e] = r
+		d.start(r)
+	}
+	r.wakeUp()
+}
+
+// Run takes over what a dead process left, then dispatches until ctx ends. It returns when every call on the wire has
+// ended and is recorded, at the latest after the grace period, when calls are cut and recorded as unknown.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	now := d.Now()
+	n, err := d.Store.Recover(ctx, store.Recovery{Owner: d.Owner, All: true, Now: now, AskAt: now.Add(d.Rules.AskAfter[0])})
+	if err != nil {
+		return fmt.Errorf("dispatch: recover: %w", err)
+	}
+	if n > 0 {
+		d.Log.Info("messages were on the wire when the last process ended; their providers will be asked", "messages", n)
+	}
+	wire, cut := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cut(nil)
+	var running sync.WaitGroup
+	d.mu.Lock()
+	d.start = func(r *runner) { running.Go(func() { r.run(ctx, wire) }) }
+	d.mu.Unlock()
+	for _, t := range d.Directory.Current().EveryTPSP() {
+		d.Wake(t.Egress())
+	}
+	running.Go(func() { d.sweep(ctx) })
+	<-ctx.Done()
+	d.mu.Lock()
+	d.start = nil
+	d.mu.Unlock()
+	stopped := make(chan struct{})
+	go func() { running.Wait(); close(stopped) }()
+	select {
+	case <-stopped:
+	case <-time.After(d.Grace):
+		d.Log.Warn("calls on the wire did not end in time and are cut; their providers will be asked after the next start")
+		cut(errors.New("shutting down"))
+		<-stopped
+	}
+	return nil
+}
+
+// sweep drops messages that have waited for too long.
+func (d *Dispatcher) sweep(ctx context.Context) {
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	for {
+		now := d.Now()
+		for {
+			n, err := d.Store.Expire(ctx, now.Add(-d.TTL), now, 200)
+			if err != nil && ctx.Err() == nil {
+				d.Log.Error("expired messages could not be dropped", "error", err)
+			}
+			if err != nil || n == 0 {
+				break
+			}
+			d.Log.Warn("messages expired", "messages", n)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// spread returns a random number in [0,1) for back-off.
+func spread() float64 { return rand.Float64() }

@@ -1,0 +1,438 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"postyard/internal/directory"
+	"postyard/internal/mail"
+	"postyard/internal/provider"
+	"postyard/internal/route"
+	"postyard/internal/store"
+)
+
+const (
+	idlePoll   = 30 * time.Second // longest sleep; hints and due times wake a runner earlier
+	storeRetry = time.Second      // after the store failed
+	askBatch   = 500              // most messages in one question
+)
+
+// runner carries the messages of one egress. Its fields belong to the goroutine of run; calls report to it by channels.
+type runner struct {
+	d      *Dispatcher
+	egress route.Egress
+	log    *slog.Logger
+	wake   chan struct{}
+	ended  chan ending
+
+	breaker breaker
+	pace    pace
+	paused  time.Time // throttled until then
+	calls   int       // on the wire
+	asking  bool
+	retryAt time.Time // not before this, after the store failed
+}
+
+// ending is how a call or a question ended.
+type ending struct {
+	asked bool
+	class provider.Class
+	words string
+	retry time.Duration // Throttled: when to go on
+	slow  bool          // the call timed out
+}
+
+func newRunner(d *Dispatcher, e route.Egress) *runner {
+	return &runner{d: d, egress: e, log: d.Log.With("egress", e.String()), wake: make(chan struct{}, 1),
+		ended: make(chan ending), pace: newPace(d.BatchSize, d.Concurrency)}
+}
+
+func (r *runner) wakeUp() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run works until ctx ends and every call has been recorded. Calls themselves run under wire, which lasts longer.
+func (r *runner) run(ctx, wire context.Context) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-r.wake:
+		case <-timer.C:
+		case e := <-r.ended:
+			r.note(ctx, e)
+		case <-ctx.Done():
+			r.finish()
+			return
+		}
+		timer.Reset(r.work(ctx, wire, &running))
+	}
+}
+
+// finish waits for what is on the wire.
+func (r *runner) finish() {
+	for r.calls > 0 || r.asking {
+		r.count(<-r.ended)
+	}
+}
+
+func (r *runner) count(e ending) {
+	if e.asked {
+		r.asking = false
+	} else {
+		r.calls--
+	}
+}
+
+// note learns from the end of a call.
+func (r *runner) note(ctx context.Context, e ending) {
+	r.count(e)
+	if e.asked {
+		return
+	}
+	now := r.d.Now()
+	switch {
+	case e.class == provider.Throttled:
+		r.paused = now.Add(e.retry)
+		r.pace.slower()
+	case e.slow:
+		r.pace.slower()
+	case e.class == provider.Accepted:
+		r.pace.faster()
+	}
+	if !r.breaker.ended(e.class, e.words, now) {
+		return
+	}
+	health := directory.Health{Stopped: r.breaker.open, Reason: r.breaker.reason, Since: r.breaker.since}
+	if health.Stopped {
+		r.log.Warn("the provider is not used for now", "reason", health.Reason)
+	} else {
+		r.log.Info("the provider is used again")
+		r.pace.restart()
+	}
+	if err := r.saveHealth(ctx, health); err != nil {
+		r.log.Error("the provider's health could not be saved", "error", err)
+	}
+}
+
+func (r *runner) saveHealth(ctx context.Context, h directory.Health) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := r.d.Store.UpdateHealth(ctx, r.egress.TPSPID(), h); err != nil {
+		return err
+	}
+	return r.d.Directory.Reload(ctx)
+}
+
+// work starts as many calls as may run now and returns how long to sleep.
+func (r *runner) work(ctx, wire context.Context, running *sync.WaitGroup) time.Duration {
+	now := r.d.Now()
+	if wait := r.retryAt.Sub(now); wait > 0 {
+		return wait
+	}
+	target := r.d.Directory.Current().AnyTPSP(r.egress.TPSPID())
+	if target == nil {
+		return idlePoll
+	}
+	sleep, err := r.serve(ctx, wire, running, target, now)
+	if err != nil {
+		if ctx.Err() == nil {
+			r.log.Error("messages could not be claimed", "error", err)
+		}
+		r.retryAt = now.Add(storeRetry)
+		return storeRetry
+	}
+	return sleep
+}
+
+// serve does what is due and returns how long nothing will be, as far as is known.
+func (r *runner) serve(ctx, wire context.Context, running *sync.WaitGroup, target *directory.TPSP, now time.Time) (time.Duration, error) {
+	due, err := r.d.Store.NextDue(ctx, r.egress)
+	if err != nil {
+		return 0, err
+	}
+	if arrived(due.Ask, now) {
+		if err := r.ask(ctx, wire, running, target, now); err != nil {
+			return 0, err
+		}
+	}
+	switch {
+	case !target.Deleted.IsZero():
+		err = r.abandon(ctx, now)
+	case due.Ready || arrived(due.Send, now):
+		err = r.fill(ctx, wire, running, target, now)
+	}
+	return r.nap(due, now), err
+}
+
+// arrived tells whether a due time has come; the zero time never comes.
+func arrived(due, now time.Time) bool { return !due.IsZero() && !due.After(now) }
+
+// fill claims and starts calls until the pace, the breaker or the queue ends it.
+func (r *runner) fill(ctx, wire context.Context, running *sync.WaitGroup, target *directory.TPSP, now time.Time) error {
+	for r.calls < r.pace.calls && !now.Before(r.paused) {
+		limit := r.breaker.permits(now, r.pace.batch)
+		if limit == 0 {
+			return nil
+		}
+		lease := now.Add(3 * r.d.CallTimeout)
+		jobs, err := r.d.Store.Claim(ctx, store.Claim{Egress: r.egress, Limit: limit, Owner: r.d.Owner, Now: now, LeaseUntil: lease})
+		if err != nil {
+			return err
+		}
+		if len(jobs) == 0 {
+			return nil
+		}
+		r.breaker.began()
+		r.calls++
+		running.Go(func() { r.ended <- r.call(wire, target, jobs, lease) })
+	}
+	return nil
+}
+
+// abandon drops what still waits for a TPSP that was deleted.
+func (r *runner) abandon(ctx context.Context, now time.Time) error {
+	for {
+		n, err := r.d.Store.DropWaiting(ctx, r.egress, "the provider was deleted", now, 200)
+		if err != nil || n == 0 {
+			return err
+		}
+	}
+}
+
+// nap returns how long the runner may sleep. The end of a call and new messages wake it earlier.
+func (r *runner) nap(due store.Due, now time.Time) time.Duration {
+	next := now.Add(idlePoll)
+	if !due.Ask.IsZero() && !r.asking {
+		next = earlier(next, due.Ask)
+	}
+	held := r.calls >= r.pace.calls || r.breaker.probing
+	if due.Ready || !due.Send.IsZero() {
+		send := later(due.Send, r.paused)
+		if r.breaker.open {
+			send = later(send, r.breaker.probeAt)
+		}
+		if !held && send.After(now) {
+			next = earlier(next, send)
+		}
+	}
+	return max(next.Sub(now), 0) + time.Millisecond
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// call hands claimed messages to the provider and records the outcomes.
+func (r *runner) call(wire context.Context, target *directory.TPSP, jobs []store.Job, lease time.Time) ending {
+	adapter := r.d.Providers[target.Type]
+	family := adapter.Capabilities().Family
+	began := r.d.Now()
+	outcomes := r.send(wire, target, jobs, lease)
+	now := r.d.Now()
+	batch := make([]store.Settlement, len(jobs))
+	for i := range jobs {
+		batch[i] = decide(&jobs[i], &outcomes[i], family, r.d.Rules, now, spread())
+		batch[i].Owner, batch[i].Began = r.d.Owner, began
+	}
+	r.settle(wire, batch)
+	for i := range batch {
+		if e := batch[i].Egress; e != r.egress {
+			r.d.Wake(e)
+		}
+	}
+	end := summarize(outcomes)
+	end.slow = now.Sub(began) >= r.d.CallTimeout
+	r.report(jobs, outcomes, end, now.Sub(began))
+	return end
+}
+
+// send makes the call. A batch that is refused as a whole is halved, so that one bad message does not drag others down.
+func (r *runner) send(wire context.Context, target *directory.TPSP, jobs []store.Job, lease time.Time) []provider.Outcome {
+	conn, err := r.d.Connections.Connection(target)
+	if err != nil {
+		return same(len(jobs), provider.Outcome{Class: provider.Account, Text: fmt.Sprintf("the stored credentials cannot be read: %v", err)})
+	}
+	outgoing := make([]provider.Outgoing, len(jobs))
+	for i, j := range jobs {
+		outgoing[i] = provider.Outgoing{ID: j.ID, AccountID: j.AccountID, SubAccountID: j.SubAccountID, TPSPID: target.ID,
+			Mailbox: j.Mailbox, Content: j.Content, Recipient: j.Recipient}
+	}
+	return r.sendHalving(wire, r.d.Providers[target.Type], conn, outgoing, lease)
+}
+
+func (r *runner) sendHalving(wire context.Context, a provider.Adapter, conn provider.Connection, batch []provider.Outgoing, lease time.Time) []provider.Outcome {
+	timeout := min(r.d.CallTimeout, lease.Sub(r.d.Now())-r.d.CallTimeout/2)
+	if timeout <= 0 {
+		return same(len(batch), provider.Outcome{Class: provider.Transient, Text: "no time was left to call the provider"})
+	}
+	ctx, cancel := context.WithTimeout(wire, timeout)
+	outcomes := safely(len(batch), func() []provider.Outcome { return a.Send(ctx, conn, batch) })
+	cancel()
+	if len(batch) == 1 || !refusedWhole(outcomes) {
+		return outcomes
+	}
+	half := len(batch) / 2
+	first := r.sendHalving(wire, a, conn, batch[:half], lease)
+	return append(first, r.sendHalving(wire, a, conn, batch[half:], lease)...)
+}
+
+// safely makes sure that every message has an outcome, whatever the adapter does.
+func safely(n int, send func() []provider.Outcome) (outcomes []provider.Outcome) {
+	defer func() {
+		if p := recover(); p != nil {
+			outcomes = same(n, provider.Outcome{Class: provider.Ambiguous, Text: fmt.Sprintf("the adapter failed: %v", p)})
+		}
+	}()
+	outcomes = send()
+	if len(outcomes) != n {
+		return same(n, provider.Outcome{Class: provider.Ambiguous, Text: fmt.Sprintf("the adapter gave %d outcomes for %d messages", len(outcomes), n)})
+	}
+	return outcomes
+}
+
+func same(n int, o provider.Outcome) []provider.Outcome {
+	list := make([]provider.Outcome, n)
+	for i := range list {
+		list[i] = o
+	}
+	return list
+}
+
+func refusedWhole(outcomes []provider.Outcome) bool {
+	for i := range outcomes {
+		if o := &outcomes[i]; !o.WholeCall || o.Class != provider.Rejected {
+			return false
+		}
+	}
+	return true
+}
+
+// gravity orders classes by what they say about the egress, not about a message.
+var gravity = map[provider.Class]int{
+	provider.Inactive: 0, provider.Rejected: 0, provider.Accepted: 1,
+	provider.Throttled: 2, provider.Transient: 3, provider.Ambiguous: 4, provider.Account: 5,
+}
+
+func weight(o *provider.Outcome) int {
+	if o.SenderOnly {
+		return 0
+	}
+	return gravity[o.Class]
+}
+
+// summarize returns how a call went for the egress. Messages that were refused for their own sake do not count against it.
+func summarize(outcomes []provider.Outcome) ending {
+	worst := &outcomes[0]
+	for i := range outcomes {
+		if o := &outcomes[i]; weight(o) > weight(worst) {
+			worst = o
+		}
+	}
+	end := ending{class: worst.Class, words: words(worst)}
+	if weight(worst) == 0 {
+		end.class = provider.Rejected
+	}
+	if worst.Class == provider.Throttled {
+		end.retry = max(worst.RetryAfter, throttleWait)
+	}
+	return end
+}
+
+// settle records until the store takes it: an outcome that is known must not be forgotten while the process lives.
+func (r *runner) settle(wire context.Context, batch []store.Settlement) {
+	ctx := context.WithoutCancel(wire)
+	for {
+		err := r.d.Store.Settle(ctx, batch)
+		if err == nil {
+			return
+		}
+		r.log.Error("outcomes could not be recorded; trying again", "messages", len(batch), "error", err)
+		if !errors.Is(err, store.ErrUnavailable) || wire.Err() != nil {
+			// Nothing will mend this while we run. The claims stay, and the next start asks the provider.
+			return
+		}
+		select {
+		case <-time.After(storeRetry):
+		case <-wire.Done():
+		}
+	}
+}
+
+// report writes one line per call.
+func (r *runner) report(jobs []store.Job, outcomes []provider.Outcome, end ending, took time.Duration) {
+	counts := map[string]int{}
+	for i := range outcomes {
+		counts[outcomes[i].Class.String()]++
+	}
+	level := slog.LevelDebug
+	if counts[provider.Accepted.String()] != len(jobs) {
+		level = slog.LevelWarn
+	}
+	r.log.Log(context.Background(), level, "provider call", "messages", len(jobs), "outcomes", counts, "took", took,
+		"words", end.words, "first", jobs[0].ID.String())
+}
+
+// ask puts one question at a time about messages whose outcome is unknown.
+func (r *runner) ask(ctx, wire context.Context, running *sync.WaitGroup, target *directory.TPSP, now time.Time) error {
+	if r.asking {
+		return nil
+	}
+	jobs, err := r.d.Store.ClaimUnknown(ctx, store.Claim{Egress: r.egress, Limit: askBatch, Owner: r.d.Owner, Now: now,
+		LeaseUntil: now.Add(3 * r.d.CallTimeout)})
+	if err != nil || len(jobs) == 0 {
+		return err
+	}
+	r.asking = true
+	running.Go(func() { r.ended <- r.question(wire, target, jobs) })
+	return nil
+}
+
+// question asks the provider which of the messages it has, and records the answers.
+func (r *runner) question(wire context.Context, target *directory.TPSP, jobs []store.Job) ending {
+	adapter := r.d.Providers[target.Type]
+	found, failure := r.lookup(wire, target, adapter, jobs)
+	byID := make(map[mail.ID]*provider.Found, len(found))
+	for i := range found {
+		byID[found[i].ID] = &found[i]
+	}
+	now := r.d.Now()
+	batch := make([]store.Settlement, len(jobs))
+	for i := range jobs {
+		j := &jobs[i]
+		batch[i] = decideAnswer(j, byID[j.ID], failure, adapter.Capabilities().Family, r.d.Rules, now)
+		batch[i].Owner = r.d.Owner
+	}
+	r.settle(wire, batch)
+	r.log.Info("provider asked about unknown outcomes", "messages", len(jobs), "found", len(found), "error", failure)
+	return ending{asked: true}
+}
+
+func (r *runner) lookup(wire context.Context, target *directory.TPSP, a provider.Adapter, jobs []store.Job) ([]provider.Found, error) {
+	conn, err := r.d.Connections.Connection(target)
+	if err != nil {
+		return nil, err
+	}
+	ids, since := make([]mail.ID, len(jobs)), jobs[0].SentAt
+	for i, j := range jobs {
+		ids[i] = j.ID
+		if j.SentAt.Before(since) {
+			since = j.SentAt
+		}
+	}
+	ctx, cancel := context.WithTimeout(wire, r.d.CallTimeout)
+	defer cancel()
+	return a.Lookup(ctx, conn, ids, since)
+}

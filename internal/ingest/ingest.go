@@ -1,0 +1,232 @@
+// Package ingest takes the webhooks of providers: it checks who sends, makes the raw bytes durable, answers, and then turns
+// them into events. A report is never refused because its message is unknown: providers drop what they get a 4xx for.
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"postyard/internal/directory"
+	"postyard/internal/event"
+	"postyard/internal/groupcommit"
+	"postyard/internal/provider"
+	"postyard/internal/store"
+)
+
+const (
+	receiptBatch = 200              // bodies that are made durable together
+	ingestBatch  = 250              // bodies that become events in one transaction; bounds how long the writer is busy
+	holdFor      = 10 * time.Minute // how long an unattributed report waits for its message
+	firstHold    = 10 * time.Second // when it is tried again first; then six times later, ...
+	pollEvery    = 2 * time.Second  // how often held receipts are looked for
+)
+
+// Credentials opens the webhook credentials of a TPSP.
+type Credentials interface {
+	Credentials(t *directory.TPSP) (provider.Credentials, error)
+}
+
+// Config is what a Service is made of.
+type Config struct {
+	Store       store.Inbox
+	Directory   *directory.Directory
+	Providers   provider.Registry
+	Credentials Credentials
+	Log         *slog.Logger
+	Now         func() time.Time
+}
+
+// Service takes webhooks while Run runs.
+type Service struct {
+	Config
+	receipts *groupcommit.Committer[store.Receipt]
+	wake     chan struct{}
+}
+
+// New returns a Service.
+func New(c Config) *Service {
+	return &Service{Config: c, wake: make(chan struct{}, 1), receipts: groupcommit.New(groupcommit.Config[store.Receipt]{
+		Commit: c.Store.Receive,
+		Shared: func(err error) bool { return errors.Is(err, store.ErrUnavailable) },
+		Weigh:  func(store.Receipt) int { return 1 },
+		Limit:  receiptBatch,
+	})}
+}
+
+// UnauthorizedError means that a webhook carries no credentials of ours.
+type UnauthorizedError struct{}
+
+// Error implements error.
+func (UnauthorizedError) Error() string { return "the webhook's credentials are missing or wrong" }
+
+// Unauthorized marks the error for the API.
+func (UnauthorizedError) Unauthorized() bool { return true }
+
+// keptHeaders are the request headers that are stored with a body.
+var keptHeaders = []string{"Content-Type", "User-Agent", "X-Pm-Webhook-Trace-Id", "X-Pm-Retries-Remaining"}
+
+// Receive checks the credentials against memory, so that an absent database never looks like a wrong password, and returns
+// when the body is durable. Errors are UnauthorizedError or wrap store.ErrUnavailable.
+func (s *Service) Receive(ctx context.Context, accountID int32, typ provider.Type, h http.Header, body []byte) error {
+	from, err := s.sender(accountID, typ, h)
+	if err != nil {
+		return err
+	}
+	kept := map[string]string{}
+	for _, name := range keptHeaders {
+		if v := h.Get(name); v != "" && len(v) <= 512 {
+			kept[name] = v
+		}
+	}
+	err = s.receipts.Do(ctx, store.Receipt{AccountID: accountID, TPSPID: from.ID, Headers: kept, Body: body, ReceivedAt: s.Now()})
+	switch {
+	case errors.Is(err, groupcommit.ErrClosed):
+		return fmt.Errorf("%w: stopping", store.ErrUnavailable)
+	case err != nil:
+		return fmt.Errorf("receive webhook: %w", err)
+	}
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// sender finds the TPSP whose credentials the request carries. It looks at all of them whatever it finds, so the time
+// tells nothing. TPSPs that were deleted still count: their last events are on the way.
+func (s *Service) sender(accountID int32, typ provider.Type, h http.Header) (*directory.TPSP, error) {
+	adapter, known := s.Providers[typ]
+	var from *directory.TPSP
+	for _, t := range s.Directory.Current().EveryTPSP() {
+		if !known || t.AccountID != accountID || t.Type != typ {
+			continue
+		}
+		want, err := s.Credentials.Credentials(t)
+		if err != nil {
+			s.Log.Error("webhook credentials cannot be read", "tpsp", t.ID, "error", err)
+			continue
+		}
+		if adapter.Authentic(h, want) {
+			from = t
+		}
+	}
+	if from == nil {
+		return nil, UnauthorizedError{}
+	}
+	return from, nil
+}
+
+// Run stores and processes webhooks until ctx ends. What was received before is on disk and is processed after the next
+// start at the latest.
+func (s *Service) Run(ctx context.Context) {
+	done := make(chan struct{})
+	go func() { defer close(done); s.receipts.Run(ctx) }()
+	defer func() { <-done }()
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	for {
+		if err := s.process(ctx); err != nil && ctx.Err() == nil {
+			s.Log.Error("webhooks could not be processed; trying again", "error", err)
+		}
+		select {
+		case <-s.wake:
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// process turns everything that is due into events.
+func (s *Service) process(ctx context.Context) error {
+	for {
+		receipts, err := s.Store.Received(ctx, s.Now(), ingestBatch)
+		if err != nil {
+			return fmt.Errorf("read received webhooks: %w", err)
+		}
+		if len(receipts) == 0 {
+			return nil
+		}
+		batch := make([]store.Parsed, len(receipts))
+		for i := range receipts {
+			batch[i] = s.parse(receipts[i])
+		}
+		if err := s.ingest(ctx, batch); err != nil {
+			return err
+		}
+	}
+}
+
+// parse reads a body. What no adapter can read is garbage, which is kept for people.
+func (s *Service) parse(r store.Receipt) (p store.Parsed) {
+	p = store.Parsed{Receipt: r, Now: s.Now()}
+	defer func() {
+		if cause := recover(); cause != nil {
+			p.Reports, p.Garbage = nil, fmt.Sprintf("reading it failed: %v", cause)
+		}
+	}()
+	t := s.Directory.Current().AnyTPSP(r.TPSPID)
+	if t == nil {
+		p.Garbage = "its provider is not known any more"
+		return p
+	}
+	adapter := s.Providers[t.Type]
+	h := http.Header{}
+	for name, value := range r.Headers {
+		h.Set(name, value)
+	}
+	reports, err := adapter.Parse(h, r.Body)
+	if err != nil {
+		p.Garbage = err.Error()
+		return p
+	}
+	for i := range reports {
+		if !reports[i].Sample {
+			p.Reports = append(p.Reports, reports[i])
+		}
+	}
+	p.Sent, _ = event.TypeOf(adapter.Capabilities().Family, event.Sent)
+	p.HoldTo = holdUntil(r.ReceivedAt, p.Now)
+	return p
+}
+
+// holdUntil says when an unattributed report is tried again: after 10 s, a minute, six minutes, and last after ten; the zero
+// time gives up.
+func holdUntil(received, now time.Time) time.Time {
+	end := received.Add(holdFor)
+	if !now.Before(end) {
+		return time.Time{}
+	}
+	for wait := firstHold; wait < holdFor; wait *= 6 {
+		if next := received.Add(wait); next.After(now) {
+			return next
+		}
+	}
+	return end
+}
+
+// ingest stores a batch; when that fails for a reason of one body, that one is kept as garbage and the others go on.
+func (s *Service) ingest(ctx context.Context, batch []store.Parsed) error {
+	res, err := s.Store.Ingest(ctx, batch)
+	if err == nil {
+		s.Log.Debug("webhooks processed", "bodies", len(batch), "result", res)
+		return nil
+	}
+	if errors.Is(err, store.ErrUnavailable) || ctx.Err() != nil {
+		return err
+	}
+	if len(batch) > 1 {
+		half := len(batch) / 2
+		return errors.Join(s.ingest(ctx, batch[:half]), s.ingest(ctx, batch[half:]))
+	}
+	s.Log.Error("a webhook could not be recorded and is kept as garbage", "receipt", batch[0].Receipt.ID, "error", err)
+	batch[0].Reports, batch[0].Garbage = nil, "recording it failed: "+err.Error()
+	if _, err := s.Store.Ingest(ctx, batch); err != nil {
+		return fmt.Errorf("keep garbage: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,64 @@
+package postmark
+
+import (
+	"net/http"
+	"time"
+
+	"postyard/internal/event"
+	"postyard/internal/provider"
+)
+
+// DefaultEndpoint is Postmark's public API. It has no version segment.
+const DefaultEndpoint = "https://api.postmarkapp.com"
+
+// Limits of one call. Postmark takes 500 messages and 50 MB; the encoded size stays below, because what counts there is
+// not exactly what counts here.
+const (
+	maxBatch = 500
+	maxBody  = 40 << 20
+)
+
+// Config is what the adapter needs from its surroundings.
+type Config struct {
+	// Transport carries the calls and owns the kept-alive connections. It must not repeat a POST that was written. A nil
+	// Transport means an http.Transport of the adapter's own.
+	Transport http.RoundTripper
+
+	// UserAgent names the caller to Postmark; "" means "Postyard".
+	UserAgent string
+
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Adapter implements provider.Adapter. It is safe for concurrent use.
+type Adapter struct {
+	transport http.RoundTripper
+	userAgent string
+	now       func() time.Time
+	bodyLimit int // maxBody; tests set less
+}
+
+var _ provider.Adapter = (*Adapter)(nil)
+
+// New returns the adapter.
+func New(c Config) *Adapter {
+	a := &Adapter{transport: c.Transport, userAgent: c.UserAgent, now: c.Now, bodyLimit: maxBody}
+	if a.transport == nil {
+		a.transport = &http.Transport{
+			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 16, IdleConnTimeout: 90 * time.Second,
+		}
+	}
+	if a.userAgent == "" {
+		a.userAgent = "Postyard"
+	}
+	if a.now == nil {
+		a.now = time.Now
+	}
+	return a
+}
+
+// Capabilities implements provider.Adapter.
+func (*Adapter) Capabilities() provider.Capabilities {
+	return provider.Capabilities{Family: event.Postmark, BatchSize: maxBatch, CanLookup: true}
+}

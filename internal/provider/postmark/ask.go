@@ -1,0 +1,163 @@
+package postmark
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"postyard/internal/provider"
+)
+
+// refusal is an answer that says no.
+type refusal struct {
+	status  int
+	code    int // ErrorCode, 0 when there is none
+	message string
+	body    []byte
+}
+
+// Error implements error.
+func (r *refusal) Error() string {
+	text := fmt.Sprintf("Postmark answered HTTP %d", r.status)
+	if r.code != 0 {
+		text += fmt.Sprintf(", ErrorCode %d", r.code)
+	}
+	if r.message != "" {
+		text += ": " + r.message
+	}
+	return text
+}
+
+// callError is a call without a whole answer.
+type callError struct {
+	text  string
+	cause error
+}
+
+// Error implements error.
+func (e *callError) Error() string { return e.text }
+
+// Unwrap returns a cause that is safe to show: the end of the context.
+func (e *callError) Unwrap() error { return e.cause }
+
+// unreadable is a 200 that is not Postmark's.
+type unreadable struct{ path string }
+
+// Error implements error.
+func (e *unreadable) Error() string {
+	return "the answer to " + e.path + " is not Postmark's; is the endpoint right?"
+}
+
+// ErrorCodes that decide what a set-up step does.
+const (
+	codeUnknownStream     = 1226
+	codeStreamArchived    = 1350
+	codeStreamInbound     = 1351
+	codeNoSuchWebhook     = 1352
+	codeBadWebhookURL     = 1354
+	codeTooManyWebhooks   = 1359
+	codeWebhookUnverified = 1364
+	codeForbiddenIP       = 1480
+)
+
+// ask makes a call that is not a send and decodes its answer. Its errors are *settingError, *callError, *refusal and
+// *unreadable; none holds the token.
+func (a *Adapter) ask(ctx context.Context, conn provider.Connection, c call, into any) error {
+	ans := a.do(ctx, conn, c)
+	key := conn.Key.Reveal()
+	if setting, ok := errors.AsType[*settingError](ans.err); ok {
+		return setting
+	}
+	if ans.status == 0 || ans.err != nil && ans.status == http.StatusOK {
+		return &callError{
+			text:  "Postmark could not be reached: " + clean(redact(ans.err.Error(), key), provider.MaxText),
+			cause: ctx.Err(),
+		}
+	}
+	r := ans.refused()
+	if ans.status != http.StatusOK || r.code() != 0 {
+		return &refusal{
+			status: ans.status, code: r.code(), message: clean(redact(r.Message, key), provider.MaxText), body: ans.body,
+		}
+	}
+	if err := json.Unmarshal(ans.body, into); err != nil {
+		return &unreadable{path: c.path}
+	}
+	return nil
+}
+
+// gone tells whether an error says that a webhook is not there any more.
+func gone(err error) bool {
+	r, ok := errors.AsType[*refusal](err)
+	return ok && (r.code == codeNoSuchWebhook || r.status == http.StatusNotFound)
+}
+
+// setupError puts an error of ask into words for the user.
+func (a *Adapter) setupError(ctx context.Context, conn provider.Connection, err error) error {
+	if setting, ok := errors.AsType[*settingError](err); ok {
+		return &provider.SetupError{Code: setting.code, Field: setting.field, Message: setting.text}
+	}
+	if _, ok := errors.AsType[*unreadable](err); ok {
+		return &provider.SetupError{Code: "unexpected_answer", Field: "endpoint", Message: err.Error()}
+	}
+	r, ok := errors.AsType[*refusal](err)
+	if !ok {
+		return &provider.SetupError{Code: "provider_unreachable", Message: err.Error(), Retry: true}
+	}
+	switch {
+	case r.status == http.StatusUnauthorized:
+		return a.badToken(ctx, conn)
+	case r.status == http.StatusTooManyRequests || r.status >= 500:
+		return &provider.SetupError{Code: "provider_unavailable", Message: r.Error(), Retry: true}
+	case r.code == codeForbiddenIP:
+		return &provider.SetupError{Code: "ip_not_allowed", Message: "Postmark refuses calls from this machine's IP " +
+			"address: add it to the API access list of the Postmark account, or clear that list"}
+	case r.code == codeUnknownStream:
+		return &provider.SetupError{Code: "unknown_stream", Field: "messageStream",
+			Message: fmt.Sprintf("the message stream %q does not exist on this Postmark server", conn.Stream)}
+	case r.code == codeStreamArchived:
+		return &provider.SetupError{Code: "archived_stream", Field: "messageStream",
+			Message: fmt.Sprintf("the message stream %q is archived", conn.Stream)}
+	case r.code == codeStreamInbound:
+		return &provider.SetupError{Code: "inbound_stream", Field: "messageStream",
+			Message: fmt.Sprintf("the message stream %q receives mail and cannot send any", conn.Stream)}
+	case r.code == codeBadWebhookURL:
+		return &provider.SetupError{Code: "invalid_webhook_url", Message: "Postmark does not take the webhook's URL, " +
+			"which begins with this server's public URL: " + r.Error()}
+	case r.code == codeTooManyWebhooks:
+		return &provider.SetupError{Code: "too_many_webhooks", Message: fmt.Sprintf("the message stream %q has as many "+
+			"webhooks as Postmark allows: remove one that is not needed in Postmark, then try again", conn.Stream)}
+	case r.code == 0 && r.message == "":
+		return &provider.SetupError{Code: "unexpected_answer", Field: "endpoint",
+			Message: r.Error() + ", without a word of Postmark's; is the endpoint right?"}
+	default:
+		return &provider.SetupError{Code: "provider_refused", Message: r.Error()}
+	}
+}
+
+// badToken explains a 401. An Account API token in the place of a Server API token is the likely mistake and gives the
+// same answer, so the key is tried as one.
+func (a *Adapter) badToken(ctx context.Context, conn provider.Connection) error {
+	message := "Postmark does not accept the token (HTTP 401): copy a Server API token from the server's API Tokens tab"
+	var servers struct{ TotalCount *int }
+	err := a.ask(ctx, conn, call{
+		method: http.MethodGet, path: "/servers", query: url.Values{"count": {"1"}, "offset": {"0"}}, account: true,
+	}, &servers)
+	if err == nil && servers.TotalCount != nil {
+		message = "this looks like a Postmark Account API token; a Server API token is needed: " +
+			"copy one from the server's API Tokens tab"
+	}
+	return &provider.SetupError{Code: "invalid_token", Field: "key", Message: message}
+}
+
+// list joins words for a sentence.
+func list(words []string) string {
+	if len(words) == 0 {
+		return "none"
+	}
+	return strings.Join(words, ", ")
+}

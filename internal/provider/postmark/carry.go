@@ -1,0 +1,96 @@
+package postmark
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"postyard/internal/mail"
+)
+
+// Postmark's limits on a message, in characters.
+const (
+	maxFrom            = 255
+	maxTag             = 1000
+	maxMetadataKeys    = 10
+	maxMetadataKey     = 20
+	maxMetadataValue   = 80
+	maxUserMetadata    = 4 // what our six keys leave
+	invalidMetadata    = "invalid_metadata"
+	missingTemplate    = "missing_tpsp_template"
+	forbiddenExtension = "vbs exe bin bat chm com cpl crt hlp hta inf ins isp jse lnk mdb pcd pif reg scr sct shs " +
+		"vbe vba wsf wsh wsl msc msi msp mst" // ErrorCode 411
+)
+
+// CanCarry implements provider.Adapter: what Postmark is known to refuse is refused when the message is accepted.
+func (*Adapter) CanCarry(c *mail.Content) *mail.FieldError {
+	if strings.TrimSpace(c.Template) == "" {
+		return mail.Invalid(missingTemplate, "tpspTemplate",
+			"Postmark sends templates only: name one of its templates by alias")
+	}
+	if n := utf8.RuneCountInString(formatAddress(c.From)); n > maxFrom {
+		return mail.Invalid("invalid_from", "from",
+			"name and address together have %d characters; Postmark takes %d", n, maxFrom)
+	}
+	if len(c.Groups) > 0 && utf8.RuneCountInString(c.Groups[0]) > maxTag {
+		return mail.Invalid("invalid_group", "groups[0]",
+			"the first group becomes Postmark's Tag, which has at most %d characters", maxTag)
+	}
+	for i, a := range c.Attachments {
+		if ext := extension(a.Filename); ext != "" && slices.Contains(strings.Fields(forbiddenExtension), ext) {
+			return mail.Invalid("forbidden_attachment", "attachments["+strconv.Itoa(i)+"].filename",
+				"Postmark does not carry files of type .%s", ext)
+		}
+	}
+	return checkMetadata(c.Headers)
+}
+
+// checkMetadata refuses user metadata that Postmark would refuse, or that would hide ours. Of several faults it names the
+// one whose header sorts first, so that the answer is the same every time.
+func checkMetadata(headers map[string]string) *mail.FieldError {
+	seen := make(map[string]string)
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		key, ok := metadataKey(name)
+		if !ok {
+			continue
+		}
+		if fault := checkMetadataPair(name, key, headers[name]); fault != nil {
+			return fault
+		}
+		folded := strings.ToLower(key)
+		if first, ok := seen[folded]; ok {
+			return mail.Invalid(invalidMetadata, "headers."+name,
+				"the metadata keys of %s and %s are equal but for upper and lower case", first, name)
+		}
+		seen[folded] = name
+		if len(seen) > maxUserMetadata {
+			return mail.Invalid(invalidMetadata, "headers."+name,
+				"at most %d %s headers: Postmark takes %d metadata keys, and %d are Postyard's own",
+				maxUserMetadata, metadataPrefix, maxMetadataKeys, len(ownKeys))
+		}
+	}
+	return nil
+}
+
+func isOwnKey(key string) bool {
+	return slices.ContainsFunc(ownKeys, func(own string) bool { return strings.EqualFold(own, key) })
+}
+
+func checkMetadataPair(name, key, value string) *mail.FieldError {
+	field := "headers." + name
+	switch {
+	case strings.TrimSpace(key) == "":
+		return mail.Invalid(invalidMetadata, field, "a metadata key must follow %s", metadataPrefix)
+	case utf8.RuneCountInString(key) > maxMetadataKey:
+		return mail.Invalid(invalidMetadata, field, "a metadata key has at most %d characters, this one %d",
+			maxMetadataKey, utf8.RuneCountInString(key))
+	case isOwnKey(key):
+		return mail.Invalid(invalidMetadata, field, "the metadata key %s is one of Postyard's own", key)
+	case utf8.RuneCountInString(value) > maxMetadataValue:
+		return mail.Invalid(invalidMetadata, field, "a metadata value has at most %d characters, this one %d",
+			maxMetadataValue, utf8.RuneCountInString(value))
+	}
+	return nil
+}

@@ -1,0 +1,302 @@
+package postmark
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"postyard/internal/provider"
+)
+
+// verdict is what an ErrorCode means for a message.
+type verdict struct {
+	class     provider.Class
+	elsewhere bool // another provider may have what this one lacks
+}
+
+// errorCodes judges Postmark's ErrorCodes, as an item of a batch or for a whole call. Codes that are not here are about
+// other calls, or new: with a 4xx status, or in an item, they reject the message.
+var errorCodes = map[int]verdict{
+	10:   {class: provider.Account},                   // no valid token
+	11:   {class: provider.Rejected},                  // several fields are invalid
+	100:  {class: provider.Transient},                 // maintenance
+	101:  {class: provider.Ambiguous},                 // fault inside Postmark
+	300:  {class: provider.Rejected},                  // a field is invalid
+	400:  {class: provider.Account},                   // sender signature not found
+	401:  {class: provider.Account},                   // sender signature not confirmed
+	402:  {class: provider.Rejected},                  // malformed JSON
+	403:  {class: provider.Rejected},                  // a field has the wrong type
+	405:  {class: provider.Account},                   // out of credits, or not allowed to send
+	406:  {class: provider.Inactive},                  // every recipient is suppressed
+	409:  {class: provider.Rejected},                  // not sent as JSON
+	410:  {class: provider.Rejected},                  // more than 500 messages
+	411:  {class: provider.Rejected},                  // forbidden attachment
+	412:  {class: provider.Account},                   // account awaits approval
+	413:  {class: provider.Account},                   // account not approved
+	422:  {class: provider.Account},                   // no valid server or account
+	429:  {class: provider.Throttled},                 // rate limit
+	614:  {class: provider.Account},                   // the plan does not include this
+	1101: {class: provider.Rejected, elsewhere: true}, // no such template
+	1109: {class: provider.Rejected},                  // no template data
+	1120: {class: provider.Rejected},                  // a required field is missing: TemplateModel
+	1121: {class: provider.Rejected},                  // a field is too long
+	1122: {class: provider.Rejected},                  // a field is invalid: reserved key in the model
+	1123: {class: provider.Rejected},                  // fields that exclude each other
+	1226: {class: provider.Account},                   // no such stream
+	1235: {class: provider.Account},                   // no such stream on this server
+	1236: {class: provider.Account},                   // the stream cannot send
+	1480: {class: provider.Account},                   // our IP address is not on the account's list
+}
+
+// statusClass judges an answer without an ErrorCode that is known. It is then not Postmark that speaks but something
+// before it, or another service at a wrong endpoint, so a status that could be the operator's mistake blames the
+// connection and spares the message.
+func statusClass(status int) provider.Class {
+	switch {
+	case status == http.StatusServiceUnavailable || status == http.StatusRequestTimeout ||
+		status == http.StatusConflict || status == http.StatusTooEarly || status == http.StatusMisdirectedRequest:
+		return provider.Transient
+	case status == http.StatusTooManyRequests:
+		return provider.Throttled
+	case status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge ||
+		status == http.StatusUnsupportedMediaType || status == http.StatusUnprocessableEntity ||
+		status == http.StatusRequestHeaderFieldsTooLarge:
+		return provider.Rejected
+	case status >= 300 && status < 500:
+		return provider.Account
+	default:
+		return provider.Ambiguous
+	}
+}
+
+// selfEvident are the statuses that decide without the body, even when it is cut short.
+func selfEvident(status int) bool {
+	switch status {
+	case http.StatusUnauthorized, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests,
+		http.StatusServiceUnavailable:
+		return true
+	}
+	return false
+}
+
+// result is one message's part of an answer, and the shape of an error body.
+type result struct {
+	MessageID string
+	ErrorCode *int // absent in a degraded mode of Postmark's: then 0
+	Message   string
+}
+
+func (r result) code() int {
+	if r.ErrorCode == nil {
+		return 0
+	}
+	return *r.ErrorCode
+}
+
+// accepts tells whether a result without an error says that Postmark has the message. An empty object says nothing.
+func (r result) accepts() bool {
+	if r.code() != 0 {
+		return false
+	}
+	return r.ErrorCode != nil || r.MessageID != "" || acceptedText.MatchString(r.Message)
+}
+
+// acceptedText knows "OK", "Message OK, but ...", "Test job accepted", "Message accepted, but delivery may be delayed.".
+var acceptedText = regexp.MustCompile(`(?i)^ok\b|^message ok\b|\baccepted\b`)
+
+// refused reads the error body of an answer; the header repeats the code and stands in for an unreadable body.
+func (a answer) refused() result {
+	var r result
+	if err := json.Unmarshal(a.body, &r); err != nil {
+		r = result{}
+	}
+	if r.code() == 0 {
+		if code, err := strconv.Atoi(a.header.Get(errorCodeHeader)); err == nil {
+			r.ErrorCode = &code
+		}
+	}
+	return r
+}
+
+// judge turns the answer to a call with n messages into n outcomes.
+func (a *Adapter) judge(ans answer, n int, key string) []provider.Outcome {
+	if ans.status == http.StatusOK && ans.err == nil {
+		if outcomes, ok := a.judgeResults(ans, n, key); ok {
+			return outcomes
+		}
+	}
+	whole := a.judgeCall(ans, n, key)
+	outcomes := make([]provider.Outcome, n)
+	for i := range outcomes {
+		outcomes[i] = whole
+	}
+	return outcomes
+}
+
+// judgeResults reads the results of a 200. It is not ok when they cannot be matched with the messages: Postmark's results
+// are matched by position, so positions must be beyond doubt.
+func (a *Adapter) judgeResults(ans answer, n int, key string) ([]provider.Outcome, bool) {
+	items := []json.RawMessage{ans.body}
+	if n > 1 {
+		items = nil
+		if err := json.Unmarshal(ans.body, &items); err != nil || len(items) != n {
+			return nil, false
+		}
+	}
+	outcomes := make([]provider.Outcome, n)
+	for i, item := range items {
+		outcomes[i] = a.judgeItem(ans, item, key)
+	}
+	return outcomes, true
+}
+
+func (a *Adapter) judgeItem(ans answer, item []byte, key string) provider.Outcome {
+	var r result
+	out := provider.Outcome{Class: provider.Ambiguous, HTTPStatus: ans.status}
+	if err := json.Unmarshal(item, &r); err != nil {
+		out.Text = "the answer is not what Postmark says of a message"
+		return out
+	}
+	switch {
+	case r.accepts():
+		out.Class = provider.Accepted
+		out.ProviderMessageID = clean(redact(r.MessageID, key), maxID)
+	case r.code() == 0:
+		out.Text = "the answer does not say whether the message was accepted"
+		return out
+	default:
+		v := verdictOf(r.code())
+		out.Class, out.Elsewhere = v.class, v.elsewhere
+		out.Code = strconv.Itoa(r.code())
+	}
+	a.fill(&out, ans, r, key)
+	return out
+}
+
+// judgeCall classifies what became of every message of a call that gave no result for each.
+func (a *Adapter) judgeCall(ans answer, n int, key string) provider.Outcome {
+	if ans.status == 0 {
+		return provider.Outcome{Class: unanswered(ans), Text: clean(redact(ans.err.Error(), key), provider.MaxText)}
+	}
+	r := ans.refused()
+	out := provider.Outcome{HTTPStatus: ans.status, Class: statusClass(ans.status)}
+	if r.code() != 0 {
+		out.Code = strconv.Itoa(r.code())
+	}
+	switch {
+	case ans.status >= 500:
+		if v, ok := errorCodes[r.code()]; ok && (v.class == provider.Transient || v.class == provider.Ambiguous) {
+			out.Class = v.class
+		}
+	case selfEvident(ans.status):
+	case r.code() != 0:
+		v := verdictOf(r.code())
+		out.Class, out.Elsewhere = v.class, v.elsewhere
+	case ans.err != nil:
+		out.Class = provider.Ambiguous
+	}
+	a.fill(&out, ans, r, key)
+	if n > 1 && (out.Class == provider.Rejected || out.Class == provider.Inactive) {
+		// One of them is to blame, and nobody knows which: smaller batches find out.
+		out.Class, out.WholeCall, out.InactiveAddresses = provider.Rejected, true, nil
+	}
+	return out
+}
+
+func verdictOf(code int) verdict {
+	if v, ok := errorCodes[code]; ok {
+		return v
+	}
+	return verdict{class: provider.Rejected}
+}
+
+// unanswered classifies a call without an answer by how far the request got.
+func unanswered(ans answer) provider.Class {
+	if _, ok := errors.AsType[*settingError](ans.err); ok {
+		return provider.Account
+	}
+	if ans.written {
+		return provider.Ambiguous
+	}
+	return provider.Transient
+}
+
+// fill adds the words and what they tell.
+func (a *Adapter) fill(out *provider.Outcome, ans answer, r result, key string) {
+	out.Text = clean(redact(r.Message, key), provider.MaxText)
+	switch {
+	case out.Text != "":
+	case ans.err != nil:
+		out.Text = clean(redact(fmt.Sprintf("HTTP %d, then %v", ans.status, ans.err), key), provider.MaxText)
+	case out.Class != provider.Accepted:
+		out.Text = strings.TrimSpace(fmt.Sprintf("HTTP %d %s", ans.status, http.StatusText(ans.status))) +
+			", without a word of Postmark's"
+	}
+	if out.Class == provider.Throttled {
+		out.RetryAfter = a.retryAfter(ans.header.Get("Retry-After"))
+	}
+	if out.Class == provider.Accepted || out.Class == provider.Inactive {
+		out.InactiveAddresses = inactiveAddresses(r.Message)
+	}
+}
+
+// Bounds of a Retry-After: less is noise, more is for the breaker to decide.
+const (
+	minRetryAfter = 250 * time.Millisecond
+	maxRetryAfter = 15 * time.Minute
+)
+
+// retryAfter reads delta seconds or an HTTP date (RFC 9110 section 10.2.3), 0 when there is none. Postmark documents no
+// such header; whatever stands before it may send one.
+func (a *Adapter) retryAfter(value string) time.Duration {
+	value = strings.TrimSpace(value)
+	if seconds, err := strconv.ParseFloat(value, 64); err == nil && !math.IsNaN(seconds) {
+		// Clamped as a number first: a huge one would overflow a Duration.
+		seconds = min(max(seconds, minRetryAfter.Seconds()), maxRetryAfter.Seconds())
+		return time.Duration(seconds * float64(time.Second))
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return min(max(at.Sub(a.now()), minRetryAfter), maxRetryAfter)
+	}
+	return 0
+}
+
+// inactiveList finds the list in both of Postmark's texts, whose wording has changed before: "Found inactive addresses:
+// a@x.com, b@x.com. Inactive recipients are ..." and "... these inactive addresses: a@x.com".
+var (
+	inactiveList  = regexp.MustCompile(`(?is)inactive (?:email )?(?:address(?:es)?|recipients?)\s*:\s*(.+)`)
+	listedAddress = regexp.MustCompile(`[^\s,;:<>"'()\[\]]+@[^\s,;:<>"'()\[\]@]+`)
+)
+
+const maxInactive = 50 // as many as one message can have
+
+// inactiveAddresses reads which recipients a text calls inactive, nil when it speaks of none.
+func inactiveAddresses(text string) []string {
+	const most = 64 << 10
+	list := text[:min(len(text), most)]
+	if !strings.Contains(strings.ToLower(list), "inactive") {
+		return nil
+	}
+	if match := inactiveList.FindStringSubmatch(list); match != nil {
+		list, _, _ = strings.Cut(match[1], " Inactive ")
+	}
+	var addresses []string
+	for _, found := range listedAddress.FindAllString(list, maxInactive) {
+		if address := clean(strings.TrimRight(found, "."), maxAddress); address != "" {
+			addresses = append(addresses, address)
+		}
+	}
+	return addresses
+}
+
+// Caps on single values, in bytes.
+const (
+	maxID      = 100
+	maxAddress = 320
+)

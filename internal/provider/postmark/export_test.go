@@ -1,0 +1,15 @@
+package postmark
+
+import "postyard/internal/provider"
+
+// ErrorCodes shows the table to the test that walks it.
+func ErrorCodes() map[int]provider.Class {
+	classes := make(map[int]provider.Class)
+	for code, v := range errorCodes {
+		classes[code] = v.class
+	}
+	return classes
+}
+
+// SetBodyLimit makes the adapter split its calls at that many encoded bytes.
+func (a *Adapter) SetBodyLimit(bytes int) { a.bodyLimit = bytes }

@@ -1,0 +1,146 @@
+package postmark
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"postyard/internal/mail"
+	"postyard/internal/provider"
+)
+
+const (
+	pageSize    = 500    // Postmark's most for a page
+	maxSearch   = 10_000 // Postmark's most for offset + count
+	maxSingly   = 100    // messages that are asked for one by one when the search is too long
+	searchSlack = 15 * time.Minute
+)
+
+// sentMessage is one entry of a search.
+type sentMessage struct {
+	MessageID  string
+	ReceivedAt string
+	Metadata   record
+}
+
+// Lookup implements provider.Adapter: it searches the outbound messages by the metadata that every send carries. Postmark
+// shows a message some time after it took it, so "not found" is not final; see the caller.
+//
+// It reads pages, newest first, until all are found or what follows is older than since. When Postmark's limit on a search
+// ends it before that, the few messages that remain are asked for one by one.
+func (a *Adapter) Lookup(ctx context.Context, conn provider.Connection, ids []mail.ID, since time.Time) ([]provider.Found, error) {
+	s := search{adapter: a, conn: conn, since: since, missing: make(map[mail.ID]bool, len(ids))}
+	for _, id := range ids {
+		s.missing[id] = true
+	}
+	var err error
+	switch len(s.missing) {
+	case 0:
+	case 1:
+		err = s.singly(ctx)
+	default:
+		err = s.pages(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up %d messages: %w", len(ids), err)
+	}
+	return s.found, nil
+}
+
+// search is one Lookup under way.
+type search struct {
+	adapter *Adapter
+	conn    provider.Connection
+	since   time.Time
+	missing map[mail.ID]bool
+	found   []provider.Found
+
+	last         time.Time // ReceivedAt of the entry before
+	fell, climbs bool      // the entries were seen to go back in time; they were seen to go forward
+}
+
+func (s *search) pages(ctx context.Context) error {
+	for offset := 0; offset < maxSearch; offset += pageSize {
+		query := url.Values{
+			"count": {strconv.Itoa(pageSize)}, "offset": {strconv.Itoa(offset)},
+			"metadata_" + tpspIDKey: {strconv.Itoa(int(s.conn.TPSPID))},
+		}
+		if !s.since.IsZero() {
+			// Dates are days on the US East Coast, which is behind UTC: the day before is early enough everywhere.
+			query.Set("fromdate", s.since.UTC().AddDate(0, 0, -1).Format(time.DateOnly))
+		}
+		page, err := s.page(ctx, query)
+		if err != nil {
+			return err
+		}
+		if len(s.missing) == 0 || len(page) < pageSize || s.pastSince() {
+			return nil
+		}
+	}
+	if len(s.missing) > maxSingly {
+		return fmt.Errorf("the search ends after %d messages, and %d were not among them", maxSearch, len(s.missing))
+	}
+	return s.singly(ctx)
+}
+
+// singly asks for each missing message by its own id.
+func (s *search) singly(ctx context.Context) error {
+	ids := make([]mail.ID, 0, len(s.missing))
+	for id := range s.missing {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b mail.ID) int { return slices.Compare(a[:], b[:]) })
+	for _, id := range ids {
+		query := url.Values{"count": {"1"}, "offset": {"0"}, "metadata_" + messageIDKey: {id.String()}}
+		if _, err := s.page(ctx, query); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// page reads one page and takes what was missing from it.
+func (s *search) page(ctx context.Context, query url.Values) ([]sentMessage, error) {
+	const path = "/messages/outbound"
+	query.Set("messagestream", s.conn.Stream)
+	var answer struct{ Messages *[]sentMessage }
+	if err := s.adapter.ask(ctx, s.conn, call{method: http.MethodGet, path: path, query: query}, &answer); err != nil {
+		return nil, err
+	}
+	if answer.Messages == nil {
+		return nil, &unreadable{path: path}
+	}
+	for _, m := range *answer.Messages {
+		s.observe(m.ReceivedAt)
+		id := m.Metadata.messageID()
+		if !s.missing[id] {
+			continue
+		}
+		delete(s.missing, id)
+		s.found = append(s.found, provider.Found{ID: id, ProviderMessageID: clean(m.MessageID, maxID)})
+	}
+	return *answer.Messages, nil
+}
+
+// observe notes the direction of the entries. Postmark does not promise that they come newest first, and stopping early on
+// the other order would call a message missing that is there.
+func (s *search) observe(receivedAt string) {
+	at, ok := parseTime(receivedAt)
+	if !ok {
+		return
+	}
+	if !s.last.IsZero() {
+		s.fell = s.fell || at.Before(s.last)
+		s.climbs = s.climbs || at.After(s.last.Add(searchSlack))
+	}
+	s.last = at
+}
+
+// pastSince tells whether all entries that follow are older than the messages in question.
+func (s *search) pastSince() bool {
+	return s.fell && !s.climbs && s.last.Before(s.since.Add(-searchSlack))
+}

@@ -1,0 +1,219 @@
+package postmark
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+
+	"postyard/internal/mail"
+	"postyard/internal/provider"
+)
+
+// metadataPrefix marks the headers that become Postmark metadata (PM-15); case does not matter.
+const metadataPrefix = "TPSP_METADATA_"
+
+// Our own metadata keys (PM-16). They come back with every event.
+const (
+	accountIDKey      = "accountId"
+	tpspIDKey         = "tpspId"
+	subAccountIDKey   = "subAccountId"
+	emailTypeKey      = "emailType"
+	messageIDKey      = "messageId"
+	messageSubjectKey = "messageSubject"
+)
+
+var ownKeys = []string{accountIDKey, tpspIDKey, subAccountIDKey, emailTypeKey, messageIDKey, messageSubjectKey}
+
+// message is one templated message on the wire. There is no Subject and no body on purpose: Postmark refuses those keys
+// beside a template, even when they are null (ErrorCode 1123).
+type message struct {
+	From          string
+	To            string
+	Cc            string `json:",omitempty"`
+	Bcc           string `json:",omitempty"`
+	ReplyTo       string `json:",omitempty"`
+	TemplateAlias string
+	TemplateModel json.RawMessage // never left out: {} when there are no fields (ErrorCode 1120)
+	Tag           string          `json:",omitempty"`
+	Headers       []header        `json:",omitempty"`
+	TrackOpens    *bool           `json:",omitempty"` // absent: the server's setting (PM-19)
+	TrackLinks    string          `json:",omitempty"`
+	Metadata      map[string]string
+	MessageStream string       // never left out: Postmark would take "outbound" (PM-21)
+	Attachments   []attachment `json:",omitempty"`
+}
+
+type header struct{ Name, Value string }
+
+type attachment struct{ Name, Content, ContentType string }
+
+// encode builds the JSON of one message (PM-12 to PM-23).
+func encode(conn provider.Connection, out *provider.Outgoing) ([]byte, error) {
+	c := out.Content
+	model, err := mail.MergeFields(c.CustomFields, out.Recipient.CustomFields)
+	if err != nil {
+		return nil, err
+	}
+	if trimmed := bytes.TrimSpace(model); len(trimmed) == 0 || bytes.Equal(trimmed, []byte("null")) {
+		model = json.RawMessage("{}")
+	}
+	m := message{
+		From:          formatAddress(c.From),
+		To:            formatAddress(out.Recipient.Address),
+		Cc:            formatAddresses(out.Recipient.CC),
+		Bcc:           formatAddresses(out.Recipient.BCC),
+		TemplateAlias: c.Template,
+		TemplateModel: model,
+		Headers:       headers(c),
+		TrackOpens:    c.TrackOpens,
+		TrackLinks:    trackLinks(c.TrackClicks),
+		Metadata:      metadata(conn, out),
+		MessageStream: conn.Stream,
+		Attachments:   attachments(c.Attachments),
+	}
+	if c.ReplyTo != nil {
+		m.ReplyTo = formatAddress(*c.ReplyTo)
+	}
+	if len(c.Groups) > 0 {
+		m.Tag = c.Groups[0]
+	}
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(m); err != nil {
+		return nil, fmt.Errorf("encode the message: %w", err)
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+}
+
+// trackLinks maps trackClicks (PM-20).
+func trackLinks(clicks *bool) string {
+	switch {
+	case clicks == nil:
+		return ""
+	case *clicks:
+		return "HtmlAndText"
+	default:
+		return "None"
+	}
+}
+
+// headers returns the custom headers that are not metadata, sorted by name so that equal messages are equal bytes.
+func headers(c *mail.Content) []header {
+	var list []header
+	for name, value := range c.Headers {
+		if _, ok := metadataKey(name); !ok {
+			list = append(list, header{name, value})
+		}
+	}
+	slices.SortFunc(list, func(a, b header) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
+// metadataKey returns the metadata key that a header carries.
+func metadataKey(name string) (key string, ok bool) {
+	if len(name) < len(metadataPrefix) || !strings.EqualFold(name[:len(metadataPrefix)], metadataPrefix) {
+		return "", false
+	}
+	return name[len(metadataPrefix):], true
+}
+
+// metadata joins the user's keys and ours; ours win.
+func metadata(conn provider.Connection, out *provider.Outgoing) map[string]string {
+	m := make(map[string]string, maxMetadataKeys)
+	for name, value := range out.Content.Headers {
+		if key, ok := metadataKey(name); ok {
+			m[key] = value
+		}
+	}
+	m[accountIDKey] = strconv.Itoa(int(out.AccountID))
+	m[tpspIDKey] = strconv.Itoa(int(out.TPSPID))
+	m[subAccountIDKey] = strconv.Itoa(int(out.SubAccountID))
+	m[emailTypeKey] = string(out.Mailbox)
+	m[messageIDKey] = out.ID.String()
+	m[messageSubjectKey] = cutSubject(out.Content.Subject)
+	return m
+}
+
+// cutSubject cuts to Postmark's limit for a metadata value, between two characters. It counts as Postmark's platform does,
+// in UTF-16 units: an emoji is two, and one value that is too long would cost the message.
+func cutSubject(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	units := 0
+	for i, r := range s {
+		if units += utf16.RuneLen(r); units > maxMetadataValue {
+			return s[:i]
+		}
+	}
+	return s
+}
+
+func formatAddresses(list []mail.Address) string {
+	parts := make([]string, len(list))
+	for i, a := range list {
+		parts[i] = formatAddress(a)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// formatAddress writes a mailbox as RFC 5322 section 3.4 has it, quoting the name where that is needed. Names beyond ASCII
+// stay as they are: JSON carries them, and Postmark encodes them for the mail (RFC 2047).
+func formatAddress(a mail.Address) string {
+	name := clean(a.Name, len(a.Name))
+	if name == "" {
+		return a.Email
+	}
+	if strings.ContainsFunc(name, isSpecial) {
+		name = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + `"`
+	}
+	return name + " <" + a.Email + ">"
+}
+
+// isSpecial reports the characters that may stand in a display name only between quotes (RFC 5322 section 3.2.3).
+func isSpecial(r rune) bool { return strings.ContainsRune(`()<>[]:;@\,."`, r) }
+
+func attachments(list []mail.Attachment) []attachment {
+	var out []attachment
+	for _, a := range list {
+		out = append(out, attachment{Name: a.Filename, Content: a.Content, ContentType: contentType(a.Filename)})
+	}
+	return out
+}
+
+// contentType tells the media type of a file by its name. The table is ours so that it does not depend on the machine.
+func contentType(filename string) string {
+	if t, ok := contentTypes[extension(filename)]; ok {
+		return t
+	}
+	return "application/octet-stream"
+}
+
+func extension(filename string) string {
+	return strings.ToLower(strings.TrimPrefix(path.Ext(strings.TrimSpace(filename)), "."))
+}
+
+var contentTypes = map[string]string{
+	"avi": "video/x-msvideo", "bmp": "image/bmp", "csv": "text/csv",
+	"doc":  "application/msword",
+	"docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+	"eml":  "message/rfc822", "gif": "image/gif", "gz": "application/gzip",
+	"htm": "text/html", "html": "text/html", "ics": "text/calendar", "jpeg": "image/jpeg", "jpg": "image/jpeg",
+	"json": "application/json", "md": "text/markdown", "mov": "video/quicktime", "mp3": "audio/mpeg", "mp4": "video/mp4",
+	"odp": "application/vnd.oasis.opendocument.presentation",
+	"ods": "application/vnd.oasis.opendocument.spreadsheet",
+	"odt": "application/vnd.oasis.opendocument.text",
+	"ogg": "audio/ogg", "pdf": "application/pdf", "png": "image/png",
+	"ppt":  "application/vnd.ms-powerpoint",
+	"pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+	"ps":   "application/postscript", "rtf": "application/rtf", "svg": "image/svg+xml", "tar": "application/x-tar",
+	"tif": "image/tiff", "tiff": "image/tiff", "txt": "text/plain", "vcf": "text/vcard", "wav": "audio/wav",
+	"webp": "image/webp",
+	"xls":  "application/vnd.ms-excel",
+	"xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+	"xml":  "application/xml", "zip": "application/zip",
+}

@@ -1,0 +1,91 @@
+package postmark
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+
+	"postyard/internal/provider"
+)
+
+// chunk collects messages for one call.
+type chunk struct {
+	indexes  []int // places in the batch
+	messages [][]byte
+	size     int
+}
+
+func (c *chunk) add(index int, encoded []byte) {
+	c.indexes = append(c.indexes, index)
+	c.messages = append(c.messages, encoded)
+	c.size += len(encoded) + len(",")
+}
+
+// call returns the request: one message by itself, or several as {"Messages":[...]}.
+func (c *chunk) call() call {
+	if len(c.messages) == 1 {
+		return call{method: http.MethodPost, path: "/email/withTemplate", body: c.messages[0]}
+	}
+	var body bytes.Buffer
+	body.Grow(c.size + 20)
+	body.WriteString(`{"Messages":[`)
+	body.Write(bytes.Join(c.messages, []byte(",")))
+	body.WriteString(`]}`)
+	return call{method: http.MethodPost, path: "/email/batchWithTemplates", body: body.Bytes()}
+}
+
+// Send implements provider.Adapter. A batch that is too big for one call goes out in several, one after the other; only
+// one of them is in memory at a time.
+func (a *Adapter) Send(ctx context.Context, conn provider.Connection, batch []provider.Outgoing) []provider.Outcome {
+	outcomes := make([]provider.Outcome, len(batch))
+	if refusal := usable(conn); refusal != nil {
+		for i := range outcomes {
+			outcomes[i] = *refusal
+		}
+		return outcomes
+	}
+	var next chunk
+	for i := range batch {
+		if err := ctx.Err(); err != nil {
+			outcomes[i] = provider.Outcome{Class: provider.Transient, Text: "not sent: " + err.Error()}
+			continue
+		}
+		encoded, err := encode(conn, &batch[i])
+		if err != nil {
+			outcomes[i] = provider.Outcome{Class: provider.Rejected, Text: clean(err.Error(), provider.MaxText)}
+			continue
+		}
+		if len(next.messages) == maxBatch || len(next.messages) > 0 && next.size+len(encoded) > a.bodyLimit {
+			a.deliver(ctx, conn, next, outcomes)
+			next = chunk{}
+		}
+		next.add(i, encoded)
+	}
+	if len(next.messages) > 0 {
+		a.deliver(ctx, conn, next, outcomes)
+	}
+	return outcomes
+}
+
+// deliver makes the call for one chunk and files its outcomes under the messages' places in the batch.
+func (a *Adapter) deliver(ctx context.Context, conn provider.Connection, c chunk, outcomes []provider.Outcome) {
+	ans := a.do(ctx, conn, c.call())
+	for i, outcome := range a.judge(ans, len(c.messages), conn.Key.Reveal()) {
+		outcomes[c.indexes[i]] = outcome
+	}
+}
+
+// usable refuses a connection whose settings cannot work, before anything is encoded for it.
+func usable(conn provider.Connection) *provider.Outcome {
+	_, err := token(conn)
+	if err == nil {
+		_, err = baseURL(conn)
+	}
+	if err == nil && conn.Stream == "" {
+		err = &settingError{"missing_stream", "messageStream", "no message stream is selected for this provider"}
+	}
+	if err == nil {
+		return nil
+	}
+	return &provider.Outcome{Class: provider.Account, Text: err.Error()}
+}

@@ -1,0 +1,96 @@
+package postmark
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"postyard/internal/provider"
+)
+
+const inboundType = "Inbound"
+
+// Streams implements provider.Adapter (PM-2). Its errors are *provider.SetupError.
+func (a *Adapter) Streams(ctx context.Context, conn provider.Connection) ([]provider.Stream, error) {
+	streams, err := a.streams(ctx, conn)
+	if err != nil {
+		return nil, a.setupError(ctx, conn, err)
+	}
+	return streams, nil
+}
+
+func (a *Adapter) streams(ctx context.Context, conn provider.Connection) ([]provider.Stream, error) {
+	const path = "/message-streams"
+	var answer struct {
+		MessageStreams *[]struct {
+			ID, Name, MessageStreamType string
+			ArchivedAt                  json.RawMessage // a date or null
+		}
+	}
+	query := url.Values{"MessageStreamType": {"All"}, "IncludeArchivedStreams": {"true"}}
+	if err := a.ask(ctx, conn, call{method: http.MethodGet, path: path, query: query}, &answer); err != nil {
+		return nil, err
+	}
+	if answer.MessageStreams == nil {
+		return nil, &unreadable{path: path}
+	}
+	streams := make([]provider.Stream, 0, len(*answer.MessageStreams))
+	for _, s := range *answer.MessageStreams {
+		streams = append(streams, provider.Stream{
+			ID: clean(s.ID, maxID), Name: clean(s.Name, maxField), Type: clean(s.MessageStreamType, maxID),
+			Archived: len(s.ArchivedAt) > 0 && string(s.ArchivedAt) != "null",
+		})
+	}
+	return streams, nil
+}
+
+// Check implements provider.Adapter: the token must be a server's (PM-9) and the stream one that sends (PM-3). Its errors
+// are *provider.SetupError.
+func (a *Adapter) Check(ctx context.Context, conn provider.Connection) error {
+	// The answer holds the server's tokens in clear: only what is needed is decoded.
+	var server struct{ ID *int64 }
+	if err := a.ask(ctx, conn, call{method: http.MethodGet, path: "/server"}, &server); err != nil {
+		return a.setupError(ctx, conn, err)
+	}
+	if server.ID == nil {
+		return a.setupError(ctx, conn, &unreadable{path: "/server"})
+	}
+	streams, err := a.streams(ctx, conn)
+	if err != nil {
+		return a.setupError(ctx, conn, err)
+	}
+	return checkStream(conn.Stream, streams)
+}
+
+func checkStream(id string, streams []provider.Stream) error {
+	fault := &provider.SetupError{Code: "unknown_stream", Field: "messageStream"}
+	var usable []string
+	found := false
+	for _, s := range streams {
+		sends := s.Type != inboundType && !s.Archived
+		if sends {
+			usable = append(usable, fmt.Sprintf("%s (%s, %s)", s.ID, s.Name, s.Type))
+		}
+		if s.ID != id || id == "" {
+			continue
+		}
+		if sends {
+			return nil
+		}
+		found = true
+		fault.Code, fault.Message = "archived_stream", fmt.Sprintf("the message stream %q is archived", id)
+		if s.Type == inboundType {
+			fault.Code, fault.Message = "inbound_stream", fmt.Sprintf("the message stream %q receives mail and cannot send any", id)
+		}
+	}
+	switch {
+	case id == "":
+		fault.Code, fault.Message = "missing_stream", "select a message stream"
+	case !found:
+		fault.Message = fmt.Sprintf("the message stream %q does not exist on this Postmark server", clean(id, maxID))
+	}
+	fault.Message += "; available: " + list(usable)
+	return fault
+}

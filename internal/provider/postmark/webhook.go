@@ -1,0 +1,291 @@
+package postmark
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"postyard/internal/provider"
+)
+
+type httpAuth struct{ Username, Password string }
+
+type trigger struct{ Enabled bool }
+
+type openTrigger struct {
+	Enabled           bool
+	PostFirstOpenOnly bool
+}
+
+type contentTrigger struct {
+	Enabled        bool
+	IncludeContent bool
+}
+
+type triggers struct {
+	Open               openTrigger
+	Click              trigger
+	Delivery           trigger
+	Bounce             contentTrigger
+	SpamComplaint      contentTrigger
+	SubscriptionChange trigger
+}
+
+// wantedTriggers are the five of PM-5: every open, and no content of bounced mail.
+var wantedTriggers = triggers{
+	Open:          openTrigger{Enabled: true},
+	Click:         trigger{Enabled: true},
+	Delivery:      trigger{Enabled: true},
+	Bounce:        contentTrigger{Enabled: true},
+	SpamComplaint: contentTrigger{Enabled: true},
+}
+
+// webhook is Postmark's record of one. Postmark shows the password in clear.
+type webhook struct {
+	ID            int64
+	URL           string `json:"Url"`
+	MessageStream string
+	Status        string    // "verified" or "unverified"; absent in older answers, which means verified
+	HTTPAuth      *httpAuth `json:"HttpAuth"`
+	Triggers      triggers
+}
+
+// ours tells whether we made this webhook. Its id alone does not prove it: the token may be another server's by now, where
+// the number is somebody else's. Nor does the URL alone, which others may have copied.
+func (w *webhook) ours(hook provider.Hook) bool {
+	username := hook.Credentials.Username
+	sameURL := w.URL == hook.URL
+	sameUser := w.HTTPAuth != nil && username != "" && w.HTTPAuth.Username == username
+	if w.is(hook.Ref) {
+		nothingElse := hook.URL == "" && username == ""
+		return sameURL || sameUser || nothingElse
+	}
+	return sameURL && sameUser
+}
+
+// is tells whether the webhook has the id that we remember.
+func (w *webhook) is(ref string) bool { return strconv.FormatInt(w.ID, 10) == ref }
+
+// asWanted tells whether nothing about the webhook has to change.
+func (w *webhook) asWanted(hook provider.Hook) bool {
+	return w.URL == hook.URL && w.Triggers == wantedTriggers && w.verified() && w.HTTPAuth != nil &&
+		w.HTTPAuth.Username == hook.Credentials.Username && w.HTTPAuth.Password == hook.Credentials.Password.Reveal()
+}
+
+func (w *webhook) verified() bool { return !strings.EqualFold(w.Status, "unverified") }
+
+// webhookRequest creates or changes a webhook. Verify is always said: Postmark then calls the URL once for each trigger,
+// inside this request, and saves nothing when one of them does not answer 200.
+type webhookRequest struct {
+	URL           string   `json:"Url"`
+	MessageStream string   `json:",omitempty"` // only to create: it cannot change
+	HTTPAuth      httpAuth `json:"HttpAuth"`
+	Triggers      triggers
+	Verify        bool
+}
+
+// Register implements provider.Adapter (PM-5). It may be called again at any time: it keeps what is right, changes what is
+// not, and removes copies of ours. Its errors are *provider.SetupError; webhook_unverified may come with the id of a
+// webhook that was saved but does not get events yet.
+func (a *Adapter) Register(ctx context.Context, conn provider.Connection, hook provider.Hook) (string, error) {
+	if conn.Stream == "" {
+		return "", &provider.SetupError{Code: "missing_stream", Field: "messageStream", Message: "select a message stream"}
+	}
+	own, err := a.ownWebhooks(ctx, conn, hook, conn.Stream)
+	if err != nil {
+		return "", a.setupError(ctx, conn, err)
+	}
+	// Copies go first: they double every event, and Postmark counts them against its limit per stream.
+	for len(own) > 1 {
+		last := own[len(own)-1]
+		if err := a.deleteWebhook(ctx, conn, last.ID); err != nil {
+			return "", a.setupError(ctx, conn, err)
+		}
+		own = own[:len(own)-1]
+	}
+	saved := webhook{}
+	switch {
+	case len(own) == 1 && own[0].asWanted(hook):
+		return strconv.FormatInt(own[0].ID, 10), nil
+	case len(own) == 1:
+		saved, err = a.saveWebhook(ctx, conn, hook, own[0].ID)
+		if gone(err) {
+			saved, err = a.saveWebhook(ctx, conn, hook, 0)
+		}
+	default:
+		saved, err = a.saveWebhook(ctx, conn, hook, 0)
+	}
+	if err != nil {
+		return "", a.registerError(ctx, conn, err)
+	}
+	ref := strconv.FormatInt(saved.ID, 10)
+	if !saved.verified() {
+		return ref, &provider.SetupError{Code: "webhook_unverified", Retry: true,
+			Message: "Postmark saved the webhook but has not verified it, so it sends no events yet"}
+	}
+	return ref, nil
+}
+
+// ownWebhooks lists ours on a stream, or on all streams when it is ""; the one to keep comes first.
+func (a *Adapter) ownWebhooks(ctx context.Context, conn provider.Connection, hook provider.Hook, stream string) ([]webhook, error) {
+	c := call{method: http.MethodGet, path: "/webhooks"}
+	if stream != "" {
+		c.query = url.Values{"MessageStream": {stream}}
+	}
+	var answer struct{ Webhooks *[]json.RawMessage }
+	if err := a.ask(ctx, conn, c, &answer); err != nil {
+		return nil, err
+	}
+	if answer.Webhooks == nil {
+		return nil, &unreadable{path: c.path}
+	}
+	var own []webhook
+	for _, item := range *answer.Webhooks {
+		var w webhook
+		// A field of an unexpected type leaves the others readable, and an odd webhook of somebody else is no fault of ours.
+		err := json.Unmarshal(item, &w)
+		if _, odd := errors.AsType[*json.UnmarshalTypeError](err); (err == nil || odd) && w.ours(hook) {
+			own = append(own, w)
+		}
+	}
+	rank := func(w webhook) int {
+		switch {
+		case w.is(hook.Ref):
+			return 0
+		case w.asWanted(hook):
+			return 1
+		default:
+			return 2
+		}
+	}
+	slices.SortStableFunc(own, func(x, y webhook) int { return cmp.Compare(rank(x), rank(y)) })
+	return own, nil
+}
+
+// saveWebhook creates a webhook, or changes the one with that id.
+func (a *Adapter) saveWebhook(ctx context.Context, conn provider.Connection, hook provider.Hook, id int64) (webhook, error) {
+	request := webhookRequest{
+		URL:      hook.URL,
+		HTTPAuth: httpAuth{hook.Credentials.Username, hook.Credentials.Password.Reveal()},
+		Triggers: wantedTriggers,
+		Verify:   true,
+	}
+	c := call{method: http.MethodPut, path: webhookPath(id)}
+	if id == 0 {
+		c.method, c.path = http.MethodPost, "/webhooks"
+		request.MessageStream = conn.Stream
+	}
+	var err error
+	if c.body, err = json.Marshal(request); err != nil {
+		return webhook{}, fmt.Errorf("encode the webhook: %w", err)
+	}
+	var saved webhook
+	if err := a.ask(ctx, conn, c, &saved); err != nil {
+		return webhook{}, withoutSecret(err, request.HTTPAuth.Password)
+	}
+	if saved.ID == 0 {
+		return webhook{}, &unreadable{path: c.path}
+	}
+	return saved, nil
+}
+
+// withoutSecret keeps a webhook password that Postmark repeats out of an error.
+func withoutSecret(err error, password string) error {
+	if r, ok := errors.AsType[*refusal](err); ok {
+		r.message = redact(r.message, password)
+		r.body = []byte(redact(string(r.body), password))
+	}
+	return err
+}
+
+func webhookPath(id int64) string { return "/webhooks/" + strconv.FormatInt(id, 10) }
+
+// deleteWebhook removes a webhook; it is no error when it is gone already.
+func (a *Adapter) deleteWebhook(ctx context.Context, conn provider.Connection, id int64) error {
+	err := a.ask(ctx, conn, call{method: http.MethodDelete, path: webhookPath(id)}, &struct{}{})
+	if gone(err) {
+		return nil
+	}
+	return err
+}
+
+// registerError explains why Postmark did not save a webhook.
+func (a *Adapter) registerError(ctx context.Context, conn provider.Connection, err error) error {
+	r, ok := errors.AsType[*refusal](err)
+	if !ok {
+		return a.setupError(ctx, conn, err)
+	}
+	var verification struct {
+		Results []struct {
+			TriggerType string
+			Success     bool
+			StatusCode  int
+			Message     string
+		}
+	}
+	// A body of another shape has no results, and the code alone decides.
+	_ = json.Unmarshal(r.body, &verification)
+	if r.code != codeWebhookUnverified && len(verification.Results) == 0 {
+		return a.setupError(ctx, conn, err)
+	}
+	var failing []string
+	for _, result := range verification.Results {
+		if result.Success {
+			continue
+		}
+		text := clean(result.TriggerType, maxID)
+		if result.StatusCode != 0 {
+			text += fmt.Sprintf(" HTTP %d", result.StatusCode)
+		}
+		if result.Message != "" {
+			text += " (" + clean(redact(result.Message, conn.Key.Reveal()), maxField) + ")"
+		}
+		failing = append(failing, text)
+	}
+	message := "Postmark called the webhook's URL and did not get HTTP 200, so it was not saved"
+	if len(failing) > 0 {
+		message += "; failing: " + clean(strings.Join(failing, ", "), 4*maxField)
+	}
+	return &provider.SetupError{Code: "webhook_unverified", Message: message, Retry: true}
+}
+
+// Unregister implements provider.Adapter. It removes the webhook with our id on whatever stream, and copies of it on the
+// connection's. Its errors are *provider.SetupError.
+func (a *Adapter) Unregister(ctx context.Context, conn provider.Connection, hook provider.Hook) error {
+	own, err := a.ownWebhooks(ctx, conn, hook, "")
+	if err != nil {
+		return a.setupError(ctx, conn, err)
+	}
+	for _, w := range own {
+		if !w.is(hook.Ref) && w.MessageStream != conn.Stream {
+			continue // another provider of the same account has the same URL
+		}
+		if err := a.deleteWebhook(ctx, conn, w.ID); err != nil {
+			return a.setupError(ctx, conn, err)
+		}
+	}
+	return nil
+}
+
+// Authentic implements provider.Adapter. Postmark signs nothing: Basic credentials are the only proof. Both parts are
+// always compared, over digests, so that the time tells neither which one is wrong nor how long they are.
+func (*Adapter) Authentic(h http.Header, want provider.Credentials) bool {
+	request := http.Request{Header: h}
+	username, password, ok := request.BasicAuth()
+	same := equal(username, want.Username) & equal(password, want.Password.Reveal())
+	return ok && same == 1 && want.Username != "" && !want.Password.IsZero()
+}
+
+func equal(a, b string) int {
+	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
+	return subtle.ConstantTimeCompare(x[:], y[:])
+}

@@ -1,0 +1,117 @@
+// Package clock gives the sandbox its time: the system's, or one that a test moves by hand. Everything in the sandbox that
+// waits (delivery delays, webhook retries, search lag) waits on a Clock, so that hours of retries can be tested in no time.
+//
+// It imports nothing but the standard library.
+package clock
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// Clock tells the time and wakes sleepers.
+type Clock interface {
+	// Now returns the current time.
+	Now() time.Time
+	// After returns a channel that receives once d has passed, and a function that gives the wait up.
+	After(d time.Duration) (fired <-chan time.Time, stop func())
+}
+
+// System is the machine's clock.
+type System struct{}
+
+// Now returns the machine's time in UTC.
+func (System) Now() time.Time { return time.Now().UTC() }
+
+// After waits on a time.Timer.
+func (System) After(d time.Duration) (<-chan time.Time, func()) {
+	t := time.NewTimer(d)
+	return t.C, func() { t.Stop() }
+}
+
+// Manual is a clock that stands still until it is told to move. It is safe for concurrent use.
+type Manual struct {
+	mu     sync.Mutex
+	now    time.Time
+	waits  []*wait
+	change chan struct{}
+}
+
+type wait struct {
+	due   time.Time
+	fired chan time.Time
+}
+
+// NewManual returns a clock that stands at start.
+func NewManual(start time.Time) *Manual {
+	return &Manual{now: start.UTC(), change: make(chan struct{})}
+}
+
+// Now returns the time the clock was last moved to.
+func (m *Manual) Now() time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.now
+}
+
+// After returns a channel that receives when the clock has been moved by at least d.
+func (m *Manual) After(d time.Duration) (<-chan time.Time, func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w := &wait{due: m.now.Add(d), fired: make(chan time.Time, 1)}
+	if d <= 0 {
+		w.fired <- m.now
+		return w.fired, func() {}
+	}
+	m.waits = append(m.waits, w)
+	m.changed()
+	return w.fired, func() { m.forget(w) }
+}
+
+// Advance moves the clock and wakes everyone whose time has come.
+func (m *Manual) Advance(d time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.now = m.now.Add(d)
+	m.waits = slices.DeleteFunc(m.waits, func(w *wait) bool {
+		if w.due.After(m.now) {
+			return false
+		}
+		w.fired <- m.now
+		return true
+	})
+	m.changed()
+}
+
+// AwaitSleeper blocks until someone waits for exactly due, or until done is closed; it tells which. Tests use it to know that
+// the program has reached the wait they are about to end.
+func (m *Manual) AwaitSleeper(done <-chan struct{}, due time.Time) bool {
+	for {
+		m.mu.Lock()
+		found := slices.ContainsFunc(m.waits, func(w *wait) bool { return w.due.Equal(due) })
+		change := m.change
+		m.mu.Unlock()
+		if found {
+			return true
+		}
+		select {
+		case <-change:
+		case <-done:
+			return false
+		}
+	}
+}
+
+func (m *Manual) forget(gone *wait) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.waits = slices.DeleteFunc(m.waits, func(w *wait) bool { return w == gone })
+	m.changed()
+}
+
+// changed wakes AwaitSleeper; the caller holds the lock.
+func (m *Manual) changed() {
+	close(m.change)
+	m.change = make(chan struct{})
+}

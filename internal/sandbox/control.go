@@ -1,0 +1,260 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"postyard/internal/sandbox/fault"
+	"postyard/internal/sandbox/store"
+)
+
+const (
+	defaultLimit = 100
+	maxLimit     = 2000
+	maxControl   = 1 << 20 // bytes of a control request
+)
+
+// messageView is a mail in the control API.
+type messageView struct {
+	ID            string             `json:"id"`
+	Provider      string             `json:"provider"`
+	Server        string             `json:"server"`
+	Stream        string             `json:"stream"`
+	From          string             `json:"from"`
+	To            string             `json:"to"`
+	Cc            string             `json:"cc"`
+	Bcc           string             `json:"bcc"`
+	ReplyTo       string             `json:"replyTo"`
+	Subject       string             `json:"subject"`
+	Tag           string             `json:"tag"`
+	Metadata      map[string]string  `json:"metadata"`
+	Headers       []store.Header     `json:"headers"`
+	Attachments   []store.Attachment `json:"attachments"`
+	Text          string             `json:"text"`
+	HTML          string             `json:"html"`
+	TemplateAlias string             `json:"templateAlias"`
+	Model         json.RawMessage    `json:"model"`
+	RenderError   string             `json:"renderError,omitempty"`
+	TrackOpens    bool               `json:"trackOpens"`
+	TrackLinks    string             `json:"trackLinks"`
+	ReceivedAt    time.Time          `json:"receivedAt"`
+	Events        []eventView        `json:"events"`
+}
+
+// eventView is an event in the control API.
+type eventView struct {
+	Kind      store.Kind `json:"kind"`
+	Type      string     `json:"type,omitempty"`
+	Recipient string     `json:"recipient"`
+	At        time.Time  `json:"at"`
+	URL       string     `json:"url,omitempty"`
+	Detail    string     `json:"detail,omitempty"`
+	BounceID  int64      `json:"bounceId,omitempty"`
+	// WebhooksPending is how many webhooks have not taken the event yet.
+	WebhooksPending int `json:"webhooksPending"`
+}
+
+func viewEvents(events []store.Event) []eventView {
+	views := make([]eventView, len(events))
+	for i, e := range events {
+		views[i] = eventView{Kind: e.Kind, Type: e.Type, Recipient: e.Recipient, At: e.At, URL: e.URL, Detail: e.Detail,
+			BounceID: e.ID, WebhooksPending: len(e.Pending)}
+	}
+	return views
+}
+
+func (b *Sandbox) view(mail *store.Mail) messageView {
+	v := mail.Content.View()
+	out := messageView{ID: mail.ID, Provider: mail.Provider, Server: mail.Server, Stream: mail.Stream, From: v.From, To: v.To, Cc: v.Cc,
+		Bcc: v.Bcc, ReplyTo: v.ReplyTo, Subject: v.Subject, Tag: v.Tag, Metadata: v.Metadata, Headers: v.Headers,
+		Attachments: v.Attachments, Text: v.Text, HTML: v.HTML, TemplateAlias: v.TemplateAlias, Model: v.Model,
+		RenderError: v.RenderError, TrackOpens: v.TrackOpens, TrackLinks: v.TrackLinks, ReceivedAt: mail.ReceivedAt,
+		Events: viewEvents(b.store.Events(mail))}
+	if out.Metadata == nil {
+		out.Metadata = map[string]string{}
+	}
+	if out.Headers == nil {
+		out.Headers = []store.Header{}
+	}
+	if out.Attachments == nil {
+		out.Attachments = []store.Attachment{}
+	}
+	return out
+}
+
+func (b *Sandbox) health(w http.ResponseWriter, _ *http.Request) {
+	b.reply(w, http.StatusOK, map[string]any{"status": "ok", "simulator": true, "messages": b.store.Len()})
+}
+
+func (b *Sandbox) listMessages(w http.ResponseWriter, r *http.Request) {
+	limit, err := number(r, "limit", defaultLimit, maxLimit)
+	if err != nil {
+		b.refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	offset, err := number(r, "offset", 0, 1<<31)
+	if err != nil {
+		b.refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	q := store.Query{Limit: limit, Offset: offset}
+	if to := r.FormValue("to"); to != "" {
+		q.Keys = append(q.Keys, store.Key(store.FieldRecipient, strings.ToLower(to)))
+	}
+	if id := r.FormValue("messageId"); id != "" {
+		q.Keys = append(q.Keys, store.Key(store.FieldMetadata("messageid"), id))
+	}
+	total, mails := b.store.Find(q)
+	list := struct {
+		Total    int           `json:"total"`
+		Messages []messageView `json:"messages"`
+	}{total, make([]messageView, len(mails))}
+	for i, mail := range mails {
+		list.Messages[i] = b.view(mail)
+	}
+	b.reply(w, http.StatusOK, list)
+}
+
+func number(r *http.Request, name string, missing, most int) (int, error) {
+	text := r.FormValue(name)
+	if text == "" {
+		return missing, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || n > most {
+		return 0, fmt.Errorf("%s must be a number from 0 to %d, got %q", name, most, text)
+	}
+	return n, nil
+}
+
+func (b *Sandbox) mail(w http.ResponseWriter, r *http.Request) (*store.Mail, bool) {
+	mail, ok := b.store.Get(strings.ToLower(r.PathValue("id")))
+	if !ok {
+		b.refuse(w, http.StatusNotFound, fmt.Errorf("there is no message %q", r.PathValue("id")))
+	}
+	return mail, ok
+}
+
+func (b *Sandbox) getMessage(w http.ResponseWriter, r *http.Request) {
+	if mail, ok := b.mail(w, r); ok {
+		b.reply(w, http.StatusOK, b.view(mail))
+	}
+}
+
+type eventRequest struct {
+	Kind      store.Kind `json:"kind"`
+	Recipient string     `json:"recipient"`
+	URL       string     `json:"url"`
+}
+
+func (b *Sandbox) raiseEvent(w http.ResponseWriter, r *http.Request) {
+	mail, ok := b.mail(w, r)
+	if !ok {
+		return
+	}
+	var req eventRequest
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxControl))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&req); err != nil {
+		b.refuse(w, http.StatusBadRequest, fmt.Errorf("the body must be a JSON object with kind, recipient and url: %w", err))
+		return
+	}
+	events, err := b.raise(mail, req)
+	if err != nil {
+		b.refuse(w, statusOf(err), err)
+		return
+	}
+	b.reply(w, http.StatusOK, map[string]any{"events": viewEvents(events)})
+}
+
+func (b *Sandbox) raise(mail *store.Mail, req eventRequest) ([]store.Event, error) {
+	owner, err := b.providerOf(mail)
+	if err != nil {
+		return nil, err
+	}
+	return owner.Raise(mail, req.Kind, req.Recipient, req.URL)
+}
+
+func statusOf(err error) int {
+	if _, refused := errors.AsType[*store.Refusal](err); refused {
+		return http.StatusUnprocessableEntity
+	}
+	return http.StatusInternalServerError
+}
+
+func (b *Sandbox) getFaults(w http.ResponseWriter, _ *http.Request) {
+	b.reply(w, http.StatusOK, append([]fault.Rule{}, b.faults.Rules()...))
+}
+
+func (b *Sandbox) putFaults(w http.ResponseWriter, r *http.Request) {
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxControl))
+	if err != nil {
+		b.refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	rules, err := fault.ParseRules(raw)
+	if err != nil {
+		b.refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	b.faults.Set(rules)
+	b.getFaults(w, r)
+}
+
+func (b *Sandbox) deleteFaults(w http.ResponseWriter, r *http.Request) {
+	b.faults.Set(nil)
+	b.getFaults(w, r)
+}
+
+func (b *Sandbox) getSettings(w http.ResponseWriter, _ *http.Request) {
+	b.reply(w, http.StatusOK, b.settings.Get())
+}
+
+func (b *Sandbox) putSettings(w http.ResponseWriter, r *http.Request) {
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxControl))
+	if err != nil {
+		b.refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	changed, err := b.settings.Get().Merge(raw)
+	if err != nil {
+		b.refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	b.settings.Set(changed)
+	b.getSettings(w, r)
+}
+
+func (b *Sandbox) listAttempts(w http.ResponseWriter, _ *http.Request) {
+	b.reply(w, http.StatusOK, map[string]any{"attempts": b.hooks.Attempts()})
+}
+
+func (b *Sandbox) postReset(w http.ResponseWriter, r *http.Request) {
+	if err := b.reset(); err != nil {
+		b.log.ErrorContext(r.Context(), "sandbox reset failed", "err", err)
+		b.refuse(w, http.StatusInternalServerError, errors.New("the reset failed; see the log"))
+		return
+	}
+	b.health(w, r)
+}
+
+func (b *Sandbox) reply(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(body); err != nil {
+		b.log.Debug("sandbox answer was not taken", "err", err)
+	}
+}
+
+func (b *Sandbox) refuse(w http.ResponseWriter, status int, err error) {
+	b.reply(w, status, map[string]string{"error": err.Error()})
+}

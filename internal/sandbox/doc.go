@@ -1,0 +1,28 @@
+// Package sandbox is a simulator of email providers with an inbox to look at: what `postyard sandbox` runs, and what gateways are
+// tested against when nobody wants to send real mail. Postmark is the first provider.
+//
+// One Sandbox serves, on one address:
+//
+//	/                 the provider's API, as the provider has it; for browsers, the inbox
+//	/sandbox          the inbox: every mail it got, rendered
+//	/sandbox/...      the control API, JSON, without credentials
+//
+// The control API:
+//
+//	GET    /sandbox/health
+//	GET    /sandbox/messages?to=&messageId=&limit=&offset=   what was accepted, oldest first; messageId is Metadata.messageId
+//	GET    /sandbox/messages/{id}                            one of them, by the provider's id
+//	POST   /sandbox/messages/{id}/events                     {"kind":"open"|"click"|"complaint"|"bounce","recipient","url"}
+//	GET    /sandbox/faults   PUT /sandbox/faults   DELETE /sandbox/faults
+//	GET    /sandbox/settings PUT /sandbox/settings
+//	GET    /sandbox/webhooks                                 the latest attempts to deliver webhooks, newest first
+//	POST   /sandbox/reset                                    back to the seed
+//
+// Recipients with a fate, besides Postmark's own <Type>@bounce-testing.postmarkapp.com and test@blackhole.postmarkapp.com:
+// <Type>@bounce.sandbox.test bounces as that type, complaint@bounce.sandbox.test is delivered and then complains,
+// blackhole@bounce.sandbox.test is delivered. A +tag after the type is ignored, so that many recipients can share a fate.
+//
+// With a data directory, what was acknowledged survives a kill, and events and webhooks that were due are taken up again on the
+// next start. Nothing in the sandbox ever connects to another machine. It must not import the gateway's packages: what it
+// simulates is the other side.
+package sandbox

@@ -1,0 +1,103 @@
+package fault
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+)
+
+// Wording is how a provider answers with an error status: the body, its content type and headers of its own.
+type Wording func(status, errorCode int) (header http.Header, body []byte)
+
+// Injector holds the rules. It is safe for concurrent use.
+type Injector struct {
+	mu     sync.Mutex
+	chance *rand.Rand
+	rules  []Rule
+	freed  chan struct{} // closed when hanging requests are let go
+	closed bool
+}
+
+// New returns an injector without rules that draws its luck from source.
+func New(source rand.Source) *Injector {
+	return &Injector{chance: rand.New(source), freed: make(chan struct{})}
+}
+
+// Set replaces the rules and lets every hanging request go.
+func (i *Injector) Set(rules []Rule) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.rules = slices.Clone(rules)
+	i.free()
+	if !i.closed {
+		i.freed = make(chan struct{})
+	}
+}
+
+// Rules returns the rules with what is left of their counts. A rule that has used up its count is not listed.
+func (i *Injector) Rules() []Rule {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(i.rules), func(r Rule) bool { return r.spent })
+}
+
+// Close lets every hanging request go, now and from now on.
+func (i *Injector) Close() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.free()
+	i.closed = true
+}
+
+// free is called with the lock held.
+func (i *Injector) free() {
+	if !i.closed {
+		close(i.freed)
+	}
+}
+
+// pick returns the rule that hits the request, if any, and the channel that ends a hang.
+func (i *Injector) pick(provider string, r *http.Request) (hit Rule, freed <-chan struct{}, ok bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for n := range i.rules {
+		rule := &i.rules[n]
+		if !rule.matches(provider, r) || rule.Probability < 1 && i.chance.Float64() >= rule.Probability {
+			continue
+		}
+		if rule.Count > 0 {
+			rule.Count--
+			rule.spent = rule.Count == 0
+		}
+		return *rule, i.freed, true
+	}
+	return Rule{}, nil, false
+}
+
+// Wrap returns the provider's handler with the faults in front of it.
+func (i *Injector) Wrap(provider string, wording Wording, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rule, freed, ok := i.pick(provider, r)
+		if !ok {
+			next.ServeHTTP(w, r)
+			return
+		}
+		switch rule.Kind {
+		case Status:
+			answer(w, r, rule, wording)
+		case Hang:
+			hang(w, r, freed)
+		case ResetBefore:
+			swallow(w, r)
+			cut(w, nil, true)
+		case ResetAfter:
+			next.ServeHTTP(newRecorder(), r)
+			cut(w, nil, true)
+		case Truncate:
+			rec := newRecorder()
+			next.ServeHTTP(rec, r)
+			cut(w, rec.half(r), false)
+		}
+	})
+}

@@ -1,0 +1,110 @@
+// Package fault makes a simulated provider misbehave on purpose: wrong statuses, requests that hang, connections that are reset
+// before or after the request took effect, answers cut in half. Rules are matched in order and the first that fires wins.
+//
+// The package knows no provider; how a provider words a status is asked of it.
+package fault
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// Kind is what goes wrong.
+type Kind string
+
+// The kinds of faults.
+const (
+	// Status answers with the rule's status instead of doing anything.
+	Status Kind = "status"
+	// Hang does nothing and answers nothing until the client goes, the rules change or the sandbox stops; then the connection
+	// is cut.
+	Hang Kind = "hang"
+	// ResetBefore reads the request, does nothing and resets the connection.
+	ResetBefore Kind = "reset_before"
+	// ResetAfter does what was asked and resets the connection instead of answering.
+	ResetAfter Kind = "reset_after"
+	// Truncate does what was asked and cuts the connection in the middle of the answer's body.
+	Truncate Kind = "truncate"
+)
+
+// Rule is one fault.
+type Rule struct {
+	// Provider limits the rule to one provider; empty is any.
+	Provider string `json:"provider,omitempty"`
+	// Path limits the rule to API paths that begin with it, without regard to case; empty is any.
+	Path string `json:"path,omitempty"`
+	Kind Kind   `json:"kind"`
+	// Status is the HTTP status of kind status, 200 to 599.
+	Status int `json:"status,omitempty"`
+	// ErrorCode, Body and ContentType replace what the provider would say with that status.
+	ErrorCode   int    `json:"errorCode,omitempty"`
+	Body        string `json:"body,omitempty"`
+	ContentType string `json:"contentType,omitempty"`
+	// Probability is the chance that a matching request is hit, above 0 up to 1. Absent is 1.
+	Probability float64 `json:"probability"`
+	// Count is how many requests the rule still hits; 0 is no limit.
+	Count int `json:"count"`
+
+	spent bool
+}
+
+// MaxRules is how many rules a list may have.
+const MaxRules = 1000
+
+// ParseRules reads a JSON list of rules. The error says which rule is wrong and why.
+func ParseRules(raw []byte) ([]Rule, error) {
+	var items []json.RawMessage
+	if err := json.Unmarshal(raw, &items); err != nil {
+		return nil, fmt.Errorf("the body must be a JSON list of faults: %w", err)
+	}
+	if len(items) > MaxRules {
+		return nil, fmt.Errorf("at most %d faults, got %d", MaxRules, len(items))
+	}
+	rules := make([]Rule, len(items))
+	for i, item := range items {
+		rules[i] = Rule{Probability: 1}
+		dec := json.NewDecoder(strings.NewReader(string(item)))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(&rules[i]); err != nil {
+			return nil, fmt.Errorf("fault %d: %w", i, err)
+		}
+		if err := rules[i].check(); err != nil {
+			return nil, fmt.Errorf("fault %d: %w", i, err)
+		}
+	}
+	return rules, nil
+}
+
+func (r Rule) check() error {
+	switch r.Kind {
+	case Status:
+		if r.Status < 200 || r.Status > 599 {
+			return fmt.Errorf("status must be from 200 to 599, got %d", r.Status)
+		}
+	case Hang, ResetBefore, ResetAfter, Truncate:
+		if r.Status != 0 || r.Body != "" || r.ErrorCode != 0 || r.ContentType != "" {
+			return fmt.Errorf("status, errorCode, body and contentType go with kind %q only", Status)
+		}
+	default:
+		return fmt.Errorf("kind must be one of status, hang, reset_before, reset_after, truncate; got %q", r.Kind)
+	}
+	switch {
+	case !(r.Probability > 0 && r.Probability <= 1):
+		return fmt.Errorf("probability must be above 0 and at most 1, got %v", r.Probability)
+	case r.Count < 0:
+		return fmt.Errorf("count must not be negative, got %d", r.Count)
+	case r.Path != "" && !strings.HasPrefix(r.Path, "/"):
+		return fmt.Errorf("path must begin with a slash, got %q", r.Path)
+	}
+	return nil
+}
+
+func (r Rule) matches(provider string, req *http.Request) bool {
+	if r.spent || r.Provider != "" && !strings.EqualFold(r.Provider, provider) {
+		return false
+	}
+	path := req.URL.Path
+	return len(path) >= len(r.Path) && strings.EqualFold(path[:len(r.Path)], r.Path)
+}

@@ -1,0 +1,210 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"postyard/internal/sandbox/clock"
+)
+
+const (
+	// perURL is how many deliveries to one URL are on the wire at once.
+	perURL = 32
+	// timeout of one try; Postmark does not document its own.
+	timeout = 30 * time.Second
+	// maxAttempts is how many attempts are remembered.
+	maxAttempts = 1000
+)
+
+// Engine delivers. It is safe for concurrent use.
+type Engine struct {
+	clock     clock.Clock
+	ladder    []time.Duration
+	client    *http.Client
+	timetable *clock.Timetable
+
+	mu       sync.Mutex
+	ctx      context.Context // set while Run runs
+	targets  map[string]*target
+	attempts []Attempt // a ring; next is where the next one goes
+	next     int
+	epoch    int // counts resets: what was queued before one is dropped
+	workers  sync.WaitGroup
+}
+
+// target is the queue of one URL.
+type target struct {
+	queue   []*queued
+	workers int
+}
+
+type queued struct {
+	*Delivery
+	epoch int
+}
+
+// New returns an engine that waits between tries as the ladder says.
+func New(c clock.Clock, ladder []time.Duration) *Engine {
+	return &Engine{clock: c, ladder: ladder, client: newClient(perURL, timeout), timetable: clock.NewTimetable(c),
+		targets: map[string]*target{}}
+}
+
+// Run delivers what is queued until ctx ends, and returns when nothing is on the wire any more. It runs once.
+func (e *Engine) Run(ctx context.Context) {
+	e.mu.Lock()
+	e.ctx = ctx
+	for address := range e.targets {
+		e.staff(address)
+	}
+	e.mu.Unlock()
+	e.timetable.Run(ctx)
+	e.mu.Lock()
+	e.ctx = nil
+	e.mu.Unlock()
+	e.workers.Wait()
+	e.client.CloseIdleConnections()
+}
+
+// Queue takes deliveries; it never blocks. Without Run they wait.
+func (e *Engine) Queue(deliveries ...*Delivery) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, d := range deliveries {
+		e.enqueue(&queued{Delivery: d, epoch: e.epoch})
+	}
+}
+
+// enqueue is called with the lock held.
+func (e *Engine) enqueue(d *queued) {
+	t := e.targets[d.URL]
+	if t == nil {
+		t = &target{}
+		e.targets[d.URL] = t
+	}
+	t.queue = append(t.queue, d)
+	e.staff(d.URL)
+}
+
+// staff starts as many workers for a URL as its queue is worth; the caller holds the lock.
+func (e *Engine) staff(address string) {
+	t := e.targets[address]
+	for e.ctx != nil && e.ctx.Err() == nil && t.workers < min(perURL, len(t.queue)) {
+		t.workers++
+		ctx := e.ctx
+		e.workers.Go(func() { e.work(ctx, address, t) })
+	}
+}
+
+// work delivers until the URL's queue is empty.
+func (e *Engine) work(ctx context.Context, address string, t *target) {
+	for {
+		e.mu.Lock()
+		if len(t.queue) == 0 || ctx.Err() != nil {
+			t.workers--
+			if t.workers == 0 && len(t.queue) == 0 && e.targets[address] == t {
+				delete(e.targets, address)
+			}
+			e.mu.Unlock()
+			return
+		}
+		d := t.queue[0]
+		t.queue[0] = nil
+		t.queue = t.queue[1:]
+		e.mu.Unlock()
+		e.try(ctx, d)
+	}
+}
+
+func (e *Engine) try(ctx context.Context, d *queued) {
+	started := time.Now()
+	status, err := e.Post(ctx, d.URL, d.request(e.ladder), d.Body)
+	if ctx.Err() != nil {
+		return // shutting down: the try counts for nothing
+	}
+	verdict := Judge(status)
+	switch {
+	case errors.Is(err, ErrNotLoopback):
+		verdict = Refused
+	case err != nil:
+		verdict = Retry
+	}
+	d.tries++
+	if verdict == Retry && d.tries > len(e.ladder) {
+		verdict = GivenUp
+	}
+	e.note(d, status, err, verdict, time.Since(started))
+	if d.tries == 1 && d.FirstTry != nil {
+		close(d.FirstTry)
+	}
+	if verdict == Retry {
+		e.timetable.At(e.clock.Now().Add(e.ladder[d.tries-1]), func() { e.again(d) })
+		return
+	}
+	if d.Done != nil {
+		d.Done()
+	}
+}
+
+func (e *Engine) again(d *queued) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if d.epoch == e.epoch {
+		e.enqueue(d)
+	}
+}
+
+func (e *Engine) note(d *queued, status int, err error, verdict Verdict, took time.Duration) {
+	a := Attempt{Hook: d.Hook, URL: withoutPassword(d.URL), Type: d.Type, MailID: d.MailID, Trace: d.Trace, Try: d.tries,
+		RetriesRemaining: max(0, len(e.ladder)-d.tries+1), At: e.clock.Now(), Status: status, Verdict: verdict,
+		DurationMS: float64(took.Microseconds()) / 1000}
+	if err != nil {
+		a.Error = err.Error()
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if d.epoch != e.epoch {
+		return
+	}
+	if len(e.attempts) < maxAttempts {
+		e.attempts = append(e.attempts, a)
+		return
+	}
+	e.attempts[e.next] = a
+	e.next = (e.next + 1) % maxAttempts
+}
+
+// Attempts returns the latest attempts, newest first.
+func (e *Engine) Attempts() []Attempt {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	list := make([]Attempt, 0, len(e.attempts))
+	for i := range e.attempts {
+		list = append(list, e.attempts[(e.next+len(e.attempts)-1-i)%len(e.attempts)])
+	}
+	return list
+}
+
+// Reset forgets everything that is queued, waits for a retry, or has been attempted.
+func (e *Engine) Reset() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.epoch++
+	for _, t := range e.targets {
+		t.queue = nil
+	}
+	e.attempts, e.next = nil, 0
+	e.timetable.Clear()
+}
+
+func withoutPassword(address string) string {
+	parsed, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	parsed.User = nil
+	return parsed.String()
+}

@@ -1,0 +1,136 @@
+// Package journal keeps what must survive a crash of the sandbox: an append-only file of JSON lines, read back on start.
+//
+// Append returns after the write system call, so that a killed process loses nothing it acknowledged; a machine that loses
+// power may lose the last seconds, because the file is not fsynced. A last line without its end is what a kill leaves behind: it
+// was never acknowledged and is cut off on Open. A broken line before the last one is an error, because then something else has
+// written to the file.
+//
+// One process at a time owns a journal; Open takes a lock on the file.
+package journal
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+)
+
+// MaxLine is the longest line in bytes that Open reads: a message of Postmark's size limit plus its envelope.
+const MaxLine = 64 << 20
+
+// Journal is an open file. The zero value and nil are journals that keep nothing. It is safe for concurrent use.
+type Journal struct {
+	mu   sync.Mutex
+	file *os.File
+}
+
+// Open opens or creates the file at path, hands every complete line to replay in order, and is then ready to append. The line
+// is only valid during the call. An error of replay ends Open, unless it is about an incomplete last line.
+func Open(path string, replay func(line []byte) error) (*Journal, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	good, err := load(file, replay)
+	if err == nil {
+		err = prepare(file, good)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("journal: %s: %w", path, err), file.Close())
+	}
+	return &Journal{file: file}, nil
+}
+
+// load returns the offset up to which the file is whole.
+func load(file *os.File, replay func([]byte) error) (good int64, err error) {
+	if err := lock(file); err != nil {
+		return 0, err
+	}
+	r := bufio.NewReaderSize(file, 1<<20)
+	var long []byte
+	for number := 1; ; {
+		part, err := r.ReadSlice('\n')
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			if long = append(long, part...); len(long) > MaxLine {
+				return 0, fmt.Errorf("line %d is longer than %d bytes", number, MaxLine)
+			}
+			continue
+		case errors.Is(err, io.EOF):
+			return good, nil
+		case err != nil:
+			return 0, err
+		}
+		line := part
+		if len(long) > 0 {
+			line = append(long, part...)
+		}
+		if err := replay(bytes.TrimSuffix(line, []byte("\n"))); err != nil {
+			return 0, fmt.Errorf("line %d: %w", number, err)
+		}
+		good += int64(len(line))
+		long = long[:0]
+		number++
+	}
+}
+
+func prepare(file *os.File, end int64) error {
+	if err := file.Truncate(end); err != nil {
+		return err
+	}
+	_, err := file.Seek(end, io.SeekStart)
+	return err
+}
+
+// Append writes whole lines, each of which ends in a newline, in one system call. After an error the journal is closed for good,
+// because what follows half a line could not be read back.
+func (j *Journal) Append(lines []byte) error {
+	if j == nil {
+		return nil
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.file == nil {
+		return nil
+	}
+	if _, err := j.file.Write(lines); err != nil {
+		err = errors.Join(err, j.file.Close())
+		return fmt.Errorf("journal: append: %w", err)
+	}
+	return nil
+}
+
+// Empty cuts the file to nothing.
+func (j *Journal) Empty() error {
+	if j == nil {
+		return nil
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.file == nil {
+		return nil
+	}
+	if err := prepare(j.file, 0); err != nil {
+		return fmt.Errorf("journal: empty: %w", err)
+	}
+	return nil
+}
+
+// Close closes the file. Appending afterwards is an error.
+func (j *Journal) Close() error {
+	if j == nil {
+		return nil
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.file == nil {
+		return nil
+	}
+	if err := j.file.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		return fmt.Errorf("journal: close: %w", err)
+	}
+	return nil
+}

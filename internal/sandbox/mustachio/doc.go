@@ -1,0 +1,19 @@
+// Package mustachio parses and renders Mustachio, the logic-less template language that Postmark uses.
+//
+// It is not Handlebars and not quite Mustache:
+//
+//	{{path}}                    value; HTML-escaped when the template was parsed with EscapeHTML
+//	{{{path}}}, {{&path}}       value, never escaped
+//	{{! text }}                 comment
+//	{{#path}}...{{/path}}       once, with the value as scope, if the value exists; never loops
+//	{{^path}}...{{/path}}       once, with the (absent) value as scope, if it does not exist
+//	{{#each path}}...{{/each}}  once per item of a list
+//	{{.}}, {{a.b}}, {{../a}}    the scope itself, a dotted path, one path segment up
+//
+// A block on the path that is open right now closes it, so {{#x}}A{{^x}}B{{/x}} is an if/else. null, false, 0, "", an empty
+// list, an empty object and a missing key do not exist.
+//
+// The behaviour follows the open-source engine (github.com/ActiveCampaign/mustachio, MIT); no code of it is used. Templates and
+// models are foreign bytes: size, nesting, work and output are capped, and no input makes the package panic. It imports nothing
+// but the standard library.
+package mustachio

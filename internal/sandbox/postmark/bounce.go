@@ -1,0 +1,145 @@
+package postmark
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"postyard/internal/sandbox/store"
+)
+
+// messageEventOf is an event as message details list it; the bounce's id is a string here.
+func messageEventOf(e store.Event) messageEvent {
+	out := messageEvent{Recipient: e.Recipient, ReceivedAt: stamp(e.At), Details: map[string]string{}}
+	switch e.Kind {
+	case store.Delivered:
+		out.Type = "Delivered"
+		out.Details["DeliveryMessage"] = "smtp;250 2.0.0 OK"
+		out.Details["DestinationServer"] = "mx.sandbox.test"
+		out.Details["DestinationIP"] = "127.0.0.1"
+	case store.Bounced, store.Complained:
+		out.Type = "Bounced"
+		out.Details["Summary"] = e.Detail
+		out.Details["BounceID"] = strconv.FormatInt(e.ID, 10)
+		if e.Type == "Transient" {
+			out.Type = "Transient"
+			out.Details = map[string]string{"DeliveryMessage": e.Detail}
+		}
+	case store.Opened:
+		out.Type = "Opened"
+		out.Details["Summary"] = "Email opened with Chrome 140 on macOS"
+	case store.Clicked:
+		out.Type = "LinkClicked"
+		out.Details["Summary"] = "Tracked link clicked with Chrome 140 on macOS"
+		out.Details["Link"] = e.URL
+		out.Details["ClickLocation"] = "HTML"
+		if e.Text {
+			out.Details["ClickLocation"] = "Text"
+		}
+	case store.Subscribed:
+		out.Type = "SubscriptionChanged"
+		out.Details["Origin"] = originRecipient
+		out.Details["SuppressSending"] = "True"
+	}
+	return out
+}
+
+// bounceRef is a bounce or complaint with its message.
+type bounceRef struct {
+	mail  *store.Mail
+	event store.Event
+}
+
+type bounceList struct {
+	TotalCount int
+	Bounces    []bouncePayload
+}
+
+// body is the bounce as the read API has it. Inactive follows the suppression list, which may have changed since. The caller
+// holds mu.
+func (b bounceRef) body(withContent bool) bouncePayload {
+	m := b.mail.Content.(*content)
+	p := m.bounce(b.mail, m.message(), b.event, withContent)
+	p.Inactive = p.Inactive && m.owner.suppressed(b.mail.Stream, b.event.Recipient)
+	return p
+}
+
+// bounceFilter are the filters of the list.
+type bounceFilter struct {
+	kind, inactive, email, tag, message, stream string
+	from, to                                    time.Time
+}
+
+func (c *call) bounceFilter() (f bounceFilter, err error) {
+	f = bounceFilter{kind: c.query("type"), inactive: c.query("inactive"), email: strings.ToLower(c.query("emailFilter")),
+		tag: c.query("tag"), message: c.query("messageID"), stream: strings.ToLower(c.query("messagestream"))}
+	if f.stream == "" {
+		f.stream = defaultStream
+	}
+	if f.kind != "" && !slices.ContainsFunc(bounceTypes, func(b bounceType) bool { return strings.EqualFold(b.name, f.kind) }) {
+		return f, fail(codeBouncePaging, "The 'Type' parameter is not a known type of bounce: '%s'.", f.kind)
+	}
+	if f.from, err = c.date("fromdate", false, codeBouncePaging); err != nil {
+		return f, err
+	}
+	f.to, err = c.date("todate", true, codeBouncePaging)
+	return f, err
+}
+
+// quick looks at what needs no decoding.
+func (f bounceFilter) quick(b bounceRef) bool {
+	return b.mail.Stream == f.stream && (f.kind == "" || strings.EqualFold(f.kind, b.event.Type)) &&
+		(f.message == "" || strings.EqualFold(f.message, b.mail.ID)) &&
+		strings.Contains(strings.ToLower(b.event.Recipient), f.email) && !b.event.At.Before(f.from) &&
+		(f.to.IsZero() || !b.event.At.After(f.to))
+}
+
+func (f bounceFilter) passes(p bouncePayload) bool {
+	return (f.inactive == "" || strings.EqualFold(f.inactive, strconv.FormatBool(p.Inactive))) &&
+		(f.tag == "" || p.Tag != nil && *p.Tag == f.tag)
+}
+
+// listBounces lists bounces and complaints, newest first (PM-sim 49).
+func (s *Simulator) listBounces(c *call) (any, error) {
+	count, offset, err := c.paging(codeBouncePaging, 500, 10_000)
+	if err != nil {
+		return nil, err
+	}
+	f, err := c.bounceFilter()
+	if err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	list := bounceList{Bounces: []bouncePayload{}}
+	for _, b := range slices.Backward(c.server.bounces) {
+		if !f.quick(b) {
+			continue
+		}
+		wanted := list.TotalCount >= offset && len(list.Bounces) < count
+		if wanted || f.inactive != "" || f.tag != "" {
+			p := b.body(false)
+			if !f.passes(p) {
+				continue
+			}
+			if wanted {
+				list.Bounces = append(list.Bounces, p)
+			}
+		}
+		list.TotalCount++
+	}
+	return list, nil
+}
+
+func (s *Simulator) getBounce(c *call) (any, error) {
+	id, err := strconv.ParseInt(c.args[0], 10, 64)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, b := range c.server.bounces {
+		if err == nil && b.event.ID == id {
+			return b.body(true), nil
+		}
+	}
+	return nil, fail(codeNoBounce, "The bounce was not found.")
+}

@@ -1,0 +1,51 @@
+package postmark
+
+// ErrorCodes and texts that more than one place uses.
+const (
+	codeToken       = 10
+	codeField       = 300
+	codeSender      = 400
+	codeJSON        = 402
+	codeType        = 403
+	codeInactive    = 406
+	codeBatchSize   = 410
+	codeAttachment  = 411
+	codePending     = 412
+	codeNotApproved = 413
+
+	codeMessagePaging = 700
+	codeNoMessage     = 701
+	codeBouncePaging  = 1000
+	codeNoBounce      = 1001
+
+	codeTemplateList     = 1100
+	codeNoTemplate       = 1101
+	codeTemplateCount    = 1105
+	codeNoTemplateData   = 1109
+	codeTemplateRequired = 1120
+	codeTemplateLong     = 1121
+	codeTemplateBad      = 1122
+	codeTemplateExcludes = 1123
+	codeLayoutUsed       = 1130
+	codePlaceholder      = 1131
+
+	codeNoStream       = 1226
+	codeSendNoStream   = 1235
+	codeSendInbound    = 1236
+	codeHookArchived   = 1350
+	codeHookInbound    = 1351
+	codeNoHook         = 1352
+	codeHookURL        = 1354
+	codeHookNoBody     = 1355
+	codeHookIDOnCreate = 1356
+	codeHookIDOnEdit   = 1357
+	codeHookHeader     = 1358
+	codeHookCount      = 1359
+	codeHookVerify     = 1364
+
+	textServerToken  = "Request does not contain a valid Server token."
+	textAccountToken = "Request does not contain a valid Account token."
+	textSender       = "The 'From' address you supplied (%s) is not a Sender Signature on your account. Please add and confirm" +
+		" this address in order to be able to use it in the 'From' field of your messages."
+	textNotApproved = "This account is not approved to send email."
+)

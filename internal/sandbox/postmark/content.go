@@ -1,0 +1,149 @@
+package postmark
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"postyard/internal/sandbox/store"
+)
+
+// content is an accepted message. It keeps the request's bytes and the template's version, and is decoded and rendered when
+// someone looks: most messages are never looked at.
+type content struct {
+	owner    *server
+	raw      json.RawMessage
+	template *template
+	// recipients are the addresses that get the message, in the order of To, Cc, Bcc.
+	recipients []string
+	inactive   []string
+}
+
+func (s *Simulator) content(v *server, d *draft) *content {
+	m := &content{owner: v, raw: d.raw, template: d.template, inactive: d.inactive}
+	for _, r := range d.recipients {
+		if !containsFold(d.inactive, r.Email) {
+			m.recipients = append(m.recipients, r.Email)
+		}
+	}
+	return m
+}
+
+func containsFold(list []string, text string) bool {
+	for _, one := range list {
+		if strings.EqualFold(one, text) {
+			return true
+		}
+	}
+	return false
+}
+
+// RestoreMail brings back a message as it was accepted.
+func (s *Simulator) RestoreMail(mail *store.Mail, raw json.RawMessage) (store.Content, []string, error) {
+	var record stored
+	if err := json.Unmarshal(raw, &record); err != nil {
+		return nil, nil, err
+	}
+	owner := s.serverByName(mail.Server)
+	if owner == nil {
+		return nil, nil, fmt.Errorf("postmark: no server %q", mail.Server)
+	}
+	d := &draft{raw: record.Message, inactive: record.Inactive, templated: record.Template != 0}
+	if err := json.Unmarshal(record.Message, &d.message); err != nil {
+		return nil, nil, err
+	}
+	if err := d.checkAddresses(); err != nil {
+		return nil, nil, err
+	}
+	d.MessageStream = mail.Stream
+	if d.templated {
+		d.template = owner.templateByID(record.Template)
+	}
+	return s.content(owner, d), d.keys(owner), nil
+}
+
+func (s *Simulator) serverByName(name string) *server {
+	for _, v := range s.servers {
+		if v.name == name {
+			return v
+		}
+	}
+	return nil
+}
+
+// message decodes the request; it was decoded before, so that an error cannot come up.
+func (m *content) message() *message {
+	var out message
+	if err := json.Unmarshal(m.raw, &out); err != nil {
+		return &message{}
+	}
+	return &out
+}
+
+// render returns subject and bodies as the recipient sees them.
+func (m *content) render(from *message) (rendered, error) {
+	if m.template == nil {
+		return rendered{subject: from.Subject.text, html: unsubscribe.ReplaceAllLiteralString(from.HTMLBody.text, unsubscribeURL),
+			text: unsubscribe.ReplaceAllLiteralString(from.TextBody.text, unsubscribeURL)}, nil
+	}
+	model, err := parseModel(from.TemplateModel)
+	if err != nil {
+		return rendered{}, err
+	}
+	return m.template.parts.render(model)
+}
+
+// hasHTML tells whether the message has an HTML part to track.
+func (m *content) hasHTML(from *message) bool {
+	if m.template != nil {
+		return m.template.parts.html != nil
+	}
+	return from.HTMLBody.text != ""
+}
+
+// hasText tells whether the message has a text part.
+func (m *content) hasText(from *message) bool {
+	if m.template != nil {
+		return m.template.parts.text != nil
+	}
+	return from.TextBody.text != ""
+}
+
+// tracking is the message's own choice over the server's; opens cannot be switched off when the server has them on.
+func (m *content) tracking(from *message) (opens bool, links string) {
+	opens = m.owner.trackOpens || from.TrackOpens != nil && *from.TrackOpens
+	links = m.owner.trackLinks
+	for _, known := range []string{linksNone, linksBoth, linksHTML, linksText} {
+		if strings.EqualFold(from.TrackLinks, known) {
+			links = known
+		}
+	}
+	return opens, links
+}
+
+// View describes the message for the control API and the pages.
+func (m *content) View() store.View {
+	from := m.message()
+	opens, tracked := m.tracking(from)
+	v := store.View{From: from.From, To: from.to(), Cc: from.Cc, Bcc: from.Bcc, ReplyTo: from.ReplyTo, Tag: from.Tag,
+		Metadata: from.Metadata, TrackOpens: opens, TrackLinks: tracked, Recipients: m.recipients, Inactive: m.inactive}
+	for _, h := range from.Headers {
+		v.Headers = append(v.Headers, store.Header{Name: h.Name, Value: h.Value})
+	}
+	for _, a := range from.Attachments {
+		v.Attachments = append(v.Attachments, store.Attachment{Name: a.Name, ContentType: a.ContentType, Size: len(a.Content)})
+	}
+	if m.template != nil {
+		v.Model = from.TemplateModel
+		if m.template.Alias != nil {
+			v.TemplateAlias = *m.template.Alias
+		}
+	}
+	out, err := m.render(from)
+	if err != nil {
+		v.RenderError = err.Error()
+		return v
+	}
+	v.Subject, v.HTML, v.Text, v.Links = out.subject, out.html, out.text, links(out.html, out.text)
+	return v
+}

@@ -1,0 +1,355 @@
+package postmark
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"postyard/internal/sandbox/hook"
+	"postyard/internal/sandbox/store"
+)
+
+// beforeAnswer bounds how long a send waits for its webhooks when it is to be answered after them.
+const beforeAnswer = 5 * time.Second
+
+// schedule has the first events of accepted messages raised after the delay, or right now when webhooks are to come before the
+// answer (PM-sim 41, 46).
+func (s *Simulator) schedule(ctx context.Context, mails []*store.Mail) error {
+	if len(mails) == 0 {
+		return nil
+	}
+	now := s.settings.Get()
+	if !now.WebhookBeforeAnswer {
+		s.timetable.At(s.clock.Now().Add(now.DeliveryDelay()), func() { s.deliver(mails) })
+		return nil
+	}
+	deliveries, err := s.raise(s.firstEvents(mails))
+	if err != nil {
+		return err
+	}
+	return await(ctx, deliveries, func() { s.hooks.Queue(deliveries...) })
+}
+
+// await waits for the first try of each delivery, for a bounded time.
+func await(ctx context.Context, deliveries []*hook.Delivery, start func()) error {
+	ctx, cancel := context.WithTimeout(ctx, beforeAnswer)
+	defer cancel()
+	for _, d := range deliveries {
+		d.FirstTry = make(chan struct{})
+	}
+	start()
+	for _, d := range deliveries {
+		select {
+		case <-d.FirstTry:
+		case <-ctx.Done():
+			return nil // late webhooks do not spoil the answer
+		}
+	}
+	return nil
+}
+
+// deliver raises the first events of messages.
+func (s *Simulator) deliver(mails []*store.Mail) {
+	deliveries, err := s.raise(s.firstEvents(mails))
+	if err != nil {
+		s.log.Error("events cannot be raised", "err", err)
+		return
+	}
+	s.hooks.Queue(deliveries...)
+}
+
+func (s *Simulator) firstEvents(mails []*store.Mail) []store.Raised {
+	batch := make([]store.Raised, 0, len(mails))
+	for _, mail := range mails {
+		if m, ok := mail.Content.(*content); ok {
+			batch = append(batch, store.Raised{Mail: mail, Events: s.firstEventsOf(m)})
+		}
+	}
+	return batch
+}
+
+// firstEventsOf decides what becomes of a message: each recipient has events of their own (PM-sim 21).
+func (s *Simulator) firstEventsOf(m *content) []store.Event {
+	events := make([]store.Event, 0, len(m.recipients))
+	if m.template != nil && m.template.parts.canFail() {
+		if _, err := m.render(m.message()); err != nil {
+			for _, r := range m.recipients { // PM-sim 30
+				events = append(events, store.Event{Kind: store.Bounced, Recipient: r, Type: renderingFailed, Detail: err.Error()})
+			}
+			return events
+		}
+	}
+	for _, r := range m.recipients {
+		forced := ""
+		if _, domain, _ := cutLast(r, '@'); strings.EqualFold(domain, bounceDomain) || strings.EqualFold(domain, bounceLocalDomain) {
+			forced = m.header(headerBounceType)
+		}
+		switch f := fateOf(r, forced); {
+		case f.bounce != "":
+			events = append(events, store.Event{Kind: store.Bounced, Recipient: r, Type: f.bounce})
+		case f.complaint:
+			events = append(events, store.Event{Kind: store.Delivered, Recipient: r},
+				store.Event{Kind: store.Complained, Recipient: r, Type: spamComplaint})
+		default:
+			events = append(events, store.Event{Kind: store.Delivered, Recipient: r})
+		}
+	}
+	return events
+}
+
+func (m *content) header(name string) string {
+	for _, h := range m.message().Headers {
+		if strings.EqualFold(h.Name, name) {
+			return h.Value
+		}
+	}
+	return ""
+}
+
+// raise completes events, with what they bring about, stores them and returns the webhook deliveries they call for.
+func (s *Simulator) raise(batch []store.Raised) ([]*hook.Delivery, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.clock.Now()
+	batch = slices.DeleteFunc(batch, func(r store.Raised) bool { return !s.current(r.Mail.Content.(*content).owner) })
+	for i := range batch {
+		m := batch[i].Mail.Content.(*content)
+		completed, err := s.complete(batch[i].Mail, m, batch[i].Events, now)
+		if err != nil {
+			return nil, err
+		}
+		batch[i].Events = completed
+	}
+	raised, err := s.store.Raise(batch)
+	if err != nil {
+		return nil, fmt.Errorf("postmark: %w", err)
+	}
+	var deliveries []*hook.Delivery
+	for _, r := range raised {
+		s.remember(r.Mail, r.Events)
+		out, err := s.deliveries(r.Mail, r.Events)
+		if err != nil {
+			return nil, err
+		}
+		deliveries = append(deliveries, out...)
+	}
+	return deliveries, nil
+}
+
+// complete gives events their time, number, words and webhooks, and adds the subscription changes. The caller holds mu.
+func (s *Simulator) complete(mail *store.Mail, m *content, events []store.Event, now time.Time) ([]store.Event, error) {
+	out := make([]store.Event, 0, len(events))
+	for _, e := range events {
+		e.At = now
+		if e.Kind == store.Bounced || e.Kind == store.Complained {
+			e.ID = s.newBounceID()
+			if e.Detail == "" {
+				e.Detail = bounceTypeOf(e.Type).details()
+			}
+		}
+		out = append(out, e)
+		if e.Type != hardBounce && e.Kind != store.Complained {
+			continue
+		}
+		entry := &suppression{Email: e.Recipient, Reason: e.Type, Origin: originRecipient, CreatedAt: now}
+		if err := s.suppress(m.owner, mail.Stream, entry); err != nil {
+			return nil, err
+		}
+		out = append(out, store.Event{Kind: store.Subscribed, Recipient: e.Recipient, Type: e.Type, At: now})
+	}
+	if s.settings.Get().DropWebhooks {
+		return out, nil
+	}
+	for i := range out {
+		for _, h := range m.owner.webhooks {
+			if h.MessageStream == mail.Stream && h.wants(out[i]) {
+				out[i].Pending = append(out[i].Pending, h.ID)
+			}
+		}
+	}
+	return out, nil
+}
+
+// deliveries makes a delivery for each webhook that an event still has to reach. The caller holds mu.
+func (s *Simulator) deliveries(mail *store.Mail, events []store.Event) ([]*hook.Delivery, error) {
+	m := mail.Content.(*content)
+	var from *message // decoded once, when needed
+	var out []*hook.Delivery
+	for _, e := range events {
+		for _, id := range e.Pending {
+			done := func() { s.told(mail, e.Seq, id) }
+			h := m.owner.webhook(id)
+			if h == nil {
+				done()
+				continue
+			}
+			if from == nil {
+				from = m.message()
+			}
+			body, err := encode(m.payload(mail, from, h, e))
+			if err != nil {
+				return nil, fmt.Errorf("postmark: payload: %w", err)
+			}
+			d := &hook.Delivery{URL: h.URL, Header: h.header(), Body: body, Trace: traceID(mail.ID, e.Seq, id), Hook: id,
+				Type: recordType(e), MailID: mail.ID, Done: done}
+			out = append(out, d)
+			if s.settings.Get().DuplicateWebhooks {
+				twin := *d
+				twin.Done = nil
+				out = append(out, &twin)
+			}
+		}
+	}
+	return out, nil
+}
+
+func (s *Simulator) told(mail *store.Mail, event int64, webhook int) {
+	if err := s.store.Done(mail, event, webhook); err != nil {
+		s.log.Error("a delivered webhook cannot be noted; it will be repeated after a restart", "err", err)
+	}
+}
+
+// resume takes up what was not done before a restart.
+func (s *Simulator) resume(mails []*store.Mail) {
+	var fresh []*store.Mail
+	for _, mail := range mails {
+		if mail.Provider != Provider {
+			continue
+		}
+		events := s.store.Events(mail)
+		if len(events) == 0 {
+			fresh = append(fresh, mail)
+			continue
+		}
+		s.mu.Lock()
+		deliveries, err := s.deliveries(mail, events)
+		s.mu.Unlock()
+		if err != nil {
+			s.log.Error("webhooks cannot be taken up again", "err", err)
+			continue
+		}
+		s.hooks.Queue(deliveries...)
+	}
+	if len(fresh) > 0 {
+		s.timetable.At(s.clock.Now().Add(s.settings.Get().DeliveryDelay()), func() { s.deliver(fresh) })
+	}
+}
+
+// RestoreEvents rebuilds the list of bounces.
+func (s *Simulator) RestoreEvents(mail *store.Mail, events []store.Event) { s.remember(mail, events) }
+
+func (s *Simulator) remember(mail *store.Mail, events []store.Event) {
+	m, ok := mail.Content.(*content)
+	if !ok {
+		return
+	}
+	for _, e := range events {
+		if e.Kind == store.Bounced || e.Kind == store.Complained {
+			m.owner.bounces = append(m.owner.bounces, bounceRef{mail: mail, event: e})
+		}
+	}
+}
+
+func refuse(format string, args ...any) error {
+	return &store.Refusal{Reason: fmt.Sprintf(format, args...)}
+}
+
+// Raise has something happen to a message: an open, a click, a complaint or a bounce (PM-sim 43). An empty recipient is the
+// first one. link is the URL that was clicked; empty is the first link of the message. The events raised are returned, none for
+// a repeated click on the same link, which Postmark does not report. What cannot happen is a *store.Refusal.
+func (s *Simulator) Raise(mail *store.Mail, kind store.Kind, recipient, link string) ([]store.Event, error) {
+	m, ok := mail.Content.(*content)
+	if !ok {
+		return nil, refuse("this is not a message of Postmark's")
+	}
+	recipient, err := m.recipient(recipient)
+	if err != nil {
+		return nil, err
+	}
+	before := s.store.Events(mail)
+	e := store.Event{Kind: kind, Recipient: recipient}
+	switch kind {
+	case store.Opened:
+		err = m.open(&e, before)
+	case store.Clicked:
+		if err = m.click(&e, link); err == nil && clicked(before, e) {
+			return nil, nil
+		}
+	case store.Complained:
+		e.Type = spamComplaint
+	case store.Bounced:
+		e.Type = hardBounce
+	default:
+		err = refuse("kind must be one of open, click, complaint, bounce; got %q", kind)
+	}
+	if err != nil {
+		return nil, err
+	}
+	deliveries, err := s.raise([]store.Raised{{Mail: mail, Events: []store.Event{e}}})
+	if err != nil {
+		return nil, err
+	}
+	s.hooks.Queue(deliveries...)
+	after := s.store.Events(mail)
+	return after[min(len(before), len(after)):], nil
+}
+
+func (m *content) recipient(wanted string) (string, error) {
+	if len(m.recipients) == 0 {
+		return "", refuse("the message has no recipient")
+	}
+	if wanted == "" {
+		return m.recipients[0], nil
+	}
+	at := slices.IndexFunc(m.recipients, func(r string) bool { return strings.EqualFold(r, wanted) })
+	if at < 0 {
+		return "", refuse("the message was not sent to %q", wanted)
+	}
+	return m.recipients[at], nil
+}
+
+func (m *content) open(e *store.Event, before []store.Event) error {
+	from := m.message()
+	if opens, _ := m.tracking(from); !opens {
+		return refuse("opens of this message are not tracked")
+	}
+	if !m.hasHTML(from) {
+		return refuse("opens are only tracked in messages with an HTML part")
+	}
+	e.First = !slices.ContainsFunc(before, func(b store.Event) bool { return b.Kind == store.Opened && b.Recipient == e.Recipient })
+	return nil
+}
+
+func (m *content) click(e *store.Event, link string) error {
+	from := m.message()
+	_, tracked := m.tracking(from)
+	html := (tracked == linksBoth || tracked == linksHTML) && m.hasHTML(from)
+	text := (tracked == linksBoth || tracked == linksText) && m.hasText(from)
+	if !html && !text {
+		return refuse("links of this message are not tracked (TrackLinks is %s)", tracked)
+	}
+	if link == "" {
+		out, err := m.render(from)
+		if err != nil {
+			return refuse("the message cannot be rendered: %v", err)
+		}
+		found := links(out.html, out.text)
+		if len(found) == 0 {
+			return refuse("the message has no link; name one in url")
+		}
+		link = found[0]
+	}
+	if !strings.HasPrefix(link, "http://") && !strings.HasPrefix(link, "https://") {
+		return refuse("url must begin with http:// or https://")
+	}
+	e.URL, e.Text = link, !html
+	return nil
+}
+
+func clicked(before []store.Event, e store.Event) bool {
+	return slices.ContainsFunc(before, func(b store.Event) bool {
+		return b.Kind == store.Clicked && b.Recipient == e.Recipient && b.URL == e.URL
+	})
+}

@@ -1,0 +1,51 @@
+package postmark
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	mathrand "math/rand/v2"
+
+	"github.com/google/uuid"
+)
+
+// newRandom returns a source that repeats itself for a seed, and does not for seed 0.
+func newRandom(seed uint64) mathrand.Source {
+	var key [32]byte
+	if seed == 0 {
+		_, _ = rand.Read(key[:]) // never fails, it ends the program instead
+	} else {
+		binary.LittleEndian.PutUint64(key[:], seed)
+	}
+	return mathrand.NewChaCha8(key)
+}
+
+// newMessageID returns a lower-case UUID, version 4. The caller holds mu.
+func (s *Simulator) newMessageID() string {
+	var id uuid.UUID
+	binary.BigEndian.PutUint64(id[:8], s.random.Uint64())
+	binary.BigEndian.PutUint64(id[8:], s.random.Uint64())
+	id[6] = id[6]&0x0f | 0x40
+	id[8] = id[8]&0x3f | 0x80
+	return id.String()
+}
+
+// newBounceID returns a number that needs all of an int64: beyond what a float64 holds exactly. The caller holds mu.
+func (s *Simulator) newBounceID() int64 {
+	return int64(1<<62 | s.random.Uint64()>>2)
+}
+
+// traceID is the same for every try of one event at one webhook, across restarts too, and differs between any two of them.
+func traceID(messageID string, event int64, webhook int) string {
+	sum := sha256.New()
+	_, _ = sum.Write([]byte(messageID)) // a hash never fails
+	var numbers [16]byte
+	binary.BigEndian.PutUint64(numbers[:8], uint64(event))
+	binary.BigEndian.PutUint64(numbers[8:], uint64(webhook))
+	_, _ = sum.Write(numbers[:])
+	var id uuid.UUID
+	copy(id[:], sum.Sum(nil))
+	id[6] = id[6]&0x0f | 0x80 // version 8: made by us
+	id[8] = id[8]&0x3f | 0x80
+	return id.String()
+}

@@ -1,0 +1,177 @@
+package sandbox
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"postyard/internal/sandbox/clock"
+	"postyard/internal/sandbox/fault"
+	"postyard/internal/sandbox/hook"
+	"postyard/internal/sandbox/postmark"
+	"postyard/internal/sandbox/settings"
+	"postyard/internal/sandbox/store"
+)
+
+// Credentials and names of the seed.
+const (
+	// DemoServerToken is the Postmark server token of the seeded server.
+	DemoServerToken = postmark.DemoServerToken
+	// DemoAccountToken is the Postmark account token.
+	DemoAccountToken = postmark.DemoAccountToken
+	// DemoTemplateAlias is the alias of the seeded template.
+	DemoTemplateAlias = postmark.DemoTemplateAlias
+)
+
+// DefaultDeliveryDelay is the time from acceptance to the Delivery event.
+const DefaultDeliveryDelay = 200 * time.Millisecond
+
+const journalName = "sandbox.ndjson"
+
+// Config says how a sandbox is to be. The zero Config is a sandbox in memory that logs nothing.
+type Config struct {
+	// DataDir is where mails and everything else are kept; it is created. Empty keeps everything in memory.
+	DataDir string
+	// Logger may be nil.
+	Logger *slog.Logger
+	// DeliveryDelay is the time from acceptance to the Delivery event: 0 is DefaultDeliveryDelay, negative is none. It can be
+	// changed while the sandbox runs.
+	DeliveryDelay time.Duration
+	// Seed makes ids and the luck of faults repeatable; 0 makes them random. A seeded sandbox repeats its ids after a reset.
+	Seed uint64
+	// Clock may be nil for the system's. With a clock.Manual, nothing is delivered and retried until the clock is advanced.
+	Clock clock.Clock
+	// RetryLadder are the waits between the tries of a webhook; nil is Postmark's nine retries.
+	RetryLadder []time.Duration
+}
+
+// provider is what a simulated provider is to the sandbox.
+type provider interface {
+	http.Handler
+	store.Restorer
+	Attach(*store.Store)
+	Raise(mail *store.Mail, kind store.Kind, recipient, link string) ([]store.Event, error)
+	Reset(empty func() error) error
+}
+
+// Sandbox is one running simulator. Use New, serve its Handler, and Run it.
+type Sandbox struct {
+	log       *slog.Logger
+	initial   settings.Settings
+	settings  *settings.Current
+	timetable *clock.Timetable
+	hooks     *hook.Engine
+	faults    *fault.Injector
+	store     *store.Store
+	postmark  provider
+	handler   http.Handler
+}
+
+// New returns a sandbox in its seeded state, or, with a data directory that was used before, in the state that it had. The error
+// is about the data directory.
+func New(cfg Config) (*Sandbox, error) {
+	cfg = cfg.withDefaults()
+	initial := settings.Default()
+	initial.DeliveryDelayMS = max(0, cfg.DeliveryDelay.Milliseconds())
+	b := &Sandbox{log: cfg.Logger, initial: initial, settings: settings.NewCurrent(initial),
+		timetable: clock.NewTimetable(cfg.Clock), hooks: hook.New(cfg.Clock, cfg.RetryLadder), faults: fault.New(luck(cfg.Seed))}
+	simulator, err := postmark.New(postmark.Deps{Clock: cfg.Clock, Timetable: b.timetable, Hooks: b.hooks, Settings: b.settings,
+		Log: cfg.Logger, Seed: cfg.Seed})
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	b.postmark = simulator
+	if b.store, err = open(cfg, map[string]store.Restorer{postmark.Provider: simulator}); err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	simulator.Attach(b.store)
+	b.handler = b.routes()
+	return b, nil
+}
+
+func (cfg Config) withDefaults() Config {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = clock.System{}
+	}
+	if cfg.DeliveryDelay == 0 {
+		cfg.DeliveryDelay = DefaultDeliveryDelay
+	}
+	if cfg.RetryLadder == nil {
+		cfg.RetryLadder = hook.Ladder()
+	}
+	return cfg
+}
+
+func luck(seed uint64) rand.Source {
+	if seed == 0 {
+		return rand.NewPCG(rand.Uint64(), rand.Uint64())
+	}
+	var key [32]byte
+	binary.LittleEndian.PutUint64(key[8:], seed)
+	return rand.NewChaCha8(key)
+}
+
+func open(cfg Config, providers map[string]store.Restorer) (*store.Store, error) {
+	if cfg.DataDir == "" {
+		return store.Memory(cfg.Clock.Now), nil
+	}
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, err
+	}
+	return store.Open(filepath.Join(cfg.DataDir, journalName), cfg.Clock.Now, providers)
+}
+
+// Handler serves everything: the providers' APIs, the control API and the pages.
+func (b *Sandbox) Handler() http.Handler { return b.handler }
+
+// Run does the background work: it raises delivery events when they are due and delivers webhooks. It returns nil when ctx ends
+// and all its goroutines have ended; requests that a fault holds are let go first. It runs once.
+func (b *Sandbox) Run(ctx context.Context) error {
+	var background sync.WaitGroup
+	background.Go(func() { b.timetable.Run(ctx) })
+	background.Go(func() { b.hooks.Run(ctx) })
+	<-ctx.Done()
+	b.faults.Close()
+	background.Wait()
+	return nil
+}
+
+// Close lets requests go that a fault holds and closes the data directory. Call it after Run has returned and the server that
+// serves the Handler has stopped.
+func (b *Sandbox) Close() error {
+	b.faults.Close()
+	if err := b.store.Close(); err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	return nil
+}
+
+// reset goes back to the seed: no mail, no events, no webhooks, no faults, the settings of the start.
+func (b *Sandbox) reset() error {
+	b.timetable.Clear()
+	b.faults.Set(nil)
+	b.settings.Set(b.initial)
+	err := b.postmark.Reset(b.store.Reset)
+	b.timetable.Clear()
+	b.hooks.Reset()
+	return err
+}
+
+// providerOf returns the simulator that a mail belongs to.
+func (b *Sandbox) providerOf(mail *store.Mail) (provider, error) {
+	if mail.Provider == postmark.Provider {
+		return b.postmark, nil
+	}
+	return nil, errors.New("sandbox: the message belongs to no provider")
+}

@@ -1,0 +1,129 @@
+package tpsp
+
+import (
+	"fmt"
+	"strconv"
+	"sync"
+
+	"postyard/internal/directory"
+	"postyard/internal/provider"
+	"postyard/internal/secret"
+)
+
+// What a sealed value was sealed for.
+const (
+	keyPurpose      = "tpsp.key"
+	passwordPurpose = "tpsp.webhook_password"
+)
+
+// Connection returns how to reach the TPSP's account at its provider. Its errors wrap [secret.ErrOpen].
+func (s *Service) Connection(t *directory.TPSP) (provider.Connection, error) {
+	key, err := s.vault.open(keyPurpose, t.SealedKey)
+	if err != nil {
+		return provider.Connection{}, fmt.Errorf("TPSP %d: %w", t.ID, err)
+	}
+	return provider.Connection{
+		AccountID: t.AccountID, TPSPID: t.ID, Endpoint: t.Endpoint, Key: key, Stream: t.Stream,
+	}, nil
+}
+
+// Credentials returns what the provider has to show when it calls the TPSP's webhook. Its errors wrap [secret.ErrOpen].
+func (s *Service) Credentials(t *directory.TPSP) (provider.Credentials, error) {
+	password, err := s.vault.open(passwordPurpose, t.Webhook.SealedPassword)
+	if err != nil {
+		return provider.Credentials{}, fmt.Errorf("TPSP %d: %w", t.ID, err)
+	}
+	return provider.Credentials{Username: t.Webhook.Username, Password: password}, nil
+}
+
+// Hook returns the TPSP's webhook as it has to stand at the provider. Its errors wrap [secret.ErrOpen].
+func (s *Service) Hook(t *directory.TPSP) (provider.Hook, error) {
+	credentials, err := s.Credentials(t)
+	if err != nil {
+		return provider.Hook{}, err
+	}
+	return provider.Hook{URL: s.HookURL(t), Credentials: credentials, Ref: t.Webhook.Ref}, nil
+}
+
+// HookURL returns where the provider reports the TPSP's events (PM-5).
+func (s *Service) HookURL(t *directory.TPSP) string {
+	return s.PublicURL + "/tpsp/" + t.Type.Name() + "/account/" + strconv.Itoa(int(t.AccountID))
+}
+
+// vault opens sealed values and remembers what was in them, so that a send or a webhook costs no decryption. It holds one
+// entry for each value ever opened: two for a TPSP.
+type vault struct {
+	box    *secret.Box
+	mu     sync.RWMutex
+	opened map[string]secret.String // by purpose and sealed bytes
+}
+
+func (v *vault) open(purpose string, sealed []byte) (secret.String, error) {
+	id := purpose + string(sealed)
+	v.mu.RLock()
+	value, ok := v.opened[id]
+	v.mu.RUnlock()
+	if ok {
+		return value, nil
+	}
+	plain, err := v.box.Open(purpose, sealed)
+	if err != nil {
+		return secret.String{}, err
+	}
+	value = secret.NewString(string(plain))
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.opened == nil {
+		v.opened = make(map[string]secret.String)
+	}
+	v.opened[id] = value
+	return value, nil
+}
+
+// exclusive lets one goroutine at a time work on the webhook of a TPSP, and remembers which ones this process has seen at
+// their provider.
+type exclusive struct {
+	mu   sync.Mutex
+	busy map[int32]bool
+	seen map[int32]bool
+}
+
+// begin reports whether the caller may work on the TPSP; if so, it must call end.
+func (e *exclusive) begin(id int32) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.busy[id] {
+		return false
+	}
+	if e.busy == nil {
+		e.busy, e.seen = make(map[int32]bool), make(map[int32]bool)
+	}
+	e.busy[id] = true
+	return true
+}
+
+func (e *exclusive) end(id int32) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.busy, id)
+}
+
+// is reports whether someone works on the TPSP.
+func (e *exclusive) is(id int32) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.busy[id]
+}
+
+// confirm notes that the webhook stands at the provider, with today's URL. The caller holds the TPSP.
+func (e *exclusive) confirm(id int32) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.seen[id] = true
+}
+
+func (e *exclusive) confirmed(id int32) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.seen[id]
+}

@@ -1,0 +1,244 @@
+package tpsp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+
+	"postyard/internal/directory"
+	"postyard/internal/mail"
+	"postyard/internal/provider"
+	"postyard/internal/route"
+	"postyard/internal/secret"
+	"postyard/internal/ssrf"
+	"postyard/internal/store"
+)
+
+// Limits of what a user sets.
+const (
+	maxName   = 255 // characters of a TPSP's name
+	maxKey    = 512 // bytes of a provider's token
+	maxStream = 255 // bytes of a message stream's id
+	maxSlug   = 200 // bytes of a name's slug
+)
+
+// New is what a user gives to create a TPSP.
+type New struct {
+	Name     string
+	Type     provider.Type
+	Key      secret.String // the provider's token
+	Stream   string        // the message stream, by id
+	Endpoint string        // base URL, "" for the provider's public one
+}
+
+// Streams lists the message streams of a provider's account that mail can be sent through (PM-2): not the inbound and not
+// the archived ones. A refusal is a *mail.FieldError, or the provider's own *provider.SetupError.
+func (s *Service) Streams(ctx context.Context, t provider.Type, key secret.String, endpoint string) ([]provider.Stream, error) {
+	n := New{Type: t, Key: key, Endpoint: endpoint}
+	if err := s.checkConnection(&n); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
+	defer cancel()
+	all, err := s.Adapters[t].Streams(ctx, provider.Connection{Endpoint: n.Endpoint, Key: n.Key})
+	if err != nil {
+		return nil, fmt.Errorf("list streams: %w", refusal(ctx, err))
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(st provider.Stream) bool {
+		return st.Archived || strings.EqualFold(st.Type, "Inbound")
+	}), nil
+}
+
+// Create checks a connection with its provider, saves it with a pool that routes everything to it (PM-6), and registers its
+// webhook (PM-5). It fails with a *mail.FieldError, a *DuplicateError, or the provider's *provider.SetupError. A failed
+// registration is no error: the TPSP is saved, its Webhook says why, and the Registrar tries again.
+func (s *Service) Create(ctx context.Context, accountID int32, n New) (*directory.TPSP, *route.Pool, error) {
+	if err := s.check(&n); err != nil {
+		return nil, nil, err
+	}
+	hash := directory.KeyHash(secret.Hash(n.Key.Reveal()))
+	if err := s.refuseDuplicate(accountID, hash, n.Stream); err != nil {
+		return nil, nil, err
+	}
+	conn := provider.Connection{AccountID: accountID, Endpoint: n.Endpoint, Key: n.Key, Stream: n.Stream}
+	if err := s.ask(ctx, n.Type, conn); err != nil {
+		return nil, nil, err
+	}
+	now := s.Now().UTC()
+	t := &directory.TPSP{
+		AccountID: accountID, Name: n.Name, Type: n.Type, Endpoint: n.Endpoint, Stream: n.Stream, Created: now,
+		SealedKey: s.Box.Seal(keyPurpose, []byte(n.Key.Reveal())),
+		KeyHash:   hash,
+		Webhook: directory.Webhook{
+			State:          directory.WebhookPending,
+			Username:       "postyard-" + secret.APIKey(),
+			SealedPassword: s.Box.Seal(passwordPurpose, []byte(secret.Password())),
+			// Should we stop before the first try has ended, the Registrar goes on from here.
+			NextTry: now.Add(setupTimeout),
+		},
+	}
+	p := &route.Pool{
+		AccountID: accountID, Name: slug(n.Name) + "-pool", Strategy: route.RoundRobin, RoutingMetaData: "{}", Created: now,
+	}
+	if err := s.Store.CreateTPSP(ctx, t, p); err != nil {
+		if errors.Is(err, store.ErrConflict) {
+			return nil, nil, &DuplicateError{}
+		}
+		return nil, nil, fmt.Errorf("create TPSP: %w", err)
+	}
+	return s.activate(ctx, t, p)
+}
+
+// ask lets the provider check the connection.
+func (s *Service) ask(ctx context.Context, t provider.Type, conn provider.Connection) error {
+	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
+	defer cancel()
+	if err := s.Adapters[t].Check(ctx, conn); err != nil {
+		return fmt.Errorf("check provider: %w", refusal(ctx, err))
+	}
+	return nil
+}
+
+// activate makes a new TPSP known, so that the provider's probes find its credentials, and then registers its webhook.
+func (s *Service) activate(ctx context.Context, t *directory.TPSP, p *route.Pool) (*directory.TPSP, *route.Pool, error) {
+	if !s.busy.begin(t.ID) {
+		return nil, nil, fmt.Errorf("activate TPSP %d: it is being registered already", t.ID)
+	}
+	defer s.hint()
+	defer s.busy.end(t.ID)
+	if err := s.reload(ctx); err != nil {
+		return nil, nil, err
+	}
+	// A client that hangs up does not end it: the provider may have the webhook by then, and its id must be kept.
+	s.register(context.WithoutCancel(ctx), t)
+	now := s.Directory.Current()
+	if fresh := now.AnyTPSP(t.ID); fresh != nil {
+		t = fresh
+	}
+	if fresh := now.Pool(t.AccountID, p.ID); fresh != nil {
+		p = fresh
+	}
+	return t, p, nil
+}
+
+func (s *Service) refuseDuplicate(accountID int32, hash directory.KeyHash, stream string) error {
+	for _, t := range s.Directory.Current().TPSPs(accountID) {
+		if t.KeyHash == hash && t.Stream == stream {
+			return &DuplicateError{Name: t.Name}
+		}
+	}
+	return nil
+}
+
+// check validates and tidies what the user gave.
+func (s *Service) check(n *New) error {
+	n.Name, n.Stream = strings.TrimSpace(n.Name), strings.TrimSpace(n.Stream)
+	switch {
+	case n.Name == "":
+		return mail.Invalid("missing_name", "name", "a name is required")
+	case utf8.RuneCountInString(n.Name) > maxName:
+		return mail.Invalid("name_too_long", "name", "a name has at most %d characters", maxName)
+	case strings.ContainsFunc(n.Name, unicode.IsControl):
+		return mail.Invalid("invalid_name", "name", "a name must not contain control characters")
+	}
+	if err := s.checkConnection(n); err != nil {
+		return err
+	}
+	switch {
+	case n.Stream == "" && hasStreams(n.Type):
+		return mail.Invalid("missing_message_stream", "messageStream", "choose a message stream; POST "+
+			"/api/v1/account/tpsp/streams lists those of a server") // PM-3
+	case len(n.Stream) > maxStream || strings.ContainsFunc(n.Stream, unicode.IsControl):
+		return mail.Invalid("invalid_message_stream", "messageStream", "a message stream's id has at most %d characters", maxStream)
+	}
+	return nil
+}
+
+func (s *Service) checkConnection(n *New) error {
+	if s.Adapters[n.Type] == nil {
+		return mail.Invalid("unknown_provider_type", "type", "%s", s.knownTypes(n.Type))
+	}
+	key := strings.TrimSpace(n.Key.Reveal())
+	switch {
+	case key == "":
+		return mail.Invalid("missing_key", "key", "the provider's key is required (Postmark: the Server API Token)")
+	case secret.IsMasked(key):
+		return mail.Invalid("masked_key", "key", "this is a masked key, as answers show it; give the whole key")
+	case len(key) > maxKey || strings.ContainsFunc(key, notInKey):
+		return mail.Invalid("invalid_key", "key", "a key has at most %d printable ASCII characters and no spaces", maxKey)
+	}
+	n.Key = secret.NewString(key)
+	n.Endpoint = strings.TrimSpace(n.Endpoint)
+	if n.Endpoint == "" {
+		return nil
+	}
+	u, err := ssrf.CheckURL(n.Endpoint, s.AllowPrivate)
+	if err != nil {
+		return mail.Invalid("invalid_endpoint", "endpoint", "%s", err)
+	}
+	if u.RawQuery != "" || u.ForceQuery {
+		return mail.Invalid("invalid_endpoint", "endpoint", "the base URL must not have a query")
+	}
+	n.Endpoint = strings.TrimRight(n.Endpoint, "/")
+	return nil
+}
+
+// notInKey tells which characters cannot stand in an HTTP header, where every provider wants its key.
+func notInKey(r rune) bool { return r <= ' ' || r > '~' }
+
+func (s *Service) knownTypes(t provider.Type) string {
+	var known []string
+	for k := range s.Adapters {
+		known = append(known, fmt.Sprintf("%d (%s)", k, k.Name()))
+	}
+	slices.Sort(known)
+	return fmt.Sprintf("there is no provider of type %d; the types are %s", t, strings.Join(known, ", "))
+}
+
+// hasStreams tells whether a connection to such a provider needs a message stream.
+func hasStreams(t provider.Type) bool { return t == provider.Postmark }
+
+// refusal turns the end of our patience into the user's words; all else stays.
+func refusal(ctx context.Context, err error) error {
+	if _, ok := errors.AsType[*provider.SetupError](err); ok || err == nil || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return err
+	}
+	return &provider.SetupError{Code: "provider_unreachable", Message: "the provider gave no answer in time", Retry: true}
+}
+
+// slug turns a name into lower-case letters and digits with hyphens between: "Postmark (Live)" becomes "postmark-live".
+func slug(name string) string {
+	var b strings.Builder
+	for _, r := range strings.ToLower(norm.NFKD.String(name)) {
+		switch {
+		case r >= 'a' && r <= 'z' || r >= '0' && r <= '9':
+			b.WriteRune(r)
+		case unicode.Is(unicode.Mn, r): // the accent of the letter before
+		case b.Len() > 0 && !strings.HasSuffix(b.String(), "-"):
+			b.WriteByte('-')
+		}
+		if b.Len() >= maxSlug {
+			break
+		}
+	}
+	if s := strings.Trim(b.String(), "-"); s != "" {
+		return s
+	}
+	return "provider"
+}
+
+// later is when to try again after so many failures: 5 s, doubled each time up to 15 min, spread by a fifth to both sides
+// so that many TPSPs do not ask one provider at the same moment.
+func (s *Service) later(tries int) time.Time {
+	const first, most = 5 * time.Second, 15 * time.Minute
+	wait := min(first<<min(tries-1, 16), most)
+	spread := 0.8 + 0.4*s.Jitter()
+	return s.Now().UTC().Add(time.Duration(float64(wait) * spread))
+}

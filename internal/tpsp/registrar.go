@@ -1,0 +1,180 @@
+package tpsp
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"postyard/internal/directory"
+)
+
+const (
+	parallel   = 4               // TPSPs that the Registrar works on at the same time
+	setback    = 5 * time.Second // least time between two steps for one TPSP, when nothing could be recorded
+	sweepEvery = time.Minute     // how often what waits for a deleted TPSP is dropped
+	sweepFor   = time.Hour       // for how long after the deletion: messages accepted or claimed just before may turn up late
+)
+
+// Registrar finishes, in the background, what the Service could not: registering webhooks, removing those of deleted TPSPs,
+// and dropping messages that still wait for a deleted one.
+type Registrar struct {
+	service *Service
+
+	mu        sync.Mutex
+	notBefore map[int32]time.Time // a TPSP's next step is not before this
+	swept     map[int32]time.Time // when what waited for a deleted TPSP was last dropped
+}
+
+// NewRegistrar returns the Registrar of a Service. There must be one only.
+func NewRegistrar(s *Service) *Registrar {
+	return &Registrar{service: s, notBefore: make(map[int32]time.Time), swept: make(map[int32]time.Time)}
+}
+
+// Run works until ctx ends, and returns when its last step has ended. It must start after the server listens on the public
+// URL, because providers probe that while they register.
+func (r *Registrar) Run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-r.service.hints:
+		}
+		r.pass(ctx)
+		if next := r.next(); !next.IsZero() {
+			timer.Reset(max(next.Sub(r.service.Now()), 0))
+		} else {
+			timer.Stop()
+		}
+	}
+}
+
+// pass takes every step that is due and waits for them.
+func (r *Registrar) pass(ctx context.Context) {
+	var steps sync.WaitGroup
+	defer steps.Wait()
+	slots := make(chan struct{}, parallel)
+	for _, t := range r.service.Directory.Current().EveryTPSP() {
+		due := r.due(t)
+		if due.IsZero() || due.After(r.service.Now()) {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case slots <- struct{}{}:
+		}
+		steps.Go(func() {
+			defer func() { <-slots }()
+			r.step(ctx, t.ID)
+		})
+	}
+}
+
+// step does what is to be done for one TPSP, unless the Service is at it; that wakes us when it is through.
+func (r *Registrar) step(ctx context.Context, id int32) {
+	s := r.service
+	if !s.busy.begin(id) {
+		return
+	}
+	defer s.busy.end(id)
+	t := s.Directory.Current().AnyTPSP(id) // anew: it may have changed until we held it
+	if t == nil {
+		return
+	}
+	r.set(r.notBefore, id, s.Now().Add(setback))
+	webhook := r.webhookDue(t)
+	switch {
+	case webhook.IsZero() || webhook.After(s.Now()):
+	case t.Deleted.IsZero():
+		s.register(ctx, t)
+	default:
+		callCtx, cancel := context.WithTimeout(ctx, setupTimeout)
+		s.remove(callCtx, t)
+		cancel()
+	}
+	if t.Deleted.IsZero() || ctx.Err() != nil {
+		return
+	}
+	if err := s.dropWaiting(ctx, t.Egress()); err != nil {
+		s.Log.WarnContext(ctx, "messages still wait for a deleted provider", "tpsp", id, "error", err)
+		return
+	}
+	r.set(r.swept, id, s.Now())
+}
+
+// next returns when the next step is due, zero when nothing is to be done.
+func (r *Registrar) next() time.Time {
+	var next time.Time
+	for _, t := range r.service.Directory.Current().EveryTPSP() {
+		if r.service.busy.is(t.ID) {
+			continue
+		}
+		next = earlier(next, r.due(t))
+	}
+	return next
+}
+
+// due returns when there is something to do for the TPSP, zero when there is nothing.
+func (r *Registrar) due(t *directory.TPSP) time.Time {
+	due := earlier(r.webhookDue(t), r.sweepDue(t))
+	if due.IsZero() {
+		return due
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if least := r.notBefore[t.ID]; due.Before(least) {
+		return least
+	}
+	return due
+}
+
+// webhookDue returns when the TPSP's webhook has to be registered or removed, zero when it stands as it should.
+func (r *Registrar) webhookDue(t *directory.TPSP) time.Time {
+	w := t.Webhook
+	switch {
+	case r.service.Adapters[t.Type] == nil, w.State == "":
+		return time.Time{}
+	case t.Deleted.IsZero() && w.State == directory.WebhookRegistered:
+		if r.service.busy.confirmed(t.ID) {
+			return time.Time{}
+		}
+		return t.Created
+	case w.NextTry.IsZero():
+		return t.Created
+	}
+	return w.NextTry
+}
+
+// sweepDue returns when what waits for a deleted TPSP has to be dropped (again).
+func (r *Registrar) sweepDue(t *directory.TPSP) time.Time {
+	if t.Deleted.IsZero() {
+		return time.Time{}
+	}
+	r.mu.Lock()
+	last := r.swept[t.ID]
+	r.mu.Unlock()
+	switch {
+	case last.IsZero():
+		return t.Deleted
+	case last.Before(t.Deleted.Add(sweepFor)):
+		return last.Add(sweepEvery)
+	}
+	return time.Time{}
+}
+
+func (r *Registrar) set(m map[int32]time.Time, id int32, at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m[id] = at
+}
+
+// earlier returns the earlier of two times; the zero time is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

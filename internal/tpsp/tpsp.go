@@ -1,0 +1,203 @@
+// Package tpsp manages connections to third-party sending providers (SendPost's TPSPs): it lists a provider's streams,
+// creates and deletes connections, and keeps their webhooks registered at the provider.
+//
+// A connection is saved before its webhook is registered, because the provider probes our URL while it registers, and the
+// probe must find its credentials in the directory. From then on the store says what is still to be done:
+//
+//	TPSP     Webhook.State     to do
+//	in use   pending, failed   register, at NextTry
+//	in use   registered        nothing; registered once more after a start, as our public URL may have changed
+//	deleted  any but ""        remove from the provider, at NextTry
+//	deleted  ""                nothing
+//
+// [Service] tries each step once, where the user waits for it; [Registrar] tries again until it is done. The two never work
+// on the same TPSP at the same time, so a provider never gets two webhooks of one TPSP.
+//
+// Tokens leave this package only inside a provider.Connection, and never in an error or a log line. The package must not
+// import an engine of the store, an adapter, nor anything of our HTTP surface.
+package tpsp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"postyard/internal/directory"
+	"postyard/internal/provider"
+	"postyard/internal/route"
+	"postyard/internal/secret"
+	"postyard/internal/store"
+)
+
+// ErrNotFound means that the account has no such TPSP in use.
+var ErrNotFound = errors.New("the account has no such provider")
+
+// DuplicateError refuses a key and stream that the account has already: every event would come twice. It is
+// [store.ErrConflict] to errors.Is.
+type DuplicateError struct {
+	Name string // of the TPSP that has them, "" when it is not known
+}
+
+// Error implements error.
+func (e *DuplicateError) Error() string {
+	other := "another provider"
+	if e.Name != "" {
+		other = fmt.Sprintf("the provider %q", e.Name)
+	}
+	return other + " of this account uses this key and message stream already; every event would be reported twice"
+}
+
+// Unwrap implements errors.Unwrap.
+func (e *DuplicateError) Unwrap() error { return store.ErrConflict }
+
+// WaitingError refuses to delete a TPSP that messages still wait for.
+type WaitingError struct {
+	Name string
+	N    int64 // how many wait
+}
+
+// Error implements error.
+func (e *WaitingError) Error() string {
+	return fmt.Sprintf("%d messages still wait for the provider %q; delete it with ?force=true to drop those that no other "+
+		"provider of their pool can carry", e.N, e.Name)
+}
+
+// Store is what the package needs of the storage contract.
+type Store interface {
+	CreateTPSP(ctx context.Context, t *directory.TPSP, p *route.Pool) error
+	UpdateWebhook(ctx context.Context, tpspID int32, w directory.Webhook) error
+	DeleteTPSP(ctx context.Context, accountID, id int32, now time.Time) error
+	DropWaiting(ctx context.Context, egress route.Egress, reason string, now time.Time, limit int) (int, error)
+
+	// Waiting counts the messages that wait for the egress.
+	Waiting(ctx context.Context, egress route.Egress) (int64, error)
+}
+
+// Config is what a Service works with. All fields but AllowPrivate are required.
+type Config struct {
+	Directory    *directory.Directory
+	Store        Store
+	Adapters     provider.Registry
+	Box          *secret.Box
+	PublicURL    string // where providers reach us, without a trailing slash: "https://mail.example.com"
+	AllowPrivate bool   // endpoints may be http and point at loopback and private addresses
+	Now          func() time.Time
+	Jitter       func() float64 // uniform in [0, 1): math/rand/v2.Float64
+	Log          *slog.Logger
+}
+
+// Service manages TPSPs. It is safe for concurrent use.
+type Service struct {
+	Config
+	vault vault
+	busy  exclusive
+	hints chan struct{} // wakes the Registrar; holds one
+}
+
+// NewService returns a Service.
+func NewService(c Config) *Service {
+	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
+	return &Service{Config: c, vault: vault{box: c.Box}, hints: make(chan struct{}, 1)}
+}
+
+// How long one set-up step at a provider may take.
+const (
+	setupTimeout  = 20 * time.Second
+	removeTimeout = 5 * time.Second // while the user waits for a deletion; the Registrar takes setupTimeout
+	recordTimeout = 10 * time.Second
+)
+
+// dropChunk is how many waiting messages one transaction drops.
+const dropChunk = 500
+
+// deleted is the reason that a dropped message gives.
+const deleted = "the provider was deleted"
+
+// TPSP returns one of the account's TPSPs that is in use, or ErrNotFound.
+func (s *Service) TPSP(accountID, id int32) (*directory.TPSP, error) {
+	if t := s.Directory.Current().TPSP(accountID, id); t != nil {
+		return t, nil
+	}
+	return nil, ErrNotFound
+}
+
+// Delete takes a TPSP out of use, with the pool that was made for it, and removes its webhook from the provider. It returns
+// what the TPSP was. It fails with ErrNotFound, and with a *WaitingError when messages still wait for it and force is not
+// set; with force they go to the next egress of their plan, or are dropped when there is none. What the provider's absence
+// or a lack of time leaves undone, the Registrar does later.
+func (s *Service) Delete(ctx context.Context, accountID, id int32, force bool) (*directory.TPSP, error) {
+	t, err := s.TPSP(accountID, id)
+	if err != nil {
+		return nil, err
+	}
+	if !force {
+		n, err := s.Store.Waiting(ctx, t.Egress())
+		if err != nil {
+			return nil, fmt.Errorf("count what waits for TPSP %d: %w", id, err)
+		}
+		if n > 0 {
+			return nil, &WaitingError{Name: t.Name, N: n}
+		}
+	}
+	if err := s.Store.DeleteTPSP(ctx, accountID, id, s.Now().UTC()); err != nil {
+		if errors.Is(err, store.ErrNotFound) {
+			return nil, ErrNotFound
+		}
+		return nil, fmt.Errorf("delete TPSP %d: %w", id, err)
+	}
+	defer s.hint()
+	if err := s.reload(ctx); err != nil {
+		return nil, err
+	}
+	// Also without force: a message may have come between the count and the deletion.
+	if err := s.dropWaiting(ctx, t.Egress()); err != nil {
+		s.Log.WarnContext(ctx, "messages still wait for a deleted provider; trying again", "tpsp", id, "error", err)
+	}
+	s.removeOnce(ctx, id)
+	return t, nil
+}
+
+// removeOnce tries to remove the webhook of a deleted TPSP while the user waits.
+func (s *Service) removeOnce(ctx context.Context, id int32) {
+	if !s.busy.begin(id) {
+		return // a registration is on its way; the Registrar removes what it leaves
+	}
+	defer s.busy.end(id)
+	if t := s.Directory.Current().AnyTPSP(id); t != nil && t.Webhook.State != "" {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
+		defer cancel()
+		s.remove(ctx, t)
+	}
+}
+
+// dropWaiting moves or drops what waits for an egress that is gone.
+func (s *Service) dropWaiting(ctx context.Context, egress route.Egress) error {
+	for {
+		n, err := s.Store.DropWaiting(ctx, egress, deleted, s.Now().UTC(), dropChunk)
+		if err != nil {
+			return fmt.Errorf("drop what waits for %s: %w", egress, err)
+		}
+		if n == 0 {
+			return nil
+		}
+	}
+}
+
+// hint wakes the Registrar.
+func (s *Service) hint() {
+	select {
+	case s.hints <- struct{}{}:
+	default:
+	}
+}
+
+// reload reads the directory anew after a write. It does not end with the caller's context: a client that hangs up must not
+// leave the directory behind the store.
+func (s *Service) reload(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	return s.Directory.Reload(ctx)
+}

@@ -1,0 +1,131 @@
+package tpsp
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"postyard/internal/directory"
+	"postyard/internal/provider"
+)
+
+// giveUp is after how many refusals for good (a token that was revoked, say) a deleted TPSP's webhook is left where it is:
+// about an hour and a half. A provider that cannot be reached is asked without end.
+const giveUp = 15
+
+// maxReason is the most bytes of an error that a Webhook keeps.
+const maxReason = provider.MaxText
+
+// register puts the TPSP's webhook at the provider and records what came of it. The caller holds the TPSP in busy. When
+// ctx is cancelled nothing is recorded: the step is still to be done, and doing it twice is harmless.
+func (s *Service) register(ctx context.Context, t *directory.TPSP) {
+	w := t.Webhook
+	callCtx, cancel := context.WithTimeout(ctx, setupTimeout)
+	defer cancel()
+	ref, err := s.callRegister(callCtx, t)
+	if err != nil && ctx.Err() != nil {
+		return
+	}
+	if ref != "" {
+		w.Ref = ref // also beside an error: saved, but out of order
+	}
+	if err != nil {
+		w.State, w.Error = directory.WebhookFailed, s.reason(t, err)
+		w.Tries++
+		w.NextTry = s.later(w.Tries)
+		s.Log.WarnContext(ctx, "webhook registration failed", "tpsp", t.ID, "tries", w.Tries, "next", w.NextTry, "error", w.Error)
+	} else {
+		w.State, w.Error, w.Tries, w.NextTry = directory.WebhookRegistered, "", 0, time.Time{}
+		s.busy.confirm(t.ID)
+		s.Log.InfoContext(ctx, "webhook registered", "tpsp", t.ID, "url", s.HookURL(t))
+	}
+	s.record(ctx, t.ID, w)
+}
+
+func (s *Service) callRegister(ctx context.Context, t *directory.TPSP) (ref string, err error) {
+	conn, hook, err := s.reach(t)
+	if err != nil {
+		return "", err
+	}
+	ref, err = s.Adapters[t.Type].Register(ctx, conn, hook)
+	return ref, refusal(ctx, err)
+}
+
+// remove takes a deleted TPSP's webhook from the provider and records what came of it. The caller holds the TPSP in busy.
+// When ctx is cancelled nothing is recorded.
+func (s *Service) remove(ctx context.Context, t *directory.TPSP) {
+	w := t.Webhook
+	err := s.callUnregister(ctx, t)
+	switch {
+	case err != nil && errors.Is(ctx.Err(), context.Canceled):
+		return
+	case err == nil:
+		w.State, w.Ref, w.Error, w.Tries, w.NextTry = "", "", "", 0, time.Time{}
+		s.Log.InfoContext(ctx, "webhook removed", "tpsp", t.ID)
+	case w.Tries+1 >= giveUp && forGood(err):
+		w.State, w.Error, w.NextTry = "", s.reason(t, err), time.Time{}
+		s.Log.WarnContext(ctx, "webhook of a deleted provider is left where it is", "tpsp", t.ID, "ref", w.Ref, "error", w.Error)
+	default:
+		w.Error = s.reason(t, err)
+		w.Tries++
+		w.NextTry = s.later(w.Tries)
+		s.Log.WarnContext(ctx, "webhook removal failed", "tpsp", t.ID, "tries", w.Tries, "next", w.NextTry, "error", w.Error)
+	}
+	s.record(ctx, t.ID, w)
+}
+
+func (s *Service) callUnregister(ctx context.Context, t *directory.TPSP) error {
+	conn, hook, err := s.reach(t)
+	if err != nil {
+		return err
+	}
+	return refusal(ctx, s.Adapters[t.Type].Unregister(ctx, conn, hook))
+}
+
+func (s *Service) reach(t *directory.TPSP) (provider.Connection, provider.Hook, error) {
+	if s.Adapters[t.Type] == nil {
+		return provider.Connection{}, provider.Hook{}, errors.New("this version has no adapter for the provider's type")
+	}
+	conn, err := s.Connection(t)
+	if err != nil {
+		return provider.Connection{}, provider.Hook{}, err
+	}
+	hook, err := s.Hook(t)
+	return conn, hook, err
+}
+
+// record keeps the registration's state. When the store is away the old state stays, and with it what is to be done: the
+// Registrar does the step again, which is harmless.
+func (s *Service) record(ctx context.Context, id int32, w directory.Webhook) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	err := s.Store.UpdateWebhook(ctx, id, w)
+	if err == nil {
+		err = s.Directory.Reload(ctx)
+	}
+	if err != nil {
+		s.Log.ErrorContext(ctx, "webhook state not recorded", "tpsp", id, "error", err)
+	}
+}
+
+// reason is what a user is told of a failed step.
+func (s *Service) reason(t *directory.TPSP, err error) string {
+	text := err.Error()
+	if refused, ok := errors.AsType[*provider.SetupError](err); ok {
+		text = refused.Message
+	}
+	if conn, err := s.Connection(t); err == nil && !conn.Key.IsZero() {
+		text = strings.ReplaceAll(text, conn.Key.Reveal(), conn.Key.String())
+	}
+	if len(text) > maxReason {
+		text = strings.ToValidUTF8(text[:maxReason], "")
+	}
+	return text
+}
+
+// forGood tells whether the provider refused in a way that time does not heal.
+func forGood(err error) bool {
+	refused, ok := errors.AsType[*provider.SetupError](err)
+	return ok && !refused.Retry
+}
