@@ -1,0 +1,153 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"postyard/internal/client"
+	"postyard/internal/demo"
+	"postyard/internal/secret"
+)
+
+const (
+	kills   = 8
+	senders = 6
+)
+
+// TestKill kills the server again and again while messages are accepted and sent. Every message whose acceptance was
+// acknowledged must reach the sandbox.
+func TestKill(t *testing.T) {
+	t.Parallel()
+	t.Run("the server alone", func(t *testing.T) {
+		t.Parallel()
+		var witness struct{ URL string }
+		start(t, "sandbox", "--listen", "127.0.0.1:0", "--log-format", "json").decode(`"inbox"`, &witness)
+		killLoop(t, "--sandbox-url", witness.URL)
+	})
+	t.Run("with the sandbox", func(t *testing.T) {
+		t.Parallel()
+		killLoop(t, "--sandbox-listen", "127.0.0.1:0")
+	})
+}
+
+func killLoop(t *testing.T, args ...string) {
+	args = append([]string{"demo", "--json", "--no-traffic", "--listen", "127.0.0.1:0", "--data", t.TempDir()}, args...)
+	acknowledged := &ledger{ids: map[string]bool{}}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	for i := range kills {
+		p := start(t, args...)
+		scene := &demo.Scene{}
+		p.decode(`"accountApiKey"`, scene)
+		load, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		for j := range senders {
+			running.Go(func() { sendUntil(load, t, scene, fmt.Sprintf("u%d-%d", i, j), acknowledged) })
+		}
+		acknowledged.waitFor(t, 20) // at least something is on its way
+		<-time.After(time.Duration(random.IntN(700)) * time.Millisecond)
+		p.kill()
+		stop()
+		running.Wait()
+	}
+	p := start(t, args...)
+	scene := &demo.Scene{}
+	p.decode(`"accountApiKey"`, scene)
+	acknowledged.reach(t, scene.SandboxURL)
+	if code := p.stop(); code != 0 {
+		t.Errorf("exit code %d after SIGTERM", code)
+	}
+}
+
+// ledger is what the server acknowledged.
+type ledger struct {
+	mu    sync.Mutex
+	ids   map[string]bool
+	fresh int
+}
+
+func (l *ledger) add(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ids[id] = true
+	l.fresh++
+}
+
+// waitFor waits for n more acknowledgements.
+func (l *ledger) waitFor(t *testing.T, n int) {
+	t.Helper()
+	eventually(t, "acknowledgements", 30*time.Second, func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.fresh < n {
+			return false
+		}
+		l.fresh = 0
+		return true
+	})
+}
+
+// sendUntil sends one message after another until ctx ends. The server is killed meanwhile, so calls may fail.
+func sendUntil(ctx context.Context, t *testing.T, s *demo.Scene, name string, acknowledged *ledger) {
+	api := &client.Client{URL: s.URL, SubAccountKey: secret.NewString(s.SubAccounts[0].APIKey)}
+	for n := 0; ctx.Err() == nil; n++ {
+		email := s.FirstEmail()
+		email.To[0].Email = fmt.Sprintf("%s-%d@example.net", name, n)
+		sent, err := api.Send(ctx, email)
+		var refusal *client.Error
+		switch {
+		case errors.As(err, &refusal):
+			t.Errorf("refused: %v", refusal)
+			return
+		case err != nil:
+			<-time.After(5 * time.Millisecond) // the server is gone; the loop ends soon
+		default:
+			acknowledged.add(sent[0].MessageID)
+		}
+	}
+}
+
+// reach waits until every acknowledged message is in the sandbox.
+func (l *ledger) reach(t *testing.T, sandbox string) {
+	t.Helper()
+	seen := map[string]int{}
+	missing := 0
+	read := 0
+	eventually(t, fmt.Sprintf("%d acknowledged messages arrive", len(l.ids)), 60*time.Second, func() bool {
+		for {
+			var box inbox
+			path := fmt.Sprintf("%s/sandbox/messages?limit=2000&offset=%d", sandbox, read)
+			if _, err := call(t.Context(), http.MethodGet, path, nil, nil, &box); err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range box.Messages {
+				seen[m.Metadata["messageId"]]++
+			}
+			read += len(box.Messages)
+			if len(box.Messages) == 0 {
+				break
+			}
+		}
+		missing = 0
+		for id := range l.ids {
+			if seen[id] == 0 {
+				missing++
+			}
+		}
+		return missing == 0
+	})
+	doubled := 0
+	for id, n := range seen {
+		if n > 1 && l.ids[id] {
+			doubled++
+		}
+	}
+	t.Logf("%d acknowledged, %d arrived, %d twice", len(l.ids), len(seen), doubled)
+}

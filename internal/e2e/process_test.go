@@ -1,0 +1,206 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+var binary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "postyard-e2e-")
+	if err != nil {
+		panic(err)
+	}
+	binary = filepath.Join(dir, "postyard")
+	args := append([]string{"build"}, buildFlags...)
+	if out, err := exec.Command("go", append(args, "-o", binary, "postyard/cmd/postyard")...).CombinedOutput(); err != nil {
+		panic(fmt.Sprintf("build: %v\n%s", err, out))
+	}
+	code := m.Run()
+	http.DefaultClient.CloseIdleConnections()
+	if err := os.RemoveAll(dir); err != nil {
+		panic(err)
+	}
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(code)
+}
+
+// process is a running postyard.
+type process struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	lines chan string // of standard output and standard error
+	mu    sync.Mutex
+	log   bytes.Buffer
+	done  chan struct{}
+}
+
+// start runs the binary. It is killed when the test ends, if it still runs then.
+func start(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command(binary, args...), lines: make(chan string, 1024), done: make(chan struct{})}
+	p.cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "GORACE=halt_on_error=1"}
+	out, in := io.Pipe()
+	p.cmd.Stdout, p.cmd.Stderr = in, in
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = p.cmd.Wait() // how it ended is in ProcessState
+		_ = in.Close()
+	}()
+	go p.read(out)
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("%v:\n%s", p.cmd.Args[1:], p.output())
+		}
+		if strings.Contains(p.output(), "DATA RACE") {
+			t.Errorf("data race in %v:\n%s", p.cmd.Args[1:], p.output())
+		}
+	})
+	return p
+}
+
+func (p *process) read(out io.Reader) {
+	defer close(p.done)
+	defer close(p.lines)
+	scanner := bufio.NewScanner(out)
+	scanner.Buffer(nil, 1<<20)
+	for scanner.Scan() {
+		p.mu.Lock()
+		p.log.WriteString(scanner.Text() + "\n")
+		p.mu.Unlock()
+		select {
+		case p.lines <- scanner.Text():
+		default: // nobody reads any more
+		}
+	}
+}
+
+func (p *process) output() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.String()
+}
+
+// line waits for a line that holds the text.
+func (p *process) line(text string) string {
+	p.t.Helper()
+	timeout := time.After(30 * time.Second)
+	for {
+		select {
+		case line, ok := <-p.lines:
+			if !ok {
+				p.t.Fatalf("%v ended before it printed %q:\n%s", p.cmd.Args[1:], text, p.output())
+			}
+			if strings.Contains(line, text) {
+				return line
+			}
+		case <-timeout:
+			p.t.Fatalf("%v did not print %q:\n%s", p.cmd.Args[1:], text, p.output())
+		}
+	}
+}
+
+// decode reads the JSON line that holds the text.
+func (p *process) decode(text string, into any) {
+	p.t.Helper()
+	line := p.line(text)
+	if err := json.Unmarshal([]byte(line), into); err != nil {
+		p.t.Fatalf("%q: %v", line, err)
+	}
+}
+
+// kill ends the process at once, as the kernel would.
+func (p *process) kill() { p.end(syscall.SIGKILL) }
+
+// stop asks the process to end, and returns its exit code.
+func (p *process) stop() int {
+	p.end(syscall.SIGTERM)
+	return p.cmd.ProcessState.ExitCode()
+}
+
+func (p *process) end(signal syscall.Signal) {
+	_ = p.cmd.Process.Signal(signal) // it may have ended by itself
+	select {
+	case <-p.done:
+	case <-time.After(30 * time.Second):
+		p.t.Errorf("%v did not end within 30 s of %v", p.cmd.Args[1:], signal)
+		_ = p.cmd.Process.Kill()
+		<-p.done
+	}
+}
+
+// call sends a JSON request and decodes the answer.
+func call(ctx context.Context, method, url string, header map[string]string, in, out any) (status int, err error) {
+	var body io.Reader
+	if in != nil {
+		raw, err := json.Marshal(in)
+		if err != nil {
+			return 0, err
+		}
+		body = bytes.NewReader(raw)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, url, body)
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json")
+	for k, v := range header {
+		req.Header.Set(k, v)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		return res.StatusCode, err
+	}
+	if out == nil {
+		return res.StatusCode, nil
+	}
+	if err := json.Unmarshal(raw, out); err != nil {
+		return res.StatusCode, fmt.Errorf("%s: %w", raw, err)
+	}
+	return res.StatusCode, nil
+}
+
+// eventually asks again until the condition holds.
+func eventually(t *testing.T, what string, within time.Duration, holds func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(within)
+	defer deadline.Stop()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for !holds() {
+		select {
+		case <-again.C:
+		case <-deadline.C:
+			t.Fatalf("%s: not within %v", what, within)
+		}
+	}
+}
