@@ -164,7 +164,12 @@ func (s *Service) refusals(view *directory.Snapshot, pool *route.Pool, c *mail.C
 			refused[e] = "it is not connected any more"
 			continue
 		}
-		if bad := s.Providers[t.Type].CanCarry(c); bad != nil {
+		adapter := s.Providers[t.Type]
+		if adapter == nil {
+			refused[e] = "this version does not know its kind of provider"
+			continue
+		}
+		if bad := adapter.CanCarry(c); bad != nil {
 			refused[e] = bad.Message
 			if first == nil {
 				first = bad

@@ -146,7 +146,7 @@ func checkWebhook(c *mail.Content) *mail.FieldError {
 		return nil
 	}
 	u, err := url.Parse(c.WebhookEndpoint)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return mail.Invalid("invalid_webhook_endpoint", "webhookEndpoint", "an absolute http or https URL is needed")
 	}
 	return nil

@@ -114,7 +114,7 @@ func TestPanics(t *testing.T) {
 	s := &server{Config{Log: slog.New(slog.NewTextHandler(log, nil))}}
 	early := s.observe(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("boom 42") }))
 	w := httptest.NewRecorder()
-	early.ServeHTTP(w, httptest.NewRequest("GET", "/x", nil))
+	early.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/x", nil))
 	answer{t: t, status: w.Code, header: w.Header(), body: w.Body.Bytes()}.refused(http.StatusInternalServerError, "internal_error", "")
 	if strings.Contains(w.Body.String(), "boom 42") || !strings.Contains(log.String(), "boom 42") {
 		t.Errorf("answer %s, log %s", w.Body, log)
@@ -169,7 +169,7 @@ func TestErrorsAndTheirStatus(t *testing.T) {
 	} {
 		w := httptest.NewRecorder()
 		s := &server{Config{Log: slog.New(slog.DiscardHandler)}}
-		s.fail(w, httptest.NewRequest("GET", "/x", nil), fmt.Errorf("operation: %w", c.err))
+		s.fail(w, httptest.NewRequest(http.MethodGet, "/x", nil), fmt.Errorf("operation: %w", c.err))
 		if w.Code != c.status || !strings.Contains(w.Body.String(), `"`+c.code+`"`) {
 			t.Errorf("%v: %d %s", c.err, w.Code, w.Body)
 		}

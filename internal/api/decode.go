@@ -91,9 +91,10 @@ func depth(body []byte) int {
 	for i := 0; i < len(body); i++ {
 		switch c := body[i]; {
 		case inString:
-			if c == '\\' {
-				i++
-			} else if c == '"' {
+			switch c {
+			case '\\':
+				i++ // what it escapes ends nothing
+			case '"':
 				inString = false
 			}
 		case c == '"':

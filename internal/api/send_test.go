@@ -126,7 +126,8 @@ func TestBodyTooLarge(t *testing.T) {
 func TestBodyTooLargeInChunks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	r, err := http.NewRequestWithContext(t.Context(), "POST", w.url+sendPath, struct{ *strings.Reader }{strings.NewReader(strings.Repeat(" ", 10<<20+1))})
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.url+sendPath,
+		struct{ *strings.Reader }{strings.NewReader(strings.Repeat(" ", 10<<20+1))}) // of unknown length
 	if err != nil {
 		t.Fatal(err)
 	}

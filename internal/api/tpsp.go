@@ -51,7 +51,7 @@ type webhookAnswer struct {
 
 // healthAnswer tells whether mail goes through the TPSP.
 type healthAnswer struct {
-	State  string `json:"state"` // ok, stopped
+	State  string `json:"state"` // ok, impaired (some mail is refused), stopped
 	Reason string `json:"reason"`
 	Since  int64  `json:"since"`
 }
@@ -83,8 +83,11 @@ func (s *server) tpspAnswer(t *directory.TPSP) (tpspAnswer, error) {
 		},
 		Health: healthAnswer{State: "ok"},
 	}
-	if t.Health.Stopped {
+	switch {
+	case t.Health.Stopped:
 		answer.Health = healthAnswer{State: "stopped", Reason: t.Health.Reason, Since: nanos(t.Health.Since)}
+	case t.Health.Reason != "":
+		answer.Health = healthAnswer{State: "impaired", Reason: t.Health.Reason}
 	}
 	return answer, nil
 }

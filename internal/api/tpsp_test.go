@@ -21,10 +21,16 @@ var (
 		"routingMetaData", "autoWarmupEnabled", "infraMonitor", "ipDomainWarmupStatus", "shouldOverflow", "overflowPoolName", "warmupInterval"}
 )
 
+// standing is a webhook at the simulated Postmark.
+type standing struct {
+	URL           string `json:"Url"`
+	MessageStream string
+}
+
 // hooks lists the webhooks that stand at the simulated Postmark.
-func (w *world) hooks() []struct{ Url, MessageStream string } {
+func (w *world) hooks() []standing {
 	w.t.Helper()
-	r, err := http.NewRequestWithContext(w.t.Context(), "GET", w.sandbox+"/webhooks", nil)
+	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.sandbox+"/webhooks", nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -35,9 +41,7 @@ func (w *world) hooks() []struct{ Url, MessageStream string } {
 		w.t.Fatal(err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	var got struct {
-		Webhooks []struct{ Url, MessageStream string }
-	}
+	var got struct{ Webhooks []standing }
 	if err := json.NewDecoder(res.Body).Decode(&got); err != nil {
 		w.t.Fatal(err)
 	}
@@ -103,7 +107,7 @@ func TestProviderLife(t *testing.T) {
 	if made.IPPool.Name != "postmark-live-pool" || made.Health.State != "ok" {
 		t.Errorf("%+v", made)
 	}
-	if hooks := w.hooks(); len(hooks) != 1 || hooks[0].Url != hookURL || hooks[0].MessageStream != "outbound" {
+	if hooks := w.hooks(); len(hooks) != 1 || hooks[0].URL != hookURL || hooks[0].MessageStream != "outbound" {
 		t.Errorf("%+v", hooks)
 	}
 

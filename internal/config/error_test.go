@@ -90,17 +90,22 @@ func TestErrorNamesTheSourceThatCounts(t *testing.T) {
 	t.Parallel()
 	const file = "batch-size: 0\n"
 	env := []string{"POSTYARD_BATCH_SIZE=0"}
-	_, err := load(t, Serve, file, nil, nil)
-	wantError(t, err, "batch-size", "file /", "from 1 to 500")
-	_, err = load(t, Serve, file, env, nil)
-	wantError(t, err, "batch-size", "environment variable POSTYARD_BATCH_SIZE", "from 1 to 500")
-	_, err = load(t, Serve, file, env, []string{"--batch-size", "0"})
-	wantError(t, err, "batch-size", "flag --batch-size", "from 1 to 500")
-	if _, err = load(t, Serve, file, env, []string{"--batch-size", "1"}); err != nil {
+	for _, tc := range []struct {
+		env, args []string
+		source    string
+	}{
+		{nil, nil, "file /"},
+		{env, nil, "environment variable POSTYARD_BATCH_SIZE"},
+		{env, []string{"--batch-size", "0"}, "flag --batch-size"},
+	} {
+		_, err := load(t, Serve, file, tc.env, tc.args)
+		_ = wantError(t, err, "batch-size", tc.source, "from 1 to 500")
+	}
+	if _, err := load(t, Serve, file, env, []string{"--batch-size", "1"}); err != nil {
 		t.Errorf("a bad value that does not count: %v", err)
 	}
-	_, err = load(t, Serve, "", nil, []string{"--data="})
-	wantError(t, err, "data", "flag --data", "must name a directory")
+	_, err := load(t, Serve, "", nil, []string{"--data="})
+	_ = wantError(t, err, "data", "flag --data", "must name a directory")
 }
 
 func TestBadFiles(t *testing.T) {
@@ -126,7 +131,7 @@ func TestBadFiles(t *testing.T) {
 		{"#" + strings.Repeat("x", maxFile) + "\n", "config", "at most 1048576 bytes"},
 	} {
 		_, err := load(t, Serve, tc.content, nil, nil)
-		wantError(t, err, tc.option, "file /", tc.rule)
+		_ = wantError(t, err, tc.option, "file /", tc.rule)
 		if strings.Contains(err.Error(), testKey[:6]) {
 			t.Errorf("the error quotes the file: %v", err)
 		}

@@ -65,7 +65,7 @@ type Webhook struct {
 // Health tells whether an egress is in use.
 type Health struct {
 	Stopped bool
-	Reason  string    // why, in the provider's words
+	Reason  string    // why it is stopped, or what it refuses while it is in use, in the provider's words
 	Since   time.Time // since when it is stopped
 }
 

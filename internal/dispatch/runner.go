@@ -30,6 +30,7 @@ type runner struct {
 	ended  chan ending
 
 	breaker breaker
+	refused senders // domains whose mail the provider refuses
 	pace    pace
 	paused  time.Time // throttled until then
 	calls   int       // on the wire
@@ -44,11 +45,12 @@ type ending struct {
 	words string
 	retry time.Duration // Throttled: when to go on
 	slow  bool          // the call timed out
+	seen  senders       // the senders of the call, see sendersIn
 }
 
 func newRunner(d *Dispatcher, e route.Egress) *runner {
 	return &runner{d: d, egress: e, log: d.Log.With("egress", e.String()), wake: make(chan struct{}, 1),
-		ended: make(chan ending), pace: newPace(d.BatchSize, d.Concurrency)}
+		ended: make(chan ending), refused: senders{}, pace: newPace(d.BatchSize, d.Concurrency)}
 }
 
 func (r *runner) wakeUp() {
@@ -62,6 +64,7 @@ func (r *runner) wakeUp() {
 func (r *runner) run(ctx, wire context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
+	r.resume(ctx)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -75,6 +78,21 @@ func (r *runner) run(ctx, wire context.Context) {
 			return
 		}
 		timer.Reset(r.work(ctx, wire, &running))
+	}
+}
+
+// resume takes up the health that the last process left: an egress that was stopped is probed before it is used.
+func (r *runner) resume(ctx context.Context) {
+	target := r.d.Directory.Current().AnyTPSP(r.egress.TPSPID())
+	if target == nil || target.Health.Reason == "" {
+		return
+	}
+	if h := target.Health; h.Stopped {
+		r.breaker = breaker{open: true, reason: h.Reason, since: h.Since, probeAt: r.d.Now(), wait: firstProbe}
+		return
+	}
+	if err := r.saveHealth(ctx, directory.Health{}); err != nil {
+		r.log.Error("the provider's health could not be saved", "error", err)
 	}
 }
 
@@ -109,15 +127,21 @@ func (r *runner) note(ctx context.Context, e ending) {
 	case e.class == provider.Accepted:
 		r.pace.faster()
 	}
-	if !r.breaker.ended(e.class, e.words, now) {
+	refusals := r.refused.learn(e.seen)
+	switched := r.breaker.ended(e.class, e.words, now)
+	if !refusals && !switched {
 		return
 	}
 	health := directory.Health{Stopped: r.breaker.open, Reason: r.breaker.reason, Since: r.breaker.since}
-	if health.Stopped {
+	switch {
+	case health.Stopped:
 		r.log.Warn("the provider is not used for now", "reason", health.Reason)
-	} else {
+	case switched:
 		r.log.Info("the provider is used again")
 		r.pace.restart()
+	}
+	if !health.Stopped {
+		health.Reason = r.refused.reason()
 	}
 	if err := r.saveHealth(ctx, health); err != nil {
 		r.log.Error("the provider's health could not be saved", "error", err)
@@ -254,6 +278,7 @@ func (r *runner) call(wire context.Context, target *directory.TPSP, jobs []store
 		}
 	}
 	end := summarize(outcomes)
+	end.seen = sendersIn(jobs, outcomes)
 	end.slow = now.Sub(began) >= r.d.CallTimeout
 	r.report(jobs, outcomes, end, now.Sub(began))
 	return end

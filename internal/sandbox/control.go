@@ -147,25 +147,19 @@ func (b *Sandbox) getMessage(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-type eventRequest struct {
-	Kind      store.Kind `json:"kind"`
-	Recipient string     `json:"recipient"`
-	URL       string     `json:"url"`
-}
-
 func (b *Sandbox) raiseEvent(w http.ResponseWriter, r *http.Request) {
 	mail, ok := b.mail(w, r)
 	if !ok {
 		return
 	}
-	var req eventRequest
+	var wish store.Wish
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxControl))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&req); err != nil {
-		b.refuse(w, http.StatusBadRequest, fmt.Errorf("the body must be a JSON object with kind, recipient and url: %w", err))
+	if err := dec.Decode(&wish); err != nil {
+		b.refuse(w, http.StatusBadRequest, fmt.Errorf("the body must be a JSON object with kind, recipient, url and type: %w", err))
 		return
 	}
-	events, err := b.raise(mail, req)
+	events, err := b.raise(mail, wish)
 	if err != nil {
 		b.refuse(w, statusOf(err), err)
 		return
@@ -173,12 +167,12 @@ func (b *Sandbox) raiseEvent(w http.ResponseWriter, r *http.Request) {
 	b.reply(w, http.StatusOK, map[string]any{"events": viewEvents(events)})
 }
 
-func (b *Sandbox) raise(mail *store.Mail, req eventRequest) ([]store.Event, error) {
-	owner, err := b.providerOf(mail)
-	if err != nil {
-		return nil, err
+func (b *Sandbox) raise(mail *store.Mail, wish store.Wish) ([]store.Event, error) {
+	owner, ok := b.providers[mail.Provider]
+	if !ok {
+		return nil, fmt.Errorf("sandbox: no provider %q", mail.Provider)
 	}
-	return owner.Raise(mail, req.Kind, req.Recipient, req.URL)
+	return owner.Raise(mail, wish)
 }
 
 func statusOf(err error) int {

@@ -23,6 +23,7 @@ type bench struct {
 	url   string
 	box   *sandbox.Sandbox
 	clock *clock.Manual
+	dir   string
 }
 
 func setup(t *testing.T, change ...func(*sandbox.Config)) *bench {
@@ -50,7 +51,7 @@ func setup(t *testing.T, change ...func(*sandbox.Config)) *bench {
 			t.Error(err)
 		}
 	})
-	return &bench{t: t, url: server.URL, box: box, clock: c}
+	return &bench{t: t, url: server.URL, box: box, clock: c, dir: cfg.DataDir}
 }
 
 // answer is a response with its body.

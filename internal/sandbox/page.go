@@ -137,7 +137,7 @@ func (b *Sandbox) postMailEvent(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxControl)
-	_, err := b.raise(mail, eventRequest{Kind: store.Kind(r.PostFormValue("kind")), Recipient: r.PostFormValue("recipient"),
+	_, err := b.raise(mail, store.Wish{Kind: store.Kind(r.PostFormValue("kind")), Recipient: r.PostFormValue("recipient"),
 		URL: r.PostFormValue("url")})
 	if err != nil {
 		b.renderMail(w, statusOf(err), mail, err.Error())

@@ -25,7 +25,7 @@ func (b *Sandbox) routes() http.Handler {
 
 	// A page of another site must not be able to post forms here.
 	guarded := http.NewCrossOriginProtection().Handler(own)
-	api := b.faults.Wrap(postmark.Provider, postmark.Wording, b.postmark)
+	api := b.faults.Wrap(postmark.Provider, postmark.Wording, b.providers[postmark.Provider])
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.URL.Path == "/sandbox" || strings.HasPrefix(r.URL.Path, "/sandbox/"):

@@ -3,7 +3,6 @@ package sandbox
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -58,7 +57,7 @@ type provider interface {
 	http.Handler
 	store.Restorer
 	Attach(*store.Store)
-	Raise(mail *store.Mail, kind store.Kind, recipient, link string) ([]store.Event, error)
+	Raise(mail *store.Mail, wish store.Wish) ([]store.Event, error)
 	Reset(empty func() error) error
 }
 
@@ -71,7 +70,7 @@ type Sandbox struct {
 	hooks     *hook.Engine
 	faults    *fault.Injector
 	store     *store.Store
-	postmark  provider
+	providers map[string]provider // by the name in their mails
 	handler   http.Handler
 }
 
@@ -82,17 +81,19 @@ func New(cfg Config) (*Sandbox, error) {
 	initial := settings.Default()
 	initial.DeliveryDelayMS = max(0, cfg.DeliveryDelay.Milliseconds())
 	b := &Sandbox{log: cfg.Logger, initial: initial, settings: settings.NewCurrent(initial),
-		timetable: clock.NewTimetable(cfg.Clock), hooks: hook.New(cfg.Clock, cfg.RetryLadder), faults: fault.New(luck(cfg.Seed))}
+		timetable: clock.NewTimetable(cfg.Clock), hooks: hook.New(cfg.Clock), faults: fault.New(luck(cfg.Seed))}
 	simulator, err := postmark.New(postmark.Deps{Clock: cfg.Clock, Timetable: b.timetable, Hooks: b.hooks, Settings: b.settings,
-		Log: cfg.Logger, Seed: cfg.Seed})
+		Log: cfg.Logger, Ladder: cfg.RetryLadder, Seed: cfg.Seed})
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
-	b.postmark = simulator
-	if b.store, err = open(cfg, map[string]store.Restorer{postmark.Provider: simulator}); err != nil {
+	b.providers = map[string]provider{postmark.Provider: simulator}
+	if b.store, err = open(cfg, b.providers); err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
-	simulator.Attach(b.store)
+	for _, p := range b.providers {
+		p.Attach(b.store)
+	}
 	b.handler = b.routes()
 	return b, nil
 }
@@ -107,9 +108,6 @@ func (cfg Config) withDefaults() Config {
 	if cfg.DeliveryDelay == 0 {
 		cfg.DeliveryDelay = DefaultDeliveryDelay
 	}
-	if cfg.RetryLadder == nil {
-		cfg.RetryLadder = hook.Ladder()
-	}
 	return cfg
 }
 
@@ -122,14 +120,18 @@ func luck(seed uint64) rand.Source {
 	return rand.NewChaCha8(key)
 }
 
-func open(cfg Config, providers map[string]store.Restorer) (*store.Store, error) {
+func open(cfg Config, providers map[string]provider) (*store.Store, error) {
 	if cfg.DataDir == "" {
 		return store.Memory(cfg.Clock.Now), nil
 	}
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, err
 	}
-	return store.Open(filepath.Join(cfg.DataDir, journalName), cfg.Clock.Now, providers)
+	restorers := make(map[string]store.Restorer, len(providers))
+	for name, p := range providers {
+		restorers[name] = p
+	}
+	return store.Open(filepath.Join(cfg.DataDir, journalName), cfg.Clock.Now, restorers)
 }
 
 // Handler serves everything: the providers' APIs, the control API and the pages.
@@ -162,16 +164,13 @@ func (b *Sandbox) reset() error {
 	b.timetable.Clear()
 	b.faults.Set(nil)
 	b.settings.Set(b.initial)
-	err := b.postmark.Reset(b.store.Reset)
+	empty := b.store.Reset
+	for _, p := range b.providers { // each holds still until the store is empty
+		inner := empty
+		empty = func() error { return p.Reset(inner) }
+	}
+	err := empty()
 	b.timetable.Clear()
 	b.hooks.Reset()
 	return err
-}
-
-// providerOf returns the simulator that a mail belongs to.
-func (b *Sandbox) providerOf(mail *store.Mail) (provider, error) {
-	if mail.Provider == postmark.Provider {
-		return b.postmark, nil
-	}
-	return nil, errors.New("sandbox: the message belongs to no provider")
 }

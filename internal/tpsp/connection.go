@@ -18,7 +18,7 @@ const (
 
 // Connection returns how to reach the TPSP's account at its provider. Its errors wrap [secret.ErrOpen].
 func (s *Service) Connection(t *directory.TPSP) (provider.Connection, error) {
-	key, err := s.vault.open(keyPurpose, t.SealedKey)
+	key, err := s.keys.open(t.SealedKey)
 	if err != nil {
 		return provider.Connection{}, fmt.Errorf("TPSP %d: %w", t.ID, err)
 	}
@@ -29,7 +29,7 @@ func (s *Service) Connection(t *directory.TPSP) (provider.Connection, error) {
 
 // Credentials returns what the provider has to show when it calls the TPSP's webhook. Its errors wrap [secret.ErrOpen].
 func (s *Service) Credentials(t *directory.TPSP) (provider.Credentials, error) {
-	password, err := s.vault.open(passwordPurpose, t.Webhook.SealedPassword)
+	password, err := s.passwords.open(t.Webhook.SealedPassword)
 	if err != nil {
 		return provider.Credentials{}, fmt.Errorf("TPSP %d: %w", t.ID, err)
 	}
@@ -50,33 +50,34 @@ func (s *Service) HookURL(t *directory.TPSP) string {
 	return s.PublicURL + "/tpsp/" + t.Type.Name() + "/account/" + strconv.Itoa(int(t.AccountID))
 }
 
-// vault opens sealed values and remembers what was in them, so that a send or a webhook costs no decryption. It holds one
-// entry for each value ever opened: two for a TPSP.
+// vault opens values that were sealed for one purpose and remembers what was in them, so that a send or a webhook costs no
+// decryption. It holds one entry for each value ever opened.
 type vault struct {
-	box    *secret.Box
-	mu     sync.RWMutex
-	opened map[string]secret.String // by purpose and sealed bytes
+	box     *secret.Box
+	purpose string
+	mu      sync.RWMutex
+	opened  map[string]secret.String // by sealed bytes, which a random nonce makes unique
 }
 
-func (v *vault) open(purpose string, sealed []byte) (secret.String, error) {
-	id := purpose + string(sealed)
+func newVault(box *secret.Box, purpose string) *vault {
+	return &vault{box: box, purpose: purpose, opened: make(map[string]secret.String)}
+}
+
+func (v *vault) open(sealed []byte) (secret.String, error) {
 	v.mu.RLock()
-	value, ok := v.opened[id]
+	value, ok := v.opened[string(sealed)]
 	v.mu.RUnlock()
 	if ok {
 		return value, nil
 	}
-	plain, err := v.box.Open(purpose, sealed)
+	plain, err := v.box.Open(v.purpose, sealed)
 	if err != nil {
 		return secret.String{}, err
 	}
 	value = secret.NewString(string(plain))
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.opened == nil {
-		v.opened = make(map[string]secret.String)
-	}
-	v.opened[id] = value
+	v.opened[string(sealed)] = value
 	return value, nil
 }
 
@@ -94,9 +95,6 @@ func (e *exclusive) begin(id int32) bool {
 	defer e.mu.Unlock()
 	if e.busy[id] {
 		return false
-	}
-	if e.busy == nil {
-		e.busy, e.seen = make(map[int32]bool), make(map[int32]bool)
 	}
 	e.busy[id] = true
 	return true

@@ -9,25 +9,22 @@ import (
 )
 
 const (
-	parallel   = 4               // TPSPs that the Registrar works on at the same time
-	setback    = 5 * time.Second // least time between two steps for one TPSP, when nothing could be recorded
-	sweepEvery = time.Minute     // how often what waits for a deleted TPSP is dropped
-	sweepFor   = time.Hour       // for how long after the deletion: messages accepted or claimed just before may turn up late
+	parallel = 4               // TPSPs that the Registrar works on at the same time
+	setback  = 5 * time.Second // least time between two steps for one TPSP, when nothing could be recorded
 )
 
-// Registrar finishes, in the background, what the Service could not: registering webhooks, removing those of deleted TPSPs,
-// and dropping messages that still wait for a deleted one.
+// Registrar finishes, in the background, what the Service could not: registering webhooks, and removing those of deleted
+// TPSPs. Messages that turn up late for a deleted TPSP are the dispatcher's.
 type Registrar struct {
 	service *Service
 
 	mu        sync.Mutex
 	notBefore map[int32]time.Time // a TPSP's next step is not before this
-	swept     map[int32]time.Time // when what waited for a deleted TPSP was last dropped
 }
 
 // NewRegistrar returns the Registrar of a Service. There must be one only.
 func NewRegistrar(s *Service) *Registrar {
-	return &Registrar{service: s, notBefore: make(map[int32]time.Time), swept: make(map[int32]time.Time)}
+	return &Registrar{service: s, notBefore: make(map[int32]time.Time)}
 }
 
 // Run works until ctx ends, and returns when its last step has ended. It must start after the server listens on the public
@@ -41,6 +38,9 @@ func (r *Registrar) Run(ctx context.Context) {
 			return
 		case <-timer.C:
 		case <-r.service.hints:
+		}
+		if ctx.Err() != nil {
+			return // both were ready, and select took the other
 		}
 		r.pass(ctx)
 		if next := r.next(); !next.IsZero() {
@@ -61,10 +61,9 @@ func (r *Registrar) pass(ctx context.Context) {
 		if due.IsZero() || due.After(r.service.Now()) {
 			continue
 		}
-		select {
-		case <-ctx.Done():
+		slots <- struct{}{}
+		if ctx.Err() != nil {
 			return
-		case slots <- struct{}{}:
 		}
 		steps.Go(func() {
 			defer func() { <-slots }()
@@ -84,7 +83,9 @@ func (r *Registrar) step(ctx context.Context, id int32) {
 	if t == nil {
 		return
 	}
-	r.set(r.notBefore, id, s.Now().Add(setback))
+	r.mu.Lock()
+	r.notBefore[id] = s.Now().Add(setback)
+	r.mu.Unlock()
 	webhook := r.webhookDue(t)
 	switch {
 	case webhook.IsZero() || webhook.After(s.Now()):
@@ -95,14 +96,6 @@ func (r *Registrar) step(ctx context.Context, id int32) {
 		s.remove(callCtx, t)
 		cancel()
 	}
-	if t.Deleted.IsZero() || ctx.Err() != nil {
-		return
-	}
-	if err := s.dropWaiting(ctx, t.Egress()); err != nil {
-		s.Log.WarnContext(ctx, "messages still wait for a deleted provider", "tpsp", id, "error", err)
-		return
-	}
-	r.set(r.swept, id, s.Now())
 }
 
 // next returns when the next step is due, zero when nothing is to be done.
@@ -119,7 +112,7 @@ func (r *Registrar) next() time.Time {
 
 // due returns when there is something to do for the TPSP, zero when there is nothing.
 func (r *Registrar) due(t *directory.TPSP) time.Time {
-	due := earlier(r.webhookDue(t), r.sweepDue(t))
+	due := r.webhookDue(t)
 	if due.IsZero() {
 		return due
 	}
@@ -146,29 +139,6 @@ func (r *Registrar) webhookDue(t *directory.TPSP) time.Time {
 		return t.Created
 	}
 	return w.NextTry
-}
-
-// sweepDue returns when what waits for a deleted TPSP has to be dropped (again).
-func (r *Registrar) sweepDue(t *directory.TPSP) time.Time {
-	if t.Deleted.IsZero() {
-		return time.Time{}
-	}
-	r.mu.Lock()
-	last := r.swept[t.ID]
-	r.mu.Unlock()
-	switch {
-	case last.IsZero():
-		return t.Deleted
-	case last.Before(t.Deleted.Add(sweepFor)):
-		return last.Add(sweepEvery)
-	}
-	return time.Time{}
-}
-
-func (r *Registrar) set(m map[int32]time.Time, id int32, at time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	m[id] = at
 }
 
 // earlier returns the earlier of two times; the zero time is never.

@@ -92,15 +92,19 @@ type Config struct {
 // Service manages TPSPs. It is safe for concurrent use.
 type Service struct {
 	Config
-	vault vault
-	busy  exclusive
-	hints chan struct{} // wakes the Registrar; holds one
+	keys      *vault
+	passwords *vault
+	busy      exclusive
+	hints     chan struct{} // wakes the Registrar; holds one
 }
 
 // NewService returns a Service.
 func NewService(c Config) *Service {
 	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
-	return &Service{Config: c, vault: vault{box: c.Box}, hints: make(chan struct{}, 1)}
+	return &Service{
+		Config: c, keys: newVault(c.Box, keyPurpose), passwords: newVault(c.Box, passwordPurpose),
+		busy: exclusive{busy: make(map[int32]bool), seen: make(map[int32]bool)}, hints: make(chan struct{}, 1),
+	}
 }
 
 // How long one set-up step at a provider may take.

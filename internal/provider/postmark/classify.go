@@ -17,6 +17,7 @@ import (
 // verdict is what an ErrorCode means for a message.
 type verdict struct {
 	class     provider.Class
+	sender    bool // Account, because of the message's sender
 	elsewhere bool // another provider may have what this one lacks
 }
 
@@ -28,8 +29,8 @@ var errorCodes = map[int]verdict{
 	100:  {class: provider.Transient},                 // maintenance
 	101:  {class: provider.Ambiguous},                 // fault inside Postmark
 	300:  {class: provider.Rejected},                  // a field is invalid
-	400:  {class: provider.Account},                   // sender signature not found
-	401:  {class: provider.Account},                   // sender signature not confirmed
+	400:  {class: provider.Account, sender: true},     // sender signature not found
+	401:  {class: provider.Account, sender: true},     // sender signature not confirmed
 	402:  {class: provider.Rejected},                  // malformed JSON
 	403:  {class: provider.Rejected},                  // a field has the wrong type
 	405:  {class: provider.Account},                   // out of credits, or not allowed to send
@@ -37,7 +38,7 @@ var errorCodes = map[int]verdict{
 	409:  {class: provider.Rejected},                  // not sent as JSON
 	410:  {class: provider.Rejected},                  // more than 500 messages
 	411:  {class: provider.Rejected},                  // forbidden attachment
-	412:  {class: provider.Account},                   // account awaits approval
+	412:  {class: provider.Account, sender: true},     // account awaits approval
 	413:  {class: provider.Account},                   // account not approved
 	422:  {class: provider.Account},                   // no valid server or account
 	429:  {class: provider.Throttled},                 // rate limit
@@ -172,7 +173,7 @@ func (a *Adapter) judgeItem(ans answer, item []byte, key string) provider.Outcom
 		return out
 	default:
 		v := verdictOf(r.code())
-		out.Class, out.Elsewhere = v.class, v.elsewhere
+		out.Class, out.SenderOnly, out.Elsewhere = v.class, v.sender, v.elsewhere
 		out.Code = strconv.Itoa(r.code())
 	}
 	a.fill(&out, ans, r, key)
@@ -197,7 +198,7 @@ func (a *Adapter) judgeCall(ans answer, n int, key string) provider.Outcome {
 	case selfEvident(ans.status):
 	case r.code() != 0:
 		v := verdictOf(r.code())
-		out.Class, out.Elsewhere = v.class, v.elsewhere
+		out.Class, out.SenderOnly, out.Elsewhere = v.class, v.sender, v.elsewhere
 	case ans.err != nil:
 		out.Class = provider.Ambiguous
 	}

@@ -46,7 +46,8 @@ func TestErrorCodes(t *testing.T) {
 				reply(w, http.StatusOK, []any{refusal, map[string]any{"MessageID": "m", "ErrorCode": 0, "Message": "OK"}})
 			})), outgoing(2))
 			for place, got := range map[string]provider.Outcome{"single": single, "item": batch[0]} {
-				if got.Class != class || got.Elsewhere != (code == 1101) || got.WholeCall || got.Code != fmt.Sprint(code) ||
+				if got.Class != class || got.Elsewhere != (code == 1101) || got.WholeCall ||
+					got.SenderOnly != (code == 400 || code == 401 || code == 412) || got.Code != fmt.Sprint(code) ||
 					got.Text != "words about it" {
 					t.Errorf("%s: %+v, want %v", place, got, class)
 				}

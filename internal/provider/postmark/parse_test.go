@@ -239,9 +239,12 @@ func TestParseIdentity(t *testing.T) {
 		same      []map[string]any
 	}{
 		"delivery": {
-			fixture:   "delivery",
-			different: []map[string]any{{"MessageID": "x"}, {"Recipient": "bob@example.net"}, {"DeliveredAt": "2026-03-02T10:15:31Z"}},
-			same:      []map[string]any{{"DeliveredAt": "2026-03-02T05:15:30.1234567-05:00"}, {"Tag": "other"}},
+			fixture: "delivery",
+			different: []map[string]any{
+				{"MessageID": "x"}, {"Recipient": "bob@example.net"}, {"DeliveredAt": "2026-03-02T10:15:31Z"},
+				{"MessageID": "ab", "Recipient": "c@example.net"}, {"MessageID": "a", "Recipient": "bc@example.net"},
+			},
+			same: []map[string]any{{"DeliveredAt": "2026-03-02T05:15:30.1234567-05:00"}, {"Tag": "other"}},
 		},
 		"bounce": {
 			fixture:   "hardbounce",
@@ -338,6 +341,23 @@ func TestParseTakesOddFields(t *testing.T) {
 	}
 	if n := len(got.Detail.RawUserAgent); n > 2048 || n < 2046 || !utf8.ValidString(got.Detail.RawUserAgent) {
 		t.Errorf("the user agent has %d bytes", n)
+	}
+}
+
+// TestParseManyMetadata: what is kept of too much is the same for every copy.
+func TestParseManyMetadata(t *testing.T) {
+	t.Parallel()
+	metadata := make(map[string]string)
+	for i := range 40 {
+		metadata[fmt.Sprintf("key%02d", i)] = "value"
+	}
+	body := change(t, "delivery", map[string]any{"Metadata": metadata})
+	first := parseOne(t, body)
+	if _, ok := first.Detail.Provider["Metadata.key09"]; !ok || len(first.Detail.Provider) > 20 {
+		t.Errorf("kept %v", first.Detail.Provider)
+	}
+	if diff := cmp.Diff(first, parseOne(t, body)); diff != "" {
+		t.Errorf("a copy differs:\n%s", diff)
 	}
 }
 

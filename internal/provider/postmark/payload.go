@@ -59,9 +59,6 @@ func encode(conn provider.Connection, out *provider.Outgoing) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if trimmed := bytes.TrimSpace(model); len(trimmed) == 0 || bytes.Equal(trimmed, []byte("null")) {
-		model = json.RawMessage("{}")
-	}
 	m := message{
 		From:          formatAddress(c.From),
 		To:            formatAddress(out.Recipient.Address),
@@ -72,7 +69,7 @@ func encode(conn provider.Connection, out *provider.Outgoing) ([]byte, error) {
 		Headers:       headers(c),
 		TrackOpens:    c.TrackOpens,
 		TrackLinks:    trackLinks(c.TrackClicks),
-		Metadata:      metadata(conn, out),
+		Metadata:      metadata(out),
 		MessageStream: conn.Stream,
 		Attachments:   attachments(c.Attachments),
 	}
@@ -124,7 +121,7 @@ func metadataKey(name string) (key string, ok bool) {
 }
 
 // metadata joins the user's keys and ours; ours win.
-func metadata(conn provider.Connection, out *provider.Outgoing) map[string]string {
+func metadata(out *provider.Outgoing) map[string]string {
 	m := make(map[string]string, maxMetadataKeys)
 	for name, value := range out.Content.Headers {
 		if key, ok := metadataKey(name); ok {

@@ -169,7 +169,11 @@ func TestSandboxSetup(t *testing.T) {
 		t.Errorf("Check: %v", err)
 	}
 	streams, err := y.adapter.Streams(t.Context(), y.conn)
-	if err != nil || len(streams) != 3 || streams[0].ID == "" {
+	types := make(map[string]string)
+	for _, s := range streams {
+		types[s.ID] = s.Type
+	}
+	if err != nil || types["outbound"] != "Transactional" || types["inbound"] != "Inbound" || types["broadcast"] != "Broadcasts" {
 		t.Errorf("Streams = %v, %v", streams, err)
 	}
 	account := y.conn

@@ -1,9 +1,11 @@
 package postmark_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -177,6 +179,29 @@ func TestPartOfTheRequest(t *testing.T) {
 	}
 }
 
+// silent is a transport that tells nothing of its progress, as one may that wraps another.
+type silent struct{ reads bool }
+
+func (s silent) RoundTrip(r *http.Request) (*http.Response, error) {
+	if s.reads {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			return nil, err
+		}
+	}
+	return nil, errors.New("the connection is gone")
+}
+
+// TestSilentTransport: without a report of the transport's, a body that was read may have left.
+func TestSilentTransport(t *testing.T) {
+	t.Parallel()
+	for reads, want := range map[bool]provider.Class{true: provider.Ambiguous, false: provider.Transient} {
+		adapter := postmark.New(postmark.Config{Transport: silent{reads}})
+		if got := adapter.Send(t.Context(), connection(""), outgoing(1))[0]; got.Class != want {
+			t.Errorf("body read %t: %+v, want %v", reads, got, want)
+		}
+	}
+}
+
 // TestHTTP2 repeats the stages over HTTP/2, whose transport reports them in other ways.
 func TestHTTP2(t *testing.T) {
 	t.Parallel()
@@ -249,13 +274,40 @@ func TestConnectionsAreKept(t *testing.T) {
 func TestAnswerTooLong(t *testing.T) {
 	t.Parallel()
 	conn := connection(serve(t, func(w http.ResponseWriter, _ *http.Request) {
-		_, err := fmt.Fprint(w, `{"ErrorCode":0,"MessageID":"m","Message":"`)
+		_, err := io.WriteString(w, `{"ErrorCode":0,"MessageID":"m","Message":"OK"}`)
 		for err == nil {
-			_, err = io.WriteString(w, strings.Repeat("x", 1<<16))
+			_, err = io.WriteString(w, strings.Repeat(" ", 1<<16))
 		}
 	}))
 	if got := newAdapter(t).Send(t.Context(), conn, outgoing(1))[0]; got.Class != provider.Ambiguous {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestCutAnswers: an answer that ends early counts by what its head says, and otherwise proves nothing.
+func TestCutAnswers(t *testing.T) {
+	t.Parallel()
+	for head, want := range map[string]provider.Class{
+		"422 Unprocessable Entity":                                provider.Ambiguous,
+		"422 Unprocessable Entity\r\nX-PM-ApiErrorCode: 412":      provider.Account,
+		"400 Bad Request":                                         provider.Ambiguous,
+		"401 Unauthorized":                                        provider.Account,
+		"413 Content Too Large":                                   provider.Rejected,
+		"429 Too Many Requests\r\nRetry-After: 3":                 provider.Throttled,
+		"500 Internal Server Error":                               provider.Ambiguous,
+		"503 Service Unavailable":                                 provider.Transient,
+		"200 OK\r\nContent-Type: application/json; charset=utf-8": provider.Ambiguous,
+	} {
+		address := providertest.Listen(t, func(conn net.Conn) {
+			if r, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+				_, _ = io.Copy(io.Discard, r.Body)
+				_, _ = io.WriteString(conn, "HTTP/1.1 "+head+"\r\nContent-Length: 99\r\n\r\n"+`{"ErrorCode":300,`)
+			}
+		})
+		got := newAdapter(t).Send(t.Context(), connection("http://"+address), outgoing(1))[0]
+		if got.Class != want || got.Text == "" {
+			t.Errorf("%.3s: %+v, want %v", head, got, want)
+		}
 	}
 }
 

@@ -259,7 +259,7 @@ func TestRegisterRefusals(t *testing.T) {
 				if tc.header != "" {
 					w.Header().Set("X-PM-ApiErrorCode", tc.header)
 				}
-				w.WriteHeader(422)
+				w.WriteHeader(http.StatusUnprocessableEntity)
 				_, _ = io.WriteString(w, tc.body)
 				return true
 			}}

@@ -47,9 +47,9 @@ type queued struct {
 	epoch int
 }
 
-// New returns an engine that waits between tries as the ladder says.
-func New(c clock.Clock, ladder []time.Duration) *Engine {
-	return &Engine{clock: c, ladder: ladder, client: newClient(perURL, timeout), timetable: clock.NewTimetable(c),
+// New returns an engine that waits between tries on a clock.
+func New(c clock.Clock) *Engine {
+	return &Engine{clock: c, client: newClient(perURL, timeout), timetable: clock.NewTimetable(c),
 		targets: map[string]*target{}}
 }
 
@@ -121,27 +121,24 @@ func (e *Engine) work(ctx context.Context, address string, t *target) {
 
 func (e *Engine) try(ctx context.Context, d *queued) {
 	started := time.Now()
-	status, err := e.Post(ctx, d.URL, d.request(e.ladder), d.Body)
+	status, err := e.Post(ctx, d.URL, d.header(), d.Body)
 	if ctx.Err() != nil {
 		return // shutting down: the try counts for nothing
 	}
-	verdict := Judge(status)
-	switch {
-	case errors.Is(err, ErrNotLoopback):
+	verdict := d.Policy.Judge(status)
+	if errors.Is(err, ErrNotLoopback) {
 		verdict = Refused
-	case err != nil:
-		verdict = Retry
 	}
-	d.tries++
-	if verdict == Retry && d.tries > len(e.ladder) {
+	if verdict == Retry && d.remaining() == 0 {
 		verdict = GivenUp
 	}
 	e.note(d, status, err, verdict, time.Since(started))
+	d.tries++
 	if d.tries == 1 && d.FirstTry != nil {
 		close(d.FirstTry)
 	}
 	if verdict == Retry {
-		e.timetable.At(e.clock.Now().Add(e.ladder[d.tries-1]), func() { e.again(d) })
+		e.timetable.At(e.clock.Now().Add(d.Policy.Ladder[d.tries-1]), func() { e.again(d) })
 		return
 	}
 	if d.Done != nil {
@@ -158,8 +155,8 @@ func (e *Engine) again(d *queued) {
 }
 
 func (e *Engine) note(d *queued, status int, err error, verdict Verdict, took time.Duration) {
-	a := Attempt{Hook: d.Hook, URL: withoutPassword(d.URL), Type: d.Type, MailID: d.MailID, Trace: d.Trace, Try: d.tries,
-		RetriesRemaining: max(0, len(e.ladder)-d.tries+1), At: e.clock.Now(), Status: status, Verdict: verdict,
+	a := Attempt{Hook: d.Hook, URL: withoutPassword(d.URL), Type: d.Type, MailID: d.MailID, Trace: d.Trace, Try: d.tries + 1,
+		RetriesRemaining: d.remaining(), At: e.clock.Now(), Status: status, Verdict: verdict,
 		DurationMS: float64(took.Microseconds()) / 1000}
 	if err != nil {
 		a.Error = err.Error()

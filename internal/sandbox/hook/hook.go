@@ -2,7 +2,7 @@
 // clock, what failed. What a body says and who is told is the provider's business.
 //
 // Invariants: a delivery is tried until it is answered, refused or its ladder is used up, and then reported once through Done;
-// every try carries the same bytes and the same trace id; deliveries to one URL start in the order in which they were queued;
+// every try carries the same bytes; deliveries to one URL start in the order in which they were queued;
 // a URL that hangs holds up no other URL; nothing ever connects to a host other than this machine.
 package hook
 
@@ -13,18 +13,29 @@ import (
 	"time"
 )
 
+// Policy is how one provider delivers.
+type Policy struct {
+	// Ladder are the waits after each failed try; one more try than waits is made.
+	Ladder []time.Duration
+	// Judge reads the status of an answer; 0 is no answer at all.
+	Judge func(status int) Verdict
+	// RetriesHeader names the header that counts down what is left of the ladder; empty for none.
+	RetriesHeader string
+}
+
 // Delivery is one event on its way to one URL.
 type Delivery struct {
-	// URL, Header and Body make up the request. Header is not modified; headers of the engine are added to a copy.
+	// URL, Header and Body make up the request; every try sends the same. The engine works on a copy of Header.
 	URL    string
 	Header http.Header
 	Body   []byte
-	// Trace is the same for every try.
-	Trace string
-	// Hook, Type and MailID describe the delivery in the list of attempts: the webhook's id, the event's type, the message's id.
+	Policy *Policy
+	// Hook, Type, MailID and Trace describe the delivery in the list of attempts: the webhook's id, the event's type, the
+	// message's id, and what tells the event's tries from those of others.
 	Hook   int
 	Type   string
 	MailID string
+	Trace  string
 	// Done is called once, when the delivery is over for good. May be nil.
 	Done func()
 	// FirstTry is closed after the first try, whatever came of it. May be nil.
@@ -33,56 +44,30 @@ type Delivery struct {
 	tries int
 }
 
-// Names of the headers that the engine sets.
-const (
-	HeaderTrace   = "X-PM-Webhook-Trace-Id"
-	HeaderRetries = "X-PM-Retries-Remaining"
-)
+// remaining is how many tries are left after the one that is about to be made.
+func (d *Delivery) remaining() int { return max(0, len(d.Policy.Ladder)-d.tries) }
 
-func (d *Delivery) request(ladder []time.Duration) http.Header {
+func (d *Delivery) header() http.Header {
 	header := d.Header.Clone()
 	if header == nil {
 		header = http.Header{}
 	}
-	header.Set(HeaderTrace, d.Trace)
-	header.Set(HeaderRetries, strconv.Itoa(max(0, len(ladder)-d.tries)))
-	return header
-}
-
-// Ladder is Postmark's schedule for outbound events: the wait after each failed try. Nine retries in 72 minutes.
-func Ladder() []time.Duration {
-	minutes := []int{1, 5, 15, 1, 5, 10, 10, 10, 15}
-	ladder := make([]time.Duration, len(minutes))
-	for i, m := range minutes {
-		ladder[i] = time.Duration(m) * time.Minute
+	if d.Policy.RetriesHeader != "" {
+		header.Set(d.Policy.RetriesHeader, strconv.Itoa(d.remaining()))
 	}
-	return ladder
+	return header
 }
 
 // Verdict is what an answer means for a delivery.
 type Verdict string
 
-// Verdicts. A webhook that answers a 4xx other than 408 and 429 loses the event at once.
+// The verdicts. Judge returns one of the first three; a delivery is given up when a Retry finds the ladder used up.
 const (
 	Delivered Verdict = "delivered"
 	Retry     Verdict = "retry"
 	Refused   Verdict = "refused"
 	GivenUp   Verdict = "given up"
 )
-
-// Judge reads an answer; status 0 is no answer at all.
-func Judge(status int) Verdict {
-	switch {
-	case status >= 200 && status < 300:
-		return Delivered
-	case status == http.StatusRequestTimeout, status == http.StatusTooManyRequests:
-		return Retry
-	case status >= 400 && status < 500:
-		return Refused
-	default:
-		return Retry
-	}
-}
 
 // Attempt is one try, for people and tests to look at.
 type Attempt struct {

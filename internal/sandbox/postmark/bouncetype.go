@@ -103,10 +103,8 @@ func fateOf(email, forced string) fate {
 	case domain == bounceLocalDomain && (wanted == complaint || wanted == squeeze(spamComplaint)):
 		return fate{complaint: true}
 	}
-	for _, b := range bounceTypes {
-		if squeeze(b.name) == wanted && b.name != spamComplaint {
-			return fate{bounce: b.name}
-		}
+	if name, err := bounceNamed(wanted); err == nil {
+		return fate{bounce: name}
 	}
 	return fate{bounce: hardBounce}
 }

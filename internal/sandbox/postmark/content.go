@@ -52,9 +52,7 @@ func (s *Simulator) RestoreMail(mail *store.Mail, raw json.RawMessage) (store.Co
 	if err := json.Unmarshal(record.Message, &d.message); err != nil {
 		return nil, nil, err
 	}
-	if err := d.checkAddresses(); err != nil {
-		return nil, nil, err
-	}
+	d.readAddresses()
 	d.MessageStream = mail.Stream
 	if d.templated {
 		d.template = owner.templateByID(record.Template)

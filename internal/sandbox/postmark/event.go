@@ -192,8 +192,9 @@ func (s *Simulator) deliveries(mail *store.Mail, events []store.Event) ([]*hook.
 			if err != nil {
 				return nil, fmt.Errorf("postmark: payload: %w", err)
 			}
-			d := &hook.Delivery{URL: h.URL, Header: h.header(), Body: body, Trace: traceID(mail.ID, e.Seq, id), Hook: id,
-				Type: recordType(e), MailID: mail.ID, Done: done}
+			d := &hook.Delivery{URL: h.URL, Header: h.header(), Body: body, Policy: s.policy, Hook: id, Type: recordType(e),
+				MailID: mail.ID, Trace: traceID(mail.ID, e.Seq, id), Done: done}
+			d.Header.Set(headerTrace, d.Trace)
 			out = append(out, d)
 			if s.settings.Get().DuplicateWebhooks {
 				twin := *d
@@ -250,106 +251,4 @@ func (s *Simulator) remember(mail *store.Mail, events []store.Event) {
 			m.owner.bounces = append(m.owner.bounces, bounceRef{mail: mail, event: e})
 		}
 	}
-}
-
-func refuse(format string, args ...any) error {
-	return &store.Refusal{Reason: fmt.Sprintf(format, args...)}
-}
-
-// Raise has something happen to a message: an open, a click, a complaint or a bounce (PM-sim 43). An empty recipient is the
-// first one. link is the URL that was clicked; empty is the first link of the message. The events raised are returned, none for
-// a repeated click on the same link, which Postmark does not report. What cannot happen is a *store.Refusal.
-func (s *Simulator) Raise(mail *store.Mail, kind store.Kind, recipient, link string) ([]store.Event, error) {
-	m, ok := mail.Content.(*content)
-	if !ok {
-		return nil, refuse("this is not a message of Postmark's")
-	}
-	recipient, err := m.recipient(recipient)
-	if err != nil {
-		return nil, err
-	}
-	before := s.store.Events(mail)
-	e := store.Event{Kind: kind, Recipient: recipient}
-	switch kind {
-	case store.Opened:
-		err = m.open(&e, before)
-	case store.Clicked:
-		if err = m.click(&e, link); err == nil && clicked(before, e) {
-			return nil, nil
-		}
-	case store.Complained:
-		e.Type = spamComplaint
-	case store.Bounced:
-		e.Type = hardBounce
-	default:
-		err = refuse("kind must be one of open, click, complaint, bounce; got %q", kind)
-	}
-	if err != nil {
-		return nil, err
-	}
-	deliveries, err := s.raise([]store.Raised{{Mail: mail, Events: []store.Event{e}}})
-	if err != nil {
-		return nil, err
-	}
-	s.hooks.Queue(deliveries...)
-	after := s.store.Events(mail)
-	return after[min(len(before), len(after)):], nil
-}
-
-func (m *content) recipient(wanted string) (string, error) {
-	if len(m.recipients) == 0 {
-		return "", refuse("the message has no recipient")
-	}
-	if wanted == "" {
-		return m.recipients[0], nil
-	}
-	at := slices.IndexFunc(m.recipients, func(r string) bool { return strings.EqualFold(r, wanted) })
-	if at < 0 {
-		return "", refuse("the message was not sent to %q", wanted)
-	}
-	return m.recipients[at], nil
-}
-
-func (m *content) open(e *store.Event, before []store.Event) error {
-	from := m.message()
-	if opens, _ := m.tracking(from); !opens {
-		return refuse("opens of this message are not tracked")
-	}
-	if !m.hasHTML(from) {
-		return refuse("opens are only tracked in messages with an HTML part")
-	}
-	e.First = !slices.ContainsFunc(before, func(b store.Event) bool { return b.Kind == store.Opened && b.Recipient == e.Recipient })
-	return nil
-}
-
-func (m *content) click(e *store.Event, link string) error {
-	from := m.message()
-	_, tracked := m.tracking(from)
-	html := (tracked == linksBoth || tracked == linksHTML) && m.hasHTML(from)
-	text := (tracked == linksBoth || tracked == linksText) && m.hasText(from)
-	if !html && !text {
-		return refuse("links of this message are not tracked (TrackLinks is %s)", tracked)
-	}
-	if link == "" {
-		out, err := m.render(from)
-		if err != nil {
-			return refuse("the message cannot be rendered: %v", err)
-		}
-		found := links(out.html, out.text)
-		if len(found) == 0 {
-			return refuse("the message has no link; name one in url")
-		}
-		link = found[0]
-	}
-	if !strings.HasPrefix(link, "http://") && !strings.HasPrefix(link, "https://") {
-		return refuse("url must begin with http:// or https://")
-	}
-	e.URL, e.Text = link, !html
-	return nil
-}
-
-func clicked(before []store.Event, e store.Event) bool {
-	return slices.ContainsFunc(before, func(b store.Event) bool {
-		return b.Kind == store.Clicked && b.Recipient == e.Recipient && b.URL == e.URL
-	})
 }

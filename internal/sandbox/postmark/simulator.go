@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"postyard/internal/sandbox/clock"
 	"postyard/internal/sandbox/hook"
@@ -37,6 +38,8 @@ type Deps struct {
 	Hooks     *hook.Engine
 	Settings  *settings.Current
 	Log       *slog.Logger
+	// Ladder are the waits between the tries of a webhook; nil is Postmark's own.
+	Ladder []time.Duration
 	// Seed makes ids repeatable; 0 makes them random.
 	Seed uint64
 }
@@ -46,6 +49,7 @@ type Simulator struct {
 	clock     clock.Clock
 	timetable *clock.Timetable
 	hooks     *hook.Engine
+	policy    *hook.Policy
 	settings  *settings.Current
 	log       *slog.Logger
 	seed      uint64
@@ -58,7 +62,10 @@ type Simulator struct {
 
 // New returns a simulator in its seeded state. It is a store.Restorer; once its store is open it must be given to Attach.
 func New(d Deps) (*Simulator, error) {
-	s := &Simulator{clock: d.Clock, timetable: d.Timetable, hooks: d.Hooks, settings: d.Settings, log: d.Log, seed: d.Seed}
+	if d.Ladder == nil {
+		d.Ladder = Ladder()
+	}
+	s := &Simulator{policy: &hook.Policy{Ladder: d.Ladder, Judge: judge, RetriesHeader: headerRetries}, clock: d.Clock, timetable: d.Timetable, hooks: d.Hooks, settings: d.Settings, log: d.Log, seed: d.Seed}
 	return s, s.reseed()
 }
 

@@ -105,6 +105,18 @@ func (d *draft) checkAddresses() error {
 	return nil
 }
 
+// readAddresses is checkAddresses for a message that was accepted, perhaps under older rules.
+func (d *draft) readAddresses() {
+	if senders := splitList(d.From); len(senders) > 0 {
+		d.from = parseEntry(senders[0])
+	}
+	for _, list := range []string{d.to(), d.Cc, d.Bcc} {
+		for _, entry := range splitList(list) {
+			d.recipients = append(d.recipients, parseEntry(entry))
+		}
+	}
+}
+
 func (d *draft) checkContent() error {
 	switch {
 	case d.templated:

@@ -92,6 +92,18 @@ type Event struct {
 	Pending []int `json:"pending,omitempty"`
 }
 
+// Wish asks for something to happen to a mail. The JSON form is that of the control API.
+type Wish struct {
+	// Kind is Opened, Clicked, Complained or Bounced.
+	Kind Kind `json:"kind"`
+	// Recipient is who does it; empty is the first one.
+	Recipient string `json:"recipient"`
+	// URL is what is clicked; empty is the first link of the mail.
+	URL string `json:"url"`
+	// Type is the provider's name of the bounce; empty is a hard bounce.
+	Type string `json:"type"`
+}
+
 // Refusal is the error for an event that cannot happen to a message. Its text is for the caller.
 type Refusal struct{ Reason string }
 

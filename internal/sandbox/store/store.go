@@ -146,7 +146,7 @@ func (s *Store) Done(mail *Mail, event int64, hook int) error {
 	if !s.holds(mail) || !settle(mail, event, hook) {
 		return nil
 	}
-	if err := s.append(record{Done: &doneRecord{Mail: mail.Seq, Event: event, Hook: hook}}); err != nil {
+	if err := s.write(record{Done: &doneRecord{Mail: mail.Seq, Event: event, Hook: hook}}); err != nil {
 		return fmt.Errorf("store: done: %w", err)
 	}
 	return nil
@@ -173,7 +173,7 @@ func (s *Store) Put(provider, kind, id string, document any) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.append(record{Put: &documentRecord{Provider: provider, Kind: kind, ID: id, Value: value}}); err != nil {
+	if err := s.write(record{Put: &documentRecord{Provider: provider, Kind: kind, ID: id, Value: value}}); err != nil {
 		return fmt.Errorf("store: put %s: %w", kind, err)
 	}
 	return nil
@@ -183,14 +183,14 @@ func (s *Store) Put(provider, kind, id string, document any) error {
 func (s *Store) Delete(provider, kind, id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.append(record{Delete: &documentRecord{Provider: provider, Kind: kind, ID: id}}); err != nil {
+	if err := s.write(record{Delete: &documentRecord{Provider: provider, Kind: kind, ID: id}}); err != nil {
 		return fmt.Errorf("store: delete %s: %w", kind, err)
 	}
 	return nil
 }
 
-// append writes one record; the caller holds the lock.
-func (s *Store) append(r record) error {
+// write appends one record to the journal; the caller holds the lock.
+func (s *Store) write(r record) error {
 	if s.journal == nil {
 		return nil
 	}

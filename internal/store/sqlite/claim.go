@@ -60,9 +60,12 @@ func (db *DB) Claim(ctx context.Context, c store.Claim) (jobs []store.Job, err e
 			}
 			jobs = append(jobs, claimed...)
 		}
-		return t.fill(jobs)
+		return nil
 	})
-	return jobs, err
+	if err != nil {
+		return nil, err
+	}
+	return jobs, db.fill(ctx, jobs)
 }
 
 // lanes returns the mailbox providers for which the egress has ready messages, one index probe each.
@@ -130,57 +133,68 @@ func (db *DB) ClaimUnknown(ctx context.Context, c store.Claim) (jobs []store.Job
 			}
 			j.Egress, j.SentAt = c.Egress, unstamp(began)
 		}
-		return t.fill(jobs)
+		return nil
 	})
-	return jobs, err
-}
-
-// fill reads the messages of claimed jobs, and each content once.
-func (t *tx) fill(jobs []store.Job) error {
-	contents := map[int64]*mail.Content{}
-	for i := range jobs {
-		j := &jobs[i]
-		var contentID, submitted int64
-		var class int
-		var recipient, plan []byte
-		found, err := t.one([]any{&j.AccountID, &j.SubAccountID, &contentID, &class, &recipient, &plan, &submitted},
-			`SELECT account_id, sub_account_id, content_id, mailbox, recipient, plan, submitted_at FROM message WHERE id = ?`, j.ID[:])
-		if err != nil {
-			return err
-		}
-		if !found {
-			return fmt.Errorf("claimed message %s: %w", j.ID, store.ErrNotFound)
-		}
-		if j.Mailbox, err = mailbox.ByID(class); err != nil {
-			return fmt.Errorf("claimed message %s: %w", j.ID, err)
-		}
-		if err := json.Unmarshal(recipient, &j.Recipient); err != nil {
-			return fmt.Errorf("decode recipient of %s: %w", j.ID, err)
-		}
-		if err := json.Unmarshal(plan, &j.Plan); err != nil {
-			return fmt.Errorf("decode plan of %s: %w", j.ID, err)
-		}
-		j.SubmittedAt = unstamp(submitted)
-		if j.Content = contents[contentID]; j.Content == nil {
-			if j.Content, err = t.content(contentID); err != nil {
-				return err
-			}
-			contents[contentID] = j.Content
-		}
-	}
-	return nil
-}
-
-func (t *tx) content(id int64) (*mail.Content, error) {
-	var body []byte
-	found, err := t.one([]any{&body}, `SELECT body FROM content WHERE id = ?`, id)
 	if err != nil {
 		return nil, err
 	}
-	if !found {
-		return nil, fmt.Errorf("content %d: %w", id, store.ErrNotFound)
+	return jobs, db.fill(ctx, jobs)
+}
+
+// fill reads the messages of claimed jobs. It does so after the claim, on a reading connection: what it reads does not change
+// while the claim lasts, and the writer has better things to do.
+func (db *DB) fill(ctx context.Context, jobs []store.Job) error {
+	if len(jobs) == 0 {
+		return nil
 	}
-	return decodeContent(body)
+	byID := make(map[mail.ID]*store.Job, len(jobs))
+	ids := make([]any, len(jobs))
+	for i := range jobs {
+		byID[jobs[i].ID] = &jobs[i]
+		ids[i] = jobs[i].ID[:]
+	}
+	rows, err := db.readPool.QueryContext(ctx, `SELECT m.id, m.account_id, m.sub_account_id, m.mailbox, m.recipient, m.plan, m.submitted_at,
+			m.content_id, c.body FROM message m JOIN content c ON c.id = m.content_id WHERE m.id IN (`+marks(len(ids))+`)`, ids...)
+	if err != nil {
+		return failed("read claimed messages", err)
+	}
+	contents := map[int64]*mail.Content{}
+	filled, err := collect(rows, func(rows *sql.Rows) (struct{}, error) { return struct{}{}, fillOne(rows, byID, contents) })
+	if err == nil && len(filled) != len(jobs) {
+		err = fmt.Errorf("claimed messages: %w", store.ErrNotFound)
+	}
+	return err
+}
+
+// fillOne reads one message into its job, and each content once.
+func fillOne(rows *sql.Rows, byID map[mail.ID]*store.Job, contents map[int64]*mail.Content) error {
+	var id mail.ID
+	var m store.Job
+	var class int
+	var submitted, contentID int64
+	var recipient, plan, body sql.RawBytes
+	err := rows.Scan((*idColumn)(&id), &m.AccountID, &m.SubAccountID, &class, &recipient, &plan, &submitted, &contentID, &body)
+	if err != nil {
+		return err
+	}
+	j := byID[id]
+	j.AccountID, j.SubAccountID, j.SubmittedAt = m.AccountID, m.SubAccountID, unstamp(submitted)
+	if j.Mailbox, err = mailbox.ByID(class); err != nil {
+		return fmt.Errorf("message %s: %w", id, err)
+	}
+	if err := json.Unmarshal(recipient, &j.Recipient); err != nil {
+		return fmt.Errorf("decode recipient of %s: %w", id, err)
+	}
+	if err := json.Unmarshal(plan, &j.Plan); err != nil {
+		return fmt.Errorf("decode plan of %s: %w", id, err)
+	}
+	if j.Content = contents[contentID]; j.Content == nil {
+		if j.Content, err = decodeContent(body); err != nil {
+			return fmt.Errorf("message %s: %w", id, err)
+		}
+		contents[contentID] = j.Content
+	}
+	return nil
 }
 
 func decodeContent(body []byte) (*mail.Content, error) {

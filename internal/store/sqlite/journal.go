@@ -140,23 +140,24 @@ func scanEvent(rows *sql.Rows) (e store.Event, err error) {
 	if err := json.Unmarshal(recipient, &to); err != nil {
 		return e, err
 	}
-	e.ToName = nameOf(&to, e.Recipient)
+	addressed := addressOf(&to, e.Recipient)
+	e.Recipient, e.ToName = addressed.Email, addressed.Name
 	if err := json.Unmarshal(groups, &e.Groups); err != nil {
 		return e, err
 	}
 	return e, json.Unmarshal(detail, &e.Detail)
 }
 
-// nameOf finds the display name under which the request addressed someone.
-func nameOf(r *mail.Recipient, email string) string {
+// addressOf finds the address as the request had it; the log keeps addresses in lower case, to be found by.
+func addressOf(r *mail.Recipient, email string) mail.Address {
 	for _, list := range [][]mail.Address{{r.Address}, r.CC, r.BCC} {
 		for _, a := range list {
 			if strings.EqualFold(a.Email, email) {
-				return a.Name
+				return a
 			}
 		}
 	}
-	return ""
+	return mail.Address{Email: email}
 }
 
 // Counts implements store.Journal.

@@ -34,6 +34,11 @@ func (t *tx) settle(s *store.Settlement) (gone bool, err error) {
 	if err := t.closeAttempt(s); err != nil {
 		return false, err
 	}
+	if s.Trigger == lifecycle.Accept {
+		if done, err := t.settleAccepted(s); done || err != nil {
+			return done, err
+		}
+	}
 	var status, attempts int
 	var holder string
 	queued, err := t.one([]any{&status, &holder, &attempts}, `SELECT status, lease_owner, attempts FROM queue WHERE id = ?`, s.Job.ID[:])
@@ -64,6 +69,41 @@ func (t *tx) settle(s *store.Settlement) (gone bool, err error) {
 	default:
 		return true, t.leave(s, to, attempts)
 	}
+}
+
+// settleAccepted is the way that nearly every message goes, in few statements: claimed by us, and the provider took it.
+func (t *tx) settleAccepted(s *store.Settlement) (done bool, err error) {
+	n, err := t.changed(`DELETE FROM queue WHERE id = ? AND status = 2 AND lease_owner = ? AND attempts = ?`, s.Job.ID[:], s.Owner, s.Job.Attempt)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	o, found, err := t.owner(s.Job.ID)
+	if err != nil {
+		return false, err
+	}
+	if !found {
+		return false, store.ErrNotFound
+	}
+	to, _ := lifecycle.Next(lifecycle.Sending, lifecycle.Accept)
+	return true, t.becomeSent(o, s, to, s.Job.Attempt)
+}
+
+// becomeSent moves a message that has left the queue to sent, with its event.
+func (t *tx) becomeSent(o *stored, s *store.Settlement, to lifecycle.State, attempts int) error {
+	family, fresh := o.firstOf(s.Sent)
+	providerID := ""
+	if s.Outcome != nil {
+		providerID = s.Outcome.ProviderMessageID
+	}
+	if _, err := t.exec(`UPDATE message SET state = ?, attempts = ?, egress = ?, mark = max(mark, ?), sent_families = sent_families | ?,
+			provider_id = CASE provider_id WHEN '' THEN ? ELSE provider_id END WHERE id = ?`,
+		int(to), attempts, int32(s.Job.Egress), int(s.Mark), family, providerID, o.id[:]); err != nil {
+		return err
+	}
+	if !fresh {
+		return nil
+	}
+	return t.record(&o.owner, happening{egress: s.Job.Egress, typ: s.Sent, recipient: o.to, occurredAt: s.At, recordedAt: s.At, detail: noDetail})
 }
 
 // closeAttempt records how the call ended.
@@ -114,16 +154,12 @@ func (t *tx) leave(s *store.Settlement, to lifecycle.State, attempts int) error 
 	if _, err := t.exec(`DELETE FROM queue WHERE id = ?`, s.Job.ID[:]); err != nil {
 		return err
 	}
-	if to == lifecycle.Sent {
-		if _, err := t.exec(`UPDATE message SET state = ?, attempts = ?, egress = ?, mark = max(mark, ?) WHERE id = ?`,
-			int(to), attempts, int32(s.Job.Egress), int(s.Mark), s.Job.ID[:]); err != nil {
-			return err
-		}
-		return t.confirm(s)
-	}
 	o, _, err := t.owner(s.Job.ID)
 	if err != nil {
 		return err
+	}
+	if to == lifecycle.Sent {
+		return t.becomeSent(o, s, to, attempts)
 	}
 	return t.drop(&o.owner, s.Job.Egress, attempts, *s.Drop, s.At, &s.Detail)
 }
@@ -149,9 +185,8 @@ func (t *tx) sent(o *stored, egress route.Egress, providerID string, typ event.T
 		}
 		o.providerID = providerID
 	}
-	info, _ := event.Describe(typ)
-	family := int64(1) << info.Family
-	if o.sentFamilies&family != 0 {
+	family, fresh := o.firstOf(typ)
+	if !fresh {
 		return nil
 	}
 	o.sentFamilies |= family
@@ -181,6 +216,13 @@ type stored struct {
 	egress       route.Egress
 	providerID   string
 	sentFamilies int64
+}
+
+// firstOf returns the bit of a sent event's family, and whether the message has no sent event of that family yet.
+func (o *stored) firstOf(sent event.Type) (family int64, fresh bool) {
+	info, _ := event.Describe(sent)
+	family = int64(1) << info.Family
+	return family, o.sentFamilies&family == 0
 }
 
 const storedColumns = `id, account_id, sub_account_id, pool_id, mailbox, to_addr, state, egress, provider_id, sent_families`

@@ -85,7 +85,7 @@ func copies(t *testing.T, b *bench) {
 	}
 	events, err := b.store.Events(b.ctx(), store.EventFilter{AccountID: b.account.ID, Recipient: "copy@Example.net", Limit: 10})
 	b.must(err)
-	if len(events) != 1 || !events[0].Copy {
+	if len(events) != 1 || !events[0].Copy || events[0].Recipient != "copy@example.net" {
 		t.Errorf("events of the copy: %+v", events)
 	}
 }

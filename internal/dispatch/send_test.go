@@ -1,0 +1,157 @@
+package dispatch
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	"postyard/internal/provider"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// sender is an adapter that only sends. The embedded interface is nil: any other call would panic.
+type sender struct {
+	provider.Adapter
+	send func(ctx context.Context, batch []provider.Outgoing) []provider.Outcome
+}
+
+func (s sender) Send(ctx context.Context, _ provider.Connection, batch []provider.Outgoing) []provider.Outcome {
+	return s.send(ctx, batch)
+}
+
+// outgoing returns n messages whose ids end in 0, 1, 2, ...
+func outgoing(n int) []provider.Outgoing {
+	batch := make([]provider.Outgoing, n)
+	for i := range batch {
+		batch[i].ID = uuid.UUID{15: byte(i)}
+	}
+	return batch
+}
+
+func runnerAt(now func() time.Time) *runner {
+	return newRunner(New(Config{Log: slog.New(slog.DiscardHandler), Now: now, CallTimeout: time.Minute, BatchSize: 100, Concurrency: 4}), 1)
+}
+
+// sendAll sends with plenty of time.
+func sendAll(batch []provider.Outgoing, send func(context.Context, []provider.Outgoing) []provider.Outcome) []provider.Outcome {
+	r := runnerAt(func() time.Time { return clock })
+	return r.sendHalving(context.Background(), sender{send: send}, provider.Connection{}, batch, clock.Add(time.Hour))
+}
+
+// A batch that is refused as a whole is bisected: the bad messages are refused alone, all others are sent once, and the
+// outcomes stand in the batch's order.
+func TestABadMessageIsFoundByHalving(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 100).Draw(t, "n")
+		bad := rapid.SliceOfNDistinct(rapid.IntRange(0, n-1), 0, min(n, 4), rapid.ID).Draw(t, "bad")
+		isBad := func(m provider.Outgoing) bool { return slices.Contains(bad, int(m.ID[15])) }
+		calls, sent := 0, map[byte]int{}
+		outcomes := sendAll(outgoing(n), func(_ context.Context, batch []provider.Outgoing) []provider.Outcome {
+			calls++
+			if slices.ContainsFunc(batch, isBad) {
+				return same(len(batch), provider.Outcome{Class: provider.Rejected, WholeCall: true, Text: "bad batch"})
+			}
+			list := make([]provider.Outcome, len(batch))
+			for i, m := range batch {
+				sent[m.ID[15]]++
+				list[i] = provider.Outcome{Class: provider.Accepted, ProviderMessageID: m.ID.String()}
+			}
+			return list
+		})
+		if len(outcomes) != n {
+			t.Fatalf("%d outcomes for %d messages", len(outcomes), n)
+		}
+		for i, m := range outgoing(n) {
+			want := provider.Outcome{Class: provider.Accepted, ProviderMessageID: m.ID.String()}
+			if isBad(m) {
+				want = provider.Outcome{Class: provider.Rejected, WholeCall: true, Text: "bad batch"}
+			} else if sent[m.ID[15]] != 1 {
+				t.Fatalf("message %d was sent %d times", i, sent[m.ID[15]])
+			}
+			if diff := cmp.Diff(want, outcomes[i]); diff != "" {
+				t.Fatalf("message %d:\n%s", i, diff)
+			}
+		}
+		if most := 1 + len(bad)*2*7; calls > most { // 7 halvings of 100
+			t.Fatalf("%d calls for %d bad messages of %d, want at most %d", calls, len(bad), n, most)
+		}
+	})
+}
+
+// Only a refusal of the whole call is halved.
+func TestOtherOutcomesAreNotHalved(t *testing.T) {
+	t.Parallel()
+	whole := provider.Outcome{Class: provider.Rejected, WholeCall: true}
+	for name, outcomes := range map[string][]provider.Outcome{
+		"each for its own sake": same(4, provider.Outcome{Class: provider.Rejected}),
+		"the account":           same(4, provider.Outcome{Class: provider.Account, WholeCall: true}),
+		"a time-out":            same(4, provider.Outcome{Class: provider.Ambiguous, WholeCall: true}),
+		"some were accepted":    {whole, whole, {Class: provider.Accepted}, whole},
+	} {
+		calls := 0
+		got := sendAll(outgoing(4), func(context.Context, []provider.Outgoing) []provider.Outcome { calls++; return outcomes })
+		if diff := cmp.Diff(outcomes, got); diff != "" || calls != 1 {
+			t.Errorf("%s: %d calls\n%s", name, calls, diff)
+		}
+	}
+}
+
+// No call may outlast the lease of what it carries.
+func TestCallsEndBeforeTheLease(t *testing.T) {
+	t.Parallel()
+	for lease, want := range map[time.Duration]time.Duration{3 * time.Minute: time.Minute, 80 * time.Second: 50 * time.Second, 30 * time.Second: 0, -time.Second: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			began, had := time.Now(), time.Duration(0)
+			r := runnerAt(time.Now)
+			got := r.sendHalving(t.Context(), sender{send: func(ctx context.Context, batch []provider.Outgoing) []provider.Outcome {
+				<-ctx.Done()
+				had = time.Since(began)
+				return same(len(batch), provider.Outcome{Class: provider.Ambiguous})
+			}}, provider.Connection{}, outgoing(2), began.Add(lease))
+			class := provider.Ambiguous
+			if want == 0 {
+				class = provider.Transient // nothing was written
+			}
+			if had != want || len(got) != 2 || got[0].Class != class {
+				t.Errorf("lease of %s: the call had %s, want %s; outcomes %+v", lease, had, want, got)
+			}
+		})
+	}
+}
+
+// Whatever an adapter does, each message has an outcome, and one that may have been sent counts as ambiguous.
+func TestSafely(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		send func() []provider.Outcome
+		want provider.Class
+		text string
+	}{
+		"well":     {func() []provider.Outcome { return same(3, provider.Outcome{Text: "ok"}) }, provider.Accepted, "ok"},
+		"panic":    {func() []provider.Outcome { panic("index out of range") }, provider.Ambiguous, "index out of range"},
+		"none":     {func() []provider.Outcome { return nil }, provider.Ambiguous, "0 outcomes for 3 messages"},
+		"too few":  {func() []provider.Outcome { return same(2, provider.Outcome{}) }, provider.Ambiguous, "2 outcomes for 3 messages"},
+		"too many": {func() []provider.Outcome { return same(4, provider.Outcome{}) }, provider.Ambiguous, "4 outcomes for 3 messages"},
+	} {
+		got := safely(3, test.send)
+		if len(got) != 3 {
+			t.Errorf("%s: %d outcomes", name, len(got))
+		}
+		for _, o := range got {
+			if o.Class != test.want || !strings.Contains(o.Text, test.text) {
+				t.Errorf("%s: %+v", name, o)
+			}
+		}
+	}
+}

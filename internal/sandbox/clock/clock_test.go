@@ -1,0 +1,128 @@
+package clock_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"postyard/internal/sandbox/clock"
+)
+
+var start = time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
+
+func TestManualClock(t *testing.T) {
+	t.Parallel()
+	c := clock.NewManual(start)
+	soon, _ := c.After(time.Minute)
+	later, _ := c.After(time.Hour)
+	given, stop := c.After(time.Minute)
+	now, _ := c.After(0)
+	stop()
+	c.Advance(time.Minute)
+	select {
+	case at := <-soon:
+		if !at.Equal(start.Add(time.Minute)) {
+			t.Errorf("fired at %v", at)
+		}
+	default:
+		t.Error("did not fire")
+	}
+	if len(later) != 0 || len(given) != 0 || len(now) != 1 {
+		t.Errorf("later %d, given up %d, now %d", len(later), len(given), len(now))
+	}
+	if !c.Now().Equal(start.Add(time.Minute)) {
+		t.Errorf("now %v", c.Now())
+	}
+}
+
+func TestAwaitSleeper(t *testing.T) {
+	t.Parallel()
+	c := clock.NewManual(start)
+	found := make(chan bool)
+	go func() { found <- c.AwaitSleeper(t.Context().Done(), start.Add(time.Hour)) }()
+	c.After(time.Minute)
+	c.After(time.Hour)
+	if !<-found {
+		t.Error("the sleeper was not seen")
+	}
+	closed := make(chan struct{})
+	close(closed)
+	if c.AwaitSleeper(closed, start) {
+		t.Error("a sleeper that is not there was seen")
+	}
+}
+
+// Functions run when they are due, earliest first, and in the order they were added when due together.
+func TestTimetableOrder(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(r *rapid.T) {
+		delays := rapid.SliceOfN(rapid.IntRange(0, 5), 1, 40).Draw(r, "delays")
+		c := clock.NewManual(start)
+		table := clock.NewTimetable(c)
+		var ran []int
+		done := make(chan struct{})
+		for i, d := range delays {
+			table.At(start.Add(time.Duration(d)*time.Second), func() {
+				if c.Now().Before(start.Add(time.Duration(d) * time.Second)) {
+					r.Errorf("%d ran early", i)
+				}
+				if ran = append(ran, i); len(ran) == len(delays) {
+					close(done)
+				}
+			})
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		c.Advance(10 * time.Second)
+		go func() { table.Run(ctx); close(ended) }()
+		<-done
+		stop()
+		<-ended
+		want := make([]int, len(delays))
+		for i := range want {
+			want[i] = i
+		}
+		slices.SortStableFunc(want, func(a, b int) int { return delays[a] - delays[b] })
+		if !slices.Equal(want, ran) {
+			r.Errorf("ran %v, want %v", ran, want)
+		}
+	})
+}
+
+// On the system's clock the timetable sleeps until something is due, also when it is added to an idle table, or before others.
+func TestTimetableSleeps(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		table := clock.NewTimetable(clock.System{})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { table.Run(ctx); close(ended) }()
+		synctest.Wait()
+		var ran []time.Duration
+		note := func() { ran = append(ran, time.Since(begin)) }
+		table.At(begin.Add(time.Hour), note)
+		synctest.Wait()
+		table.At(begin.Add(time.Minute), note)
+		time.Sleep(2 * time.Hour) // of the bubble
+		synctest.Wait()
+		if !slices.Equal(ran, []time.Duration{time.Minute, time.Hour}) {
+			t.Errorf("ran after %v", ran)
+		}
+		table.At(time.Now().Add(time.Hour), note)
+		if table.Len() != 1 {
+			t.Errorf("%d entries", table.Len())
+		}
+		table.Clear()
+		time.Sleep(2 * time.Hour)
+		stop()
+		<-ended
+		if len(ran) != 2 || table.Len() != 0 {
+			t.Errorf("a cleared entry ran")
+		}
+	})
+}

@@ -1,0 +1,95 @@
+package sandbox_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestControlMessages(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for i := range 5 {
+		b.ok(http.MethodPost, "/email/withTemplate", templated(object{"To": fmt.Sprintf("Ana <Ana%d@example.net>", i%2), "Tag": "t",
+			"Cc": "c@example.net", "Metadata": object{"messageId": fmt.Sprint("m", i)}, "ReplyTo": "r@example.com",
+			"Headers": []object{{"Name": "X-A", "Value": "1"}}, "TemplateModel": object{"name": "Ana"}}))
+	}
+	var list struct {
+		Total    int
+		Messages []object
+	}
+	for query, want := range map[string][]string{
+		"":                                  {"m0", "m1", "m2", "m3", "m4"},
+		"?to=ana1@EXAMPLE.net":              {"m1", "m3"},
+		"?to=c@example.net":                 {"m0", "m1", "m2", "m3", "m4"},
+		"?messageId=m2":                     {"m2"},
+		"?messageId=m2&to=ana0@example.net": {"m2"},
+		"?messageId=m2&to=ana1@example.net": nil,
+		"?to=nobody@example.net":            nil,
+		"?limit=2&offset=1":                 {"m1", "m2"},
+		"?limit=2000&offset=4":              {"m4"},
+		"?limit=0":                          nil,
+	} {
+		list.Messages = nil
+		b.control(http.MethodGet, "/sandbox/messages"+query, nil, 200).into(t, &list)
+		var got []string
+		for _, m := range list.Messages {
+			got = append(got, m["metadata"].(object)["messageId"].(string))
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s", query, diff)
+		}
+	}
+	list.Messages = nil
+	b.control(http.MethodGet, "/sandbox/messages?messageId=m1", nil, 200).into(t, &list)
+	got := list.Messages[0]
+	want := object{"provider": "postmark", "server": "Sandbox", "stream": "outbound", "from": "app@example.com", "to": "Ana <Ana1@example.net>",
+		"cc": "c@example.net", "bcc": "", "subject": "Welcome", "tag": "t", "metadata": object{"messageId": "m1"},
+		"headers": []any{object{"name": "X-A", "value": "1"}}, "replyTo": "r@example.com", "templateAlias": "welcome-template",
+		"model": object{"name": "Ana"}, "trackOpens": true, "trackLinks": "HtmlAndText", "receivedAt": "2026-03-02T10:00:00Z", "events": []any{},
+		"attachments": []any{}}
+	for _, key := range []string{"id", "text", "html"} {
+		if got[key] == "" || got[key] == nil {
+			t.Errorf("no %s", key)
+		}
+		delete(got, key)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	for _, bad := range []string{"limit=2001", "limit=-1", "limit=x", "offset=-1"} {
+		b.control(http.MethodGet, "/sandbox/messages?"+bad, nil, 400)
+	}
+	b.control(http.MethodGet, "/sandbox/messages/nope", nil, 404)
+}
+
+func TestSettingsAreCheckedAndMerged(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	got := b.control(http.MethodPut, "/sandbox/settings", object{"deliveryDelayMs": 50}, 200)
+	if got.field(t, "deliveryDelayMs") != 50.0 || got.field(t, "searchLagMs") != 0.0 {
+		t.Errorf("%s", got.body)
+	}
+	b.control(http.MethodPut, "/sandbox/settings", object{"searchLagMs": 10}, 200)
+	if got := b.control(http.MethodGet, "/sandbox/settings", nil, 200); got.field(t, "deliveryDelayMs") != 50.0 {
+		t.Errorf("a setting that was not named has changed: %s", got.body)
+	}
+	for _, bad := range []string{`{"deliveryDelayMs":-1}`, `{"searchLagMs":86400001}`, `{"speed":1}`, `{"degraded":"yes"}`, `{"account":"rich"}`, `x`} {
+		if a := b.control(http.MethodPut, "/sandbox/settings", bad, 400); !strings.Contains(string(a.body), "settings") {
+			t.Errorf("%s: %s", bad, a.body)
+		}
+	}
+}
+
+// A page of another site cannot drive the control API from a browser.
+func TestControlRefusesOtherSites(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	a := b.raw(http.MethodPost, "/sandbox/reset", "", "Sec-Fetch-Site", "cross-site")
+	if a.status != http.StatusForbidden {
+		t.Errorf("%d", a.status)
+	}
+}

@@ -1,0 +1,339 @@
+package sandbox_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// keysOf are the names of a payload's fields.
+func keysOf(o object) []string {
+	names := []string{}
+	for name := range o {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func fields(list string) []string {
+	names := strings.Fields(list)
+	slices.Sort(names)
+	return names
+}
+
+// PM-sim 21, 41, 44: one Delivery for each recipient, under one MessageID, with exactly the documented keys.
+func TestDelivery(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	r := listen(t, nil)
+	b.hook(r, five())
+	id := b.send(object{"To": "Ana <ana@example.net>", "Cc": "c@example.net", "Bcc": "b@example.net", "Tag": "welcome",
+		"Metadata": object{"gw_message_id": "m_01"}})
+	b.clock.Advance(199e6)
+	b.pass()
+	got := map[string]object{}
+	for range 3 {
+		p := r.next(t).json(t)
+		got[p["Recipient"].(string)] = p
+	}
+	want := object{"RecordType": "Delivery", "MessageStream": "outbound", "ServerID": 1.0, "MessageID": id, "Recipient": "ana@example.net",
+		"Tag": "welcome", "DeliveredAt": "2026-03-02T10:00:00.3990000Z", "Details": "250 2.0.0 OK", "Metadata": object{"gw_message_id": "m_01"}}
+	if diff := cmp.Diff(want, got["ana@example.net"]); diff != "" {
+		t.Error(diff)
+	}
+	if got["b@example.net"]["MessageID"] != id || got["c@example.net"]["MessageID"] != id {
+		t.Errorf("%v", got)
+	}
+}
+
+// PM-sim 42, 44.
+func TestBounceAddresses(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]struct {
+		kind string
+		code float64
+	}{
+		"HardBounce@bounce-testing.postmarkapp.com":          {"HardBounce", 1},
+		"soft_bounce@bounce-testing.postmarkapp.com":         {"SoftBounce", 4096},
+		"DMARCPOLICY@bounce-testing.postmarkapp.com":         {"DMARCPolicy", 100009},
+		"whatever@bounce-testing.postmarkapp.com":            {"HardBounce", 1},
+		"SpamComplaint@bounce-testing.postmarkapp.com":       {"HardBounce", 1},
+		"Transient+7@bounce.sandbox.test":                    {"Transient", 2},
+		"spamnotification@bounce.sandbox.test":               {"SpamNotification", 512},
+		"bademailaddress+x@Bounce.Sandbox.Test":              {"BadEmailAddress", 100000},
+		"anyone+X-PM-Bounce-Type@bounce.sandbox.test":        {"Blocked", 100006},
+		"templaterenderingfailed+please@bounce.sandbox.test": {"TemplateRenderingFailed", 100010},
+	} {
+		t.Run(address, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			r := listen(t, nil)
+			b.hook(r, object{"Bounce": object{"Enabled": true}, "Delivery": object{"Enabled": true}})
+			changes := object{"To": address}
+			if strings.Contains(address, "X-PM-Bounce-Type") {
+				changes["Headers"] = []object{{"Name": "x-pm-bounce-type", "Value": "blocked"}}
+			}
+			b.send(changes)
+			b.pass()
+			h := r.next(t)
+			p := h.json(t)
+			if p["RecordType"] != "Bounce" || p["Type"] != want.kind || p["TypeCode"] != want.code || p["Email"] != address {
+				t.Errorf("%s", h.body)
+			}
+			names := fields("RecordType MessageStream ID Type TypeCode Name Tag MessageID Metadata ServerID Description Details Email From " +
+				"BouncedAt DumpAvailable Inactive CanActivate Subject")
+			if diff := cmp.Diff(names, keysOf(p)); diff != "" {
+				t.Error(diff)
+			}
+			if p["Inactive"] != (want.kind == "HardBounce") {
+				t.Errorf("Inactive is %v", p["Inactive"])
+			}
+			if p["ID"].(float64) < 1<<53 {
+				t.Errorf("ID %v does not need an int64", p["ID"])
+			}
+		})
+	}
+}
+
+// PM-sim 42, 22: a hard bounce and a complaint make the recipient inactive on that stream, with a SubscriptionChange.
+func TestHardBounceAndComplaintSuppress(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string][]string{
+		"hardbounce+1@bounce.sandbox.test": {"Bounce", "SubscriptionChange"},
+		"complaint+1@bounce.sandbox.test":  {"Delivery", "SpamComplaint", "SubscriptionChange"},
+	} {
+		t.Run(address, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			r := listen(t, nil)
+			b.hook(r, all())
+			b.send(object{"To": address})
+			b.pass()
+			seen := map[string]object{}
+			for range want {
+				p := r.next(t).json(t)
+				seen[p["RecordType"].(string)] = p
+			}
+			for _, kind := range want {
+				if seen[kind] == nil {
+					t.Errorf("no %s among %v", kind, seen)
+				}
+			}
+			change := seen["SubscriptionChange"]
+			reason := "HardBounce"
+			if len(want) == 3 {
+				reason = "SpamComplaint"
+				if c := seen["SpamComplaint"]; c["Type"] != "SpamComplaint" || c["TypeCode"] != 100001.0 || c["CanActivate"] != false || c["Email"] != address {
+					t.Errorf("%v", c)
+				}
+			}
+			names := fields("RecordType MessageID ServerID MessageStream ChangedAt Recipient Origin SuppressSending SuppressionReason Tag Metadata")
+			if diff := cmp.Diff(names, keysOf(change)); diff != "" {
+				t.Error(diff)
+			}
+			if change["SuppressSending"] != true || change["SuppressionReason"] != reason || change["Origin"] != "Recipient" {
+				t.Errorf("%v", change)
+			}
+			b.api(http.MethodPost, "/email", mail(object{"To": strings.ToUpper(address[:1]) + address[1:]})).want(t, 422, 406, "")
+			b.ok(http.MethodPost, "/email", mail(object{"To": address, "MessageStream": "broadcast"}))
+		})
+	}
+}
+
+// PM-sim 42.
+func TestBlackholeIsDelivered(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for _, address := range []string{"test@blackhole.postmarkapp.com", "blackhole@bounce.sandbox.test", "Blackhole+9@bounce.sandbox.test"} {
+		id := b.send(object{"To": address})
+		b.pass()
+		b.await(id, "delivery")
+	}
+}
+
+// PM-sim 43, 44.
+func TestOpensAndClicks(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	r := listen(t, nil)
+	b.hook(r, five())
+	id := b.send(object{"Tag": "t", "To": "ana@example.net", "Cc": "ben@example.net"})
+	b.pass()
+	r.drain(t, 2)
+	path := "/sandbox/messages/" + id + "/events"
+	raise := func(body object) object {
+		b.control(http.MethodPost, path, body, 200)
+		return r.next(t).json(t)
+	}
+	common := "RecordType MessageStream Client OS Platform UserAgent Geo MessageID Metadata ReceivedAt Tag Recipient "
+	first := raise(object{"kind": "open"})
+	if diff := cmp.Diff(fields(common+"FirstOpen ReadSeconds"), keysOf(first)); diff != "" {
+		t.Error(diff)
+	}
+	if first["FirstOpen"] != true || first["Recipient"] != "ana@example.net" {
+		t.Errorf("%v", first)
+	}
+	if again := raise(object{"kind": "open", "recipient": "ANA@example.net"}); again["FirstOpen"] != false {
+		t.Errorf("%v", again)
+	}
+	if other := raise(object{"kind": "open", "recipient": "ben@example.net"}); other["FirstOpen"] != true {
+		t.Errorf("%v", other)
+	}
+	click := raise(object{"kind": "click"})
+	if diff := cmp.Diff(fields(common+"ClickLocation OriginalLink"), keysOf(click)); diff != "" {
+		t.Error(diff)
+	}
+	if click["OriginalLink"] != "https://example.com/a" || click["ClickLocation"] != "HTML" {
+		t.Errorf("%v", click)
+	}
+	if a := b.control(http.MethodPost, path, object{"kind": "click"}, 200); !strings.Contains(string(a.body), `"events":[]`) {
+		t.Errorf("Postmark reports a recipient's click on a link once: %s", a.body)
+	}
+	if named := raise(object{"kind": "click", "url": "https://example.com/b?x=1&y=2"}); named["OriginalLink"] != "https://example.com/b?x=1&y=2" {
+		t.Errorf("%v", named)
+	}
+	if p := raise(object{"kind": "complaint"}); p["RecordType"] != "SpamComplaint" || p["Email"] != "ana@example.net" {
+		t.Errorf("%v", p)
+	}
+	if p := raise(object{"kind": "bounce", "recipient": "ben@example.net"}); p["RecordType"] != "Bounce" || p["Email"] != "ben@example.net" {
+		t.Errorf("%v", p)
+	}
+}
+
+// PM-sim 43: only what is tracked can happen; refusals say why.
+func TestEventsThatCannotHappen(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	plain := b.send(object{"HtmlBody": nil, "TextBody": "no link", "TrackOpens": true})
+	untracked := b.send(object{"TrackLinks": "None"})
+	htmlOnly := b.send(object{"TrackLinks": "HtmlOnly", "HtmlBody": nil})
+	for name, c := range map[string]struct {
+		id     string
+		body   any
+		status int
+		text   string
+	}{
+		"unknown message":   {"nope", object{"kind": "open"}, 404, "there is no message"},
+		"unknown kind":      {plain, object{"kind": "sneeze"}, 422, "kind must be one of"},
+		"no kind":           {plain, object{}, 422, "kind must be one of"},
+		"open without HTML": {plain, object{"kind": "open"}, 422, "HTML part"},
+		"click, no link":    {plain, object{"kind": "click"}, 422, "no link"},
+		"click, bad URL":    {plain, object{"kind": "click", "url": "javascript:1"}, 422, "http"},
+		"click untracked":   {untracked, object{"kind": "click"}, 422, "TrackLinks is None"},
+		"click in text":     {htmlOnly, object{"kind": "click"}, 422, "TrackLinks is HtmlOnly"},
+		"foreign recipient": {plain, object{"kind": "bounce", "recipient": "x@example.net"}, 422, "was not sent to"},
+		"broken JSON":       {plain, `{`, 400, "JSON"},
+		"unknown field":     {plain, object{"kind": "open", "who": "x"}, 400, "who"},
+	} {
+		a := b.control(http.MethodPost, "/sandbox/messages/"+c.id+"/events", c.body, c.status)
+		if problem, _ := a.field(t, "error").(string); !strings.Contains(problem, c.text) {
+			t.Errorf("%s: %q does not say %q", name, problem, c.text)
+		}
+	}
+	b.control(http.MethodPost, "/sandbox/messages/"+untracked+"/events", object{"kind": "open"}, 200)
+}
+
+// PM-sim 45.
+func TestFirstOpenOnlyAndContent(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	r := listen(t, nil)
+	b.hook(r, object{"Open": object{"Enabled": true, "PostFirstOpenOnly": true}, "Bounce": object{"Enabled": true, "IncludeContent": true}})
+	id := b.send(nil)
+	path := "/sandbox/messages/" + id + "/events"
+	b.control(http.MethodPost, path, object{"kind": "open"}, 200)
+	b.control(http.MethodPost, path, object{"kind": "open"}, 200)
+	b.control(http.MethodPost, path, object{"kind": "bounce"}, 200)
+	got := map[any]object{}
+	for range 2 {
+		p := r.next(t).json(t)
+		got[p["RecordType"]] = p
+	}
+	if content, _ := got["Bounce"]["Content"].(string); got["Open"] == nil || !strings.Contains(content, "could not be delivered") {
+		t.Errorf("%v", got)
+	}
+	b.settled(id)
+	if len(r.events) != 0 {
+		t.Error("the second open was posted")
+	}
+}
+
+// PM-sim 46: the webhook has been answered before the send is.
+func TestWebhookBeforeAnswer(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var answered atomic.Bool
+	r := listen(t, func(h hit) int {
+		if answered.Load() {
+			t.Error("the send was answered before the webhook")
+		}
+		return http.StatusOK
+	})
+	b.hook(r, object{"Delivery": object{"Enabled": true}})
+	b.control(http.MethodPut, "/sandbox/settings", object{"webhookBeforeAnswer": true}, 200)
+	id := b.send(nil)
+	answered.Store(true)
+	if len(r.events) != 1 {
+		t.Fatalf("%d webhooks when the send was answered", len(r.events))
+	}
+	if got := r.next(t).json(t)["MessageID"]; got != id {
+		t.Errorf("%v", got)
+	}
+}
+
+// PM-sim 46: duplicates are the same event, with the same trace; dropped ones are listed with the message but not posted.
+func TestDuplicateAndDroppedWebhooks(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	r := listen(t, nil)
+	b.hook(r, object{"Delivery": object{"Enabled": true}})
+	b.control(http.MethodPut, "/sandbox/settings", object{"duplicateWebhooks": true}, 200)
+	b.send(nil)
+	b.pass()
+	one, two := r.next(t), r.next(t)
+	if string(one.body) != string(two.body) || one.header.Get("X-PM-Webhook-Trace-Id") != two.header.Get("X-PM-Webhook-Trace-Id") {
+		t.Errorf("%s\n%s", one.body, two.body)
+	}
+	b.control(http.MethodPut, "/sandbox/settings", object{"duplicateWebhooks": false, "dropWebhooks": true}, 200)
+	dropped := b.send(nil)
+	b.pass()
+	b.await(dropped, "delivery")
+	b.control(http.MethodPut, "/sandbox/settings", object{"dropWebhooks": false}, 200)
+	last := b.send(nil)
+	b.pass()
+	if got := r.next(t).json(t)["MessageID"]; got != last {
+		t.Errorf("%v was posted, want %v", got, last)
+	}
+}
+
+// A receiver that hangs on one URL holds up no other.
+func TestSlowWebhookHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	release := make(chan struct{})
+	var probing atomic.Bool
+	probing.Store(true)
+	slow := listen(t, func(hit) int {
+		if !probing.Load() {
+			<-release
+		}
+		return http.StatusOK
+	})
+	t.Cleanup(func() { close(release) })
+	fast := listen(t, nil)
+	on := object{"Delivery": object{"Enabled": true}}
+	b.hook(slow, on)
+	b.hook(fast, on)
+	probing.Store(false)
+	for i := range 100 {
+		b.send(object{"To": fmt.Sprintf("u%d@example.net", i)})
+	}
+	b.pass()
+	fast.drain(t, 100)
+}

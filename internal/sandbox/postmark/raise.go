@@ -1,0 +1,129 @@
+package postmark
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"postyard/internal/sandbox/store"
+)
+
+func refuse(format string, args ...any) error {
+	return &store.Refusal{Reason: fmt.Sprintf(format, args...)}
+}
+
+// Raise has something happen to a message: an open, a click, a complaint or a bounce (PM-sim 43). The events raised are
+// returned, none for a repeated click on the same link, which Postmark does not report. What cannot happen is a *store.Refusal.
+func (s *Simulator) Raise(mail *store.Mail, wish store.Wish) ([]store.Event, error) {
+	m, ok := mail.Content.(*content)
+	if !ok {
+		return nil, refuse("this is not a message of Postmark's")
+	}
+	before := s.store.Events(mail)
+	e, err := m.fulfil(wish, before)
+	if err != nil {
+		return nil, err
+	}
+	if e.Kind == store.Clicked && clicked(before, e) {
+		return nil, nil
+	}
+	deliveries, err := s.raise([]store.Raised{{Mail: mail, Events: []store.Event{e}}})
+	if err != nil {
+		return nil, err
+	}
+	s.hooks.Queue(deliveries...)
+	after := s.store.Events(mail)
+	return after[min(len(before), len(after)):], nil
+}
+
+// fulfil turns a wish into an event, if it can happen.
+func (m *content) fulfil(wish store.Wish, before []store.Event) (e store.Event, err error) {
+	e.Kind = wish.Kind
+	if e.Recipient, err = m.recipient(wish.Recipient); err != nil {
+		return e, err
+	}
+	switch wish.Kind {
+	case store.Opened:
+		return e, m.open(&e, before)
+	case store.Clicked:
+		return e, m.click(&e, wish.URL)
+	case store.Complained:
+		e.Type = spamComplaint
+		return e, nil
+	case store.Bounced:
+		e.Type, err = bounceNamed(wish.Type)
+		return e, err
+	}
+	return e, refuse("kind must be one of open, click, complaint, bounce; got %q", wish.Kind)
+}
+
+// bounceNamed finds a type of bounce by its name in any spelling; empty is a hard bounce.
+func bounceNamed(name string) (string, error) {
+	if name == "" {
+		return hardBounce, nil
+	}
+	for _, b := range bounceTypes {
+		if squeeze(b.name) == squeeze(name) && b.name != spamComplaint {
+			return b.name, nil
+		}
+	}
+	return "", refuse("type must be one of Postmark's types of bounces, such as HardBounce, SoftBounce, Transient; got %q", name)
+}
+
+func (m *content) recipient(wanted string) (string, error) {
+	if len(m.recipients) == 0 {
+		return "", refuse("the message has no recipient")
+	}
+	if wanted == "" {
+		return m.recipients[0], nil
+	}
+	at := slices.IndexFunc(m.recipients, func(r string) bool { return strings.EqualFold(r, wanted) })
+	if at < 0 {
+		return "", refuse("the message was not sent to %q", wanted)
+	}
+	return m.recipients[at], nil
+}
+
+func (m *content) open(e *store.Event, before []store.Event) error {
+	from := m.message()
+	if opens, _ := m.tracking(from); !opens {
+		return refuse("opens of this message are not tracked")
+	}
+	if !m.hasHTML(from) {
+		return refuse("opens are only tracked in messages with an HTML part")
+	}
+	e.First = !slices.ContainsFunc(before, func(b store.Event) bool { return b.Kind == store.Opened && b.Recipient == e.Recipient })
+	return nil
+}
+
+func (m *content) click(e *store.Event, link string) error {
+	from := m.message()
+	_, tracked := m.tracking(from)
+	html := (tracked == linksBoth || tracked == linksHTML) && m.hasHTML(from)
+	text := (tracked == linksBoth || tracked == linksText) && m.hasText(from)
+	if !html && !text {
+		return refuse("links of this message are not tracked (TrackLinks is %s)", tracked)
+	}
+	if link == "" {
+		out, err := m.render(from)
+		if err != nil {
+			return refuse("the message cannot be rendered: %v", err)
+		}
+		found := links(out.html, out.text)
+		if len(found) == 0 {
+			return refuse("the message has no link; name one in url")
+		}
+		link = found[0]
+	}
+	if !strings.HasPrefix(link, "http://") && !strings.HasPrefix(link, "https://") {
+		return refuse("url must begin with http:// or https://")
+	}
+	e.URL, e.Text = link, !html
+	return nil
+}
+
+func clicked(before []store.Event, e store.Event) bool {
+	return slices.ContainsFunc(before, func(b store.Event) bool {
+		return b.Kind == store.Clicked && b.Recipient == e.Recipient && b.URL == e.URL
+	})
+}
