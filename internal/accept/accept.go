@@ -53,12 +53,33 @@ type Service struct {
 
 // New returns a Service; it accepts while Run runs.
 func New(c Config) *Service {
-	return &Service{Config: c, commits: groupcommit.New(groupcommit.Config[store.Submission]{
-		Commit: c.Store.Accept,
+	s := &Service{Config: c}
+	s.commits = groupcommit.New(groupcommit.Config[store.Submission]{
+		Commit: s.commit,
 		Shared: func(err error) bool { return errors.Is(err, store.ErrUnavailable) },
 		Weigh:  func(s store.Submission) int { return len(s.Messages) },
 		Limit:  commitWeight,
-	})}
+	})
+	return s
+}
+
+// commit stores a batch and wakes the egresses that it may leave through, also when its callers have hung up.
+func (s *Service) commit(ctx context.Context, batch []store.Submission) error {
+	if err := s.Store.Accept(ctx, batch); err != nil {
+		return err
+	}
+	view, woken := s.Directory.Current(), map[int32]bool{}
+	for i := range batch {
+		pool := view.Pool(batch[i].AccountID, batch[i].Messages[0].PoolID)
+		if pool == nil || woken[pool.ID] {
+			continue
+		}
+		woken[pool.ID] = true
+		for _, e := range pool.Members {
+			s.Wake(e)
+		}
+	}
+	return nil
 }
 
 // Run commits accepted requests until ctx ends; what was handed over before is still committed.
@@ -104,11 +125,6 @@ func (s *Service) Accept(ctx context.Context, sub *directory.SubAccount, req *Re
 			return nil, fmt.Errorf("%w: stopping", store.ErrUnavailable)
 		}
 		return nil, fmt.Errorf("accept: %w", err)
-	}
-	for _, e := range pool.Members {
-		if refusals[e] == "" {
-			s.Wake(e)
-		}
 	}
 	return results, nil
 }

@@ -79,8 +79,8 @@ func optionalID(q url.Values, name string) (int32, error) {
 	return int32(n), err
 }
 
-// flag reads a parameter that is true or false; absent is false.
-func flag(q url.Values, name string) (bool, error) {
+// truth reads a parameter that is true or false; absent is false.
+func truth(q url.Values, name string) (bool, error) {
 	text := q.Get(name)
 	if text == "" {
 		return false, nil

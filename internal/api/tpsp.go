@@ -202,7 +202,7 @@ func (s *server) deleteTPSP(w http.ResponseWriter, r *http.Request, a *directory
 	if err != nil {
 		return err
 	}
-	force, err := flag(r.URL.Query(), "force")
+	force, err := truth(r.URL.Query(), "force")
 	if err != nil {
 		return err
 	}

@@ -138,9 +138,9 @@ func TestBadFiles(t *testing.T) {
 	}
 	missing := filepath.Join(t.TempDir(), "missing.yaml")
 	_, err := load(t, Serve, "", nil, []string{"--config", missing})
-	wantError(t, err, "config", "file "+missing, "cannot be read")
+	_ = wantError(t, err, "config", "file "+missing, "cannot be read")
 	_, err = load(t, Serve, "", nil, []string{"--config", t.TempDir()})
-	wantError(t, err, "config", "file /", "is a directory")
+	_ = wantError(t, err, "config", "file /", "is a directory")
 }
 
 func TestBadCombinations(t *testing.T) {
@@ -158,7 +158,7 @@ func TestBadCombinations(t *testing.T) {
 		{Demo, "--sandbox-listen=[::]:8025", "sandbox-listen", "address of listen"},
 	} {
 		_, err := load(t, tc.scope, "", nil, strings.Fields(tc.args))
-		wantError(t, err, tc.option, "flag --"+tc.option, tc.rule)
+		_ = wantError(t, err, tc.option, "flag --"+tc.option, tc.rule)
 	}
 	for _, args := range []string{
 		"--listen=127.0.0.1:0 --sandbox-listen=127.0.0.1:0", "--listen=127.0.0.1:8026 --sandbox-url=http://127.0.0.1:8026",

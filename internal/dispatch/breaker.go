@@ -42,30 +42,29 @@ func (b *breaker) permits(now time.Time, most int) int {
 	}
 }
 
-// began notes that a call is on the wire.
-func (b *breaker) began() { b.probing = b.open }
+// began notes that a call is on the wire, and tells whether it is the probe of an open breaker.
+func (b *breaker) began() (probe bool) {
+	b.probing = b.open
+	return b.probing
+}
 
 // ended notes how a call ended, by the gravest class among its outcomes. changed tells that the breaker opened or closed.
-func (b *breaker) ended(class provider.Class, words string, now time.Time) (changed bool) {
-	failed := class == provider.Transient || class == provider.Ambiguous || class == provider.Account
-	b.recent[b.calls%recentCalls] = failed
-	b.calls++
-	b.probing = false
-	if !failed {
-		b.inARow = 0
-		if !b.open {
-			return false
-		}
-		*b = breaker{}
-		return true
-	}
-	b.inARow++
-	if b.open {
-		b.wait = min(b.wait*2, lastProbe)
-		b.probeAt = now.Add(b.wait)
-		b.reason = words
+// While it is open only its probe counts: calls that began before say nothing about the provider of now.
+func (b *breaker) ended(probe bool, class provider.Class, words string, now time.Time) (changed bool) {
+	if b.open && !probe {
 		return false
 	}
+	failed := class == provider.Transient || class == provider.Ambiguous || class == provider.Account
+	if b.open {
+		return b.probed(failed, words, now)
+	}
+	b.recent[b.calls%recentCalls] = failed
+	b.calls++
+	if !failed {
+		b.inARow = 0
+		return false
+	}
+	b.inARow++
 	switch {
 	case class == provider.Account:
 		b.reason = words
@@ -79,6 +78,19 @@ func (b *breaker) ended(class provider.Class, words string, now time.Time) (chan
 	b.open, b.since, b.wait = true, now, firstProbe
 	b.probeAt = now.Add(b.wait)
 	return true
+}
+
+// probed closes the breaker, or puts the next probe off for longer.
+func (b *breaker) probed(failed bool, words string, now time.Time) (closed bool) {
+	if !failed {
+		*b = breaker{}
+		return true
+	}
+	b.probing = false
+	b.wait = min(b.wait*2, lastProbe)
+	b.probeAt = now.Add(b.wait)
+	b.reason = words
+	return false
 }
 
 func (b *breaker) mostFailed() bool {

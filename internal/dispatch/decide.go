@@ -37,7 +37,7 @@ const (
 func decide(j *store.Job, o *provider.Outcome, family event.Family, rules Rules, now time.Time, jitter float64) store.Settlement {
 	s := store.Settlement{Job: j, Outcome: o, At: now, Egress: j.Egress}
 	next := j.Plan.Next(j.Egress)
-	another := next != j.Egress
+	another := next != j.Plan.First() // one that has not had its turn in this round
 	switch o.Class {
 	case provider.Accepted:
 		if refusesTo(j, o) {
@@ -48,7 +48,7 @@ func decide(j *store.Job, o *provider.Outcome, family event.Family, rules Rules,
 	case provider.Inactive:
 		return dropped(s, family, o)
 	case provider.Rejected:
-		if o.Elsewhere && another && !roundComplete(j) {
+		if o.Elsewhere && another {
 			return requeued(s, next, time.Time{}, o)
 		}
 		return dropped(s, family, o)
@@ -57,7 +57,7 @@ func decide(j *store.Job, o *provider.Outcome, family event.Family, rules Rules,
 		if j.Failures == 0 {
 			return requeued(s, j.Egress, now.Add(quickRetry), o)
 		}
-		if another && !roundComplete(j) {
+		if another {
 			return requeued(s, next, time.Time{}, o)
 		}
 		return requeued(s, next, now.Add(backoff(j, jitter)), o)
@@ -65,14 +65,13 @@ func decide(j *store.Job, o *provider.Outcome, family event.Family, rules Rules,
 		if another {
 			return requeued(s, next, time.Time{}, o)
 		}
-		return requeued(s, j.Egress, now.Add(max(o.RetryAfter, throttleWait)), o)
+		return requeued(s, next, now.Add(max(o.RetryAfter, throttleWait)), o)
 	case provider.Account:
 		if o.SenderOnly {
 			s.Failed = true
-			if another && !roundComplete(j) {
-				return requeued(s, next, time.Time{}, o)
+			if !another {
+				return requeued(s, next, now.Add(backoff(j, jitter)), o)
 			}
-			return requeued(s, next, now.Add(backoff(j, jitter)), o)
 		}
 		return requeued(s, next, time.Time{}, o) // the breaker of the egress holds the message while there is no other
 	default: // Ambiguous
@@ -148,12 +147,6 @@ func words(o *provider.Outcome) string {
 // refusesTo tells whether the provider accepted the message for its copies only.
 func refusesTo(j *store.Job, o *provider.Outcome) bool {
 	return slices.ContainsFunc(o.InactiveAddresses, func(a string) bool { return strings.EqualFold(a, j.Recipient.Email) })
-}
-
-// roundComplete tells whether every egress of the plan has had its turn since the last pause.
-func roundComplete(j *store.Job) bool {
-	n := len(j.Plan.Egresses)
-	return n <= 1 || j.Failures%n == 0
 }
 
 // backoff doubles with every round and is spread over its upper half.

@@ -82,6 +82,15 @@ func (d *Dispatcher) Wake(e route.Egress) {
 	r.wakeUp()
 }
 
+// wakeOthers wakes every egress but one.
+func (d *Dispatcher) wakeOthers(e route.Egress) {
+	for _, t := range d.Directory.Current().EveryTPSP() {
+		if t.Egress() != e {
+			d.Wake(t.Egress())
+		}
+	}
+}
+
 // Run takes over what a dead process left, then dispatches until ctx ends. It returns when every call on the wire has
 // ended and is recorded, at the latest after the grace period, when calls are cut and recorded as unknown.
 func (d *Dispatcher) Run(ctx context.Context) error {
@@ -119,27 +128,38 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	return nil
 }
 
-// sweep drops messages that have waited for too long.
+// sweep drops messages that have waited for too long, and takes over claims whose lease has ended: of an outcome that could
+// not be recorded.
 func (d *Dispatcher) sweep(ctx context.Context) {
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
 	for {
-		now := d.Now()
-		for {
-			n, err := d.Store.Expire(ctx, now.Add(-d.TTL), now, 200)
-			if err != nil && ctx.Err() == nil {
-				d.Log.Error("expired messages could not be dropped", "error", err)
-			}
-			if err != nil || n == 0 {
-				break
-			}
-			d.Log.Warn("messages expired", "messages", n)
+		if err := d.sweepOnce(ctx, d.Now()); err != nil && ctx.Err() == nil {
+			d.Log.Error("expired messages and claims could not be swept", "error", err)
 		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+func (d *Dispatcher) sweepOnce(ctx context.Context, now time.Time) error {
+	n, err := d.Store.Recover(ctx, store.Recovery{Now: now, AskAt: now})
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		d.Log.Warn("claims ended without a record; the providers will be asked", "messages", n)
+		d.wakeOthers(0)
+	}
+	for {
+		n, err := d.Store.Expire(ctx, now.Add(-d.TTL), now, 200)
+		if err != nil || n == 0 {
+			return err
+		}
+		d.Log.Warn("messages expired", "messages", n)
 	}
 }
 

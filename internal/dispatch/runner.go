@@ -41,6 +41,7 @@ type runner struct {
 // ending is how a call or a question ended.
 type ending struct {
 	asked bool
+	probe bool // the call was the probe of an open breaker
 	class provider.Class
 	words string
 	retry time.Duration // Throttled: when to go on
@@ -128,7 +129,7 @@ func (r *runner) note(ctx context.Context, e ending) {
 		r.pace.faster()
 	}
 	refusals := r.refused.learn(e.seen)
-	switched := r.breaker.ended(e.class, e.words, now)
+	switched := r.breaker.ended(e.probe, e.class, e.words, now)
 	if !refusals && !switched {
 		return
 	}
@@ -164,8 +165,8 @@ func (r *runner) work(ctx, wire context.Context, running *sync.WaitGroup) time.D
 		return wait
 	}
 	target := r.d.Directory.Current().AnyTPSP(r.egress.TPSPID())
-	if target == nil {
-		return idlePoll
+	if target == nil || r.d.Providers[target.Type] == nil {
+		return idlePoll // nothing can carry its mail; it waits for a version of the program that can
 	}
 	sleep, err := r.serve(ctx, wire, running, target, now)
 	if err != nil {
@@ -216,19 +217,29 @@ func (r *runner) fill(ctx, wire context.Context, running *sync.WaitGroup, target
 		if len(jobs) == 0 {
 			return nil
 		}
-		r.breaker.began()
+		probe := r.breaker.began()
 		r.calls++
-		running.Go(func() { r.ended <- r.call(wire, target, jobs, lease) })
+		running.Go(func() {
+			end := r.call(wire, target, jobs, lease)
+			end.probe = probe
+			r.ended <- end
+		})
 	}
 	return nil
 }
 
-// abandon drops what still waits for a TPSP that was deleted.
+// abandon moves what still waits for a TPSP that was deleted to the next egress of its plan, or drops it.
 func (r *runner) abandon(ctx context.Context, now time.Time) error {
-	for {
+	for moved := false; ; moved = true {
 		n, err := r.d.Store.DropWaiting(ctx, r.egress, "the provider was deleted", now, 200)
-		if err != nil || n == 0 {
+		if err != nil {
 			return err
+		}
+		if n == 0 {
+			if moved {
+				r.d.wakeOthers(r.egress)
+			}
+			return nil
 		}
 	}
 }
@@ -301,7 +312,7 @@ func (r *runner) send(wire context.Context, target *directory.TPSP, jobs []store
 func (r *runner) sendHalving(wire context.Context, a provider.Adapter, conn provider.Connection, batch []provider.Outgoing, lease time.Time) []provider.Outcome {
 	timeout := min(r.d.CallTimeout, lease.Sub(r.d.Now())-r.d.CallTimeout/2)
 	if timeout <= 0 {
-		return same(len(batch), provider.Outcome{Class: provider.Transient, Text: "no time was left to call the provider"})
+		return same(len(batch), provider.Outcome{Class: provider.Throttled, Text: "no time was left to call the provider"})
 	}
 	ctx, cancel := context.WithTimeout(wire, timeout)
 	outcomes := safely(len(batch), func() []provider.Outcome { return a.Send(ctx, conn, batch) })
@@ -376,19 +387,26 @@ func summarize(outcomes []provider.Outcome) ending {
 	return end
 }
 
-// settle records until the store takes it: an outcome that is known must not be forgotten while the process lives.
+// settle records until the store takes it: an outcome that is known must not be forgotten while the process lives. A
+// settlement that the store refuses does not keep the others back.
 func (r *runner) settle(wire context.Context, batch []store.Settlement) {
 	ctx := context.WithoutCancel(wire)
 	for {
 		err := r.d.Store.Settle(ctx, batch)
-		if err == nil {
+		switch {
+		case err == nil:
+			return
+		case !errors.Is(err, store.ErrUnavailable) && len(batch) > 1:
+			half := len(batch) / 2
+			r.settle(wire, batch[:half])
+			r.settle(wire, batch[half:])
+			return
+		case !errors.Is(err, store.ErrUnavailable), wire.Err() != nil:
+			// The claim stays. When its lease has ended the provider is asked.
+			r.log.Error("an outcome could not be recorded", "messages", len(batch), "first", batch[0].Job.ID.String(), "error", err)
 			return
 		}
 		r.log.Error("outcomes could not be recorded; trying again", "messages", len(batch), "error", err)
-		if !errors.Is(err, store.ErrUnavailable) || wire.Err() != nil {
-			// Nothing will mend this while we run. The claims stay, and the next start asks the provider.
-			return
-		}
 		select {
 		case <-time.After(storeRetry):
 		case <-wire.Done():
@@ -445,7 +463,12 @@ func (r *runner) question(wire context.Context, target *directory.TPSP, jobs []s
 	return ending{asked: true}
 }
 
-func (r *runner) lookup(wire context.Context, target *directory.TPSP, a provider.Adapter, jobs []store.Job) ([]provider.Found, error) {
+func (r *runner) lookup(wire context.Context, target *directory.TPSP, a provider.Adapter, jobs []store.Job) (found []provider.Found, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			found, err = nil, fmt.Errorf("the adapter failed: %v", p)
+		}
+	}()
 	conn, err := r.d.Connections.Connection(target)
 	if err != nil {
 		return nil, err

@@ -121,7 +121,7 @@ func TestCallsEndBeforeTheLease(t *testing.T) {
 			}}, provider.Connection{}, outgoing(2), began.Add(lease))
 			class := provider.Ambiguous
 			if want == 0 {
-				class = provider.Transient // nothing was written
+				class = provider.Throttled // nothing was written, and no call failed
 			}
 			if had != want || len(got) != 2 || got[0].Class != class {
 				t.Errorf("lease of %s: the call had %s, want %s; outcomes %+v", lease, had, want, got)

@@ -13,13 +13,18 @@ import (
 // senders are the sender domains that a provider refuses, with its words. The mail of other senders goes on.
 type senders map[string]string
 
+// maxSenders bounds how many refused domains are remembered; the mail of others waits all the same.
+const maxSenders = 100
+
 // learn notes what the outcomes of a call say about the domains in it; changed tells that a domain came or went.
 func (s senders) learn(seen senders) (changed bool) {
 	for domain, words := range seen {
 		_, refused := s[domain]
 		switch {
-		case words != "":
+		case words != "" && (refused || len(s) < maxSenders):
 			s[domain] = words
+		case words != "":
+			continue
 		case refused:
 			delete(s, domain)
 		default:

@@ -216,13 +216,13 @@ func TestTheStoreIsAway(t *testing.T) {
 	run(t, func(b *bench) {
 		b.put("a", "b", "c")
 		b.inbox.failing(func([]store.Parsed) error { return fmt.Errorf("ingest: %w", store.ErrUnavailable) })
-		time.Sleep(pollEvery)
+		<-time.After(pollEvery)
 		synctest.Wait()
 		if calls, left := b.inbox.state(); calls != 1 || len(left) != 3 {
 			t.Errorf("%d tries, %d receipts left, want 1 and 3", calls, len(left))
 		}
 		b.inbox.failing(nil)
-		time.Sleep(pollEvery)
+		<-time.After(pollEvery)
 		synctest.Wait()
 		want := []outcome{{Body: "a", Reports: []string{"a"}}, {Body: "b", Reports: []string{"b"}}, {Body: "c", Reports: []string{"c"}}}
 		if diff := cmp.Diff(want, b.outcomes()); diff != "" {
@@ -255,7 +255,7 @@ func TestAStrangerIsHeld(t *testing.T) {
 		start := time.Now()
 		b.post("stranger")
 		for range 400 {
-			time.Sleep(pollEvery)
+			<-time.After(pollEvery)
 			synctest.Wait()
 		}
 		var tries []string

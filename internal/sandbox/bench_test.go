@@ -67,7 +67,9 @@ func benchmarkBatch(b *testing.B, onDisk bool) {
 	}))
 	defer func() {
 		stop()
-		<-ended
+		if err := <-ended; err != nil {
+			b.Error(err)
+		}
 		server.Close()
 		hook.Close()
 		if err := box.Close(); err != nil {

@@ -201,7 +201,10 @@ func TestOpensAndClicks(t *testing.T) {
 	if p := raise(object{"kind": "complaint"}); p["RecordType"] != "SpamComplaint" || p["Email"] != "ana@example.net" {
 		t.Errorf("%v", p)
 	}
-	if p := raise(object{"kind": "bounce", "recipient": "ben@example.net"}); p["RecordType"] != "Bounce" || p["Email"] != "ben@example.net" {
+	if p := raise(object{"kind": "bounce", "recipient": "ben@example.net"}); p["Type"] != "HardBounce" || p["Email"] != "ben@example.net" {
+		t.Errorf("%v", p)
+	}
+	if p := raise(object{"kind": "bounce", "type": "soft_bounce"}); p["RecordType"] != "Bounce" || p["Type"] != "SoftBounce" {
 		t.Errorf("%v", p)
 	}
 }
@@ -227,6 +230,7 @@ func TestEventsThatCannotHappen(t *testing.T) {
 		"click, bad URL":    {plain, object{"kind": "click", "url": "javascript:1"}, 422, "http"},
 		"click untracked":   {untracked, object{"kind": "click"}, 422, "TrackLinks is None"},
 		"click in text":     {htmlOnly, object{"kind": "click"}, 422, "TrackLinks is HtmlOnly"},
+		"unknown bounce":    {plain, object{"kind": "bounce", "type": "Rubber"}, 422, "type must be one of"},
 		"foreign recipient": {plain, object{"kind": "bounce", "recipient": "x@example.net"}, 422, "was not sent to"},
 		"broken JSON":       {plain, `{`, 400, "JSON"},
 		"unknown field":     {plain, object{"kind": "open", "who": "x"}, 400, "who"},

@@ -81,7 +81,7 @@ func New(cfg Config) (*Sandbox, error) {
 	initial := settings.Default()
 	initial.DeliveryDelayMS = max(0, cfg.DeliveryDelay.Milliseconds())
 	b := &Sandbox{log: cfg.Logger, initial: initial, settings: settings.NewCurrent(initial),
-		timetable: clock.NewTimetable(cfg.Clock), hooks: hook.New(cfg.Clock), faults: fault.New(luck(cfg.Seed))}
+		timetable: clock.NewTimetable(cfg.Clock), hooks: hook.New(cfg.Clock, hook.Ladder()), faults: fault.New(luck(cfg.Seed))}
 	simulator, err := postmark.New(postmark.Deps{Clock: cfg.Clock, Timetable: b.timetable, Hooks: b.hooks, Settings: b.settings,
 		Log: cfg.Logger, Ladder: cfg.RetryLadder, Seed: cfg.Seed})
 	if err != nil {

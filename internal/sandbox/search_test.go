@@ -101,6 +101,10 @@ func TestMessageDetails(t *testing.T) {
 	if diff := cmp.Diff([]any{object{"Email": "hardbounce+1@bounce.sandbox.test", "Name": "Ana"}}, got["To"]); diff != "" {
 		t.Error(diff)
 	}
+	dump, _ := b.ok(http.MethodGet, "/messages/outbound/"+id+"/dump", nil).field(t, "Body").(string)
+	if !strings.HasPrefix(dump, "From: app@example.com\r\n") || !strings.HasSuffix(dump, "See https://example.com/b.") {
+		t.Errorf("dump %q", dump)
+	}
 	var types []string
 	for _, e := range got["MessageEvents"].([]any) {
 		event := e.(object)
@@ -169,9 +173,55 @@ func TestBounces(t *testing.T) {
 	if one.field(t, "MessageID") != hard || one.field(t, "Content") == nil {
 		t.Errorf("%s", one.body)
 	}
+	path := fmt.Sprintf("/bounces/%d", list.Bounces[0].ID)
+	if dump, _ := b.ok(http.MethodGet, path+"/dump", nil).field(t, "Body").(string); !strings.Contains(dump, "could not be delivered") {
+		t.Errorf("%q", dump)
+	}
 	b.api(http.MethodGet, "/bounces/7", nil).want(t, 422, 1001, "")
 	b.api(http.MethodGet, "/bounces?count=-1&offset=0", nil).want(t, 422, 1000, "")
 	b.api(http.MethodGet, "/bounces?count=1&offset=0&type=nope", nil).want(t, 422, 1000, "")
+}
+
+// PM-sim 49, 44: activating takes the recipient off the list, once, with nulls in the SubscriptionChange; complaints stay.
+func TestActivateBounce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	r := listen(t, nil)
+	b.hook(r, object{"SubscriptionChange": object{"Enabled": true}})
+	hard := b.send(object{"To": "hardbounce+1@bounce.sandbox.test", "Tag": "a", "Metadata": object{"k": "v"}})
+	spam := b.send(object{"To": "complaint+1@bounce.sandbox.test"})
+	b.pass()
+	r.drain(t, 2)
+	var stats, want object
+	b.ok(http.MethodGet, "/deliveryStats", nil).into(t, &stats)
+	want = object{"InactiveMails": 2.0, "Bounces": []any{object{"Name": "All", "Count": 2.0},
+		object{"Type": "HardBounce", "Name": "Hard bounce", "Count": 1.0}, object{"Type": "SpamComplaint", "Name": "Spam complaint", "Count": 1.0}}}
+	if diff := cmp.Diff(want, stats); diff != "" {
+		t.Error(diff)
+	}
+	path := func(id string) string {
+		var list struct{ Bounces []struct{ ID int64 } }
+		b.ok(http.MethodGet, "/bounces?count=1&offset=0&messageID="+id, nil).into(t, &list)
+		return fmt.Sprintf("/bounces/%d/activate", list.Bounces[0].ID)
+	}
+	b.api(http.MethodPut, path(spam), "{}").want(t, 422, 1003, "")
+	for range 2 {
+		a := b.ok(http.MethodPut, path(hard), "null")
+		if bounce, _ := a.field(t, "Bounce").(object); a.field(t, "Message") != "OK" || bounce["Inactive"] != false {
+			t.Errorf("%s", a.body)
+		}
+	}
+	want = object{"RecordType": "SubscriptionChange", "MessageID": nil, "ServerID": 1.0, "MessageStream": "outbound",
+		"ChangedAt": "2026-03-02T10:00:00.2000000Z", "Recipient": "hardbounce+1@bounce.sandbox.test", "Origin": "Customer",
+		"SuppressSending": false, "SuppressionReason": nil, "Tag": nil, "Metadata": object{}}
+	if diff := cmp.Diff(want, r.next(t).json(t)); diff != "" {
+		t.Error(diff)
+	}
+	b.settled(hard)
+	if len(r.events) != 0 {
+		t.Error("activating twice raised two events")
+	}
+	b.ok(http.MethodPost, "/email", mail(object{"To": "hardbounce+1@bounce.sandbox.test"}))
 }
 
 // PM-sim 50.

@@ -175,7 +175,7 @@ const (
 
 // Recovery takes over the claims of dead claimers.
 type Recovery struct {
-	Owner string // the living one, whose claims stay
+	Owner string // the living one, whose claims stay; "" when those whose lease has ended are taken over as well
 	All   bool   // do not wait for the leases to end: no other claimer can be alive
 	Now   time.Time
 	AskAt time.Time

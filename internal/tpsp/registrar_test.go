@@ -44,7 +44,7 @@ func TestRegistrationIsTriedAgain(t *testing.T) {
 		if w := made.Webhook; w.State != directory.WebhookFailed || w.Error != "nobody there" || w.Tries != 1 || !w.NextTry.Equal(b.began.Add(5*time.Second)) {
 			t.Errorf("%+v", w)
 		}
-		time.Sleep(24 * time.Hour)
+		<-time.After(24 * time.Hour)
 		synctest.Wait()
 		if at := b.seconds(b.provider.made("register")); !slices.Equal(at, []int{0, 5, 15, 35, 75}) {
 			t.Errorf("registered at %v", at)
@@ -66,7 +66,7 @@ func TestWaitsGrowToAQuarterOfAnHour(t *testing.T) {
 		b.provider.register = func(context.Context, int) (string, error) { return "", away }
 		stop := run(t, b.Service)
 		b.create("outbound")
-		time.Sleep(6 * time.Hour)
+		<-time.After(6 * time.Hour)
 		synctest.Wait()
 		stop()
 		calls := b.provider.made("register")
@@ -116,7 +116,7 @@ func TestRemovalIsTriedAgain(t *testing.T) {
 		if w := b.now(made.ID).Webhook; w.State == "" || w.Ref != "hook-1" || w.Error == "" || w.NextTry.IsZero() {
 			t.Errorf("forgotten: %+v", w)
 		}
-		time.Sleep(24 * time.Hour)
+		<-time.After(24 * time.Hour)
 		synctest.Wait()
 		calls := b.provider.made("unregister")
 		if at := b.seconds(calls); !slices.Equal(at, []int{0, 5, 15, 35}) || calls[3].hook.Ref != "hook-1" {
@@ -141,7 +141,7 @@ func TestRemovalGivesUpOnARevokedToken(t *testing.T) {
 		if _, err := b.Delete(t.Context(), b.account, made.ID, false); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(48 * time.Hour)
+		<-time.After(48 * time.Hour)
 		synctest.Wait()
 		if n := len(b.provider.made("unregister")); n != giveUp {
 			t.Errorf("%d tries", n)
@@ -163,7 +163,7 @@ func TestRestartWithAnotherURL(t *testing.T) {
 		made := b.create("outbound")
 		for range 2 {
 			stop := run(t, b.restart("https://two.example.com"))
-			time.Sleep(time.Hour)
+			<-time.After(time.Hour)
 			synctest.Wait()
 			stop()
 		}
@@ -199,7 +199,7 @@ func TestUnrecordedRegistration(t *testing.T) {
 		if w := b.now(made.ID).Webhook; w.State != directory.WebhookPending {
 			t.Errorf("%+v", w)
 		}
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		synctest.Wait()
 		if w := b.now(made.ID).Webhook; w.State != directory.WebhookRegistered {
 			t.Errorf("%+v", w)
@@ -216,14 +216,14 @@ func TestOneStepAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
 		b.provider.register = func(context.Context, int) (string, error) {
-			time.Sleep(10 * time.Second)
+			<-time.After(10 * time.Second)
 			return "hook", nil
 		}
 		stop := run(t, b.Service)
 		defer stop()
 		var creating sync.WaitGroup
 		creating.Go(func() { b.create("outbound") })
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		b.hint()
 		synctest.Wait()
 		id := b.Directory.Current().TPSPs(b.account)[0].ID
@@ -231,7 +231,7 @@ func TestOneStepAtATime(t *testing.T) {
 			t.Error(err)
 		}
 		creating.Wait()
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		synctest.Wait()
 		if n, m := len(b.provider.made("register")), len(b.provider.made("unregister")); n != 1 || m != 1 || b.provider.overlap {
 			t.Errorf("%d registrations, %d removals, overlap %t", n, m, b.provider.overlap)
@@ -256,7 +256,7 @@ func TestHangingProvider(t *testing.T) {
 		}
 		made := b.create("outbound")
 		stop := run(t, b.Service)
-		time.Sleep(10 * time.Second) // the second try is on the wire
+		<-time.After(10 * time.Second) // the second try is on the wire
 		synctest.Wait()
 		began := time.Now()
 		stop()
@@ -275,7 +275,7 @@ func TestIdleRegistrarDoesNothing(t *testing.T) {
 		b := setup(t)
 		stop := run(t, b.Service)
 		b.create("outbound")
-		time.Sleep(1000 * time.Hour)
+		<-time.After(1000 * time.Hour)
 		stop()
 		if n := len(b.provider.calls); n != 1 {
 			t.Errorf("%d calls", n)

@@ -108,7 +108,7 @@ func TestTimetableSleeps(t *testing.T) {
 		table.At(begin.Add(time.Hour), note)
 		synctest.Wait()
 		table.At(begin.Add(time.Minute), note)
-		time.Sleep(2 * time.Hour) // of the bubble
+		<-time.After(2 * time.Hour) // of the bubble
 		synctest.Wait()
 		if !slices.Equal(ran, []time.Duration{time.Minute, time.Hour}) {
 			t.Errorf("ran after %v", ran)
@@ -118,7 +118,7 @@ func TestTimetableSleeps(t *testing.T) {
 			t.Errorf("%d entries", table.Len())
 		}
 		table.Clear()
-		time.Sleep(2 * time.Hour)
+		<-time.After(2 * time.Hour)
 		stop()
 		<-ended
 		if len(ran) != 2 || table.Len() != 0 {

@@ -69,7 +69,7 @@ func (t *Timetable) take() func() {
 	if len(t.entries) == 0 || t.entries[0].due.After(t.clock.Now()) {
 		return nil
 	}
-	return heap.Pop(&t.entries).(entry).do
+	return heap.Pop(&t.entries).(entry).do //nolint:forcetypeassert // container/heap knows no types
 }
 
 func (t *Timetable) sleep(ctx context.Context) {
@@ -111,7 +111,10 @@ func (e entries) Less(i, j int) bool {
 	return e[i].due.Before(e[j].due)
 }
 func (e entries) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
-func (e *entries) Push(x any)   { *e = append(*e, x.(entry)) }
+func (e *entries) Push(x any) {
+	*e = append(*e, x.(entry)) //nolint:forcetypeassert // container/heap knows no types
+}
+
 func (e *entries) Pop() any {
 	old := *e
 	last := old[len(old)-1]

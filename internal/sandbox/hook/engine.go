@@ -47,9 +47,9 @@ type queued struct {
 	epoch int
 }
 
-// New returns an engine that waits between tries on a clock.
-func New(c clock.Clock) *Engine {
-	return &Engine{clock: c, client: newClient(perURL, timeout), timetable: clock.NewTimetable(c),
+// New returns an engine that waits between tries on a clock. ladder are the waits of deliveries whose policy has none.
+func New(c clock.Clock, ladder []time.Duration) *Engine {
+	return &Engine{clock: c, ladder: ladder, client: newClient(), timetable: clock.NewTimetable(c),
 		targets: map[string]*target{}}
 }
 
@@ -121,7 +121,12 @@ func (e *Engine) work(ctx context.Context, address string, t *target) {
 
 func (e *Engine) try(ctx context.Context, d *queued) {
 	started := time.Now()
-	status, err := e.Post(ctx, d.URL, d.header(), d.Body)
+	ladder := d.Policy.Ladder
+	if ladder == nil {
+		ladder = e.ladder
+	}
+	remaining := max(0, len(ladder)-d.tries)
+	status, err := e.Post(ctx, d.URL, d.header(remaining), d.Body)
 	if ctx.Err() != nil {
 		return // shutting down: the try counts for nothing
 	}
@@ -129,16 +134,17 @@ func (e *Engine) try(ctx context.Context, d *queued) {
 	if errors.Is(err, ErrNotLoopback) {
 		verdict = Refused
 	}
-	if verdict == Retry && d.remaining() == 0 {
+	if verdict == Retry && remaining == 0 {
 		verdict = GivenUp
 	}
-	e.note(d, status, err, verdict, time.Since(started))
 	d.tries++
+	e.note(d, Attempt{RetriesRemaining: remaining, Status: status, Verdict: verdict, Error: textOf(err),
+		DurationMS: float64(time.Since(started).Microseconds()) / 1000})
 	if d.tries == 1 && d.FirstTry != nil {
 		close(d.FirstTry)
 	}
 	if verdict == Retry {
-		e.timetable.At(e.clock.Now().Add(d.Policy.Ladder[d.tries-1]), func() { e.again(d) })
+		e.timetable.At(e.clock.Now().Add(ladder[d.tries-1]), func() { e.again(d) })
 		return
 	}
 	if d.Done != nil {
@@ -154,13 +160,17 @@ func (e *Engine) again(d *queued) {
 	}
 }
 
-func (e *Engine) note(d *queued, status int, err error, verdict Verdict, took time.Duration) {
-	a := Attempt{Hook: d.Hook, URL: withoutPassword(d.URL), Type: d.Type, MailID: d.MailID, Trace: d.Trace, Try: d.tries + 1,
-		RetriesRemaining: d.remaining(), At: e.clock.Now(), Status: status, Verdict: verdict,
-		DurationMS: float64(took.Microseconds()) / 1000}
-	if err != nil {
-		a.Error = err.Error()
+func textOf(err error) string {
+	if err == nil {
+		return ""
 	}
+	return err.Error()
+}
+
+// note remembers an attempt, adding what it was for.
+func (e *Engine) note(d *queued, a Attempt) {
+	a.Hook, a.URL, a.Type, a.MailID, a.Trace = d.Hook, withoutPassword(d.URL), d.Type, d.MailID, d.Trace
+	a.Try, a.At = d.tries, e.clock.Now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if d.epoch != e.epoch {

@@ -7,7 +7,6 @@
 package hook
 
 import (
-	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -15,7 +14,7 @@ import (
 
 // Policy is how one provider delivers.
 type Policy struct {
-	// Ladder are the waits after each failed try; one more try than waits is made.
+	// Ladder are the waits after each failed try; one more try than waits is made. Nil is the engine's ladder.
 	Ladder []time.Duration
 	// Judge reads the status of an answer; 0 is no answer at all.
 	Judge func(status int) Verdict
@@ -44,16 +43,24 @@ type Delivery struct {
 	tries int
 }
 
-// remaining is how many tries are left after the one that is about to be made.
-func (d *Delivery) remaining() int { return max(0, len(d.Policy.Ladder)-d.tries) }
+// Ladder is Postmark's schedule for outbound events: nine retries in 72 minutes.
+func Ladder() []time.Duration {
+	minutes := []int{1, 5, 15, 1, 5, 10, 10, 10, 15}
+	ladder := make([]time.Duration, len(minutes))
+	for i, m := range minutes {
+		ladder[i] = time.Duration(m) * time.Minute
+	}
+	return ladder
+}
 
-func (d *Delivery) header() http.Header {
+// header is what a try sends when so many retries remain after it.
+func (d *Delivery) header(remaining int) http.Header {
 	header := d.Header.Clone()
 	if header == nil {
 		header = http.Header{}
 	}
 	if d.Policy.RetriesHeader != "" {
-		header.Set(d.Policy.RetriesHeader, strconv.Itoa(d.remaining()))
+		header.Set(d.Policy.RetriesHeader, strconv.Itoa(remaining))
 	}
 	return header
 }
@@ -83,11 +90,4 @@ type Attempt struct {
 	Status           int       `json:"status"` // 0: no answer
 	Error            string    `json:"error,omitempty"`
 	Verdict          Verdict   `json:"verdict"`
-}
-
-// drain reads what is left of an answer, so that the connection can be used again, but not for ever. The status has been read
-// by then, so errors no longer matter: at worst the connection is not kept.
-func drain(body io.ReadCloser) {
-	_, _ = io.CopyN(io.Discard, body, 1<<20)
-	_ = body.Close()
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -30,14 +31,14 @@ func Local(target *url.URL) bool {
 }
 
 // newClient returns a client that connects to loopback addresses only, whatever a name resolves to and wherever a redirect leads.
-func newClient(connections int, timeout time.Duration) *http.Client {
+func newClient() *http.Client {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, Control: loopbackOnly}
 	return &http.Client{
 		Timeout: timeout,
 		Transport: &http.Transport{
 			DialContext:         dialer.DialContext,
-			MaxIdleConns:        4 * connections,
-			MaxIdleConnsPerHost: connections,
+			MaxIdleConns:        4 * perURL,
+			MaxIdleConnsPerHost: perURL,
 			IdleConnTimeout:     90 * time.Second,
 			DisableCompression:  true,
 		},
@@ -82,7 +83,9 @@ func (e *Engine) Post(ctx context.Context, target string, header http.Header, bo
 	if err != nil {
 		return 0, redact(err)
 	}
-	drain(res.Body)
+	defer func() { _ = res.Body.Close() }()
+	// Read what is left, so that the connection can be used again, but not for ever. The status is known; errors no longer matter.
+	_, _ = io.CopyN(io.Discard, res.Body, 1<<20)
 	return res.StatusCode, nil
 }
 

@@ -41,6 +41,9 @@ func messageEventOf(e store.Event) messageEvent {
 		out.Type = "SubscriptionChanged"
 		out.Details["Origin"] = originRecipient
 		out.Details["SuppressSending"] = "True"
+		if e.Lifted {
+			out.Details["Origin"], out.Details["SuppressSending"] = originCustomer, "False"
+		}
 	}
 	return out
 }
@@ -59,7 +62,7 @@ type bounceList struct {
 // body is the bounce as the read API has it. Inactive follows the suppression list, which may have changed since. The caller
 // holds mu.
 func (b bounceRef) body(withContent bool) bouncePayload {
-	m := b.mail.Content.(*content)
+	m := contentOf(b.mail)
 	p := m.bounce(b.mail, m.message(), b.event, withContent)
 	p.Inactive = p.Inactive && m.owner.suppressed(b.mail.Stream, b.event.Recipient)
 	return p
@@ -102,7 +105,7 @@ func (f bounceFilter) passes(p bouncePayload) bool {
 
 // listBounces lists bounces and complaints, newest first (PM-sim 49).
 func (s *Simulator) listBounces(c *call) (any, error) {
-	count, offset, err := c.paging(codeBouncePaging, 500, 10_000)
+	count, offset, err := c.paging(codeBouncePaging)
 	if err != nil {
 		return nil, err
 	}
@@ -132,14 +135,107 @@ func (s *Simulator) listBounces(c *call) (any, error) {
 	return list, nil
 }
 
-func (s *Simulator) getBounce(c *call) (any, error) {
+// findBounce finds a bounce by the id of a path. The caller holds mu.
+func (c *call) findBounce() (bounceRef, error) {
 	id, err := strconv.ParseInt(c.args[0], 10, 64)
-	s.mu.RLock()
-	defer s.mu.RUnlock()
 	for _, b := range c.server.bounces {
 		if err == nil && b.event.ID == id {
-			return b.body(true), nil
+			return b, nil
 		}
 	}
-	return nil, fail(codeNoBounce, "The bounce was not found.")
+	return bounceRef{}, fail(codeNoBounce, "The bounce was not found.")
+}
+
+func (s *Simulator) getBounce(c *call) (any, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	b, err := c.findBounce()
+	if err != nil {
+		return nil, err
+	}
+	return b.body(true), nil
+}
+
+type dumpBody struct {
+	Body string
+}
+
+func (s *Simulator) dumpBounce(c *call) (any, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	b, err := c.findBounce()
+	if err != nil {
+		return nil, err
+	}
+	return dumpBody{b.body(true).Content}, nil
+}
+
+type activatedBody struct {
+	Message string
+	Bounce  bouncePayload
+}
+
+// activateBounce takes the recipient off the suppression list (PM-sim 49).
+func (s *Simulator) activateBounce(c *call) (any, error) {
+	b, lifted, err := s.lift(c)
+	if err != nil {
+		return nil, err
+	}
+	if lifted {
+		deliveries, err := s.raise([]store.Raised{{Mail: b.mail, Events: []store.Event{{Kind: store.Subscribed,
+			Recipient: b.event.Recipient, Lifted: true}}}})
+		if err != nil {
+			return nil, err
+		}
+		s.hooks.Queue(deliveries...)
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return activatedBody{"OK", b.body(false)}, nil
+}
+
+// lift removes the suppression that a bounce has brought about, if it is still there.
+func (s *Simulator) lift(c *call) (b bounceRef, lifted bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b, err = c.findBounce(); err != nil {
+		return b, false, err
+	}
+	if b.event.Type != hardBounce {
+		return b, false, fail(codeNotActivated, "This bounce cannot be reactivated.")
+	}
+	key := keyOf(b.mail.Stream, b.event.Recipient)
+	if entry := c.server.suppressions[key]; entry == nil || entry.Reason != hardBounce {
+		return b, false, nil
+	}
+	return b, true, s.release(c.server, key)
+}
+
+type bounceCount struct {
+	Type  string `json:",omitempty"`
+	Name  string
+	Count int
+}
+
+type deliveryStats struct {
+	InactiveMails int
+	Bounces       []bounceCount
+}
+
+// deliveryStats counts bounces by type (PM-sim 49).
+func (s *Simulator) deliveryStats(c *call) (any, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	counts := map[string]int{}
+	for _, b := range c.server.bounces {
+		counts[b.event.Type]++
+	}
+	stats := deliveryStats{InactiveMails: len(c.server.suppressions),
+		Bounces: []bounceCount{{Name: "All", Count: len(c.server.bounces)}}}
+	for _, kind := range bounceTypes {
+		if n := counts[kind.name]; n > 0 {
+			stats.Bounces = append(stats.Bounces, bounceCount{kind.name, kind.title, n})
+		}
+	}
+	return stats, nil
 }

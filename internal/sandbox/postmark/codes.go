@@ -17,6 +17,7 @@ const (
 	codeNoMessage     = 701
 	codeBouncePaging  = 1000
 	codeNoBounce      = 1001
+	codeNotActivated  = 1003
 
 	codeTemplateList     = 1100
 	codeNoTemplate       = 1101

@@ -19,6 +19,12 @@ type content struct {
 	inactive   []string
 }
 
+// contentOf returns the content of a mail of this provider; its mails have no other.
+func contentOf(mail *store.Mail) *content {
+	m, _ := mail.Content.(*content)
+	return m
+}
+
 func (s *Simulator) content(v *server, d *draft) *content {
 	m := &content{owner: v, raw: d.raw, template: d.template, inactive: d.inactive}
 	for _, r := range d.recipients {

@@ -113,9 +113,9 @@ func (s *Simulator) raise(batch []store.Raised) ([]*hook.Delivery, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.clock.Now()
-	batch = slices.DeleteFunc(batch, func(r store.Raised) bool { return !s.current(r.Mail.Content.(*content).owner) })
+	batch = slices.DeleteFunc(batch, func(r store.Raised) bool { return !s.current(contentOf(r.Mail).owner) })
 	for i := range batch {
-		m := batch[i].Mail.Content.(*content)
+		m := contentOf(batch[i].Mail)
 		completed, err := s.complete(batch[i].Mail, m, batch[i].Events, now)
 		if err != nil {
 			return nil, err
@@ -174,7 +174,7 @@ func (s *Simulator) complete(mail *store.Mail, m *content, events []store.Event,
 
 // deliveries makes a delivery for each webhook that an event still has to reach. The caller holds mu.
 func (s *Simulator) deliveries(mail *store.Mail, events []store.Event) ([]*hook.Delivery, error) {
-	m := mail.Content.(*content)
+	m := contentOf(mail)
 	var from *message // decoded once, when needed
 	var out []*hook.Delivery
 	for _, e := range events {

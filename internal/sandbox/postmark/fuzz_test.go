@@ -18,7 +18,7 @@ import (
 func simulator(t testing.TB) *Simulator {
 	t.Helper()
 	c := clock.NewManual(time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC))
-	s, err := New(Deps{Clock: c, Timetable: clock.NewTimetable(c), Hooks: hook.New(c),
+	s, err := New(Deps{Clock: c, Timetable: clock.NewTimetable(c), Hooks: hook.New(c, hook.Ladder()),
 		Settings: settings.NewCurrent(settings.Default()), Log: slog.New(slog.DiscardHandler), Seed: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +83,9 @@ func FuzzSplitList(f *testing.F) {
 			if strings.TrimSpace(entry) != entry || entry == "" {
 				t.Errorf("%q", entry)
 			}
-			parseEntry(entry)
+			if a := parseEntry(entry); !strings.Contains(entry, a.Email) {
+				t.Errorf("%q holds no %q", entry, a.Email)
+			}
 		}
 	})
 }

@@ -147,6 +147,10 @@ func (m *content) payload(mail *store.Mail, from *message, h *webhook, e store.E
 	case store.Opened, store.Clicked:
 		return m.engagement(mail, from, e)
 	}
+	if e.Lifted {
+		return subscriptionPayload{RecordType: "SubscriptionChange", ServerID: m.owner.id, MessageStream: mail.Stream,
+			ChangedAt: stamp(e.At), Recipient: e.Recipient, Origin: originCustomer, Metadata: map[string]string{}}
+	}
 	return subscriptionPayload{RecordType: "SubscriptionChange", MessageID: &mail.ID, ServerID: m.owner.id, MessageStream: mail.Stream,
 		ChangedAt: stamp(e.At), Recipient: e.Recipient, Origin: originRecipient, SuppressSending: true, SuppressionReason: &e.Type,
 		Tag: from.tag(), Metadata: from.metadata()}

@@ -2,7 +2,6 @@ package postmark
 
 import (
 	"net/http"
-	"time"
 
 	"postyard/internal/sandbox/hook"
 )
@@ -12,16 +11,6 @@ const (
 	headerTrace   = "X-PM-Webhook-Trace-Id"
 	headerRetries = "X-PM-Retries-Remaining"
 )
-
-// Ladder is the schedule for outbound events: the wait after each failed try. Nine retries in 72 minutes.
-func Ladder() []time.Duration {
-	minutes := []int{1, 5, 15, 1, 5, 10, 10, 10, 15}
-	ladder := make([]time.Duration, len(minutes))
-	for i, m := range minutes {
-		ladder[i] = time.Duration(m) * time.Minute
-	}
-	return ladder
-}
 
 // judge reads the answer of a webhook: a 4xx other than 408 and 429 loses the event at once (PM-sim 38).
 func judge(status int) hook.Verdict {

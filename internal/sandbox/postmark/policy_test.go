@@ -2,7 +2,6 @@ package postmark
 
 import (
 	"testing"
-	"time"
 
 	"postyard/internal/sandbox/hook"
 )
@@ -22,17 +21,5 @@ func TestJudge(t *testing.T) {
 		if got := judge(status); got != want {
 			t.Errorf("%d: %s, want %s", status, got, want)
 		}
-	}
-}
-
-// PM-sim 38.
-func TestLadder(t *testing.T) {
-	t.Parallel()
-	total := time.Duration(0)
-	for _, wait := range Ladder() {
-		total += wait
-	}
-	if len(Ladder()) != 9 || total != 72*time.Minute {
-		t.Errorf("%d retries in %v", len(Ladder()), total)
 	}
 }

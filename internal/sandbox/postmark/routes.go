@@ -59,6 +59,10 @@ var routes = []route{
 
 	at(get, "messages/outbound", byServer, (*Simulator).searchMessages),
 	at(get, "messages/outbound/*/details", byServer, (*Simulator).messageDetails),
+	at(get, "messages/outbound/*/dump", byServer, (*Simulator).messageDump),
 	at(get, "bounces", byServer, (*Simulator).listBounces),
 	at(get, "bounces/*", byServer, (*Simulator).getBounce),
+	at(get, "bounces/*/dump", byServer, (*Simulator).dumpBounce),
+	at(put, "bounces/*/activate", byServer, (*Simulator).activateBounce),
+	at(get, "deliverystats", byServer, (*Simulator).deliveryStats),
 }

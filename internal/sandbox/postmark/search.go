@@ -67,7 +67,7 @@ type messageList struct {
 
 // searchMessages lists what was sent, newest first (PM-sim 48).
 func (s *Simulator) searchMessages(c *call) (any, error) {
-	count, offset, err := c.paging(codeMessagePaging, 500, 10_000)
+	count, offset, err := c.paging(codeMessagePaging)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (s *Simulator) searchMessages(c *call) (any, error) {
 	total, mails := s.store.Find(q)
 	list := messageList{TotalCount: total, Messages: make([]messageBody, 0, len(mails))}
 	for _, mail := range mails {
-		list.Messages = append(list.Messages, mail.Content.(*content).body(mail, s.store.Events(mail)))
+		list.Messages = append(list.Messages, contentOf(mail).body(mail, s.store.Events(mail)))
 	}
 	return list, nil
 }
@@ -184,23 +184,53 @@ type messageEvent struct {
 	Details    map[string]string
 }
 
-func (s *Simulator) messageDetails(c *call) (any, error) {
+// findMessage finds a visible message by the id of a path.
+func (s *Simulator) findMessage(c *call) (*store.Mail, *content, error) {
 	mail, ok := s.store.Get(strings.ToLower(c.args[0]))
-	if !ok || mail.ReceivedAt.After(s.visible()) {
-		return nil, fail(codeNoMessage, "This message was not found.")
+	if ok && !mail.ReceivedAt.After(s.visible()) {
+		if m := contentOf(mail); m != nil && m.owner == c.server {
+			return mail, m, nil
+		}
 	}
-	m, ok := mail.Content.(*content)
-	if !ok || m.owner != c.server {
-		return nil, fail(codeNoMessage, "This message was not found.")
+	return nil, nil, fail(codeNoMessage, "This message was not found.")
+}
+
+func (s *Simulator) messageDetails(c *call) (any, error) {
+	mail, m, err := s.findMessage(c)
+	if err != nil {
+		return nil, err
 	}
 	events := s.store.Events(mail)
 	out := messageDetails{messageBody: m.body(mail, events), MessageEvents: []messageEvent{}}
 	if parts, err := m.render(m.message()); err == nil {
 		out.TextBody, out.HTMLBody = parts.text, parts.html
-		out.Body = "From: " + out.From + "\r\nSubject: " + out.Subject + "\r\n\r\n" + parts.text
+		out.Body = m.dump(parts)
 	}
 	for _, e := range events {
 		out.MessageEvents = append(out.MessageEvents, messageEventOf(e))
 	}
 	return out, nil
+}
+
+func (s *Simulator) messageDump(c *call) (any, error) {
+	_, m, err := s.findMessage(c)
+	if err != nil {
+		return nil, err
+	}
+	parts, err := m.render(m.message())
+	if err != nil {
+		return dumpBody{}, nil //nolint:nilerr // what cannot be rendered has no source
+	}
+	return dumpBody{m.dump(parts)}, nil
+}
+
+// dump is a message roughly as it would go out: the headers, then the text part or else the HTML part.
+func (m *content) dump(parts rendered) string {
+	from := m.message()
+	kind, body := "text/plain", parts.text
+	if body == "" {
+		kind, body = "text/html", parts.html
+	}
+	return "From: " + from.From + "\r\nTo: " + from.to() + "\r\nSubject: " + parts.subject +
+		"\r\nContent-Type: " + kind + "; charset=utf-8\r\n\r\n" + body
 }

@@ -116,7 +116,7 @@ func (s *Simulator) pretend(outcomes []outcome) {
 		case o.draft.templated && o.draft.TemplateID == nil:
 			o.err = fail(codeNoTemplate, "The Template's 'Alias' associated with this request is not valid or was not found.")
 		case o.draft.templated:
-			o.err = noTemplate(codeNoTemplate)
+			o.err = noTemplate()
 		default:
 			o.result = result{To: o.draft.To, SubmittedAt: at, MessageID: s.newMessageID(), ErrorCode: new(0),
 				Message: "Test job accepted"}

@@ -93,7 +93,7 @@ type serverList struct {
 }
 
 func (s *Simulator) listServers(c *call) (any, error) {
-	count, offset, err := c.paging(600, 500, 10_000)
+	count, offset, err := c.paging(600)
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ type Deps struct {
 	Hooks     *hook.Engine
 	Settings  *settings.Current
 	Log       *slog.Logger
-	// Ladder are the waits between the tries of a webhook; nil is Postmark's own.
+	// Ladder are the waits between the tries of a webhook; nil is the engine's.
 	Ladder []time.Duration
 	// Seed makes ids repeatable; 0 makes them random.
 	Seed uint64
@@ -62,9 +62,6 @@ type Simulator struct {
 
 // New returns a simulator in its seeded state. It is a store.Restorer; once its store is open it must be given to Attach.
 func New(d Deps) (*Simulator, error) {
-	if d.Ladder == nil {
-		d.Ladder = Ladder()
-	}
 	s := &Simulator{policy: &hook.Policy{Ladder: d.Ladder, Judge: judge, RetriesHeader: headerRetries}, clock: d.Clock, timetable: d.Timetable, hooks: d.Hooks, settings: d.Settings, log: d.Log, seed: d.Seed}
 	return s, s.reseed()
 }

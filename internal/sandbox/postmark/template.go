@@ -142,13 +142,13 @@ func (v *server) findTemplate(idOrAlias string) (*template, error) {
 		t = v.templateByAlias(idOrAlias)
 	}
 	if t == nil {
-		return nil, noTemplate(codeNoTemplate)
+		return nil, noTemplate()
 	}
 	return t, nil
 }
 
-func noTemplate(code int) error {
-	return fail(code, "The 'TemplateId' associated with this request is not valid or was not found.")
+func noTemplate() error {
+	return fail(codeNoTemplate, "The 'TemplateId' associated with this request is not valid or was not found.")
 }
 
 // layoutOf returns the layout of a template, or nil.

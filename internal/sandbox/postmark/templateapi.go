@@ -29,7 +29,7 @@ type templateList struct {
 }
 
 func (s *Simulator) listTemplates(c *call) (any, error) {
-	count, offset, err := c.paging(codeTemplateList, 500, 10_000)
+	count, offset, err := c.paging(codeTemplateList)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func (s *Simulator) editTemplate(c *call) (any, error) {
 	case err != nil:
 		return nil, err
 	case !old.Active:
-		return nil, noTemplate(codeNoTemplate)
+		return nil, noTemplate()
 	case r.TemplateType != nil && *r.TemplateType != old.TemplateType:
 		return nil, fail(codeTemplateBad, "The 'TemplateType' of a template cannot be changed.")
 	}
@@ -193,7 +193,7 @@ func (s *Simulator) deleteTemplate(c *call) (any, error) {
 	case err != nil:
 		return nil, err
 	case !old.Active:
-		return nil, noTemplate(codeNoTemplate)
+		return nil, noTemplate()
 	case len(c.server.usersOf(old)) > 0:
 		return nil, fail(codeLayoutUsed, "The layout is used by other templates and cannot be deleted.")
 	}

@@ -220,8 +220,14 @@ func fieldName(field reflect.StructField) string {
 	return field.Name
 }
 
-// paging reads count and offset as the lists want them.
-func (c *call) paging(code, maxCount, maxSum int) (count, offset int, err error) {
+// Limits of all lists.
+const (
+	maxCount = 500
+	maxSum   = 10_000 // of count and offset
+)
+
+// paging reads count and offset; both are required. code is the ErrorCode of the list.
+func (c *call) paging(code int) (count, offset int, err error) {
 	count, errCount := strconv.Atoi(c.query("count"))
 	offset, errOffset := strconv.Atoi(c.query("offset"))
 	switch {

@@ -241,7 +241,7 @@ func (v *server) pickTemplate(d *draft) error {
 		return nil
 	}
 	if d.TemplateID != nil {
-		return noTemplate(codeNoTemplate)
+		return noTemplate()
 	}
 	return fail(codeNoTemplate, "The Template's 'Alias' associated with this request is not valid or was not found.")
 }

@@ -88,6 +88,8 @@ type Event struct {
 	Text bool `json:"text,omitempty"`
 	// First marks the first open of a recipient.
 	First bool `json:"first,omitempty"`
+	// Lifted marks a subscription change that took the recipient off the list.
+	Lifted bool `json:"lifted,omitempty"`
 	// Pending are the webhooks, by id, that have not been told yet.
 	Pending []int `json:"pending,omitempty"`
 }

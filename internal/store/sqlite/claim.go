@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"postyard/internal/lifecycle"
@@ -65,7 +66,7 @@ func (db *DB) Claim(ctx context.Context, c store.Claim) (jobs []store.Job, err e
 	if err != nil {
 		return nil, err
 	}
-	return jobs, db.fill(ctx, jobs)
+	return db.filled(ctx, jobs)
 }
 
 // lanes returns the mailbox providers for which the egress has ready messages, one index probe each.
@@ -138,11 +139,27 @@ func (db *DB) ClaimUnknown(ctx context.Context, c store.Claim) (jobs []store.Job
 	if err != nil {
 		return nil, err
 	}
-	return jobs, db.fill(ctx, jobs)
+	return db.filled(ctx, jobs)
 }
 
-// fill reads the messages of claimed jobs. It does so after the claim, on a reading connection: what it reads does not change
-// while the claim lasts, and the writer has better things to do.
+// filled reads the messages of claimed jobs. It does so after the claim, on a reading connection: what it reads does not
+// change while the claim lasts, and the writer has better things to do. When it fails, the claims end at once, and Recover
+// takes them over.
+func (db *DB) filled(ctx context.Context, jobs []store.Job) ([]store.Job, error) {
+	err := db.fill(ctx, jobs)
+	if err == nil {
+		return jobs, nil
+	}
+	return nil, errors.Join(err, db.write(context.WithoutCancel(ctx), rest, func(t *tx) error {
+		for i := range jobs {
+			if _, err := t.exec(`UPDATE queue SET lease_until = 0 WHERE id = ?`, jobs[i].ID[:]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
 func (db *DB) fill(ctx context.Context, jobs []store.Job) error {
 	if len(jobs) == 0 {
 		return nil

@@ -14,34 +14,47 @@ import (
 	"postyard/internal/store"
 )
 
-// Recover implements store.Queue. It looks at the whole queue once, in chunks of the key range.
+// Recover implements store.Queue. It looks through the whole queue, in key ranges and on a reading connection, so that the
+// writer only sees what is found.
 func (db *DB) Recover(ctx context.Context, r store.Recovery) (int, error) {
 	total := 0
 	for after := (mail.ID{}); ; {
-		var ids []mail.ID
-		err := db.write(ctx, settling, func(t *tx) error {
-			var err error
-			ids, err = each(t, scanID, `SELECT id FROM queue WHERE id > ? AND status IN (2, 4) AND lease_owner <> ?
-					AND (? OR lease_until <= ?) ORDER BY id LIMIT 500`, after[:], r.Owner, r.All, stamp(r.Now))
-			if err != nil {
-				return err
-			}
-			for _, id := range ids {
-				if _, err := t.exec(`UPDATE queue SET status = 3, due_at = CASE status WHEN 2 THEN ? ELSE due_at END,
-						unknown_since = CASE unknown_since WHEN 0 THEN ? ELSE unknown_since END,
-						waiting = 'the sender stopped while the provider was being called', lease_owner = '', lease_until = 0
-						WHERE id = ?`, stamp(r.AskAt), stamp(r.Now), id[:]); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		rows, err := db.readPool.QueryContext(ctx, `SELECT id FROM queue WHERE id > ? AND status IN (2, 4) AND lease_owner <> ?
+				AND (? OR lease_until <= ?) ORDER BY id LIMIT 500`, after[:], r.Owner, r.All, stamp(r.Now))
+		if err != nil {
+			return total, failed("read claims", err)
+		}
+		ids, err := collect(rows, scanID)
 		if err != nil || len(ids) == 0 {
 			return total, err
 		}
-		total += len(ids)
+		n, err := db.recoverSome(ctx, r, ids)
+		if err != nil {
+			return total, err
+		}
+		total += n
 		after = ids[len(ids)-1]
 	}
+}
+
+// recoverSome makes claims unknown; those that were settled since they were found stay as they are.
+func (db *DB) recoverSome(ctx context.Context, r store.Recovery, ids []mail.ID) (n int, err error) {
+	err = db.write(ctx, settling, func(t *tx) error {
+		n = 0
+		for _, id := range ids {
+			changed, err := t.changed(`UPDATE queue SET status = 3, due_at = CASE status WHEN 2 THEN ? ELSE due_at END,
+					unknown_since = CASE unknown_since WHEN 0 THEN ? ELSE unknown_since END,
+					waiting = 'the sender stopped while the provider was being called', lease_owner = '', lease_until = 0
+					WHERE id = ? AND status IN (2, 4) AND lease_owner <> ? AND (? OR lease_until <= ?)`,
+				stamp(r.AskAt), stamp(r.Now), id[:], r.Owner, r.All, stamp(r.Now))
+			if err != nil {
+				return err
+			}
+			n += int(changed)
+		}
+		return nil
+	})
+	return n, err
 }
 
 func scanID(rows *sql.Rows) (id mail.ID, err error) {
