@@ -162,8 +162,8 @@ type Adapter interface {
 	// Send hands a batch over and returns one outcome per message, in the batch's order. It returns when ctx ends.
 	Send(ctx context.Context, conn Connection, batch []Outgoing) []Outcome
 
-	// Lookup asks which of the messages the provider has. since is when the oldest of them was sent. An error means that
-	// the provider could not answer; a message that is not in the answer is one that it does not (yet) show.
+	// Lookup asks which of the messages the provider has. since is when the oldest of them was sent. A message that is not
+	// in the answer is one that the provider does not (yet) show; with an error, one that it could not answer about.
 	Lookup(ctx context.Context, conn Connection, ids []mail.ID, since time.Time) ([]Found, error)
 
 	// Check verifies the connection's credentials and settings. The error is a *SetupError where the provider refused.

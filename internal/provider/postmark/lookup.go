@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"postyard/internal/mail"
@@ -16,7 +16,8 @@ import (
 const (
 	pageSize    = 500    // Postmark's most for a page
 	maxSearch   = 10_000 // Postmark's most for offset + count
-	maxSingly   = 100    // messages that are asked for one by one when the search is too long
+	fewMessages = 20     // up to so many messages are asked for one by one: as many calls as the longest search has pages
+	parallel    = 8      // questions at a time
 	searchSlack = 15 * time.Minute
 )
 
@@ -30,25 +31,24 @@ type sentMessage struct {
 // Lookup implements provider.Adapter: it searches the outbound messages by the metadata that every send carries. Postmark
 // shows a message some time after it took it, so "not found" is not final; see the caller.
 //
-// It reads pages, newest first, until all are found or what follows is older than since. When Postmark's limit on a search
-// ends it before that, the few messages that remain are asked for one by one.
+// It reads pages, newest first, until all are found or what follows is older than since. Few messages, and those that
+// remain when Postmark's limit ends a search before that, are asked for one by one. What was found counts also when an error
+// ended the search.
 func (a *Adapter) Lookup(ctx context.Context, conn provider.Connection, ids []mail.ID, since time.Time) ([]provider.Found, error) {
 	s := search{adapter: a, conn: conn, since: since, missing: make(map[mail.ID]bool, len(ids))}
 	for _, id := range ids {
 		s.missing[id] = true
 	}
 	var err error
-	switch len(s.missing) {
-	case 0:
-	case 1:
-		err = s.singly(ctx)
-	default:
+	if len(s.missing) > fewMessages {
 		err = s.pages(ctx)
+	} else {
+		err = s.singly(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look up %d messages: %w", len(ids), err)
+		err = fmt.Errorf("look up %d messages: %w", len(ids), err)
 	}
-	return s.found, nil
+	return s.found, err
 }
 
 // search is one Lookup under way.
@@ -81,30 +81,52 @@ func (s *search) pages(ctx context.Context) error {
 			return nil
 		}
 	}
-	if len(s.missing) > maxSingly {
-		return fmt.Errorf("the search ends after %d messages, and %d were not among them", maxSearch, len(s.missing))
-	}
 	return s.singly(ctx)
 }
 
-// singly asks for each missing message by its own id.
+// singly asks for each missing message by its own id, until one question fails.
 func (s *search) singly(ctx context.Context) error {
-	ids := make([]mail.ID, 0, len(s.missing))
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	ids := make(chan mail.ID, len(s.missing))
 	for id := range s.missing {
-		ids = append(ids, id)
+		ids <- id
 	}
-	slices.SortFunc(ids, func(a, b mail.ID) int { return slices.Compare(a[:], b[:]) })
-	for _, id := range ids {
-		query := url.Values{"count": {"1"}, "offset": {"0"}, "metadata_" + messageIDKey: {id.String()}}
-		if _, err := s.page(ctx, query); err != nil {
-			return err
-		}
+	close(ids)
+	var taking sync.Mutex
+	var asking sync.WaitGroup
+	for range min(parallel, len(s.missing)) {
+		asking.Go(func() {
+			for id := range ids {
+				if ctx.Err() != nil {
+					return
+				}
+				list, err := s.read(ctx, url.Values{"count": {"1"}, "offset": {"0"}, "metadata_" + messageIDKey: {id.String()}})
+				if err != nil {
+					stop(err)
+					return
+				}
+				taking.Lock()
+				s.take(list)
+				taking.Unlock()
+			}
+		})
 	}
-	return nil
+	asking.Wait()
+	return context.Cause(ctx)
 }
 
 // page reads one page and takes what was missing from it.
 func (s *search) page(ctx context.Context, query url.Values) ([]sentMessage, error) {
+	list, err := s.read(ctx, query)
+	for _, m := range list {
+		s.observe(m.ReceivedAt)
+	}
+	s.take(list)
+	return list, err
+}
+
+func (s *search) read(ctx context.Context, query url.Values) ([]sentMessage, error) {
 	const path = "/messages/outbound"
 	query.Set("messagestream", s.conn.Stream)
 	var answer struct{ Messages *[]sentMessage }
@@ -114,8 +136,11 @@ func (s *search) page(ctx context.Context, query url.Values) ([]sentMessage, err
 	if answer.Messages == nil {
 		return nil, &unreadable{path: path}
 	}
-	for _, m := range *answer.Messages {
-		s.observe(m.ReceivedAt)
+	return *answer.Messages, nil
+}
+
+func (s *search) take(list []sentMessage) {
+	for _, m := range list {
 		id := m.Metadata.messageID()
 		if !s.missing[id] {
 			continue
@@ -123,7 +148,6 @@ func (s *search) page(ctx context.Context, query url.Values) ([]sentMessage, err
 		delete(s.missing, id)
 		s.found = append(s.found, provider.Found{ID: id, ProviderMessageID: clean(m.MessageID, maxID)})
 	}
-	return *answer.Messages, nil
 }
 
 // observe notes the direction of the entries. Postmark does not promise that they come newest first, and stopping early on

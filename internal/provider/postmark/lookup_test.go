@@ -99,12 +99,24 @@ func TestLookupOne(t *testing.T) {
 	}
 }
 
+// many returns more ids than are asked for one by one.
+func many() []mail.ID {
+	var ids []mail.ID
+	for i := range 25 {
+		ids = append(ids, messageID(byte(1+i)))
+	}
+	return ids
+}
+
 // TestLookupPages counts the calls: no page more than the answer needs, and none less.
 func TestLookupPages(t *testing.T) {
 	t.Parallel()
 	since := time.Date(2026, 3, 2, 1, 0, 0, 0, time.UTC)
-	ids := []mail.ID{messageID(1), messageID(2)}
-	ours := []map[string]any{sentAt(ids[0], since), sentAt(ids[1], since)}
+	ids := many()
+	var ours []map[string]any
+	for _, id := range ids {
+		ours = append(ours, sentAt(id, since))
+	}
 	reversed := foreign(1600, since)
 	slices.Reverse(reversed)
 	for name, tc := range map[string]struct {
@@ -114,11 +126,11 @@ func TestLookupPages(t *testing.T) {
 	}{
 		"at once":               {append(slices.Clone(ours), foreign(2000, since)...), ids, 1},
 		"on the third page":     {append(foreign(1200, since.Add(time.Hour)), ours...), ids, 3},
-		"one is missing":        {append(foreign(700, since.Add(time.Hour)), ours[0]), ids[:1], 2},
+		"one is missing":        {append(foreign(700, since.Add(time.Hour)), ours[1:]...), ids[1:], 2},
 		"none, a short page":    {foreign(499, since), nil, 1},
 		"none, a full page":     {foreign(500, since.Add(10*time.Second)), nil, 2},
 		"the rest is older":     {append(slices.Clone(ours[:1]), foreign(9000, since.Add(-14*time.Minute))...), ids[:1], 1},
-		"within the slack":      {append(foreign(500, since.Add(-5*time.Minute)), ours[1]), ids[1:], 2},
+		"within the slack":      {append(foreign(500, since.Add(-5*time.Minute)), ours[1]), ids[1:2], 2},
 		"oldest first":          {append(reversed, ours...), ids, 4},
 		"all at the same time":  {append(sameTime(600, since.Add(-time.Hour)), ours...), ids, 2},
 		"dates that are no use": {append(dateless(600), ours...), ids, 2},
@@ -164,29 +176,33 @@ func dateless(n int) []map[string]any {
 	return messages
 }
 
-// TestLookupBeyondTheSearch: when Postmark's search ends too early, few messages are asked for by name; many are an error,
-// because "not among the first 10,000" is no answer.
-func TestLookupBeyondTheSearch(t *testing.T) {
+// TestLookupFew asks for few messages by name, whatever the traffic is.
+func TestLookupFew(t *testing.T) {
 	t.Parallel()
-	a := activity{messages: append(foreign(10_000, testNow.Add(3*time.Hour)), sentAt(messageID(1), testNow))}
-	conn := connection(a.serve(t))
-	found, err := newAdapter(t).Lookup(t.Context(), conn, []mail.ID{messageID(1), messageID(2)}, testNow)
+	a := activity{messages: append(foreign(20_000, testNow.Add(6*time.Hour)), sentAt(messageID(1), testNow))}
+	found, err := newAdapter(t).Lookup(t.Context(), connection(a.serve(t)), []mail.ID{messageID(1), messageID(2)}, testNow)
 	if diff := cmp.Diff([]mail.ID{messageID(1)}, foundIDs(found)); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
-	if n := len(a.queries(t)); n != 22 {
-		t.Errorf("%d calls, want 20 pages and 2 by name", n)
-	}
-	var many []mail.ID
-	for i := range 101 {
-		many = append(many, messageID(byte(100+i)))
-	}
-	if found, err := newAdapter(t).Lookup(t.Context(), conn, many, testNow); err == nil {
-		t.Errorf("%d found and no error", len(found))
+	if n := len(a.queries(t)); n != 2 {
+		t.Errorf("%d calls, want 2", n)
 	}
 }
 
-// TestLookupError: a later page that fails makes the whole answer none.
+// TestLookupBeyondTheSearch: when Postmark's search ends too early, the others are asked for by name.
+func TestLookupBeyondTheSearch(t *testing.T) {
+	t.Parallel()
+	a := activity{messages: append(foreign(10_000, testNow.Add(3*time.Hour)), sentAt(messageID(1), testNow))}
+	found, err := newAdapter(t).Lookup(t.Context(), connection(a.serve(t)), many(), testNow)
+	if diff := cmp.Diff([]mail.ID{messageID(1)}, foundIDs(found)); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	if n := len(a.queries(t)); n != 45 {
+		t.Errorf("%d calls, want 20 pages and 25 by name", n)
+	}
+}
+
+// TestLookupError: when a later page fails, what was found before it counts, and the error says that the rest is not answered.
 func TestLookupError(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]http.HandlerFunc{
@@ -208,9 +224,9 @@ func TestLookupError(t *testing.T) {
 				}
 				fail(w, r)
 			}))
-			found, err := newAdapter(t).Lookup(t.Context(), conn, []mail.ID{messageID(1), messageID(2)}, testNow)
-			if err == nil || found != nil {
-				t.Errorf("found %v, error %v", found, err)
+			found, err := newAdapter(t).Lookup(t.Context(), conn, many(), testNow)
+			if diff := cmp.Diff([]mail.ID{messageID(1)}, foundIDs(found)); err == nil || diff != "" {
+				t.Errorf("error %v (-want +got):\n%s", err, diff)
 			}
 		})
 	}
