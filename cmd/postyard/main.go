@@ -1,4 +1,4 @@
-// Command postyard is a switchyard for email: one API in front of many email service providers.
+// Command postyard is the server, the provider simulators, and the tools around them; see postyard --help.
 package main
 
 import (

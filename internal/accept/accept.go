@@ -27,6 +27,9 @@ const DefaultPool = "default"
 // commitWeight is how many messages one transaction holds at most; it bounds how long the writer is busy.
 const commitWeight = 400
 
+// weightBytes is how many bytes of content weigh as much as a message.
+const weightBytes = 16 << 10
+
 // Store is the part of the store that accepting needs.
 type Store interface {
 	Accept(ctx context.Context, batch []store.Submission) error
@@ -57,7 +60,7 @@ func New(c Config) *Service {
 	s.commits = groupcommit.New(groupcommit.Config[store.Submission]{
 		Commit: s.commit,
 		Shared: func(err error) bool { return errors.Is(err, store.ErrUnavailable) },
-		Weigh:  func(s store.Submission) int { return len(s.Messages) },
+		Weigh:  func(s store.Submission) int { return len(s.Messages) + len(s.Content)/weightBytes },
 		Limit:  commitWeight,
 	})
 	return s
@@ -103,6 +106,22 @@ func (s *Service) Accept(ctx context.Context, sub *directory.SubAccount, req *Re
 	if bad := checkRequest(req); bad != nil {
 		return nil, bad
 	}
+	results, err := s.place(ctx, sub, req)
+	if errors.Is(err, store.ErrConflict) {
+		// A provider was deleted between the plan and the commit; the directory knows that by now, or soon.
+		results, err = s.place(ctx, sub, req)
+	}
+	switch {
+	case errors.Is(err, groupcommit.ErrClosed):
+		return nil, fmt.Errorf("%w: stopping", store.ErrUnavailable)
+	case errors.Is(err, store.ErrConflict):
+		return nil, &OverloadedError{Reason: "the IP pool is being changed", RetryAfter: time.Second}
+	}
+	return results, err
+}
+
+// place plans the messages of a request by the configuration of now, and stores them.
+func (s *Service) place(ctx context.Context, sub *directory.SubAccount, req *Request) ([]Result, error) {
 	view := s.Directory.Current()
 	pool, bad := choosePool(view, sub.AccountID, req.Content.Pool)
 	if bad != nil {
@@ -112,18 +131,11 @@ func (s *Service) Accept(ctx context.Context, sub *directory.SubAccount, req *Re
 	if bad != nil {
 		return nil, bad
 	}
-	now := s.Now()
-	submission, results, err := s.compose(view, sub, pool, req, refusals, now)
-	if err != nil {
-		return nil, err
-	}
-	if len(submission.Messages) == 0 {
-		return results, nil
+	submission, results, err := s.compose(view, sub, pool, req, refusals, s.Now())
+	if err != nil || len(submission.Messages) == 0 {
+		return results, err
 	}
 	if err := s.commits.Do(ctx, submission); err != nil {
-		if errors.Is(err, groupcommit.ErrClosed) {
-			return nil, fmt.Errorf("%w: stopping", store.ErrUnavailable)
-		}
 		return nil, fmt.Errorf("accept: %w", err)
 	}
 	return results, nil

@@ -14,11 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"postyard/internal/directory"
-	"postyard/internal/mail"
 	"postyard/internal/secret"
 	"postyard/internal/store"
 )
@@ -30,9 +27,6 @@ var (
 	ErrDefault   = errors.New("the default sub-account cannot be deleted")
 )
 
-// MaxName is the most characters of a name.
-const MaxName = 255
-
 // DefaultName is the name of the sub-account that every account begins with.
 const DefaultName = "default"
 
@@ -41,10 +35,6 @@ const (
 	accountKeyPurpose    = "account.key"
 	subAccountKeyPurpose = "sub_account.key"
 )
-
-// reloadTimeout bounds the reload that follows a write. It does not end with the caller's context: a client that hangs up
-// must not leave the directory behind the store.
-const reloadTimeout = 10 * time.Second
 
 // Store is what the service needs of the storage contract.
 type Store interface {
@@ -81,7 +71,7 @@ func (s *Service) Bootstrap(ctx context.Context, name string) (fresh Fresh, crea
 	if len(s.dir.Current().Accounts()) > 0 {
 		return Fresh{}, false, nil
 	}
-	name, err = CheckName(name)
+	name, err = directory.ParseName(name)
 	if err != nil {
 		return Fresh{}, false, err
 	}
@@ -93,7 +83,7 @@ func (s *Service) Bootstrap(ctx context.Context, name string) (fresh Fresh, crea
 	if err := s.store.CreateAccount(ctx, a, sub); err != nil {
 		return Fresh{}, false, fmt.Errorf("create account %q: %w", name, err)
 	}
-	if err := s.reload(ctx); err != nil {
+	if err := s.dir.Reload(ctx); err != nil {
 		return Fresh{}, false, err
 	}
 	fresh.Account, fresh.SubAccount = a, sub
@@ -138,7 +128,7 @@ func (s *Service) SubAccounts(accountID int32, search string) []*directory.SubAc
 
 // CreateSubAccount creates a sub-account with a key of its own. It fails with a *mail.FieldError or ErrNameTaken.
 func (s *Service) CreateSubAccount(ctx context.Context, accountID int32, name string) (*directory.SubAccount, error) {
-	name, err := CheckName(name)
+	name, err := directory.ParseName(name)
 	if err != nil {
 		return nil, err
 	}
@@ -147,12 +137,12 @@ func (s *Service) CreateSubAccount(ctx context.Context, accountID int32, name st
 	if err := s.store.CreateSubAccount(ctx, a); err != nil {
 		return nil, fmt.Errorf("create sub-account %q: %w", name, ours(err))
 	}
-	return a, s.reload(ctx)
+	return a, s.dir.Reload(ctx)
 }
 
 // RenameSubAccount gives a sub-account another name. It fails with a *mail.FieldError, ErrNotFound or ErrNameTaken.
 func (s *Service) RenameSubAccount(ctx context.Context, accountID, id int32, name string) (*directory.SubAccount, error) {
-	name, err := CheckName(name)
+	name, err := directory.ParseName(name)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +153,7 @@ func (s *Service) RenameSubAccount(ctx context.Context, accountID, id int32, nam
 	if err := s.store.RenameSubAccount(ctx, accountID, id, name); err != nil {
 		return nil, fmt.Errorf("rename sub-account %d: %w", id, ours(err))
 	}
-	if err := s.reload(ctx); err != nil {
+	if err := s.dir.Reload(ctx); err != nil {
 		return nil, err
 	}
 	return s.SubAccount(accountID, id)
@@ -182,22 +172,7 @@ func (s *Service) DeleteSubAccount(ctx context.Context, accountID, id int32) (*d
 	if err := s.store.DeleteSubAccount(ctx, accountID, id, s.now().UTC()); err != nil {
 		return nil, fmt.Errorf("delete sub-account %d: %w", id, ours(err))
 	}
-	return a, s.reload(ctx)
-}
-
-// CheckName returns a name without the space around it, or a *mail.FieldError: 1 to 255 characters, none of them a control
-// character.
-func CheckName(name string) (string, error) {
-	name = strings.TrimSpace(name)
-	switch {
-	case name == "":
-		return "", mail.Invalid("missing_name", "name", "a name is required")
-	case utf8.RuneCountInString(name) > MaxName:
-		return "", mail.Invalid("name_too_long", "name", "a name has at most %d characters", MaxName)
-	case !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl):
-		return "", mail.Invalid("invalid_name", "name", "a name must not contain control characters")
-	}
-	return name, nil
+	return a, s.dir.Reload(ctx)
 }
 
 // newKey makes an API key and sets the two forms of it that are stored.
@@ -213,12 +188,6 @@ func (s *Service) open(purpose string, sealed []byte) (secret.String, error) {
 		return secret.String{}, fmt.Errorf("open API key: %w", err)
 	}
 	return secret.NewString(string(key)), nil
-}
-
-func (s *Service) reload(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reloadTimeout)
-	defer cancel()
-	return s.dir.Reload(ctx)
 }
 
 // ours puts the package's own errors in the place of the store's.

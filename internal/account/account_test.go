@@ -9,7 +9,6 @@ import (
 
 	"postyard/internal/account"
 	"postyard/internal/directory"
-	"postyard/internal/mail"
 	"postyard/internal/secret"
 	"postyard/internal/store"
 	"postyard/internal/store/sqlite"
@@ -183,31 +182,6 @@ func TestAnotherAccount(t *testing.T) {
 	}
 	if got := b.SubAccounts(stranger, ""); len(got) != 0 {
 		t.Errorf("%+v", got)
-	}
-}
-
-func TestNames(t *testing.T) {
-	t.Parallel()
-	for name, code := range map[string]string{
-		"a":                         "",
-		" a b ":                     "",
-		strings.Repeat("é", 255):    "",
-		strings.Repeat("é", 256):    "name_too_long",
-		"":                          "missing_name",
-		" \t\n":                     "missing_name",
-		"a\nb":                      "invalid_name",
-		"a\u0085b":                  "invalid_name",
-		"a\xffb":                    "invalid_name",
-		"<script>alert(1)</script>": "",
-	} {
-		got, err := account.CheckName(name)
-		bad, _ := errors.AsType[*mail.FieldError](err)
-		switch {
-		case code == "" && (err != nil || got != strings.TrimSpace(name)):
-			t.Errorf("%q: %q, %v", name, got, err)
-		case code != "" && (bad == nil || bad.Code != code || bad.Field != "name"):
-			t.Errorf("%q: %v", name, err)
-		}
 	}
 }
 

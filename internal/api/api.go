@@ -64,9 +64,7 @@ type Journal interface {
 	Counts(ctx context.Context, f store.CountFilter) ([]store.Count, error)
 }
 
-// Ingest takes in the webhooks of providers. Its error has a method `Unauthorized() bool` that returns true when the
-// request does not carry the credentials of any webhook of the account, and wraps store.ErrUnavailable when the body could
-// not be made durable. Nil means that the body is durable, whatever is in it.
+// Ingest takes in the webhooks of providers; *ingest.Service is one. Nil means that the body is durable, whatever is in it.
 type Ingest interface {
 	Receive(ctx context.Context, accountID int32, t provider.Type, h http.Header, body []byte) error
 }

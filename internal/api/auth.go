@@ -23,31 +23,24 @@ func (s *server) forAnyone(h handler) http.HandlerFunc {
 }
 
 func (s *server) forAccount(h accountHandler) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		key := apiKey(r, accountKey)
-		a := s.Accounts.AuthenticateAccount(key)
-		if a == nil {
-			s.fail(w, r, s.refuseKey(r, key, accountKey))
-			return
-		}
-		if err := h(w, r, a); err != nil {
-			s.fail(w, r, err)
-		}
-	}
+	return forOwner(s, accountKey, Accounts.AuthenticateAccount, h)
 }
 
 func (s *server) forSubAccount(h subAccountHandler) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		key := apiKey(r, subAccountKey)
-		a := s.Accounts.AuthenticateSubAccount(key)
-		if a == nil {
-			s.fail(w, r, s.refuseKey(r, key, subAccountKey))
-			return
+	return forOwner(s, subAccountKey, Accounts.AuthenticateSubAccount, h)
+}
+
+// forOwner lets an operation in on whose key the header holds, and tells it whose that is.
+func forOwner[Owner any](s *server, header auth, find func(a Accounts, key string) *Owner,
+	h func(w http.ResponseWriter, r *http.Request, o *Owner) error) http.HandlerFunc {
+	return s.forAnyone(func(w http.ResponseWriter, r *http.Request) error {
+		key := apiKey(r, header)
+		owner := find(s.Accounts, key)
+		if owner == nil {
+			return s.refuseKey(r, key, header)
 		}
-		if err := h(w, r, a); err != nil {
-			s.fail(w, r, err)
-		}
-	}
+		return h(w, r, owner)
+	})
 }
 
 func apiKey(r *http.Request, header auth) string {

@@ -14,6 +14,7 @@ import (
 
 	"postyard/internal/accept"
 	"postyard/internal/account"
+	"postyard/internal/ingest"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
 	"postyard/internal/store"
@@ -137,10 +138,6 @@ func TestPanics(t *testing.T) {
 	}
 }
 
-type unauthorized struct{ error }
-
-func (unauthorized) Unauthorized() bool { return true }
-
 func TestErrorsAndTheirStatus(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -162,7 +159,7 @@ func TestErrorsAndTheirStatus(t *testing.T) {
 		{store.ErrConflict, 403, "exists_already", ""},
 		{fmt.Errorf("disk /var/x full: %w", store.ErrUnavailable), 503, "unavailable", "/var/x"},
 		{&accept.OverloadedError{Reason: "7 wait", RetryAfter: 1500 * time.Millisecond}, 503, "overloaded", ""},
-		{unauthorized{errors.New("no")}, 401, "invalid_credentials", ""},
+		{ingest.ErrUnauthorized, 401, "invalid_credentials", ""},
 		{context.DeadlineExceeded, 503, "timeout", ""},
 		{context.Canceled, 499, "client_gone", ""},
 		{errors.New("SELECT secret FROM x"), 500, "internal_error", "SELECT"},

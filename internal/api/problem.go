@@ -9,6 +9,7 @@ import (
 
 	"postyard/internal/accept"
 	"postyard/internal/account"
+	"postyard/internal/ingest"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
 	"postyard/internal/store"
@@ -38,6 +39,7 @@ const statusClientGone = 499
 // problemOf decides the status and the words of every error. What it does not know is an internal error, whose cause users
 // never see.
 //
+//	401  the webhook's credentials are missing or wrong (keys are judged by refuseKey)
 //	422  the request breaks a rule; also: the provider refuses the key, the stream, ...
 //	403  the name (or the key with its stream) is taken, as SendPost has it
 //	404  the id is not one of the account's
@@ -69,19 +71,15 @@ func problemOf(err error) *problem {
 		return &problem{status: http.StatusServiceUnavailable, retryAfter: e.RetryAfter, Code: "overloaded",
 			Message: e.Reason + "; nothing was stored, try again"}
 	}
-	if e, ok := errors.AsType[interface {
-		error
-		Unauthorized() bool
-	}](err); ok && e.Unauthorized() {
-		return &problem{status: http.StatusUnauthorized, Code: "invalid_credentials",
-			Message: "these are not the credentials of a webhook of this account"}
-	}
 	return problemOfCause(err)
 }
 
 // problemOfCause knows the errors that carry no words of their own.
 func problemOfCause(err error) *problem {
 	switch {
+	case errors.Is(err, ingest.ErrUnauthorized):
+		return &problem{status: http.StatusUnauthorized, Code: "invalid_credentials",
+			Message: "these are not the credentials of a webhook of this account"}
 	case errors.Is(err, account.ErrNameTaken):
 		return &problem{status: http.StatusForbidden, Code: "name_taken", Message: account.ErrNameTaken.Error(), Field: "name"}
 	case errors.Is(err, account.ErrNotFound):

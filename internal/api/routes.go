@@ -17,7 +17,7 @@ const (
 	webhookKey    auth = "the provider's webhook credentials"
 )
 
-// operation is one row of the API's table: the program routes by it, and documents can be generated from it.
+// operation is one row of the API's table: the program routes by it, and docs/api.md is written from it.
 type operation struct {
 	Method  string
 	Path    string // without the trailing slash, which is served as well

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/http"
 
@@ -33,27 +32,16 @@ type sendRequest struct {
 
 // request returns what was asked for as every intake hands it over.
 func (s *sendRequest) request() *accept.Request {
-	for i := range s.To {
-		s.To[i].CustomFields = absentIfNull(s.To[i].CustomFields)
-	}
 	return &accept.Request{
 		Content: mail.Content{
 			From: s.From, ReplyTo: s.ReplyTo, Subject: s.Subject, PreText: s.PreText,
 			HTML: s.HTMLBody, Text: s.TextBody, AMP: s.AMPBody,
-			Pool: s.IPPool, Template: s.TPSPTemplate, CustomFields: absentIfNull(s.CustomFields),
+			Pool: s.IPPool, Template: s.TPSPTemplate, CustomFields: s.CustomFields,
 			Headers: s.Headers, Groups: s.Groups, Attachments: s.Attachments,
 			TrackOpens: s.TrackOpens, TrackClicks: s.TrackClicks, WebhookEndpoint: s.WebhookEndpoint,
 		},
 		Recipients: s.To,
 	}
-}
-
-// absentIfNull takes a JSON null for a key that is not there, as encoding/json does for every other type.
-func absentIfNull(raw json.RawMessage) json.RawMessage {
-	if bytes.Equal(raw, []byte("null")) {
-		return nil
-	}
-	return raw
 }
 
 // emailResponse is SendPost's EmailResponse.

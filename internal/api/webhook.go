@@ -2,11 +2,13 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 
+	"postyard/internal/ingest"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
 	"postyard/internal/store"
@@ -28,7 +30,7 @@ func (s *server) receive(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if err := s.Ingest.Receive(r.Context(), accountID, t, r.Header, body); err != nil {
-		if problemOf(err).status == http.StatusUnauthorized {
+		if errors.Is(err, ingest.ErrUnauthorized) {
 			w.Header().Set("WWW-Authenticate", `Basic realm="postyard"`)
 		}
 		return err

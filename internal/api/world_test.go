@@ -113,7 +113,7 @@ func runAll(t *testing.T, parts ...func(context.Context)) {
 func startSandbox(t *testing.T) string {
 	t.Helper()
 	now := clock.System{}
-	hooks, timetable := hook.New(now, hook.Ladder()), clock.NewTimetable(now)
+	hooks, timetable := hook.New(now), clock.NewTimetable(now)
 	sim, err := simulator.New(simulator.Deps{
 		Clock: now, Timetable: timetable, Hooks: hooks, Settings: settings.NewCurrent(settings.Default()),
 		Log: slog.New(slog.DiscardHandler),

@@ -38,7 +38,7 @@ func (l *loader) checkTogether(c Config) []error {
 		if c.Data == "" {
 			refuse("data", "must name a directory")
 		}
-		l.checkTimes(c, refuse)
+		checkTimes(c, refuse)
 		if c.BatchSize > c.MaxBacklog {
 			refuse("batch-size", "is %d but must be at most max-backlog (%d, %s)", c.BatchSize, c.MaxBacklog, l.source("max-backlog"))
 		}
@@ -49,7 +49,7 @@ func (l *loader) checkTogether(c Config) []error {
 	return errs
 }
 
-func (l *loader) checkTimes(c Config, refuse func(name, rule string, args ...any)) {
+func checkTimes(c Config, refuse func(name, rule string, args ...any)) {
 	for _, pair := range []struct {
 		longer, shorter string
 		long, short     time.Duration

@@ -49,7 +49,7 @@ func (l *loader) load(fs *pflag.FlagSet, environ []string) (Config, error) {
 	if err := environment.Load(l.envProvider(environ), nil); err != nil {
 		return Config{}, fmt.Errorf("read environment: %w", err)
 	}
-	if err := flags.Load(l.flagProvider(fs), nil); err != nil {
+	if err := flags.Load(flagProvider(fs), nil); err != nil {
 		return Config{}, fmt.Errorf("read flags: %w", err)
 	}
 	path := environment.String(configOption)
@@ -104,7 +104,7 @@ func (l *loader) envProvider(environ []string) koanf.Provider {
 }
 
 // flagProvider gives the flags of ours that were set; a command may have others in the same set.
-func (l *loader) flagProvider(fs *pflag.FlagSet) koanf.Provider {
+func flagProvider(fs *pflag.FlagSet) koanf.Provider {
 	return posflag.ProviderWithFlag(fs, keyDelim, nil, func(f *pflag.Flag) (string, any) {
 		text, ok := f.Value.(*flagText)
 		if !ok {

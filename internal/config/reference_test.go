@@ -99,7 +99,7 @@ func TestHelp(t *testing.T) {
 	help := strings.Join(strings.Fields(fs.FlagUsages()), " ")
 	for _, want := range []string{
 		"--batch-size integer Messages in one call", "(default 100)", "--call-timeout duration", "(default 60s)",
-		"--allow-private Let provider endpoints", "--listen host:port", "(default 127.0.0.1:8025)",
+		"--allow-private Accept provider endpoints", "--listen host:port", "(default 127.0.0.1:8025)",
 	} {
 		if !strings.Contains(help, want) {
 			t.Errorf("the help lacks %q:\n%s", want, fs.FlagUsages())

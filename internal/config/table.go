@@ -95,7 +95,7 @@ func serverOptions() []option {
 		fixed:    in("", Demo),
 	}, {
 		name:     "allow-private",
-		doc:      "Let provider endpoints and webhooks point at loopback and private addresses, and use http.",
+		doc:      "Accept provider endpoints and webhooks on this machine and in private networks, and plain http.",
 		value:    boolean(func(c *Config) *bool { return &c.AllowPrivate }),
 		defaults: in("false", Serve),
 		fixed:    in("true", Demo),

@@ -30,7 +30,7 @@ type Account struct {
 	Created   time.Time
 }
 
-// SubAccount is a product, customer or stream of mail under an account.
+// SubAccount separates one sender's mail from another's under an account: a product's, a customer's.
 type SubAccount struct {
 	ID        int32
 	AccountID int32
@@ -111,14 +111,24 @@ type Directory struct {
 // Open loads the first snapshot.
 func Open(ctx context.Context, loader Loader) (*Directory, error) {
 	d := &Directory{loader: loader}
-	return d, d.Reload(ctx)
+	return d, d.load(ctx)
 }
 
 // Current returns the snapshot of now. It must not be changed.
 func (d *Directory) Current() *Snapshot { return d.current.Load() }
 
-// Reload reads the configuration anew. Changes that were committed before the call are in the next Current.
+// reloadTimeout bounds a Reload, which no caller ends.
+const reloadTimeout = 10 * time.Second
+
+// Reload reads the configuration anew. Changes that were committed before the call are in the next Current. It does not end
+// with ctx: a client that hangs up must not leave the directory behind the store.
 func (d *Directory) Reload(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reloadTimeout)
+	defer cancel()
+	return d.load(ctx)
+}
+
+func (d *Directory) load(ctx context.Context) error {
 	d.reload.Lock()
 	defer d.reload.Unlock()
 	contents, err := d.loader.LoadDirectory(ctx)

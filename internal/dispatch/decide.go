@@ -83,8 +83,9 @@ func decide(j *store.Job, o *provider.Outcome, family event.Family, rules Rules,
 }
 
 // decideAnswer says what follows when the provider was asked about a message in doubt. found is nil when the provider does
-// not show it; failure is set when it could not answer.
-func decideAnswer(j *store.Job, found *provider.Found, failure error, family event.Family, rules Rules, now time.Time) store.Settlement {
+// not show it; failure is set when it could not answer. asking is since when this process asks: time in which nobody asked
+// does not count against the provider.
+func decideAnswer(j *store.Job, found *provider.Found, failure error, family event.Family, rules Rules, asking, now time.Time) store.Settlement {
 	s := store.Settlement{Job: j, At: now, Egress: j.Egress}
 	switch {
 	case found != nil:
@@ -92,7 +93,7 @@ func decideAnswer(j *store.Job, found *provider.Found, failure error, family eve
 		s.Sent = typeOf(family, event.Sent)
 		s.Outcome = &provider.Outcome{Class: provider.Accepted, ProviderMessageID: found.ProviderMessageID,
 			Text: "the provider was asked and has it"}
-	case failure != nil && now.Sub(j.UnknownSince) < rules.AmbiguousWait:
+	case failure != nil && now.Sub(later(j.UnknownSince, asking)) < rules.AmbiguousWait:
 		s.Trigger = lifecycle.Doubt
 		s.DueAt = now.Add(askAgain)
 		s.Waiting = "the provider could not say whether it has it: " + failure.Error()

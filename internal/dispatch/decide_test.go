@@ -201,7 +201,7 @@ func TestDecideAnswer(t *testing.T) {
 	} {
 		j := job(2, 0)
 		j.Asks, j.UnknownSince = test.asks, clock.Add(-test.after)
-		s := decideAnswer(j, test.found, test.failure, event.Postmark, rules, clock)
+		s := decideAnswer(j, test.found, test.failure, event.Postmark, rules, clock.Add(-24*time.Hour), clock)
 		if got := brief(s); got != test.want {
 			t.Errorf("%s: %s, want %s", test.name, got, test.want)
 		}

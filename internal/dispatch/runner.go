@@ -36,6 +36,8 @@ type runner struct {
 	calls   int       // on the wire
 	asking  bool
 	retryAt time.Time // not before this, after the store failed
+	started time.Time // when this process began with the egress
+	unsaved bool      // the health could not be saved
 }
 
 // ending is how a call or a question ended.
@@ -51,7 +53,7 @@ type ending struct {
 
 func newRunner(d *Dispatcher, e route.Egress) *runner {
 	return &runner{d: d, egress: e, log: d.Log.With("egress", e.String()), wake: make(chan struct{}, 1),
-		ended: make(chan ending), refused: senders{}, pace: newPace(d.BatchSize, d.Concurrency)}
+		ended: make(chan ending), refused: senders{}, started: d.Now(), pace: newPace(d.BatchSize, d.Concurrency)}
 }
 
 func (r *runner) wakeUp() {
@@ -121,31 +123,41 @@ func (r *runner) note(ctx context.Context, e ending) {
 	now := r.d.Now()
 	switch {
 	case e.class == provider.Throttled:
-		r.paused = now.Add(e.retry)
+		r.paused = later(r.paused, now.Add(e.retry))
 		r.pace.slower()
 	case e.slow:
 		r.pace.slower()
-	case e.class == provider.Accepted:
-		r.pace.faster()
+	case e.class == provider.Accepted, e.class == provider.Rejected, e.class == provider.Inactive:
+		r.pace.faster() // it answers
 	}
 	refusals := r.refused.learn(e.seen)
 	switched := r.breaker.ended(e.probe, e.class, e.words, now)
 	if !refusals && !switched {
 		return
 	}
-	health := directory.Health{Stopped: r.breaker.open, Reason: r.breaker.reason, Since: r.breaker.since}
 	switch {
-	case health.Stopped:
-		r.log.Warn("the provider is not used for now", "reason", health.Reason)
+	case switched && r.breaker.open:
+		r.log.Warn("the provider is not used for now", "reason", r.breaker.reason)
 	case switched:
 		r.log.Info("the provider is used again")
 		r.pace.restart()
 	}
-	if !health.Stopped {
-		health.Reason = r.refused.reason()
+	r.showHealth(ctx, now)
+}
+
+// showHealth saves how the egress stands, for people. What cannot be saved is tried again.
+func (r *runner) showHealth(ctx context.Context, now time.Time) {
+	health := directory.Health{Stopped: r.breaker.open, Reason: r.breaker.reason, Since: r.breaker.since}
+	if reason := r.refused.reason(); !health.Stopped && reason != "" {
+		health.Reason, health.Since = reason, now
+		if t := r.d.Directory.Current().AnyTPSP(r.egress.TPSPID()); t != nil && t.Health.Reason != "" && !t.Health.Stopped {
+			health.Since = t.Health.Since
+		}
 	}
-	if err := r.saveHealth(ctx, health); err != nil {
-		r.log.Error("the provider's health could not be saved", "error", err)
+	err := r.saveHealth(ctx, health)
+	r.unsaved = err != nil
+	if err != nil {
+		r.log.Error("the provider's health could not be saved; trying again", "error", err)
 	}
 }
 
@@ -167,6 +179,9 @@ func (r *runner) work(ctx, wire context.Context, running *sync.WaitGroup) time.D
 	target := r.d.Directory.Current().AnyTPSP(r.egress.TPSPID())
 	if target == nil || r.d.Providers[target.Type] == nil {
 		return idlePoll // nothing can carry its mail; it waits for a version of the program that can
+	}
+	if r.unsaved {
+		r.showHealth(ctx, now)
 	}
 	sleep, err := r.serve(ctx, wire, running, target, now)
 	if err != nil {
@@ -291,7 +306,7 @@ func (r *runner) call(wire context.Context, target *directory.TPSP, jobs []store
 	end := summarize(outcomes)
 	end.seen = sendersIn(jobs, outcomes)
 	end.slow = now.Sub(began) >= r.d.CallTimeout
-	r.report(jobs, outcomes, end, now.Sub(began))
+	r.report(jobs, outcomes, now.Sub(began))
 	return end
 }
 
@@ -317,12 +332,35 @@ func (r *runner) sendHalving(wire context.Context, a provider.Adapter, conn prov
 	ctx, cancel := context.WithTimeout(wire, timeout)
 	outcomes := safely(len(batch), func() []provider.Outcome { return a.Send(ctx, conn, batch) })
 	cancel()
-	if len(batch) == 1 || !refusedWhole(outcomes) {
+	return r.again(wire, a, conn, batch, outcomes, lease)
+}
+
+// again sends those messages anew whose call was refused for what may be another one's fault: one half after the other when
+// it was the whole batch, else together.
+func (r *runner) again(wire context.Context, a provider.Adapter, conn provider.Connection, batch []provider.Outgoing, outcomes []provider.Outcome, lease time.Time) []provider.Outcome {
+	var refused []int
+	for i := range outcomes {
+		if o := &outcomes[i]; o.WholeCall && o.Class == provider.Rejected {
+			refused = append(refused, i)
+		}
+	}
+	if len(batch) == 1 || len(refused) == 0 {
 		return outcomes
 	}
-	half := len(batch) / 2
-	first := r.sendHalving(wire, a, conn, batch[:half], lease)
-	return append(first, r.sendHalving(wire, a, conn, batch[half:], lease)...)
+	parts := [][]int{refused}
+	if len(refused) == len(batch) {
+		parts = [][]int{refused[:len(refused)/2], refused[len(refused)/2:]}
+	}
+	for _, part := range parts {
+		smaller := make([]provider.Outgoing, len(part))
+		for k, i := range part {
+			smaller[k] = batch[i]
+		}
+		for k, o := range r.sendHalving(wire, a, conn, smaller, lease) {
+			outcomes[part[k]] = o
+		}
+	}
+	return outcomes
 }
 
 // safely makes sure that every message has an outcome, whatever the adapter does.
@@ -347,19 +385,16 @@ func same(n int, o provider.Outcome) []provider.Outcome {
 	return list
 }
 
-func refusedWhole(outcomes []provider.Outcome) bool {
-	for i := range outcomes {
-		if o := &outcomes[i]; !o.WholeCall || o.Class != provider.Rejected {
-			return false
-		}
-	}
-	return true
-}
-
 // gravity orders classes by what they say about the egress, not about a message.
 var gravity = map[provider.Class]int{
 	provider.Inactive: 0, provider.Rejected: 0, provider.Accepted: 1,
 	provider.Throttled: 2, provider.Transient: 3, provider.Ambiguous: 4, provider.Account: 5,
+}
+
+// remark orders classes by what a log line should quote.
+var remark = map[provider.Class]int{
+	provider.Accepted: 0, provider.Inactive: 1, provider.Rejected: 2,
+	provider.Throttled: 3, provider.Transient: 4, provider.Ambiguous: 5, provider.Account: 6,
 }
 
 func weight(o *provider.Outcome) int {
@@ -415,17 +450,22 @@ func (r *runner) settle(wire context.Context, batch []store.Settlement) {
 }
 
 // report writes one line per call.
-func (r *runner) report(jobs []store.Job, outcomes []provider.Outcome, end ending, took time.Duration) {
+func (r *runner) report(jobs []store.Job, outcomes []provider.Outcome, took time.Duration) {
 	counts := map[string]int{}
+	worst := 0
 	for i := range outcomes {
 		counts[outcomes[i].Class.String()]++
+		if remark[outcomes[i].Class] > remark[outcomes[worst].Class] {
+			worst = i
+		}
 	}
 	level := slog.LevelDebug
 	if counts[provider.Accepted.String()] != len(jobs) {
 		level = slog.LevelWarn
 	}
 	r.log.Log(context.Background(), level, "provider call", "messages", len(jobs), "outcomes", counts, "took", took,
-		"words", end.words, "first", jobs[0].ID.String())
+		"words", words(&outcomes[worst]),
+		"http", outcomes[worst].HTTPStatus, "message", jobs[worst].ID.String())
 }
 
 // ask puts one question at a time about messages whose outcome is unknown.
@@ -455,7 +495,7 @@ func (r *runner) question(wire context.Context, target *directory.TPSP, jobs []s
 	batch := make([]store.Settlement, len(jobs))
 	for i := range jobs {
 		j := &jobs[i]
-		batch[i] = decideAnswer(j, byID[j.ID], failure, adapter.Capabilities().Family, r.d.Rules, now)
+		batch[i] = decideAnswer(j, byID[j.ID], failure, adapter.Capabilities().Family, r.d.Rules, r.started, now)
 		batch[i].Owner = r.d.Owner
 	}
 	r.settle(wire, batch)

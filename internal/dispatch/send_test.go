@@ -92,17 +92,38 @@ func TestABadMessageIsFoundByHalving(t *testing.T) {
 // Only a refusal of the whole call is halved.
 func TestOtherOutcomesAreNotHalved(t *testing.T) {
 	t.Parallel()
-	whole := provider.Outcome{Class: provider.Rejected, WholeCall: true}
 	for name, outcomes := range map[string][]provider.Outcome{
 		"each for its own sake": same(4, provider.Outcome{Class: provider.Rejected}),
 		"the account":           same(4, provider.Outcome{Class: provider.Account, WholeCall: true}),
 		"a time-out":            same(4, provider.Outcome{Class: provider.Ambiguous, WholeCall: true}),
-		"some were accepted":    {whole, whole, {Class: provider.Accepted}, whole},
 	} {
 		calls := 0
 		got := sendAll(outgoing(4), func(context.Context, []provider.Outgoing) []provider.Outcome { calls++; return outcomes })
 		if diff := cmp.Diff(outcomes, got); diff != "" || calls != 1 {
 			t.Errorf("%s: %d calls\n%s", name, calls, diff)
+		}
+	}
+}
+
+// An adapter may need several calls for one batch; when one of them is refused, its messages are sent anew, the others not.
+func TestAChunkThatIsRefused(t *testing.T) {
+	t.Parallel()
+	sent := map[byte]int{}
+	got := sendAll(outgoing(8), func(_ context.Context, batch []provider.Outgoing) []provider.Outcome {
+		outcomes := same(len(batch), provider.Outcome{Class: provider.Accepted})
+		for i := range batch { // up to four messages a call; more than one of 6 and 7 is refused
+			chunk := batch[i/4*4 : min(i/4*4+4, len(batch))]
+			if len(chunk) > 1 && slices.ContainsFunc(chunk, func(m provider.Outgoing) bool { return m.ID[15] == 6 }) {
+				outcomes[i] = provider.Outcome{Class: provider.Rejected, WholeCall: true}
+				continue
+			}
+			sent[batch[i].ID[15]]++
+		}
+		return outcomes
+	})
+	for i := range got {
+		if got[i].Class != provider.Accepted || sent[byte(i)] != 1 {
+			t.Errorf("message %d: %+v, sent %d times", i, got[i], sent[byte(i)])
 		}
 	}
 }

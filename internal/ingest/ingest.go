@@ -23,6 +23,7 @@ const (
 	holdFor      = 10 * time.Minute // how long an unattributed report waits for its message
 	firstHold    = 10 * time.Second // when it is tried again first; then six times later, ...
 	pollEvery    = 2 * time.Second  // how often held receipts are looked for
+	maxHeader    = 512              // bytes of a header that is kept; longer ones are left out
 )
 
 // Credentials opens the webhook credentials of a TPSP.
@@ -57,20 +58,15 @@ func New(c Config) *Service {
 	})}
 }
 
-// UnauthorizedError means that a webhook carries no credentials of ours.
-type UnauthorizedError struct{}
+// ErrUnauthorized means that a webhook carries the credentials of none of the account's TPSPs.
+var ErrUnauthorized = errors.New("the webhook's credentials are missing or wrong")
 
-// Error implements error.
-func (UnauthorizedError) Error() string { return "the webhook's credentials are missing or wrong" }
-
-// Unauthorized marks the error for the API.
-func (UnauthorizedError) Unauthorized() bool { return true }
-
-// keptHeaders are the request headers that are stored with a body.
+// keptHeaders are the request headers that are stored with a body, for Parse and for people. Never Authorization: it holds
+// the password.
 var keptHeaders = []string{"Content-Type", "User-Agent", "X-Pm-Webhook-Trace-Id", "X-Pm-Retries-Remaining"}
 
 // Receive checks the credentials against memory, so that an absent database never looks like a wrong password, and returns
-// when the body is durable. Errors are UnauthorizedError or wrap store.ErrUnavailable.
+// when the body is durable. The error is ErrUnauthorized or wraps store.ErrUnavailable.
 func (s *Service) Receive(ctx context.Context, accountID int32, typ provider.Type, h http.Header, body []byte) error {
 	from, err := s.sender(accountID, typ, h)
 	if err != nil {
@@ -78,7 +74,7 @@ func (s *Service) Receive(ctx context.Context, accountID int32, typ provider.Typ
 	}
 	kept := map[string]string{}
 	for _, name := range keptHeaders {
-		if v := h.Get(name); v != "" && len(v) <= 512 {
+		if v := h.Get(name); v != "" && len(v) <= maxHeader {
 			kept[name] = v
 		}
 	}
@@ -115,7 +111,7 @@ func (s *Service) sender(accountID int32, typ provider.Type, h http.Header) (*di
 		}
 	}
 	if from == nil {
-		return nil, UnauthorizedError{}
+		return nil, ErrUnauthorized
 	}
 	return from, nil
 }

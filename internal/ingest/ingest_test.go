@@ -44,8 +44,8 @@ func TestWhoMaySend(t *testing.T) {
 			synctest.Wait()
 			stored := len(b.inbox.due) - before
 			if test.want == 0 {
-				if bad, ok := errors.AsType[UnauthorizedError](err); !ok || !bad.Unauthorized() || stored != 0 {
-					t.Errorf("%s: %v and %d stored, want UnauthorizedError and nothing", test.name, err, stored)
+				if !errors.Is(err, ErrUnauthorized) || stored != 0 {
+					t.Errorf("%s: %v and %d stored, want ErrUnauthorized and nothing", test.name, err, stored)
 				}
 				continue
 			}

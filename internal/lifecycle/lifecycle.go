@@ -5,7 +5,7 @@
 //	queued            Claim         sending    claimed by a sender; the intent is durable before the wire
 //	queued            Drop          dropped    expired, cancelled, or suppressed meanwhile
 //	sending           Accept        sent       the provider accepted
-//	sending           Requeue       queued     retryable outcome: same or next egress, with a due time
+//	sending           Requeue       queued     it may be tried again, here or at the next egress, from its due time on
 //	sending           Doubt         unknown    ambiguous outcome, or a crash between wire and record
 //	sending           Drop          dropped    refused for good
 //	unknown           Accept        sent       the provider has it, or the policy leaves it as sent
@@ -19,7 +19,7 @@
 //	unknown, sent,
 //	delivered         Bounce        bounced    the recipient's server refused it, at once or later
 //	sent              Drop          dropped    the provider gave up after accepting
-//	sent              Requeue       queued     the provider refused after accepting, for a reason of its own
+//	sent              Requeue       queued     the provider takes its acceptance back; another one may carry it
 //
 // Everything else leaves the state as it is: a report that comes late, twice or out of order never moves a message back.
 //

@@ -102,9 +102,15 @@ type Capabilities struct {
 type Stream struct {
 	ID       string `json:"id"`
 	Name     string `json:"name"`
-	Type     string `json:"type"` // the provider's word: Transactional, Broadcasts, Inbound
+	Type     string `json:"type"` // Transactional, Broadcasts, Inbound
 	Archived bool   `json:"-"`
 }
+
+// Inbound is the type of a stream that only receives.
+const Inbound = "Inbound"
+
+// Sends tells whether mail can leave through the stream.
+func (s Stream) Sends() bool { return !s.Archived && s.Type != Inbound }
 
 // Found is a message that a provider says it has.
 type Found struct {

@@ -51,7 +51,8 @@ type Skipped struct {
 	Reason string `json:"reason"`
 }
 
-// Plan is the ordered list of egresses that may carry a message. It is never empty for an accepted message.
+// Plan says which egresses a message may leave through, the preferred one first, and why. An accepted message has at least
+// one.
 type Plan struct {
 	Egresses []Egress  `json:"egresses"`
 	Rule     string    `json:"rule"`

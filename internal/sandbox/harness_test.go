@@ -14,6 +14,9 @@ import (
 	"postyard/internal/sandbox/clock"
 )
 
+// patience is how long a test waits for what the sandbox does in the background; far more than it takes.
+const patience = 30 * time.Second
+
 // start is when the clock of a test begins.
 var start = time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
 
@@ -250,7 +253,7 @@ func (r *receiver) next(t *testing.T) hit {
 	select {
 	case h := <-r.events:
 		return h
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("no webhook came")
 		return hit{}
 	}
@@ -287,7 +290,7 @@ func (b *bench) pass() {
 
 func timeout(t *testing.T) (context.Context, context.CancelFunc) {
 	t.Helper()
-	return context.WithTimeout(t.Context(), 10*time.Second)
+	return context.WithTimeout(t.Context(), patience)
 }
 
 // message returns a message from the control API.
@@ -336,10 +339,12 @@ func (b *bench) settled(id string) {
 // until asks for the message until it is as wanted.
 func (b *bench) until(id string, wanted func(message) bool) {
 	b.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for !wanted(b.message(id)) {
-		if time.Now().After(deadline) {
-			b.t.Fatalf("not as wanted: %+v", b.message(id))
+	deadline := time.After(patience)
+	for m := b.message(id); !wanted(m); m = b.message(id) {
+		select {
+		case <-time.After(time.Millisecond): // the sandbox needs the processor more
+		case <-deadline:
+			b.t.Fatalf("not as wanted: %+v", m)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -31,7 +30,7 @@ const (
 )
 
 // DefaultDeliveryDelay is the time from acceptance to the Delivery event.
-const DefaultDeliveryDelay = 200 * time.Millisecond
+const DefaultDeliveryDelay = settings.DefaultDeliveryDelay
 
 const journalName = "sandbox.ndjson"
 
@@ -81,7 +80,7 @@ func New(cfg Config) (*Sandbox, error) {
 	initial := settings.Default()
 	initial.DeliveryDelayMS = max(0, cfg.DeliveryDelay.Milliseconds())
 	b := &Sandbox{log: cfg.Logger, initial: initial, settings: settings.NewCurrent(initial),
-		timetable: clock.NewTimetable(cfg.Clock), hooks: hook.New(cfg.Clock, hook.Ladder()), faults: fault.New(luck(cfg.Seed))}
+		timetable: clock.NewTimetable(cfg.Clock), hooks: hook.New(cfg.Clock), faults: fault.New(luck(cfg.Seed))}
 	simulator, err := postmark.New(postmark.Deps{Clock: cfg.Clock, Timetable: b.timetable, Hooks: b.hooks, Settings: b.settings,
 		Log: cfg.Logger, Ladder: cfg.RetryLadder, Seed: cfg.Seed})
 	if err != nil {
@@ -111,13 +110,12 @@ func (cfg Config) withDefaults() Config {
 	return cfg
 }
 
+// luck returns what faults draw from; like the ids of the simulators it repeats itself for a seed.
 func luck(seed uint64) rand.Source {
 	if seed == 0 {
-		return rand.NewPCG(rand.Uint64(), rand.Uint64())
+		seed = rand.Uint64()
 	}
-	var key [32]byte
-	binary.LittleEndian.PutUint64(key[8:], seed)
-	return rand.NewChaCha8(key)
+	return rand.NewPCG(seed, 0)
 }
 
 func open(cfg Config, providers map[string]provider) (*store.Store, error) {

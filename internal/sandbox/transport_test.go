@@ -13,7 +13,7 @@ const (
 	accountToken = "X-Postmark-Account-Token"
 )
 
-// PM-sim 2: paths ignore case and one trailing slash, query keys ignore case, unknown ones are ignored.
+// PM-sim 2: spelling of paths and query keys, and keys that mean nothing.
 func TestPathsAndQueriesIgnoreCase(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -1,7 +1,6 @@
 package secret
 
 import (
-	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -24,7 +23,7 @@ type Key struct {
 // NewKey returns a random key.
 func NewKey() Key {
 	var b [keySize]byte
-	_, _ = rand.Read(b[:]) // never fails (crypto/rand docs)
+	fillRandom(b[:])
 	return Key{raw: NewString(string(b[:]))}
 }
 

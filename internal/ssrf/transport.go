@@ -1,6 +1,7 @@
 package ssrf
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -11,26 +12,26 @@ import (
 	"time"
 )
 
-// Options says how a transport connects. A field that is zero has the default given with it.
+// Options says how a transport connects. The zero Options are good.
 type Options struct {
 	// AllowPrivate switches the check off: every address may be reached. For providers and webhooks on the own network.
 	AllowPrivate bool
 
-	ConnectTimeout        time.Duration // resolving and connecting; 10 s
-	TLSHandshakeTimeout   time.Duration // 10 s
-	ResponseHeaderTimeout time.Duration // from the end of the request to the answer's headers; 0 = until the request's context ends
-	IdleConnTimeout       time.Duration // how long an unused connection is kept; 90 s
-	KeepAlive             time.Duration // interval of TCP keep-alive probes; 15 s
-
-	MaxIdleConns        int // unused connections kept in all; 256
-	MaxIdleConnsPerHost int // unused connections kept to one host; 16
-	MaxConnsPerHost     int // connections to one host, in use or not; 0 = no limit
-
-	MaxResponseHeaderBytes int64 // 64 KiB
-
-	Resolver *net.Resolver // nil = the system's
-	TLS      *tls.Config   // nil = Go's defaults; the transport takes a copy
+	MaxIdleConnsPerHost int           // unused connections kept to one host; 0 = 16
+	Resolver            *net.Resolver // nil = the system's
+	TLS                 *tls.Config   // nil = Go's defaults; the transport takes a copy
 }
+
+// Bounds of every transport. How long an answer may take is the request's context to say.
+const (
+	connectTimeout   = 10 * time.Second // resolving and connecting
+	handshakeTimeout = 10 * time.Second
+	keepAlive        = 15 * time.Second // between TCP probes
+	idleTimeout      = 90 * time.Second // of an unused connection
+	maxIdle          = 256              // unused connections in all
+	maxIdlePerHost   = 16
+	maxHeader        = 64 << 10 // bytes of an answer's header
+)
 
 // NewTransport returns a transport that connects only to addresses that [CheckAddr] accepts. A refused one gives a
 // *[BlockedError] before any packet is sent; when a name has several addresses, each is checked by itself and the
@@ -46,8 +47,8 @@ func NewTransport(o Options) *http.Transport {
 
 func newTransport(o Options, check func(netip.Addr) error) *http.Transport {
 	dialer := &net.Dialer{
-		Timeout:        orDefault(o.ConnectTimeout, 10*time.Second),
-		KeepAlive:      orDefault(o.KeepAlive, 15*time.Second),
+		Timeout:        connectTimeout,
+		KeepAlive:      keepAlive,
 		Resolver:       o.Resolver,
 		ControlContext: control(check),
 	}
@@ -56,14 +57,12 @@ func newTransport(o Options, check func(netip.Addr) error) *http.Transport {
 		DialContext:            dialer.DialContext,
 		TLSClientConfig:        o.TLS.Clone(),
 		ForceAttemptHTTP2:      true, // net/http tries HTTP/2 by itself only with its own dialer
-		TLSHandshakeTimeout:    orDefault(o.TLSHandshakeTimeout, 10*time.Second),
-		ResponseHeaderTimeout:  o.ResponseHeaderTimeout,
+		TLSHandshakeTimeout:    handshakeTimeout,
 		ExpectContinueTimeout:  time.Second,
-		IdleConnTimeout:        orDefault(o.IdleConnTimeout, 90*time.Second),
-		MaxIdleConns:           orDefault(o.MaxIdleConns, 256),
-		MaxIdleConnsPerHost:    orDefault(o.MaxIdleConnsPerHost, 16),
-		MaxConnsPerHost:        o.MaxConnsPerHost,
-		MaxResponseHeaderBytes: orDefault(o.MaxResponseHeaderBytes, 64<<10),
+		IdleConnTimeout:        idleTimeout,
+		MaxIdleConns:           maxIdle,
+		MaxIdleConnsPerHost:    cmp.Or(o.MaxIdleConnsPerHost, maxIdlePerHost),
+		MaxResponseHeaderBytes: maxHeader,
 	}
 }
 
@@ -80,12 +79,4 @@ func control(check func(netip.Addr) error) func(context.Context, string, string,
 		}
 		return check(ap.Addr())
 	}
-}
-
-func orDefault[T comparable](value, def T) T {
-	var zero T
-	if value == zero {
-		return def
-	}
-	return value
 }

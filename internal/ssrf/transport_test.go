@@ -196,20 +196,24 @@ func TestTransportIgnoresTheEnvironmentsProxy(t *testing.T) {
 	}
 }
 
-func TestTransportOptions(t *testing.T) {
+// An answer whose header does not end must not fill the memory.
+func TestTransportBoundsTheHeader(t *testing.T) {
 	t.Parallel()
-	tr := NewTransport(Options{})
-	if tr.TLSHandshakeTimeout != 10*time.Second || tr.IdleConnTimeout != 90*time.Second || tr.MaxIdleConns != 256 ||
-		tr.MaxIdleConnsPerHost != 16 || tr.MaxConnsPerHost != 0 || tr.MaxResponseHeaderBytes != 64<<10 || !tr.ForceAttemptHTTP2 {
-		t.Errorf("defaults: %+v", tr)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Long", strings.Repeat("x", 2*maxHeader))
+	}))
+	t.Cleanup(s.Close)
+	if _, err := get(t, client(t, NewTransport(Options{AllowPrivate: true})), s.URL); err == nil {
+		t.Error("a header of twice the bound was read")
 	}
-	tr = NewTransport(Options{
-		TLSHandshakeTimeout: 1, ResponseHeaderTimeout: 2, IdleConnTimeout: 3,
-		MaxIdleConns: 4, MaxIdleConnsPerHost: 5, MaxConnsPerHost: 6, MaxResponseHeaderBytes: 7,
-	})
-	if tr.TLSHandshakeTimeout != 1 || tr.ResponseHeaderTimeout != 2 || tr.IdleConnTimeout != 3 || tr.MaxIdleConns != 4 ||
-		tr.MaxIdleConnsPerHost != 5 || tr.MaxConnsPerHost != 6 || tr.MaxResponseHeaderBytes != 7 {
-		t.Errorf("options are not taken over: %+v", tr)
+}
+
+func TestTransportKeepsAsManyConnectionsAsAsked(t *testing.T) {
+	t.Parallel()
+	for asked, want := range map[int]int{0: maxIdlePerHost, 5: 5} {
+		if got := NewTransport(Options{MaxIdleConnsPerHost: asked}).MaxIdleConnsPerHost; got != want {
+			t.Errorf("asked for %d: %d, want %d", asked, got, want)
+		}
 	}
 }
 

@@ -46,7 +46,8 @@ type Store interface {
 
 // Queue is the way of a message from acceptance to a provider.
 type Queue interface {
-	// Accept stores requests with their messages, queue rows, processed events and counters.
+	// Accept stores requests with their messages, queue rows, processed events and counters. ErrConflict: a message was
+	// planned for an egress that was deleted meanwhile, and has to be planned anew.
 	Accept(ctx context.Context, batch []Submission) error
 
 	// Backlog returns how many messages are pending.
@@ -65,7 +66,7 @@ type Queue interface {
 	// NextDue returns when the egress has something to do next.
 	NextDue(ctx context.Context, egress route.Egress) (Due, error)
 
-	// Waiting counts the messages that wait for an egress; those on the wire are not among them.
+	// Waiting counts the pending messages of an egress, those on the wire and the unknown ones included.
 	Waiting(ctx context.Context, egress route.Egress) (int64, error)
 
 	// Recover takes over what dead claimers left: claims of other owners whose lease has ended become unknown, to be asked
@@ -328,9 +329,9 @@ type Configuration interface {
 	// UpdateHealth records whether the egress is in use.
 	UpdateHealth(ctx context.Context, tpspID int32, h directory.Health) error
 
-	// DeleteTPSP takes the TPSP out of use and removes it from every pool, and the pool that was made for it. Its waiting
-	// messages are dropped with the given event, in chunks by the caller through DropWaiting.
-	DeleteTPSP(ctx context.Context, accountID, id int32, now time.Time) error
+	// DeleteTPSP takes the TPSP out of use and removes it from every pool, and the pool that was made for it. Without force
+	// it fails with ErrConflict while messages are pending there; with force the caller moves or drops them by DropWaiting.
+	DeleteTPSP(ctx context.Context, accountID, id int32, force bool, now time.Time) error
 
 	// DropWaiting drops messages that wait for an egress that is gone and have no other one in their plan; those that have
 	// are moved there. It returns how many were handled; the caller calls again until it is none.

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -23,7 +22,6 @@ import (
 
 // Limits of what a user sets.
 const (
-	maxName   = 255 // characters of a TPSP's name
 	maxKey    = 512 // bytes of a provider's token
 	maxStream = 255 // bytes of a message stream's id
 	maxSlug   = 200 // bytes of a name's slug
@@ -51,9 +49,7 @@ func (s *Service) Streams(ctx context.Context, t provider.Type, key secret.Strin
 	if err != nil {
 		return nil, fmt.Errorf("list streams: %w", refusal(ctx, err))
 	}
-	return slices.DeleteFunc(slices.Clone(all), func(st provider.Stream) bool {
-		return st.Archived || strings.EqualFold(st.Type, "Inbound")
-	}), nil
+	return slices.DeleteFunc(slices.Clone(all), func(st provider.Stream) bool { return !st.Sends() }), nil
 }
 
 // Create checks a connection with its provider, saves it with a pool that routes everything to it (PM-6), and registers its
@@ -113,7 +109,7 @@ func (s *Service) activate(ctx context.Context, t *directory.TPSP, p *route.Pool
 	}
 	defer s.hint()
 	defer s.busy.end(t.ID)
-	if err := s.reload(ctx); err != nil {
+	if err := s.Directory.Reload(ctx); err != nil {
 		return nil, nil, err
 	}
 	// A client that hangs up does not end it: the provider may have the webhook by then, and its id must be kept.
@@ -139,15 +135,11 @@ func (s *Service) refuseDuplicate(accountID int32, hash directory.KeyHash, strea
 
 // check validates and tidies what the user gave.
 func (s *Service) check(n *New) error {
-	n.Name, n.Stream = strings.TrimSpace(n.Name), strings.TrimSpace(n.Stream)
-	switch {
-	case n.Name == "":
-		return mail.Invalid("missing_name", "name", "a name is required")
-	case utf8.RuneCountInString(n.Name) > maxName:
-		return mail.Invalid("name_too_long", "name", "a name has at most %d characters", maxName)
-	case strings.ContainsFunc(n.Name, unicode.IsControl):
-		return mail.Invalid("invalid_name", "name", "a name must not contain control characters")
+	name, err := directory.ParseName(n.Name)
+	if err != nil {
+		return err
 	}
+	n.Name, n.Stream = name, strings.TrimSpace(n.Stream)
 	if err := s.checkConnection(n); err != nil {
 		return err
 	}

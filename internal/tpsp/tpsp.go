@@ -61,7 +61,7 @@ type WaitingError struct {
 
 // Error implements error.
 func (e *WaitingError) Error() string {
-	return fmt.Sprintf("%d messages still wait for the provider %q; delete it with ?force=true to drop those that no other "+
+	return fmt.Sprintf("%d messages still wait for the provider %q, or are on their way to it; delete it with ?force=true to drop those that no other "+
 		"provider of their pool can carry", e.N, e.Name)
 }
 
@@ -69,10 +69,10 @@ func (e *WaitingError) Error() string {
 type Store interface {
 	CreateTPSP(ctx context.Context, t *directory.TPSP, p *route.Pool) error
 	UpdateWebhook(ctx context.Context, tpspID int32, w directory.Webhook) error
-	DeleteTPSP(ctx context.Context, accountID, id int32, now time.Time) error
+	DeleteTPSP(ctx context.Context, accountID, id int32, force bool, now time.Time) error
 	DropWaiting(ctx context.Context, egress route.Egress, reason string, now time.Time, limit int) (int, error)
 
-	// Waiting counts the messages that wait for the egress.
+	// Waiting counts the pending messages of the egress.
 	Waiting(ctx context.Context, egress route.Egress) (int64, error)
 }
 
@@ -146,17 +146,18 @@ func (s *Service) Delete(ctx context.Context, accountID, id int32, force bool) (
 			return nil, &WaitingError{Name: t.Name, N: n}
 		}
 	}
-	if err := s.Store.DeleteTPSP(ctx, accountID, id, s.Now().UTC()); err != nil {
-		if errors.Is(err, store.ErrNotFound) {
-			return nil, ErrNotFound
-		}
+	switch err := s.Store.DeleteTPSP(ctx, accountID, id, force, s.Now().UTC()); {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, ErrNotFound
+	case errors.Is(err, store.ErrConflict):
+		return nil, &WaitingError{Name: t.Name, N: 1} // it came since the count
+	case err != nil:
 		return nil, fmt.Errorf("delete TPSP %d: %w", id, err)
 	}
 	defer s.hint()
-	if err := s.reload(ctx); err != nil {
+	if err := s.Directory.Reload(ctx); err != nil {
 		return nil, err
 	}
-	// Also without force: a message may have come between the count and the deletion.
 	if err := s.dropWaiting(ctx, t.Egress()); err != nil {
 		s.Log.WarnContext(ctx, "messages still wait for a deleted provider; trying again", "tpsp", id, "error", err)
 	}
@@ -196,12 +197,4 @@ func (s *Service) hint() {
 	case s.hints <- struct{}{}:
 	default:
 	}
-}
-
-// reload reads the directory anew after a write. It does not end with the caller's context: a client that hangs up must not
-// leave the directory behind the store.
-func (s *Service) reload(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
-	defer cancel()
-	return s.Directory.Reload(ctx)
 }

@@ -8,8 +8,8 @@ import (
 	"postyard/internal/provider"
 )
 
-// DefaultEndpoint is Postmark's public API. It has no version segment.
-const DefaultEndpoint = "https://api.postmarkapp.com"
+// defaultEndpoint is Postmark's public API. It has no version segment.
+const defaultEndpoint = "https://api.postmarkapp.com"
 
 // Limits of one call. Postmark takes 500 messages and 50 MB; the encoded size stays below, because what counts there is
 // not exactly what counts here.

@@ -117,14 +117,11 @@ func (a *Adapter) setupError(ctx context.Context, conn provider.Connection, err 
 		return &provider.SetupError{Code: "ip_not_allowed", Message: "Postmark refuses calls from this machine's IP " +
 			"address: add it to the API access list of the Postmark account, or clear that list"}
 	case r.code == codeUnknownStream:
-		return &provider.SetupError{Code: "unknown_stream", Field: "messageStream",
-			Message: fmt.Sprintf("the message stream %q does not exist on this Postmark server", conn.Stream)}
+		return unknownStream(conn.Stream)
 	case r.code == codeStreamArchived:
-		return &provider.SetupError{Code: "archived_stream", Field: "messageStream",
-			Message: fmt.Sprintf("the message stream %q is archived", conn.Stream)}
+		return archivedStream(conn.Stream)
 	case r.code == codeStreamInbound:
-		return &provider.SetupError{Code: "inbound_stream", Field: "messageStream",
-			Message: fmt.Sprintf("the message stream %q receives mail and cannot send any", conn.Stream)}
+		return inboundStream(conn.Stream)
 	case r.code == codeBadWebhookURL:
 		return &provider.SetupError{Code: "invalid_webhook_url", Message: "Postmark does not take the webhook's URL, " +
 			"which begins with this server's public URL: " + r.Error()}

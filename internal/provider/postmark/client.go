@@ -53,7 +53,7 @@ func (e *settingError) Error() string { return e.text }
 // baseURL returns where the connection's API is, without a slash at the end.
 func baseURL(conn provider.Connection) (string, error) {
 	if conn.Endpoint == "" {
-		return DefaultEndpoint, nil
+		return defaultEndpoint, nil
 	}
 	u, err := url.Parse(conn.Endpoint)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil ||

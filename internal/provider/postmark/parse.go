@@ -84,7 +84,7 @@ func (a *Adapter) base(r record, kind event.Kind, recipientKey, dateKey string) 
 		ProviderMessageID: strings.ToLower(r.text("MessageID", maxID)),
 		Recipient:         r.text(recipientKey, maxAddress),
 	}
-	report.Type, _ = event.TypeOf(event.Postmark, kind)
+	report.Type, _ = event.TypeOf(event.Postmark, kind) // Postmark's family has every kind that is parsed here
 	at, dated := parseTime(r.text(dateKey, maxID))
 	if dated {
 		date = at.Format(time.RFC3339Nano)

@@ -24,7 +24,7 @@ import (
 )
 
 // patience is how long the simulator may take for what it does in the background.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // yard is an adapter at work against the simulator.
 type yard struct {

@@ -10,8 +10,6 @@ import (
 	"postyard/internal/provider"
 )
 
-const inboundType = "Inbound"
-
 // Streams implements provider.Adapter (PM-2). Its errors are *provider.SetupError.
 func (a *Adapter) Streams(ctx context.Context, conn provider.Connection) ([]provider.Stream, error) {
 	streams, err := a.streams(ctx, conn)
@@ -65,32 +63,42 @@ func (a *Adapter) Check(ctx context.Context, conn provider.Connection) error {
 }
 
 func checkStream(id string, streams []provider.Stream) error {
-	fault := &provider.SetupError{Code: "unknown_stream", Field: "messageStream"}
+	fault := unknownStream(id)
+	if id == "" {
+		fault = &provider.SetupError{Code: "missing_stream", Field: "messageStream", Message: "select a message stream"}
+	}
 	var usable []string
-	found := false
 	for _, s := range streams {
-		sends := s.Type != inboundType && !s.Archived
-		if sends {
+		if s.Sends() {
 			usable = append(usable, fmt.Sprintf("%s (%s, %s)", s.ID, s.Name, s.Type))
 		}
-		if s.ID != id || id == "" {
-			continue
-		}
-		if sends {
+		switch {
+		case s.ID != id || id == "":
+		case s.Sends():
 			return nil
+		case s.Type == provider.Inbound:
+			fault = inboundStream(id)
+		default:
+			fault = archivedStream(id)
 		}
-		found = true
-		fault.Code, fault.Message = "archived_stream", fmt.Sprintf("the message stream %q is archived", id)
-		if s.Type == inboundType {
-			fault.Code, fault.Message = "inbound_stream", fmt.Sprintf("the message stream %q receives mail and cannot send any", id)
-		}
-	}
-	switch {
-	case id == "":
-		fault.Code, fault.Message = "missing_stream", "select a message stream"
-	case !found:
-		fault.Message = fmt.Sprintf("the message stream %q does not exist on this Postmark server", clean(id, maxID))
 	}
 	fault.Message += "; available: " + list(usable)
 	return fault
+}
+
+// What is wrong with a stream, whether its list tells or a refusal.
+func unknownStream(id string) *provider.SetupError {
+	return streamError("unknown_stream", id, "does not exist on this Postmark server")
+}
+
+func archivedStream(id string) *provider.SetupError {
+	return streamError("archived_stream", id, "is archived")
+}
+
+func inboundStream(id string) *provider.SetupError {
+	return streamError("inbound_stream", id, "receives mail and cannot send any")
+}
+
+func streamError(code, id, fault string) *provider.SetupError {
+	return &provider.SetupError{Code: code, Field: "messageStream", Message: fmt.Sprintf("the message stream %q %s", clean(id, maxID), fault)}
 }

@@ -3,6 +3,8 @@ package postmark
 import (
 	"strings"
 	"unicode/utf8"
+
+	"postyard/internal/secret"
 )
 
 // clean makes foreign words fit to keep: valid UTF-8 without control characters (some databases refuse NUL), at most
@@ -38,7 +40,7 @@ func redact(text, key string) string {
 	var b strings.Builder
 	for i := 0; i < len(text); {
 		if end := i + len(key); end <= len(text) && strings.EqualFold(text[i:end], key) {
-			b.WriteString("[redacted]")
+			b.WriteString(secret.Redacted)
 			i = end
 			continue
 		}

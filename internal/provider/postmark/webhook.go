@@ -3,8 +3,6 @@ package postmark
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +13,7 @@ import (
 	"strings"
 
 	"postyard/internal/provider"
+	"postyard/internal/secret"
 )
 
 type httpAuth struct{ Username, Password string }
@@ -277,15 +276,10 @@ func (a *Adapter) Unregister(ctx context.Context, conn provider.Connection, hook
 }
 
 // Authentic implements provider.Adapter. Postmark signs nothing: Basic credentials are the only proof. Both parts are
-// always compared, over digests, so that the time tells neither which one is wrong nor how long they are.
+// always compared, so that the time does not tell which one is wrong.
 func (*Adapter) Authentic(h http.Header, want provider.Credentials) bool {
 	request := http.Request{Header: h}
 	username, password, ok := request.BasicAuth()
-	same := equal(username, want.Username) & equal(password, want.Password.Reveal())
-	return ok && same == 1 && want.Username != "" && !want.Password.IsZero()
-}
-
-func equal(a, b string) int {
-	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
-	return subtle.ConstantTimeCompare(x[:], y[:])
+	sameName, samePassword := secret.Equal(username, want.Username), secret.Equal(password, want.Password.Reveal())
+	return ok && sameName && samePassword && want.Username != "" && !want.Password.IsZero()
 }

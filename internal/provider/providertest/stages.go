@@ -13,76 +13,83 @@ import (
 	"postyard/internal/provider"
 )
 
+// stage is how far the other side plays along before it closes the connection.
+type stage struct {
+	scheme string
+	play   func(net.Conn)
+	want   []provider.Class
+}
+
+var stages = map[string]stage{
+	"TLS fails": {
+		scheme: "https",
+		play:   func(conn net.Conn) { _, _ = io.WriteString(conn, "this is not TLS at all\r\n") },
+		want:   []provider.Class{provider.Transient},
+	},
+	"closed before the request is read": {
+		play: func(net.Conn) {},
+		// Whether the request was written into the void or could not be written is a matter of timing.
+		want: []provider.Class{provider.Transient, provider.Ambiguous},
+	},
+	"closed after the request": {
+		play: func(conn net.Conn) { readRequest(conn) },
+		want: []provider.Class{provider.Ambiguous},
+	},
+	"reset after the request": {
+		play: func(conn net.Conn) {
+			if readRequest(conn) {
+				Reset(conn)
+			}
+		},
+		want: []provider.Class{provider.Ambiguous},
+	},
+	"half a status line": {
+		play: func(conn net.Conn) {
+			if readRequest(conn) {
+				_, _ = io.WriteString(conn, "HTTP/1.1 20")
+			}
+		},
+		want: []provider.Class{provider.Ambiguous},
+	},
+	"not HTTP": {
+		play: func(conn net.Conn) {
+			if readRequest(conn) {
+				_, _ = io.WriteString(conn, "220 mail.example ESMTP "+Key+"\r\n")
+			}
+		},
+		want: []provider.Class{provider.Ambiguous},
+	},
+	"status without a body": {
+		play: func(conn net.Conn) {
+			if readRequest(conn) {
+				_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+			}
+		},
+		want: []provider.Class{provider.Ambiguous},
+	},
+	"503 without a body": {
+		play: func(conn net.Conn) {
+			if readRequest(conn) {
+				_, _ = io.WriteString(conn, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 100\r\n\r\n<html>")
+			}
+		},
+		want: []provider.Class{provider.Transient},
+	},
+}
+
+// readRequest reads a whole request.
+func readRequest(conn net.Conn) bool {
+	r, err := http.ReadRequest(bufio.NewReader(conn))
+	if err != nil {
+		return false
+	}
+	_, err = io.Copy(io.Discard, r.Body)
+	return err == nil
+}
+
 // testStages breaks the connection at each stage of a call.
 func testStages(t *testing.T, h Harness) {
-	request := func(conn net.Conn) bool {
-		r, err := http.ReadRequest(bufio.NewReader(conn))
-		if err != nil {
-			return false
-		}
-		_, err = io.Copy(io.Discard, r.Body)
-		return err == nil
-	}
-	for name, stage := range map[string]struct {
-		scheme string
-		play   func(net.Conn)
-		want   []provider.Class
-	}{
-		"TLS fails": {
-			scheme: "https",
-			play:   func(conn net.Conn) { _, _ = io.WriteString(conn, "this is not TLS at all\r\n") },
-			want:   []provider.Class{provider.Transient},
-		},
-		"closed before the request is read": {
-			play: func(net.Conn) {},
-			// Whether the request was written into the void or could not be written is a matter of timing.
-			want: []provider.Class{provider.Transient, provider.Ambiguous},
-		},
-		"closed after the request": {
-			play: func(conn net.Conn) { request(conn) },
-			want: []provider.Class{provider.Ambiguous},
-		},
-		"reset after the request": {
-			play: func(conn net.Conn) {
-				if request(conn) {
-					Reset(conn)
-				}
-			},
-			want: []provider.Class{provider.Ambiguous},
-		},
-		"half a status line": {
-			play: func(conn net.Conn) {
-				if request(conn) {
-					_, _ = io.WriteString(conn, "HTTP/1.1 20")
-				}
-			},
-			want: []provider.Class{provider.Ambiguous},
-		},
-		"not HTTP": {
-			play: func(conn net.Conn) {
-				if request(conn) {
-					_, _ = io.WriteString(conn, "220 mail.example ESMTP "+Key+"\r\n")
-				}
-			},
-			want: []provider.Class{provider.Ambiguous},
-		},
-		"status without a body": {
-			play: func(conn net.Conn) {
-				if request(conn) {
-					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
-				}
-			},
-			want: []provider.Class{provider.Ambiguous},
-		},
-		"503 without a body": {
-			play: func(conn net.Conn) {
-				if request(conn) {
-					_, _ = io.WriteString(conn, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 100\r\n\r\n<html>")
-				}
-			},
-			want: []provider.Class{provider.Transient},
-		},
-	} {
+	for name, stage := range stages {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			scheme := stage.scheme
@@ -116,13 +123,13 @@ func testStages(t *testing.T, h Harness) {
 	})
 	t.Run("an answer cut at every byte", func(t *testing.T) {
 		t.Parallel()
-		testCutAnswer(t, h, request)
+		testCutAnswer(t, h)
 	})
 }
 
 // testCutAnswer records an answer that accepts a message and cuts it everywhere: no part of it is proof of anything but
 // doubt, least of all of failure.
-func testCutAnswer(t *testing.T, h Harness, request func(net.Conn) bool) {
+func testCutAnswer(t *testing.T, h Harness) {
 	adapter := h.adapter(t)
 	batch := h.batch(t, 1)
 	recorder := &recordingWriter{header: make(http.Header)}
@@ -139,7 +146,7 @@ func testCutAnswer(t *testing.T, h Harness, request func(net.Conn) bool) {
 	whole := bytes.TrimSpace(recorder.body.Bytes())
 	for cut := range len(whole) {
 		address := Listen(t, func(conn net.Conn) {
-			if request(conn) {
+			if readRequest(conn) {
 				_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"+string(whole[:cut]))
 			}
 		})

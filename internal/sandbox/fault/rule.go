@@ -50,8 +50,8 @@ type Rule struct {
 	spent bool
 }
 
-// MaxRules is how many rules a list may have.
-const MaxRules = 1000
+// maxRules is how many rules a list may have.
+const maxRules = 1000
 
 // ParseRules reads a JSON list of rules. The error says which rule is wrong and why.
 func ParseRules(raw []byte) ([]Rule, error) {
@@ -59,8 +59,8 @@ func ParseRules(raw []byte) ([]Rule, error) {
 	if err := json.Unmarshal(raw, &items); err != nil {
 		return nil, fmt.Errorf("the body must be a JSON list of faults: %w", err)
 	}
-	if len(items) > MaxRules {
-		return nil, fmt.Errorf("at most %d faults, got %d", MaxRules, len(items))
+	if len(items) > maxRules {
+		return nil, fmt.Errorf("at most %d faults, got %d", maxRules, len(items))
 	}
 	rules := make([]Rule, len(items))
 	for i, item := range items {

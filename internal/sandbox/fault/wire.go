@@ -54,7 +54,7 @@ func cut(w http.ResponseWriter, last []byte, reset bool) {
 		_ = tcp.SetLinger(0) // on failure the close below still cuts the answer off
 	}
 	if len(last) > 0 {
-		_, _ = conn.Write(last)
+		_, _ = conn.Write(last) // the client may be gone, here and below
 	}
 	_ = conn.Close()
 }

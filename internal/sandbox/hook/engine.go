@@ -23,7 +23,6 @@ const (
 // Engine delivers. It is safe for concurrent use.
 type Engine struct {
 	clock     clock.Clock
-	ladder    []time.Duration
 	client    *http.Client
 	timetable *clock.Timetable
 
@@ -47,10 +46,9 @@ type queued struct {
 	epoch int
 }
 
-// New returns an engine that waits between tries on a clock. ladder are the waits of deliveries whose policy has none.
-func New(c clock.Clock, ladder []time.Duration) *Engine {
-	return &Engine{clock: c, ladder: ladder, client: newClient(), timetable: clock.NewTimetable(c),
-		targets: map[string]*target{}}
+// New returns an engine that waits between tries on a clock.
+func New(c clock.Clock) *Engine {
+	return &Engine{clock: c, client: newClient(), timetable: clock.NewTimetable(c), targets: map[string]*target{}}
 }
 
 // Run delivers what is queued until ctx ends, and returns when nothing is on the wire any more. It runs once.
@@ -122,9 +120,6 @@ func (e *Engine) work(ctx context.Context, address string, t *target) {
 func (e *Engine) try(ctx context.Context, d *queued) {
 	started := time.Now()
 	ladder := d.Policy.Ladder
-	if ladder == nil {
-		ladder = e.ladder
-	}
 	remaining := max(0, len(ladder)-d.tries)
 	status, err := e.Post(ctx, d.URL, d.header(remaining), d.Body)
 	if ctx.Err() != nil {

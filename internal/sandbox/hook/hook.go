@@ -14,7 +14,7 @@ import (
 
 // Policy is how one provider delivers.
 type Policy struct {
-	// Ladder are the waits after each failed try; one more try than waits is made. Nil is the engine's ladder.
+	// Ladder are the waits after each failed try; one more try than waits is made.
 	Ladder []time.Duration
 	// Judge reads the status of an answer; 0 is no answer at all.
 	Judge func(status int) Verdict
@@ -41,16 +41,6 @@ type Delivery struct {
 	FirstTry chan struct{}
 
 	tries int
-}
-
-// Ladder is Postmark's schedule for outbound events: nine retries in 72 minutes.
-func Ladder() []time.Duration {
-	minutes := []int{1, 5, 15, 1, 5, 10, 10, 10, 15}
-	ladder := make([]time.Duration, len(minutes))
-	for i, m := range minutes {
-		ladder[i] = time.Duration(m) * time.Minute
-	}
-	return ladder
 }
 
 // header is what a try sends when so many retries remain after it.

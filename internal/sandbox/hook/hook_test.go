@@ -49,7 +49,7 @@ func TestLocal(t *testing.T) {
 // The engine ends when its context ends, also while a receiver hangs, and leaves no goroutine behind.
 func TestRunEnds(t *testing.T) {
 	t.Parallel()
-	engine := hook.New(clock.NewManual(start), nil)
+	engine := hook.New(clock.NewManual(start))
 	arrived := make(chan struct{}, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		arrived <- struct{}{}
@@ -68,7 +68,7 @@ func TestRunEnds(t *testing.T) {
 // What is queued before Run, and for many URLs, is delivered once each.
 func TestEveryDeliveryOnce(t *testing.T) {
 	t.Parallel()
-	engine := hook.New(clock.NewManual(start), nil)
+	engine := hook.New(clock.NewManual(start))
 	var mu sync.Mutex
 	seen := map[string]int{}
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -111,7 +111,7 @@ func TestEveryDeliveryOnce(t *testing.T) {
 func TestResetDropsRetries(t *testing.T) {
 	t.Parallel()
 	manual := clock.NewManual(start)
-	engine := hook.New(manual, nil)
+	engine := hook.New(manual)
 	var hits atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		hits.Add(1)
@@ -138,23 +138,11 @@ func TestResetDropsRetries(t *testing.T) {
 
 func TestPostRefusesOtherHosts(t *testing.T) {
 	t.Parallel()
-	engine := hook.New(clock.System{}, nil)
+	engine := hook.New(clock.System{})
 	if _, err := engine.Post(t.Context(), "http://example.com/", nil, nil); !errors.Is(err, hook.ErrNotLoopback) {
 		t.Errorf("%v", err)
 	}
 	if _, err := engine.Post(t.Context(), "http://user:secret@[::1", nil, nil); err == nil || err.Error() != "the URL cannot be parsed" {
 		t.Errorf("%v", err)
-	}
-}
-
-// PM-sim 38.
-func TestLadder(t *testing.T) {
-	t.Parallel()
-	total := time.Duration(0)
-	for _, wait := range hook.Ladder() {
-		total += wait
-	}
-	if len(hook.Ladder()) != 9 || total != 72*time.Minute {
-		t.Errorf("%d retries in %v", len(hook.Ladder()), total)
 	}
 }

@@ -18,10 +18,10 @@ import (
 	"sync"
 )
 
-// MaxLine is the longest line in bytes that Open reads: a message of Postmark's size limit plus its envelope.
-const MaxLine = 64 << 20
+// maxLine is the longest line in bytes that Open reads: a message of Postmark's size limit plus its envelope.
+const maxLine = 64 << 20
 
-// Journal is an open file. The zero value and nil are journals that keep nothing. It is safe for concurrent use.
+// Journal is an open file; a nil Journal keeps nothing. It is safe for concurrent use.
 type Journal struct {
 	mu   sync.Mutex
 	file *os.File
@@ -55,8 +55,8 @@ func load(file *os.File, replay func([]byte) error) (good int64, err error) {
 		part, err := r.ReadSlice('\n')
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
-			if long = append(long, part...); len(long) > MaxLine {
-				return 0, fmt.Errorf("line %d is longer than %d bytes", number, MaxLine)
+			if long = append(long, part...); len(long) > maxLine {
+				return 0, fmt.Errorf("line %d is longer than %d bytes", number, maxLine)
 			}
 			continue
 		case errors.Is(err, io.EOF):
@@ -93,9 +93,6 @@ func (j *Journal) Append(lines []byte) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.file == nil {
-		return nil
-	}
 	if _, err := j.file.Write(lines); err != nil {
 		err = errors.Join(err, j.file.Close())
 		return fmt.Errorf("journal: append: %w", err)
@@ -110,9 +107,6 @@ func (j *Journal) Empty() error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.file == nil {
-		return nil
-	}
 	if err := prepare(j.file, 0); err != nil {
 		return fmt.Errorf("journal: empty: %w", err)
 	}
@@ -126,9 +120,6 @@ func (j *Journal) Close() error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.file == nil {
-		return nil
-	}
 	if err := j.file.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
 		return fmt.Errorf("journal: close: %w", err)
 	}

@@ -10,10 +10,10 @@
 //	{{#each path}}...{{/each}}  once per item of a list
 //	{{.}}, {{a.b}}, {{../a}}    the scope itself, a dotted path, one path segment up
 //
-// A block on the path that is open right now closes it, so {{#x}}A{{^x}}B{{/x}} is an if/else. null, false, 0, "", an empty
+// A block on the path that is open right now closes it: {{#x}}A{{^x}}B{{/x}} prints A or B. null, false, 0, "", an empty
 // list, an empty object and a missing key do not exist.
 //
-// The behaviour follows the open-source engine (github.com/ActiveCampaign/mustachio, MIT); no code of it is used. Templates and
+// Postmark publishes its engine (github.com/ActiveCampaign/mustachio); this one behaves like it and shares no code. Templates and
 // models are foreign bytes: size, nesting, work and output are capped, and no input makes the package panic. It imports nothing
 // but the standard library.
 package mustachio

@@ -25,8 +25,8 @@ func contentOf(mail *store.Mail) *content {
 	return m
 }
 
-func (s *Simulator) content(v *server, d *draft) *content {
-	m := &content{owner: v, raw: d.raw, template: d.template, inactive: d.inactive}
+func newContent(owner *server, d *draft) *content {
+	m := &content{owner: owner, raw: d.raw, template: d.template, inactive: d.inactive}
 	for _, r := range d.recipients {
 		if !containsFold(d.inactive, r.Email) {
 			m.recipients = append(m.recipients, r.Email)
@@ -63,7 +63,7 @@ func (s *Simulator) RestoreMail(mail *store.Mail, raw json.RawMessage) (store.Co
 	if d.templated {
 		d.template = owner.templateByID(record.Template)
 	}
-	return s.content(owner, d), d.keys(owner), nil
+	return newContent(owner, d), d.keys(owner), nil
 }
 
 func (s *Simulator) serverByName(name string) *server {

@@ -25,7 +25,7 @@ func (s *Simulator) schedule(ctx context.Context, mails []*store.Mail) error {
 		s.timetable.At(s.clock.Now().Add(now.DeliveryDelay()), func() { s.deliver(mails) })
 		return nil
 	}
-	deliveries, err := s.raise(s.firstEvents(mails))
+	deliveries, err := s.raise(firstEvents(mails))
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func await(ctx context.Context, deliveries []*hook.Delivery, start func()) error
 
 // deliver raises the first events of messages.
 func (s *Simulator) deliver(mails []*store.Mail) {
-	deliveries, err := s.raise(s.firstEvents(mails))
+	deliveries, err := s.raise(firstEvents(mails))
 	if err != nil {
 		s.log.Error("events cannot be raised", "err", err)
 		return
@@ -60,18 +60,18 @@ func (s *Simulator) deliver(mails []*store.Mail) {
 	s.hooks.Queue(deliveries...)
 }
 
-func (s *Simulator) firstEvents(mails []*store.Mail) []store.Raised {
+func firstEvents(mails []*store.Mail) []store.Raised {
 	batch := make([]store.Raised, 0, len(mails))
 	for _, mail := range mails {
 		if m, ok := mail.Content.(*content); ok {
-			batch = append(batch, store.Raised{Mail: mail, Events: s.firstEventsOf(m)})
+			batch = append(batch, store.Raised{Mail: mail, Events: m.firstEvents()})
 		}
 	}
 	return batch
 }
 
-// firstEventsOf decides what becomes of a message: each recipient has events of their own (PM-sim 21).
-func (s *Simulator) firstEventsOf(m *content) []store.Event {
+// firstEvents decides what becomes of a message: each recipient has events of their own (PM-sim 21).
+func (m *content) firstEvents() []store.Event {
 	events := make([]store.Event, 0, len(m.recipients))
 	if m.template != nil && m.template.parts.canFail() {
 		if _, err := m.render(m.message()); err != nil {
@@ -128,7 +128,7 @@ func (s *Simulator) raise(batch []store.Raised) ([]*hook.Delivery, error) {
 	}
 	var deliveries []*hook.Delivery
 	for _, r := range raised {
-		s.remember(r.Mail, r.Events)
+		remember(r.Mail, r.Events)
 		out, err := s.deliveries(r.Mail, r.Events)
 		if err != nil {
 			return nil, err
@@ -239,9 +239,10 @@ func (s *Simulator) resume(mails []*store.Mail) {
 }
 
 // RestoreEvents rebuilds the list of bounces.
-func (s *Simulator) RestoreEvents(mail *store.Mail, events []store.Event) { s.remember(mail, events) }
+func (*Simulator) RestoreEvents(mail *store.Mail, events []store.Event) { remember(mail, events) }
 
-func (s *Simulator) remember(mail *store.Mail, events []store.Event) {
+// remember lists what bounced and what was complained about for the read side.
+func remember(mail *store.Mail, events []store.Event) {
 	m, ok := mail.Content.(*content)
 	if !ok {
 		return

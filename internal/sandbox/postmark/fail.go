@@ -58,7 +58,7 @@ func stampOrNil(t time.Time) *string {
 // Wording is how the API words a status that a fault asks for. errorCode 0 chooses the code that goes with the status.
 func Wording(status, errorCode int) (http.Header, []byte) {
 	header := http.Header{}
-	header.Set("Server", ServerHeader)
+	header.Set("Server", serverHeader)
 	if errorCode == 0 {
 		switch status {
 		case http.StatusRequestEntityTooLarge, http.StatusTooManyRequests:

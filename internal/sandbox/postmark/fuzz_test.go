@@ -18,7 +18,7 @@ import (
 func simulator(t testing.TB) *Simulator {
 	t.Helper()
 	c := clock.NewManual(time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC))
-	s, err := New(Deps{Clock: c, Timetable: clock.NewTimetable(c), Hooks: hook.New(c, hook.Ladder()),
+	s, err := New(Deps{Clock: c, Timetable: clock.NewTimetable(c), Hooks: hook.New(c),
 		Settings: settings.NewCurrent(settings.Default()), Log: slog.New(slog.DiscardHandler), Seed: 1})
 	if err != nil {
 		t.Fatal(err)

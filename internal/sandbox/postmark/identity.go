@@ -1,23 +1,20 @@
 package postmark
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
-	mathrand "math/rand/v2"
+	"math/rand/v2"
 
 	"github.com/google/uuid"
 )
 
-// newRandom returns a source that repeats itself for a seed, and does not for seed 0.
-func newRandom(seed uint64) mathrand.Source {
-	var key [32]byte
+// newRandom returns a source that repeats itself for a seed, and does not for seed 0: ids must differ from those of before a
+// restart.
+func newRandom(seed uint64) rand.Source {
 	if seed == 0 {
-		_, _ = rand.Read(key[:]) // never fails, it ends the program instead
-	} else {
-		binary.LittleEndian.PutUint64(key[:], seed)
+		return rand.NewPCG(rand.Uint64(), rand.Uint64())
 	}
-	return mathrand.NewChaCha8(key)
+	return rand.NewPCG(seed, 1)
 }
 
 // newMessageID returns a lower-case UUID, version 4. The caller holds mu.

@@ -145,7 +145,7 @@ func (m *content) payload(mail *store.Mail, from *message, h *webhook, e store.E
 	case store.Complained:
 		return m.bounce(mail, from, e, h.Triggers.SpamComplaint.IncludeContent)
 	case store.Opened, store.Clicked:
-		return m.engagement(mail, from, e)
+		return engagementOf(mail, from, e)
 	}
 	if e.Lifted {
 		return subscriptionPayload{RecordType: "SubscriptionChange", ServerID: m.owner.id, MessageStream: mail.Stream,
@@ -177,7 +177,7 @@ func dump(p bouncePayload) string {
 		"Content-Type: text/plain; charset=utf-8\r\n\r\nYour message to %s could not be delivered.\r\n\r\n%s\r\n", p.From, p.Email, p.Details)
 }
 
-func (m *content) engagement(mail *store.Mail, from *message, e store.Event) engagement {
+func engagementOf(mail *store.Mail, from *message, e store.Event) engagement {
 	p := engagement{RecordType: recordType(e), MessageStream: mail.Stream, Client: sampleClient, OS: sampleOS, Platform: "WebMail",
 		UserAgent: sampleAgent, Geo: sampleGeo, MessageID: mail.ID, Metadata: from.metadata(), ReceivedAt: stamp(e.At),
 		Tag: from.tag(), Recipient: e.Recipient}

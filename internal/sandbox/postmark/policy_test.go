@@ -2,9 +2,22 @@ package postmark
 
 import (
 	"testing"
+	"time"
 
 	"postyard/internal/sandbox/hook"
 )
+
+// PM-sim 38.
+func TestLadder(t *testing.T) {
+	t.Parallel()
+	total := time.Duration(0)
+	for _, wait := range ladder() {
+		total += wait
+	}
+	if len(ladder()) != 9 || total != 72*time.Minute {
+		t.Errorf("%d retries in %v", len(ladder()), total)
+	}
+}
 
 // PM-sim 38.
 func TestJudge(t *testing.T) {

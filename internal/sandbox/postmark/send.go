@@ -184,9 +184,8 @@ func (s *Simulator) newMail(v *server, d *draft) (store.New, error) {
 	if err != nil {
 		return store.New{}, err
 	}
-	m := s.content(v, d)
-	return store.New{ID: s.newMessageID(), Provider: Provider, Server: v.name, Stream: d.MessageStream, Content: m, Keys: d.keys(v),
-		Raw: raw}, nil
+	return store.New{ID: s.newMessageID(), Provider: Provider, Server: v.name, Stream: d.MessageStream, Content: newContent(v, d),
+		Keys: d.keys(v), Raw: raw}, nil
 }
 
 // Fields of the lookup keys that only this provider uses.

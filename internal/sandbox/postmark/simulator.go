@@ -25,7 +25,7 @@ const (
 	DemoServerToken   = "sandbox-server-token"
 	DemoAccountToken  = "sandbox-account-token"
 	DemoTemplateAlias = "welcome-template"
-	TestToken         = "POSTMARK_API_TEST"
+	testToken         = "POSTMARK_API_TEST"
 
 	serverTokenHeader  = "X-Postmark-Server-Token"
 	accountTokenHeader = "X-Postmark-Account-Token"
@@ -38,7 +38,7 @@ type Deps struct {
 	Hooks     *hook.Engine
 	Settings  *settings.Current
 	Log       *slog.Logger
-	// Ladder are the waits between the tries of a webhook; nil is the engine's.
+	// Ladder are the waits between the tries of a webhook; nil is Postmark's own.
 	Ladder []time.Duration
 	// Seed makes ids repeatable; 0 makes them random.
 	Seed uint64
@@ -62,7 +62,11 @@ type Simulator struct {
 
 // New returns a simulator in its seeded state. It is a store.Restorer; once its store is open it must be given to Attach.
 func New(d Deps) (*Simulator, error) {
-	s := &Simulator{policy: &hook.Policy{Ladder: d.Ladder, Judge: judge, RetriesHeader: headerRetries}, clock: d.Clock, timetable: d.Timetable, hooks: d.Hooks, settings: d.Settings, log: d.Log, seed: d.Seed}
+	if d.Ladder == nil {
+		d.Ladder = ladder()
+	}
+	s := &Simulator{clock: d.Clock, timetable: d.Timetable, hooks: d.Hooks, settings: d.Settings, log: d.Log, seed: d.Seed,
+		policy: &hook.Policy{Ladder: d.Ladder, Judge: judge, RetriesHeader: headerRetries}}
 	return s, s.reseed()
 }
 
@@ -106,7 +110,7 @@ func (s *Simulator) authenticate(c *call, need access) error {
 		}
 		return &failure{status: http.StatusUnauthorized, code: codeToken, message: textAccountToken}
 	}
-	if need == bySending && strings.EqualFold(token, TestToken) {
+	if need == bySending && strings.EqualFold(token, testToken) {
 		c.test = true
 		return nil
 	}

@@ -322,7 +322,7 @@ func seedStreams(now time.Time) []*stream {
 		return &stream{ID: id, Name: name, Type: kind, CreatedAt: now, Unsubscribe: unsubscribe,
 			Description: new(fmt.Sprintf("The sandbox's %s stream.", strings.ToLower(name)))}
 	}
-	retired := build(StreamRetired, "Retired Stream", typeTransactional, "None")
+	retired := build("retired", "Retired Stream", typeTransactional, "None")
 	retired.ArchivedAt = now
 	return []*stream{
 		build(defaultStream, "Default Transactional Stream", typeTransactional, "None"),
@@ -331,6 +331,3 @@ func seedStreams(now time.Time) []*stream {
 		retired,
 	}
 }
-
-// StreamRetired is the id of the archived stream of the seed.
-const StreamRetired = "retired"

@@ -147,6 +147,15 @@ func (v *server) findTemplate(idOrAlias string) (*template, error) {
 	return t, nil
 }
 
+// findActive is findTemplate for changes: a deleted template takes none.
+func (v *server) findActive(idOrAlias string) (*template, error) {
+	t, err := v.findTemplate(idOrAlias)
+	if err == nil && !t.Active {
+		err = noTemplate()
+	}
+	return t, err
+}
+
 func noTemplate() error {
 	return fail(codeNoTemplate, "The 'TemplateId' associated with this request is not valid or was not found.")
 }
@@ -205,7 +214,7 @@ func (s *Simulator) saveTemplate(v *server, t *template) error {
 	return v.putTemplate(t)
 }
 
-// check holds the rules of section "templates" of the error list (PM-sim 26, 27).
+// checkTemplate holds the rules for a template that is to be saved (PM-sim 26, 27).
 func (v *server) checkTemplate(t *template) error {
 	switch {
 	case strings.TrimSpace(t.Name) == "":

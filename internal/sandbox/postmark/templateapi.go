@@ -134,12 +134,10 @@ func (s *Simulator) editTemplate(c *call) (any, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old, err := c.server.findTemplate(c.args[0])
+	old, err := c.server.findActive(c.args[0])
 	switch {
 	case err != nil:
 		return nil, err
-	case !old.Active:
-		return nil, noTemplate()
 	case r.TemplateType != nil && *r.TemplateType != old.TemplateType:
 		return nil, fail(codeTemplateBad, "The 'TemplateType' of a template cannot be changed.")
 	}
@@ -188,12 +186,10 @@ func (v *server) usersOf(t *template) []*template {
 func (s *Simulator) deleteTemplate(c *call) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old, err := c.server.findTemplate(c.args[0])
+	old, err := c.server.findActive(c.args[0])
 	switch {
 	case err != nil:
 		return nil, err
-	case !old.Active:
-		return nil, noTemplate()
 	case len(c.server.usersOf(old)) > 0:
 		return nil, fail(codeLayoutUsed, "The layout is used by other templates and cannot be deleted.")
 	}

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// ServerHeader is the Server header of every answer (PM-sim 10).
-	ServerHeader = "Postyard-Sandbox (Postmark simulator)"
+	// serverHeader is the Server header of every answer (PM-sim 10).
+	serverHeader = "Postyard-Sandbox (Postmark simulator)"
 
 	contentType     = "application/json; charset=utf-8"
 	headerErrorCode = "X-PM-ApiErrorCode"
@@ -61,7 +61,7 @@ func (c *call) query(key string) string {
 
 // ServeHTTP answers one API request.
 func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Server", ServerHeader)
+	w.Header().Set("Server", serverHeader)
 	w.Header().Set("Cache-Control", "private")
 	answer, err := s.serve(w, r)
 	if err == nil {

@@ -35,9 +35,12 @@ type Settings struct {
 	Account string `json:"account"`
 }
 
+// DefaultDeliveryDelay is the delivery delay of a fresh sandbox.
+const DefaultDeliveryDelay = 200 * time.Millisecond
+
 // Default returns the settings of a fresh sandbox.
 func Default() Settings {
-	return Settings{DeliveryDelayMS: 200, Account: AccountApproved}
+	return Settings{DeliveryDelayMS: DefaultDeliveryDelay.Milliseconds(), Account: AccountApproved}
 }
 
 const maxDelay = 24 * time.Hour

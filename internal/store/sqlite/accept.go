@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"postyard/internal/route"
 	"postyard/internal/store"
 )
 
@@ -75,6 +76,9 @@ func (t *tx) submit(s *store.Submission, sequences map[int32]uint64) error {
 			return fmt.Errorf("encode plan: %w", err)
 		}
 		egress, class := planned.Plan.First(), m.Mailbox.ID()
+		if err := t.inUse(egress); err != nil {
+			return err
+		}
 		if _, err := t.exec(`INSERT INTO message (id, account_id, sub_account_id, content_id, pool_id, mailbox, recipient,
 				to_addr, plan, submitted_at, egress) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			m.ID[:], s.AccountID, s.SubAccountID, contentID, m.PoolID, class, m.Recipient, m.To, plan, at, int32(egress)); err != nil {
@@ -91,4 +95,21 @@ func (t *tx) submit(s *store.Submission, sequences map[int32]uint64) error {
 		}
 	}
 	return nil
+}
+
+// inUse fails with store.ErrConflict when the egress was deleted since the message was planned.
+func (t *tx) inUse(e route.Egress) error {
+	if known, ok := t.egresses[e]; ok {
+		return known
+	}
+	var id int32
+	found, err := t.one([]any{&id}, `SELECT id FROM tpsp WHERE id = ? AND deleted = 0`, e.TPSPID())
+	if err == nil && !found {
+		err = fmt.Errorf("egress %s: %w", e, store.ErrConflict)
+	}
+	if t.egresses == nil {
+		t.egresses = map[route.Egress]error{}
+	}
+	t.egresses[e] = err
+	return err
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"postyard/internal/lifecycle"
 	"postyard/internal/mail"
@@ -35,6 +36,9 @@ func stateOf(status int) lifecycle.State {
 	}
 }
 
+// A partial index serves a query only when the query repeats the index's condition, word for word: hence
+// `status = 1 AND status IN (1, 3)` in the statements that use queue_due. TestPlans looks at the plans.
+
 // promotions is how many waiting messages one claim makes ready at most; it keeps the transaction short.
 const promotions = 500
 
@@ -44,7 +48,8 @@ func (db *DB) Claim(ctx context.Context, c store.Claim) (jobs []store.Job, err e
 	err = db.write(ctx, rest, func(t *tx) error {
 		jobs = nil
 		if _, err := t.exec(`UPDATE queue SET status = 0, due_at = 0, waiting = '' WHERE id IN
-				(SELECT id FROM queue WHERE egress = ? AND status = 1 AND due_at <= ? ORDER BY due_at LIMIT ?)`,
+				(SELECT id FROM queue WHERE egress = ? AND status = 1 AND status IN (1, 3) AND due_at <= ?
+				 ORDER BY due_at LIMIT ?)`,
 			int32(c.Egress), stamp(c.Now), promotions); err != nil {
 			return err
 		}
@@ -66,7 +71,7 @@ func (db *DB) Claim(ctx context.Context, c store.Claim) (jobs []store.Job, err e
 	if err != nil {
 		return nil, err
 	}
-	return db.filled(ctx, jobs)
+	return db.filled(ctx, jobs, c.Owner, c.Now)
 }
 
 // lanes returns the mailbox providers for which the egress has ready messages, one index probe each.
@@ -119,7 +124,8 @@ func (db *DB) ClaimUnknown(ctx context.Context, c store.Claim) (jobs []store.Job
 			j.UnknownSince = unstamp(since)
 			return j, err
 		}, `UPDATE queue SET status = 4, lease_owner = ?, lease_until = ?
-			WHERE id IN (SELECT id FROM queue WHERE egress = ? AND status = 3 AND due_at <= ? ORDER BY due_at LIMIT ?)
+			WHERE id IN (SELECT id FROM queue WHERE egress = ? AND status = 3 AND status IN (1, 3) AND due_at <= ?
+				ORDER BY due_at LIMIT ?)
 			RETURNING id, attempts, failures, asks, unknown_since`,
 			c.Owner, stamp(c.LeaseUntil), int32(c.Egress), stamp(c.Now), c.Limit)
 		if err != nil {
@@ -139,52 +145,101 @@ func (db *DB) ClaimUnknown(ctx context.Context, c store.Claim) (jobs []store.Job
 	if err != nil {
 		return nil, err
 	}
-	return db.filled(ctx, jobs)
+	return db.filled(ctx, jobs, c.Owner, c.Now)
 }
 
-// filled reads the messages of claimed jobs. It does so after the claim, on a reading connection: what it reads does not
-// change while the claim lasts, and the writer has better things to do. When it fails, the claims end at once, and Recover
-// takes them over.
-func (db *DB) filled(ctx context.Context, jobs []store.Job) ([]store.Job, error) {
-	err := db.fill(ctx, jobs)
-	if err == nil {
-		return jobs, nil
+// claimBytes bounds the contents that one claim takes into memory. What exceeds it goes back to the queue.
+const claimBytes = 64 << 20
+
+// filled reads the messages of claimed jobs and returns those that can be worked on. It does so after the claim, on a reading
+// connection: what it reads does not change while the claim lasts, and the writer has better things to do. It goes on when
+// ctx ends, because the claim stands. Nothing of the rest was on the wire, so its claims are simply undone.
+func (db *DB) filled(ctx context.Context, jobs []store.Job, owner string, now time.Time) ([]store.Job, error) {
+	if len(jobs) == 0 {
+		return nil, nil
 	}
-	return nil, errors.Join(err, db.write(context.WithoutCancel(ctx), rest, func(t *tx) error {
+	ctx = context.WithoutCancel(ctx)
+	f := filling{byID: make(map[mail.ID]*store.Job, len(jobs)), contents: map[int64]*mail.Content{}, left: claimBytes}
+	for i := range jobs {
+		f.byID[jobs[i].ID] = &jobs[i]
+	}
+	err := db.fill(ctx, &f)
+	if err == nil && len(f.good) == len(jobs) {
+		return f.good, nil
+	}
+	back := f.byID
+	if err != nil { // half an answer is none: everything goes back
+		f.good, back = nil, make(map[mail.ID]*store.Job, len(jobs))
 		for i := range jobs {
-			if _, err := t.exec(`UPDATE queue SET lease_until = 0 WHERE id = ?`, jobs[i].ID[:]); err != nil {
+			back[jobs[i].ID] = &jobs[i]
+		}
+	}
+	undo := db.write(ctx, rest, func(t *tx) error {
+		for _, j := range back {
+			if err := t.undoClaim(j, owner, now, f.broken[j.ID]); err != nil {
 				return err
 			}
 		}
 		return nil
-	}))
+	})
+	if len(f.good) > 0 {
+		return f.good, nil // claims that could not be undone end with their lease
+	}
+	return nil, errors.Join(err, undo)
 }
 
-func (db *DB) fill(ctx context.Context, jobs []store.Job) error {
-	if len(jobs) == 0 {
-		return nil
+// undoClaim gives a message back as it was before the claim. One that cannot be read waits, and says so.
+func (t *tx) undoClaim(j *store.Job, owner string, now time.Time, broken error) error {
+	due, waiting := int64(0), ""
+	if broken != nil {
+		due, waiting = stamp(now.Add(15*time.Minute)), "it cannot be read: "+broken.Error()
 	}
-	byID := make(map[mail.ID]*store.Job, len(jobs))
-	ids := make([]any, len(jobs))
-	for i := range jobs {
-		byID[jobs[i].ID] = &jobs[i]
-		ids[i] = jobs[i].ID[:]
-	}
-	rows, err := db.readPool.QueryContext(ctx, `SELECT m.id, m.account_id, m.sub_account_id, m.mailbox, m.recipient, m.plan, m.submitted_at,
-			m.content_id, c.body FROM message m JOIN content c ON c.id = m.content_id WHERE m.id IN (`+marks(len(ids))+`)`, ids...)
+	n, err := t.changed(`UPDATE queue SET status = CASE WHEN ?1 = 0 THEN 0 ELSE 1 END, attempts = attempts - 1, due_at = ?1, waiting = ?2,
+			lease_owner = '', lease_until = 0 WHERE id = ?3 AND status = 2 AND lease_owner = ?4 AND attempts = ?5`,
+		due, waiting, j.ID[:], owner, j.Attempt)
 	if err != nil {
-		return failed("read claimed messages", err)
+		return err
 	}
-	contents := map[int64]*mail.Content{}
-	filled, err := collect(rows, func(rows *sql.Rows) (struct{}, error) { return struct{}{}, fillOne(rows, byID, contents) })
-	if err == nil && len(filled) != len(jobs) {
-		err = fmt.Errorf("claimed messages: %w", store.ErrNotFound)
+	if n == 1 {
+		_, err = t.exec(`DELETE FROM attempt WHERE message_id = ? AND n = ? AND finished = 0`, j.ID[:], j.Attempt)
+		return err
 	}
+	_, err = t.exec(`UPDATE queue SET status = 3, due_at = max(due_at, ?1), waiting = CASE ?2 WHEN '' THEN waiting ELSE ?2 END,
+			lease_owner = '', lease_until = 0 WHERE id = ?3 AND status = 4 AND lease_owner = ?4 AND attempts = ?5`,
+		due, waiting, j.ID[:], owner, j.Attempt)
 	return err
 }
 
-// fillOne reads one message into its job, and each content once.
-func fillOne(rows *sql.Rows, byID map[mail.ID]*store.Job, contents map[int64]*mail.Content) error {
+// filling is the reading of claimed messages under way.
+type filling struct {
+	byID     map[mail.ID]*store.Job // those that are not filled
+	good     []store.Job
+	broken   map[mail.ID]error
+	contents map[int64]*mail.Content
+	left     int // bytes
+}
+
+func (db *DB) fill(ctx context.Context, f *filling) error {
+	ids := make([]any, 0, len(f.byID))
+	for id := range f.byID {
+		ids = append(ids, id[:])
+	}
+	rows, err := db.workPool.QueryContext(ctx, `SELECT m.id, m.account_id, m.sub_account_id, m.mailbox, m.recipient, m.plan, m.submitted_at,
+			m.content_id, c.body FROM message m JOIN content c ON c.id = m.content_id WHERE m.id IN (`+marks(len(ids))+`) ORDER BY m.id`, ids...)
+	if err != nil {
+		return failed("read claimed messages", err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() && f.left > 0 {
+		if err := f.next(rows); err != nil {
+			return failed("read claimed messages", err)
+		}
+	}
+	return failed("read claimed messages", rows.Err())
+}
+
+// next reads one message into its job, and each content once.
+func (f *filling) next(rows *sql.Rows) error {
 	var id mail.ID
 	var m store.Job
 	var class int
@@ -194,22 +249,36 @@ func fillOne(rows *sql.Rows, byID map[mail.ID]*store.Job, contents map[int64]*ma
 	if err != nil {
 		return err
 	}
-	j := byID[id]
+	j := f.byID[id]
 	j.AccountID, j.SubAccountID, j.SubmittedAt = m.AccountID, m.SubAccountID, unstamp(submitted)
+	if err := f.decode(j, class, recipient, plan, contentID, body); err != nil {
+		if f.broken == nil {
+			f.broken = map[mail.ID]error{}
+		}
+		f.broken[id] = err
+		return nil
+	}
+	delete(f.byID, id)
+	f.good = append(f.good, *j)
+	return nil
+}
+
+func (f *filling) decode(j *store.Job, class int, recipient, plan []byte, contentID int64, body []byte) (err error) {
 	if j.Mailbox, err = mailbox.ByID(class); err != nil {
-		return fmt.Errorf("message %s: %w", id, err)
+		return err
 	}
 	if err := json.Unmarshal(recipient, &j.Recipient); err != nil {
-		return fmt.Errorf("decode recipient of %s: %w", id, err)
+		return fmt.Errorf("decode recipient: %w", err)
 	}
 	if err := json.Unmarshal(plan, &j.Plan); err != nil {
-		return fmt.Errorf("decode plan of %s: %w", id, err)
+		return fmt.Errorf("decode plan: %w", err)
 	}
-	if j.Content = contents[contentID]; j.Content == nil {
+	if j.Content = f.contents[contentID]; j.Content == nil {
 		if j.Content, err = decodeContent(body); err != nil {
-			return fmt.Errorf("message %s: %w", id, err)
+			return err
 		}
-		contents[contentID] = j.Content
+		f.contents[contentID] = j.Content
+		f.left -= len(body)
 	}
 	return nil
 }
@@ -222,23 +291,22 @@ func decodeContent(body []byte) (*mail.Content, error) {
 	return c, nil
 }
 
+const nextDueQuery = `SELECT
+			EXISTS (SELECT 1 FROM queue WHERE egress = ?1 AND status = 0),
+			coalesce((SELECT max(min(due_at), 1) FROM queue WHERE egress = ?1 AND status = 1 AND status IN (1, 3)), 0),
+			coalesce((SELECT max(min(due_at), 1) FROM queue WHERE egress = ?1 AND status = 3 AND status IN (1, 3)), 0)`
+
 // NextDue implements store.Queue.
 func (db *DB) NextDue(ctx context.Context, egress route.Egress) (due store.Due, err error) {
 	var send, ask int64
-	err = db.readPool.QueryRowContext(ctx, `SELECT
-			EXISTS (SELECT 1 FROM queue WHERE egress = ?1 AND status = 0),
-			coalesce((SELECT max(min(due_at), 1) FROM queue WHERE egress = ?1 AND status = 1), 0),
-			coalesce((SELECT max(min(due_at), 1) FROM queue WHERE egress = ?1 AND status = 3), 0)`,
-		int32(egress)).Scan(&due.Ready, &send, &ask)
+	err = db.workPool.QueryRowContext(ctx, nextDueQuery, int32(egress)).Scan(&due.Ready, &send, &ask)
 	due.Send, due.Ask = unstamp(send), unstamp(ask)
 	return due, failed("read next due", err)
 }
 
 // Waiting implements store.Queue.
 func (db *DB) Waiting(ctx context.Context, egress route.Egress) (n int64, err error) {
-	err = db.readPool.QueryRowContext(ctx, `SELECT
-			(SELECT count(*) FROM queue WHERE egress = ?1 AND status = 0) +
-			(SELECT count(*) FROM queue WHERE egress = ?1 AND status IN (1, 3))`, int32(egress)).Scan(&n)
+	err = db.workPool.QueryRowContext(ctx, `SELECT count(*) FROM queue WHERE egress = ?`, int32(egress)).Scan(&n)
 	return n, failed("count waiting", err)
 }
 

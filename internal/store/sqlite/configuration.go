@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -143,11 +144,15 @@ func (db *DB) UpdateHealth(ctx context.Context, tpspID int32, h directory.Health
 }
 
 // DeleteTPSP implements store.Configuration.
-func (db *DB) DeleteTPSP(ctx context.Context, accountID, id int32, now time.Time) error {
+func (db *DB) DeleteTPSP(ctx context.Context, accountID, id int32, force bool, now time.Time) error {
 	return db.write(ctx, rest, func(t *tx) error {
 		if err := orMissing(t.changed(`UPDATE tpsp SET deleted = ? WHERE account_id = ? AND id = ? AND deleted = 0`,
 			stamp(now), accountID, id)); err != nil {
 			return err
+		}
+		var one int
+		if pending, err := t.one([]any{&one}, `SELECT 1 FROM queue WHERE egress = ? LIMIT 1`, int32(route.TPSP(id))); err != nil || pending && !force {
+			return errors.Join(err, store.ErrConflict)
 		}
 		for _, query := range []string{
 			`DELETE FROM pool_member WHERE egress = ?`,
@@ -163,7 +168,7 @@ func (db *DB) DeleteTPSP(ctx context.Context, accountID, id int32, now time.Time
 
 // LoadDirectory implements directory.Loader.
 func (db *DB) LoadDirectory(ctx context.Context) (c directory.Contents, err error) {
-	conn, err := db.readPool.Conn(ctx)
+	conn, err := db.workPool.Conn(ctx)
 	if err != nil {
 		return c, failed("read configuration", err)
 	}

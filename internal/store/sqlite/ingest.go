@@ -39,7 +39,7 @@ func (db *DB) Receive(ctx context.Context, batch []store.Receipt) error {
 
 // Received implements store.Inbox.
 func (db *DB) Received(ctx context.Context, now time.Time, limit int) ([]store.Receipt, error) {
-	rows, err := db.readPool.QueryContext(ctx, `SELECT id, account_id, tpsp_id, headers, body, received_at FROM receipt
+	rows, err := db.workPool.QueryContext(ctx, `SELECT id, account_id, tpsp_id, headers, body, received_at FROM receipt
 		WHERE due_at <= ? ORDER BY due_at, id LIMIT ?`, stamp(now), limit)
 	if err != nil {
 		return nil, failed("read receipts", err)
@@ -134,14 +134,14 @@ func (t *tx) attribute(p *store.Parsed, r *provider.Report) (*stored, bool, erro
 		return nil, false, nil
 	}
 	m := &stored{}
-	found, err := t.one(m.dest(), `SELECT `+storedColumns+` FROM message WHERE egress = ? AND provider_id = ?`,
-		int32(route.TPSP(p.Receipt.TPSPID)), r.ProviderMessageID)
-	return m, found && m.accountID == p.Receipt.AccountID, err
+	found, err := t.one(m.dest(), `SELECT `+storedColumns+` FROM message
+		WHERE provider_id = ? AND provider_id <> '' AND account_id = ?`, r.ProviderMessageID, p.Receipt.AccountID)
+	return m, found, err
 }
 
 // report records one attributed report, unless it was recorded before.
 func (t *tx) report(p *store.Parsed, r *provider.Report, m *stored, res *store.IngestResult, left *int) error {
-	key := sha256.Sum256([]byte(strconv.Itoa(int(p.Receipt.TPSPID)) + "\x00" + r.Identity))
+	key := sha256.Sum256([]byte(strconv.Itoa(int(p.Receipt.AccountID)) + "\x00" + r.Identity))
 	fresh, err := t.changed(`INSERT INTO event_seen (day, key) VALUES (?, ?) ON CONFLICT DO NOTHING`, dayOf(r.OccurredAt), key[:16])
 	if err != nil {
 		return err

@@ -17,6 +17,8 @@ import (
 
 // Message implements store.Journal.
 func (db *DB) Message(ctx context.Context, accountID int32, id mail.ID) (*store.Message, error) {
+	ctx, end := db.keeper.query(ctx)
+	defer end()
 	m := &store.Message{ID: id}
 	var class int
 	var submitted int64
@@ -57,23 +59,35 @@ func (db *DB) Message(ctx context.Context, accountID int32, id mail.ID) (*store.
 
 // Events implements store.Journal.
 func (db *DB) Events(ctx context.Context, f store.EventFilter) ([]store.Event, error) {
-	where, args := eventConditions(f)
-	order := "e.seq"
-	if f.Newest {
-		order = "e.seq DESC"
-	}
-	args = append(args, f.Limit, f.Offset)
-	rows, err := db.readPool.QueryContext(ctx, `SELECT e.seq, e.account_id, e.sub_account_id, e.message_id, e.pool_id, e.egress, e.type,
-			e.mailbox, e.recipient, e.is_copy, e.occurred_at, e.recorded_at, e.detail, m.recipient,
-			c.body ->> '$.from.email', coalesce(c.body ->> '$.from.name', ''), coalesce(c.body ->> '$.subject', ''),
-			coalesce(c.body -> '$.groups', '[]')
-			FROM (SELECT * FROM event e WHERE `+where+` ORDER BY `+order+` LIMIT ? OFFSET ?) e
-			JOIN message m ON m.id = e.message_id
-			JOIN (SELECT id, CAST(body AS TEXT) AS body FROM content) c ON c.id = m.content_id ORDER BY `+order, args...)
+	ctx, end := db.keeper.query(ctx)
+	defer end()
+	rows, err := db.readPool.QueryContext(ctx, eventQuery(f), eventArgs(f)...)
 	if err != nil {
 		return nil, failed("read events", err)
 	}
 	return collect(rows, scanEvent)
+}
+
+// eventQuery finds the page first and reads what belongs to its events after that.
+func eventQuery(f store.EventFilter) string {
+	where, _ := eventConditions(f)
+	order := "e.seq"
+	if f.Newest {
+		order = "e.seq DESC"
+	}
+	inner := strings.Replace(order, "e.seq", "seq", 1)
+	return `SELECT page.seq, page.account_id, page.sub_account_id, page.message_id, page.pool_id, page.egress, page.type,
+			page.mailbox, page.recipient, page.is_copy, page.occurred_at, page.recorded_at, page.detail, m.recipient,
+			c.body ->> '$.from.email', coalesce(c.body ->> '$.from.name', ''), coalesce(c.body ->> '$.subject', ''),
+			coalesce(c.body -> '$.groups', '[]')
+			FROM (SELECT * FROM event e WHERE ` + where + ` ORDER BY ` + order + ` LIMIT ? OFFSET ?) page
+			JOIN message m ON m.id = page.message_id
+			JOIN (SELECT id, CAST(body AS TEXT) AS body FROM content) c ON c.id = m.content_id ORDER BY page.` + inner
+}
+
+func eventArgs(f store.EventFilter) []any {
+	_, args := eventConditions(f)
+	return append(args, f.Limit, f.Offset)
 }
 
 func eventConditions(f store.EventFilter) (where string, args []any) {
@@ -162,6 +176,8 @@ func addressOf(r *mail.Recipient, email string) mail.Address {
 
 // Counts implements store.Journal.
 func (db *DB) Counts(ctx context.Context, f store.CountFilter) ([]store.Count, error) {
+	ctx, end := db.keeper.query(ctx)
+	defer end()
 	rows, err := db.readPool.QueryContext(ctx, `SELECT day, type, sum(n) FROM counter
 		WHERE account_id = ? AND day BETWEEN ? AND ? AND is_copy = 0 AND (? = 0 OR sub_account_id = ?)
 		GROUP BY day, type ORDER BY day, type`,

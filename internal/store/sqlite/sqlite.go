@@ -33,15 +33,18 @@ var migrations embed.FS
 const (
 	fileName = "postyard.db"
 	lockName = "postyard.lock"
-	readers  = 4 // read-only connections
+	readers  = 4 // connections for queries of users
+	workers  = 3 // connections for the program's own reads, which must not wait for users'
 )
 
 // DB is the engine. It implements store.Store.
 type DB struct {
 	lock         *os.File
-	readPool     *sql.DB
+	readPool     *sql.DB // for the journal
+	workPool     *sql.DB // for claims, receipts and the configuration
 	writePool    *sql.DB
 	writer       *writer
+	keeper       *keeper
 	backlog      atomic.Int64
 	installation string
 }
@@ -77,10 +80,17 @@ func Open(ctx context.Context, dir string) (_ *DB, err error) {
 	if db.readPool, err = openPool(path, readers, "query_only(1)", "cache_size(-16384)"); err != nil {
 		return nil, err
 	}
+	if db.workPool, err = openPool(path, workers, "query_only(1)", "cache_size(-16384)"); err != nil {
+		return nil, err
+	}
 	if db.writer, err = startWriter(ctx, db.writePool); err != nil {
 		return nil, err
 	}
-	return db, db.prepare(ctx)
+	if err = db.prepare(ctx); err != nil {
+		return nil, err
+	}
+	db.keeper = startKeeper(db, path+"-wal")
+	return db, nil
 }
 
 // prepare reads what is kept in memory.
@@ -106,11 +116,17 @@ func (db *DB) prepare(ctx context.Context) error {
 // Close waits for the running transaction and closes the files.
 func (db *DB) Close() error {
 	var errs []error
+	if db.keeper != nil {
+		db.keeper.stop()
+	}
 	if db.writer != nil {
 		errs = append(errs, db.writer.stop())
 	}
 	if db.readPool != nil {
 		errs = append(errs, db.readPool.Close())
+	}
+	if db.workPool != nil {
+		errs = append(errs, db.workPool.Close())
 	}
 	if db.writePool != nil {
 		errs = append(errs, db.writePool.Close())

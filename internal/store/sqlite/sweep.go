@@ -19,7 +19,7 @@ import (
 func (db *DB) Recover(ctx context.Context, r store.Recovery) (int, error) {
 	total := 0
 	for after := (mail.ID{}); ; {
-		rows, err := db.readPool.QueryContext(ctx, `SELECT id FROM queue WHERE id > ? AND status IN (2, 4) AND lease_owner <> ?
+		rows, err := db.workPool.QueryContext(ctx, `SELECT id FROM queue WHERE id > ? AND status IN (2, 4) AND lease_owner <> ?
 				AND (? OR lease_until <= ?) ORDER BY id LIMIT 500`, after[:], r.Owner, r.All, stamp(r.Now))
 		if err != nil {
 			return total, failed("read claims", err)
@@ -103,7 +103,8 @@ func (db *DB) Expire(ctx context.Context, submittedBefore, now time.Time, limit 
 func (db *DB) DropWaiting(ctx context.Context, egress route.Egress, reason string, now time.Time, limit int) (n int, err error) {
 	err = db.write(ctx, rest, func(t *tx) error {
 		list, err := each(t, scanWaiting, `SELECT id, attempts, egress, waiting FROM queue WHERE egress = ?1 AND status = 0
-				UNION ALL SELECT id, attempts, egress, waiting FROM queue WHERE egress = ?1 AND status = 1 LIMIT ?2`,
+				UNION ALL SELECT id, attempts, egress, waiting FROM queue WHERE egress = ?1 AND status = 1 AND status IN (1, 3)
+				LIMIT ?2`,
 			int32(egress), limit)
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 
+	"postyard/internal/route"
 	"postyard/internal/store"
 )
 
@@ -33,7 +34,7 @@ type writer struct {
 
 type job struct {
 	ctx context.Context
-	run func(*tx) error
+	run func() error
 	err chan error
 }
 
@@ -64,12 +65,25 @@ func (w *writer) stop() error {
 // write runs one transaction on the writer and returns when it is durable. A caller whose context ends before its turn
 // leaves nothing behind; once the transaction runs, it is seen through.
 func (db *DB) write(ctx context.Context, r rank, run func(*tx) error) error {
+	return db.writer.do(ctx, r, func() error { return db.writer.transact(run) })
+}
+
+// checkpoint moves the whole write-ahead log into the database and empties it.
+func (db *DB) checkpoint(ctx context.Context) error {
+	return db.writer.do(ctx, rest, func() error {
+		_, err := db.writer.conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA wal_checkpoint(TRUNCATE)")
+		return failed("checkpoint", err)
+	})
+}
+
+// do runs something on the writer when its turn comes.
+func (w *writer) do(ctx context.Context, r rank, run func() error) error {
 	j := &job{ctx: ctx, run: run, err: make(chan error, 1)}
 	select {
-	case db.writer.jobs[r] <- j:
+	case w.jobs[r] <- j:
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-db.writer.quit:
+	case <-w.quit:
 		return fmt.Errorf("%w: closing", store.ErrUnavailable)
 	}
 	return <-j.err
@@ -86,7 +100,7 @@ func (w *writer) loop() {
 			j.err <- context.Cause(j.ctx)
 			continue
 		}
-		j.err <- w.transact(j.run)
+		j.err <- j.run()
 	}
 }
 
@@ -148,6 +162,7 @@ type tx struct {
 	writer    *writer
 	ctx       context.Context
 	counters  map[counterKey]int64
+	egresses  map[route.Egress]error // what inUse found
 	committed []func()
 }
 

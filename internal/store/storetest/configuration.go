@@ -83,10 +83,10 @@ func providers(t *testing.T, b *bench) {
 	if diff := cmp.Diff([]route.Pool{b.pool, pool}, c.Pools); diff != "" {
 		t.Error(diff)
 	}
-	if err := b.store.DeleteTPSP(b.ctx(), b.account.ID+1, second.ID, b.now); !errors.Is(err, store.ErrNotFound) {
+	if err := b.store.DeleteTPSP(b.ctx(), b.account.ID+1, second.ID, true, b.now); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("another account deletes: %v", err)
 	}
-	b.must(b.store.DeleteTPSP(b.ctx(), b.account.ID, second.ID, b.now))
+	b.must(b.store.DeleteTPSP(b.ctx(), b.account.ID, second.ID, false, b.now))
 	c, err = b.store.LoadDirectory(b.ctx())
 	b.must(err)
 	if len(c.Pools) != 1 || len(c.TPSPs) != 2 || c.TPSPs[1].Deleted.IsZero() {

@@ -100,6 +100,20 @@ func byProviderID(t *testing.T, b *bench) {
 	b.wantTypes(id, 69, 70, 77)
 }
 
+// reconnected: the same stream, connected anew, reports about mail that left through the old connection.
+func reconnected(t *testing.T, b *bench) {
+	id := b.send("ana@gmail.com")
+	b.deliver(b.report(id, event.Delivered, "d1"))
+	b.must(b.store.DeleteTPSP(b.ctx(), b.account.ID, b.tpsp.ID, false, b.now))
+	b.tpsp, b.pool = b.newTPSP(b.account.ID, "Postmark", "token", "outbound")
+	complaint := b.report(id, event.Spam, "c1")
+	complaint.MessageID = mail.ID{}
+	if res := b.deliver(complaint, b.report(id, event.Delivered, "d1")); res.Recorded != 1 || res.Duplicates != 1 {
+		t.Errorf("result %+v", res)
+	}
+	b.wantTypes(id, 69, 70, 71, 77)
+}
+
 func heldThenForeign(t *testing.T, b *bench) {
 	r := b.report(mail.ID{1}, event.Delivered, "d1")
 	r.MessageID = mail.ID{}

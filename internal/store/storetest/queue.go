@@ -135,8 +135,8 @@ func delayedNotEarly(t *testing.T, b *bench) {
 	}
 	waiting, err := b.store.Waiting(b.ctx(), b.egress())
 	b.must(err)
-	if waiting != 0 {
-		t.Errorf("%d waiting while on the wire", waiting)
+	if waiting != 1 {
+		t.Errorf("%d pending while one is on the wire", waiting)
 	}
 }
 
@@ -284,7 +284,14 @@ func deletedProvider(t *testing.T, b *bench) {
 	both, idsBoth := b.submission("b@gmail.com")
 	both.Messages[0].Plan = plan(b.egress(), second.Egress())
 	b.must(b.store.Accept(b.ctx(), []store.Submission{alone, both}))
-	b.must(b.store.DeleteTPSP(b.ctx(), b.account.ID, b.tpsp.ID, b.now))
+	if err := b.store.DeleteTPSP(b.ctx(), b.account.ID, b.tpsp.ID, false, b.now); !errors.Is(err, store.ErrConflict) {
+		t.Fatalf("deleted while messages wait: %v", err)
+	}
+	b.must(b.store.DeleteTPSP(b.ctx(), b.account.ID, b.tpsp.ID, true, b.now))
+	late, _ := b.submission("late@gmail.com")
+	if err := b.store.Accept(b.ctx(), []store.Submission{late}); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("accepted for a deleted provider: %v", err)
+	}
 	n, err := b.store.DropWaiting(b.ctx(), b.egress(), "deleted", b.now, 10)
 	b.must(err)
 	if n != 2 {

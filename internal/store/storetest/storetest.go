@@ -44,6 +44,7 @@ func Run(t *testing.T, engine Engine) {
 		"reports never regress a state":              neverRegress,
 		"reports about copies are counted apart":     copies,
 		"reports find messages by the provider's id": byProviderID,
+		"a provider that was connected anew":         reconnected,
 		"unmatched reports are held, then foreign":   heldThenForeign,
 		"garbage is kept apart":                      garbage,
 		"reports of another account are foreign":     foreignAccount,

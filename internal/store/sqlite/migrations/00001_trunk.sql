@@ -93,7 +93,7 @@ CREATE TABLE message (
   provider_id    TEXT NOT NULL DEFAULT '',
   sent_families  INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX message_provider ON message (egress, provider_id) WHERE provider_id <> '';
+CREATE INDEX message_provider ON message (provider_id) WHERE provider_id <> '';
 
 -- Pending messages only. status: 0 ready, 1 waits until due_at, 2 claimed for sending, 3 unknown (asked for at due_at),
 -- 4 claimed for asking.
@@ -145,6 +145,7 @@ CREATE TABLE event (
   recorded_at    INTEGER NOT NULL,
   detail         BLOB NOT NULL
 ) STRICT;
+CREATE INDEX event_account ON event (account_id); -- with the row id at its end: the order of recording
 CREATE INDEX event_message ON event (message_id);
 CREATE INDEX event_recipient ON event (account_id, recipient);
 

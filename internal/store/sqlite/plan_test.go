@@ -1,0 +1,91 @@
+package sqlite
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"postyard/internal/mail"
+	"postyard/internal/route"
+	"postyard/internal/store"
+)
+
+// TestPlans asks SQLite how it runs the statements of the hot path: none may walk through a whole table or sort one. SQLite
+// silently passes over a partial index whose condition it cannot prove, so this cannot be seen from the results.
+func TestPlans(t *testing.T) {
+	t.Parallel()
+	db, err := Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	// Run what prepares the statements on the writer.
+	now := time.Now()
+	claim := store.Claim{Egress: 1, Limit: 1, Owner: "o", Now: now, LeaseUntil: now}
+	if _, err := db.Claim(t.Context(), claim); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ClaimUnknown(t.Context(), claim); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.DropWaiting(t.Context(), route.Egress(1), "x", now, 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Expire(t.Context(), now, now, 1); err != nil {
+		t.Fatal(err)
+	}
+	queries := []string{
+		nextDueQuery,
+		`SELECT ` + storedColumns + ` FROM message WHERE provider_id = ? AND provider_id <> '' AND account_id = ?`,
+	}
+	for query := range db.writer.stmts {
+		queries = append(queries, query)
+	}
+	for _, f := range []store.EventFilter{
+		{AccountID: 1}, {AccountID: 1, After: 7}, {AccountID: 1, Before: 7, Newest: true}, {AccountID: 1, MessageID: mail.ID{1}},
+		{AccountID: 1, Types: nil, TPSPIDs: []int32{1}}, {AccountID: 1, Recipient: "a@b.example"},
+	} {
+		queries = append(queries, eventQuery(f))
+	}
+	for _, query := range queries {
+		for _, step := range plan(t, db, query) {
+			if bad.MatchString(step) && !strings.Contains(query, "ORDER BY due_at LIMIT") {
+				t.Errorf("%s\n%s", step, query)
+			}
+		}
+	}
+	if len(queries) < 10 {
+		t.Errorf("only %d statements were looked at", len(queries))
+	}
+}
+
+// bad are steps that touch every row.
+var bad = regexp.MustCompile(`SCAN (queue|message|event|e|content|attempt|receipt)\b|USE TEMP B-TREE FOR ORDER BY`)
+
+func plan(t *testing.T, db *DB, query string) (steps []string) {
+	t.Helper()
+	// Placeholders without values are NULL, which is all that a plan needs.
+	args := make([]any, strings.Count(query, "?"))
+	if strings.Contains(query, "?1") {
+		args = args[:slices.Max([]int{1, strings.Count(query, "?2") * 2})]
+	}
+	rows, err := db.readPool.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var id, parent, unused int
+		var step string
+		if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
+			t.Fatal(err)
+		}
+		steps = append(steps, step)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return steps
+}
