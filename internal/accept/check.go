@@ -32,6 +32,9 @@ func checkRequest(req *Request) *mail.FieldError {
 	if bad := checkAddress(&c.From, "from", "missing_from"); bad != nil {
 		return bad
 	}
+	if c.ReplyTo != nil && *c.ReplyTo == (mail.Address{}) {
+		c.ReplyTo = nil // as messages are shown that have none
+	}
 	if c.ReplyTo != nil {
 		if bad := checkAddress(c.ReplyTo, "replyTo", "invalid_address"); bad != nil {
 			return bad

@@ -72,11 +72,9 @@ func NewServer(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *Ser
 	if s.store, err = sqlite.Open(ctx, cfg.Data); err != nil {
 		return nil, err
 	}
-	key := cfg.SecretKey
-	if key.IsZero() {
-		if key, err = secret.LoadOrCreateKey(cfg.KeyFile()); err != nil {
-			return nil, err
-		}
+	box, err := openBox(ctx, cfg, s.store)
+	if err != nil {
+		return nil, err
 	}
 	if s.directory, err = directory.Open(ctx, s.store); err != nil {
 		return nil, err
@@ -90,7 +88,7 @@ func NewServer(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *Ser
 		return nil, err
 	}
 	log.Info("database open", "data", cfg.Data, "fsync", fsync)
-	return s, s.assemble(ctx, cfg, secret.NewBox(key))
+	return s, s.assemble(ctx, cfg, box)
 }
 
 // providers is the registry: one line for each kind of provider.

@@ -75,7 +75,14 @@ func (p *program) send() *cobra.Command {
 			if err := clientOf(cfg).SubAccount(c.Context(), http.MethodPost, "/api/v1/subaccount/email/", mail, &raw); err != nil {
 				return err
 			}
-			return p.printJSON(raw)
+			if err := p.printJSON(raw); err != nil {
+				return err
+			}
+			var sent []client.Sent
+			if err := json.Unmarshal(raw, &sent); err != nil {
+				return fmt.Errorf("decode answer: %w", err)
+			}
+			return refusals(sent)
 		}
 		sent, err := clientOf(cfg).Send(c.Context(), mail)
 		if err != nil {
@@ -101,17 +108,26 @@ func (p *program) send() *cobra.Command {
 
 func (p *program) showSent(sent []client.Sent) error {
 	rows := make([]string, len(sent))
-	refused := 0
 	for i, s := range sent {
 		result := "accepted"
 		if s.ErrorCode != 0 {
-			refused++
 			result = fmt.Sprintf("refused (%d): %s", s.ErrorCode, s.Message)
 		}
 		rows[i] = row(s.To, s.MessageID, result)
 	}
 	if err := p.table("TO\tMESSAGE\tRESULT", rows); err != nil {
 		return err
+	}
+	return refusals(sent)
+}
+
+// refusals is an error when recipients were refused, so that scripts notice.
+func refusals(sent []client.Sent) error {
+	refused := 0
+	for _, s := range sent {
+		if s.ErrorCode != 0 {
+			refused++
+		}
 	}
 	if refused > 0 {
 		return fmt.Errorf("%d of %d recipients were refused", refused, len(sent))

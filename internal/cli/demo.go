@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -48,9 +49,9 @@ func (p *program) present(s *demo.Scene, asJSON bool) error {
 		}
 		return p.say("%s\n", line)
 	}
-	first := "No email was sent."
+	first := "Everything is as it was left."
 	if s.MessageID != "" {
-		first = fmt.Sprintf("A first email was sent. See what became of it:\n\n  postyard message %s --account-key %s --url %s", s.MessageID, s.AccountAPIKey, s.URL)
+		first = fmt.Sprintf("A first email was sent. See what became of it:\n\n  %s message %s --account-key %s --url %s", os.Args[0], s.MessageID, s.AccountAPIKey, s.URL)
 	}
 	curl, err := p.curl(s)
 	if err != nil {
@@ -58,7 +59,7 @@ func (p *program) present(s *demo.Scene, asJSON bool) error {
 	}
 	return p.say(`Postyard runs at %s
 
-  account %d           X-Account-ApiKey:    %s
+  account %-12d X-Account-ApiKey:    %s
   sub-account %-8d X-SubAccount-ApiKey: %s   (%s)
   sub-account %-8d X-SubAccount-ApiKey: %s   (%s)
 

@@ -248,6 +248,11 @@ func (c *Client) TPSPs(ctx context.Context) (list []TPSP, err error) {
 	return list, err
 }
 
+// DeleteTPSP removes a provider; it fails while messages wait for it.
+func (c *Client) DeleteTPSP(ctx context.Context, id int32) error {
+	return c.Account(ctx, http.MethodDelete, fmt.Sprintf("/api/v1/account/tpsp/%d", id), nil, nil)
+}
+
 // Pool is an IP pool.
 type Pool struct {
 	ID                         int32  `json:"id"`

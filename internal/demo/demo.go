@@ -112,6 +112,12 @@ func (s *Scene) connect(ctx context.Context, api *client.Client) (fresh bool, er
 		s.TPSPID, s.Stream = have[i].ID, have[i].MessageStream
 		return false, s.findPool(ctx, api)
 	}
+	if i := slices.IndexFunc(have, func(t client.TPSP) bool { return t.Name == ProviderName }); i >= 0 {
+		// The sandbox has moved. Mail that still waits for the old address keeps the provider; that is an error.
+		if err := api.DeleteTPSP(ctx, have[i].ID); err != nil {
+			return false, fmt.Errorf("the sandbox was at %s before: %w", have[i].Endpoint, err)
+		}
+	}
 	postmark := client.NewTPSP{Type: postmark, Name: ProviderName, Key: s.SandboxToken, Endpoint: s.SandboxURL}
 	streams, err := api.Streams(ctx, postmark)
 	if err != nil {

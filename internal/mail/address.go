@@ -69,9 +69,9 @@ func checkLocalPart(local string) error {
 	case local[0] == '.' || local[len(local)-1] == '.' || strings.Contains(local, ".."):
 		return errors.New("a dot must stand between two other characters")
 	}
-	for i := range len(local) {
-		if !isAtom(local[i]) && local[i] != '.' {
-			return fmt.Errorf("the character %q is not allowed before the @", local[i])
+	for _, r := range local {
+		if r >= 0x80 || !isAtom(byte(r)) && r != '.' {
+			return fmt.Errorf("the character %q is not allowed before the @", r)
 		}
 	}
 	return nil

@@ -337,6 +337,12 @@ type Configuration interface {
 	// are moved there. It returns how many were handled; the caller calls again until it is none.
 	DropWaiting(ctx context.Context, egress route.Egress, reason string, now time.Time, limit int) (int, error)
 
+	// KeyCheck returns what SetKeyCheck stored, nothing on a fresh database.
+	KeyCheck(ctx context.Context) ([]byte, error)
+
+	// SetKeyCheck stores a value that only the right encryption key opens.
+	SetKeyCheck(ctx context.Context, sealed []byte) error
+
 	// Installation returns a random id of this database, the same for its whole life.
 	Installation(ctx context.Context) (string, error)
 }

@@ -12,6 +12,20 @@ import (
 	"postyard/internal/store"
 )
 
+// KeyCheck implements store.Configuration.
+func (db *DB) KeyCheck(ctx context.Context) (sealed []byte, err error) {
+	err = db.workPool.QueryRowContext(ctx, `SELECT key_check FROM installation`).Scan(&sealed)
+	return sealed, failed("read key check", err)
+}
+
+// SetKeyCheck implements store.Configuration.
+func (db *DB) SetKeyCheck(ctx context.Context, sealed []byte) error {
+	return db.write(ctx, rest, func(t *tx) error {
+		_, err := t.exec(`UPDATE installation SET key_check = ?`, sealed)
+		return err
+	})
+}
+
 // CreateAccount implements store.Configuration.
 func (db *DB) CreateAccount(ctx context.Context, a *directory.Account, s *directory.SubAccount) error {
 	return db.write(ctx, rest, func(t *tx) error {

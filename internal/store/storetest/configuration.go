@@ -94,3 +94,15 @@ func providers(t *testing.T, b *bench) {
 	}
 	b.newTPSP(b.account.ID, "Postmark", "token", "broadcast") // may be connected again
 }
+
+func keyCheck(t *testing.T, b *bench) {
+	fresh, err := b.store.KeyCheck(b.ctx())
+	b.must(err)
+	b.must(b.store.SetKeyCheck(b.ctx(), []byte{1, 2}))
+	b.restart()
+	kept, err := b.store.KeyCheck(b.ctx())
+	b.must(err)
+	if len(fresh) != 0 || string(kept) != "\x01\x02" {
+		t.Errorf("key check %x, then %x", fresh, kept)
+	}
+}

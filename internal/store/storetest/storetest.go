@@ -54,6 +54,7 @@ func Run(t *testing.T, engine Engine) {
 		"event filters":                              eventFilters,
 		"sub-accounts":                               subAccounts,
 		"providers and their pools":                  providers,
+		"the key check":                              keyCheck,
 		"sequences are spread":                       sequences,
 	} {
 		t.Run(name, func(t *testing.T) {

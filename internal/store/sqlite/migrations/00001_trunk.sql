@@ -1,7 +1,9 @@
 -- +goose Up
 
+-- One row. key_check is sealed with the key that the credentials below are sealed with.
 CREATE TABLE installation (
-  id TEXT NOT NULL
+  id        TEXT NOT NULL,
+  key_check BLOB NOT NULL DEFAULT x''
 ) STRICT;
 
 CREATE TABLE account (
