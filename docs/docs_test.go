@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -170,6 +171,28 @@ func checkCommand(t *testing.T, path string, words []string, known map[string]st
 		if name, _, _ := strings.Cut(word, "="); strings.HasPrefix(name, "--") && !strings.Contains(help, name+" ") {
 			t.Errorf("%s: postyard %s has no flag %s", path, words[0], name)
 		}
+	}
+}
+
+// TestCitedStatementsStand keeps what comments cite and what the document explains the same.
+func TestCitedStatementsStand(t *testing.T) {
+	t.Parallel()
+	cited := map[string]bool{}
+	err := filepath.WalkDir("../internal", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		for _, id := range regexp.MustCompile(`\b(?:PM|CL|RT|ST|API|WH|TP|CS|SG|SES|MG|SP)-[0-9]+\b`).FindAllString(string(raw), -1) {
+			cited[id] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(cited)), column(read(t, "statements.md"), `[A-Z]+-[0-9]+`)); diff != "" {
+		t.Errorf("statements (-cited +document):\n%s", diff)
 	}
 }
 

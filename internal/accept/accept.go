@@ -30,6 +30,9 @@ const commitWeight = 400
 // weightBytes is how many bytes of content weigh as much as a message.
 const weightBytes = 16 << 10
 
+// comeBack is what an overloaded server asks clients to wait.
+const comeBack = 30 * time.Second
+
 // Store is the part of the store that accepting needs.
 type Store interface {
 	Accept(ctx context.Context, batch []store.Submission) error
@@ -144,7 +147,7 @@ func (s *Service) place(ctx context.Context, sub *directory.SubAccount, req *Req
 // admit refuses requests while there is no room for them.
 func (s *Service) admit(ctx context.Context) error {
 	if err := s.Room(); err != nil {
-		return &OverloadedError{Reason: err.Error(), RetryAfter: 30 * time.Second}
+		return &OverloadedError{Reason: err.Error(), RetryAfter: comeBack}
 	}
 	if s.MaxBacklog == 0 {
 		return nil
@@ -154,7 +157,7 @@ func (s *Service) admit(ctx context.Context) error {
 		return fmt.Errorf("accept: %w", err)
 	}
 	if backlog >= s.MaxBacklog {
-		return &OverloadedError{Reason: fmt.Sprintf("%d messages are waiting to be sent already", backlog), RetryAfter: 30 * time.Second}
+		return &OverloadedError{Reason: fmt.Sprintf("%d messages are waiting to be sent already", backlog), RetryAfter: comeBack}
 	}
 	return nil
 }
@@ -257,6 +260,3 @@ func (s *Service) planner(view *directory.Snapshot, pool *route.Pool, refusals m
 		return store.Planned{Plan: plan, Processed: processed}
 	}
 }
-
-// countAddresses counts to, cc and bcc of one message.
-func countAddresses(r *mail.Recipient) int { return 1 + len(r.CC) + len(r.BCC) }

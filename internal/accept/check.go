@@ -177,3 +177,6 @@ func checkRecipient(r *mail.Recipient, i int) (Code, string) {
 	r.CustomFields = fields
 	return Accepted, ""
 }
+
+// countAddresses counts to, cc and bcc of one message.
+func countAddresses(r *mail.Recipient) int { return 1 + len(r.CC) + len(r.BCC) }

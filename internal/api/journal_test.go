@@ -73,7 +73,7 @@ func TestMessage(t *testing.T) {
 		"copies":       slices.Equal(got.To.CC, []string{"cc@example.com"}) && slices.Equal(got.To.BCC, []string{"bcc@example.com"}),
 		"header cc":    slices.Equal(got.HeaderCC, got.To.CC) && slices.Equal(got.HeaderBCC, got.To.BCC),
 		"own fields":   len(got.To.CustomFields) == 2 && got.To.CustomFields["n"] == "1.5" && got.To.CustomFields["who"] == "him",
-		"fields":       got.CustomFields["who"] == "him" && got.CustomFields["deep"] == `{"a":[1,2]}` && got.CustomFields["yes"] == "true" && got.CustomFields["none"] == "null",
+		"fields":       got.CustomFields["who"] == "all" && got.CustomFields["deep"] == `{"a":[1,2]}` && got.CustomFields["yes"] == "true" && got.CustomFields["none"] == "null",
 		"lists":        slices.Equal(got.Groups, []string{"g1", "g2"}) && slices.Equal(got.Attachments, []string{"a.txt"}),
 		"headers":      got.Headers["X-Order"] == "17",
 		"content":      got.Subject == "Hello" && got.PreText == "pre" && got.HTMLBody == "<p>" && got.TextBody == "t",
@@ -360,4 +360,18 @@ func TestWebhookIntake(t *testing.T) {
 	}
 	a := w.report(made, id, "Delivery", map[string]any{"Recipient": "a@example.com", "DeliveredAt": "2026-11-05T16:33:54Z"})
 	a.refused(http.StatusServiceUnavailable, "unavailable", "")
+}
+
+// TestExplain tells where a message stands before anything was sent: the world has no dispatcher.
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.connect("Postmark", "outbound")
+	var got explainAnswer
+	a := w.asAccount("GET", messages+w.mail("ana@gmail.com")[0]+"/explain", nil).ok(200, &got)
+	wantKeys(t, a.body, "messageID", "state", "waiting", "dueAt", "attempts", "mark", "tpspId", "providerMessageId", "plan")
+	if got.State != "queued" || got.Mark != "" || got.Attempts != 0 || len(got.Plan.Egresses) != 1 ||
+		got.Plan.Egresses[0] != fmt.Sprintf("TPSP_%d", got.TPSPID) || !strings.Contains(got.Plan.Rule, "postmark-pool") {
+		t.Errorf("%s", a.body)
+	}
 }

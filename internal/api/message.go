@@ -50,7 +50,7 @@ type messageAnswer struct {
 	Groups          []string          `json:"groups"`
 	IPPool          string            `json:"ipPool"`
 	Headers         map[string]string `json:"headers"`
-	CustomFields    map[string]string `json:"customFields"` // the request's with the recipient's laid over
+	CustomFields    map[string]string `json:"customFields"` // the request's own
 	Subject         string            `json:"subject"`
 	PreText         string            `json:"preText"`
 	HTMLBody        string            `json:"htmlBody"`
@@ -110,11 +110,7 @@ func messageAnswerOf(m *store.Message, pool string) (messageAnswer, error) {
 	if err != nil {
 		return messageAnswer{}, err
 	}
-	merged, err := mail.MergeFields(c.CustomFields, m.Recipient.CustomFields)
-	if err != nil {
-		return messageAnswer{}, err
-	}
-	fields, err := texts(merged)
+	fields, err := texts(c.CustomFields)
 	if err != nil {
 		return messageAnswer{}, err
 	}

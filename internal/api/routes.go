@@ -49,6 +49,7 @@ func (s *server) operations() []operation {
 
 		{http.MethodGet, v1 + "/account/message/{id}", accountKey, "read a message", s.forAccount(s.getMessage)},
 		{http.MethodGet, v1 + "/account/message/{id}/events", accountKey, "list a message's events", s.forAccount(s.listMessageEvents)},
+		{http.MethodGet, v1 + "/account/message/{id}/explain", accountKey, "tell where a message stands, and why", s.forAccount(s.explainMessage)},
 
 		{http.MethodGet, v1 + "/account/event", accountKey, "list events", s.forAccount(s.listEvents)},
 		{http.MethodGet, v1 + "/account/event/{id}", accountKey, "read an event", s.forAccount(s.getEvent)},

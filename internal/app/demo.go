@@ -52,7 +52,7 @@ func NewDemo(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *Demo,
 	if cfg.SandboxURL == "" {
 		listen := sameAgain(cfg.SandboxListen, last.SandboxListen)
 		if d.sandbox, err = NewSandbox(ctx, listen, filepath.Join(cfg.Data, "sandbox"), log); err != nil {
-			if listen != cfg.SandboxListen {
+			if _, taken := errors.AsType[*net.OpError](err); taken && listen != cfg.SandboxListen {
 				err = fmt.Errorf("%w (the provider that was set up in %s points there)", err, cfg.Data)
 			}
 			return nil, err

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -33,10 +34,20 @@ func Main(args []string, out, errOut io.Writer, environ []string) int {
 	root.SetOut(out)
 	root.SetErr(errOut)
 	if err := root.ExecuteContext(ctx); err != nil {
-		_, _ = fmt.Fprintln(errOut, "postyard:", err)
+		_, _ = fmt.Fprintln(errOut, "postyard:", printableLines(err.Error()))
 		return 1
 	}
 	return 0
+}
+
+// printableLines is text without control characters but the ends of its lines. An error may quote what a server said.
+func printableLines(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' {
+			return r
+		}
+		return printable(r)
+	}, text)
 }
 
 func (p *program) root() *cobra.Command {

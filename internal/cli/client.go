@@ -33,17 +33,20 @@ func (p *program) table(header string, rows []string) error {
 	return w.Flush()
 }
 
-// row joins cells; control characters of foreign text must not reach the terminal.
+// row joins cells.
 func row(cells ...string) string {
 	for i, cell := range cells {
-		cells[i] = strings.Map(func(r rune) rune {
-			if r < ' ' || r >= 0x7f && r < 0xa0 {
-				return ' '
-			}
-			return r
-		}, cell)
+		cells[i] = strings.Map(printable, cell)
 	}
 	return strings.Join(cells, "\t")
+}
+
+// printable replaces control characters, C0 and C1: those of foreign text must not reach the terminal.
+func printable(r rune) rune {
+	if r < ' ' || r >= 0x7f && r < 0xa0 {
+		return ' '
+	}
+	return r
 }
 
 func (p *program) printJSON(raw json.RawMessage) error {
@@ -52,7 +55,8 @@ func (p *program) printJSON(raw json.RawMessage) error {
 
 func (p *program) send() *cobra.Command {
 	var mail client.Email
-	var to, cc, bcc, fields, headers, replyTo []string
+	var to, cc, bcc, fields, headers []string
+	var replyTo string
 	c := p.command("send", "Send an email", config.Client, cobra.NoArgs, func(c *cobra.Command, _ []string, cfg config.Config) error {
 		if len(to) == 0 {
 			return fmt.Errorf("--to is needed")
@@ -64,8 +68,8 @@ func (p *program) send() *cobra.Command {
 		if mail.Headers, err = pairs(headers, func(s string) string { return s }); err != nil {
 			return fmt.Errorf("--header: %w", err)
 		}
-		if len(replyTo) > 0 {
-			mail.ReplyTo = &client.Address{Email: replyTo[0]}
+		if replyTo != "" {
+			mail.ReplyTo = &client.Address{Email: replyTo}
 		}
 		for _, email := range to {
 			mail.To = append(mail.To, client.Recipient{Address: client.Address{Email: email}, CC: addresses(cc), BCC: addresses(bcc)})
@@ -96,7 +100,7 @@ func (p *program) send() *cobra.Command {
 	f.StringSliceVar(&to, "to", nil, "recipient's address; one message each")
 	f.StringSliceVar(&cc, "cc", nil, "address of a copy")
 	f.StringSliceVar(&bcc, "bcc", nil, "address of a blind copy")
-	f.StringSliceVar(&replyTo, "reply-to", nil, "address for answers")
+	f.StringVar(&replyTo, "reply-to", "", "address for answers")
 	f.StringVar(&mail.Subject, "subject", "", "subject")
 	f.StringVar(&mail.IPPool, "pool", "", "IP pool (ippool)")
 	f.StringVar(&mail.TPSPTemplate, "template", "", "the provider's template, by alias (tpspTemplate)")
@@ -159,10 +163,10 @@ func pairs[V any](list []string, value func(string) V) (map[string]V, error) {
 	return m, nil
 }
 
+// anyValue keeps JSON as it was written: a number may have more digits than a float64.
 func anyValue(text string) any {
-	var v any
-	if json.Unmarshal([]byte(text), &v) == nil {
-		return v
+	if json.Valid([]byte(text)) {
+		return json.RawMessage(text)
 	}
 	return text
 }
@@ -237,25 +241,28 @@ func (p *program) message() *cobra.Command {
 		func(c *cobra.Command, args []string, cfg config.Config) error {
 			api := clientOf(cfg)
 			path := "/api/v1/account/message/" + url.PathEscape(args[0])
-			var message, events json.RawMessage
+			var message, events, explain json.RawMessage
 			if err := api.Account(c.Context(), http.MethodGet, path, nil, &message); err != nil {
-				return err
+				return fmt.Errorf("message %s: %w", args[0], err)
 			}
 			if err := api.Account(c.Context(), http.MethodGet, path+"/events", nil, &events); err != nil {
+				return fmt.Errorf("events of message %s: %w", args[0], err)
+			}
+			if err := api.Account(c.Context(), http.MethodGet, path+"/explain", nil, &explain); err != nil {
 				return err
 			}
 			if cfg.JSON {
-				both, err := json.Marshal(map[string]json.RawMessage{"message": message, "events": events})
+				both, err := json.Marshal(map[string]json.RawMessage{"message": message, "explain": explain, "events": events})
 				if err != nil {
 					return fmt.Errorf("encode message: %w", err)
 				}
 				return p.printJSON(both)
 			}
-			return p.showMessage(message, events)
+			return p.showMessage(message, explain, events)
 		})
 }
 
-func (p *program) showMessage(message, events json.RawMessage) error {
+func (p *program) showMessage(message, explain, events json.RawMessage) error {
 	var m struct {
 		MessageID    string         `json:"messageID"`
 		SubAccountID int32          `json:"subAccountID"`
@@ -271,6 +278,14 @@ func (p *program) showMessage(message, events json.RawMessage) error {
 	if err := json.Unmarshal(message, &m); err != nil {
 		return fmt.Errorf("decode message: %w", err)
 	}
+	var why struct {
+		State, Waiting, Mark string
+		DueAt                int64
+		Plan                 struct{ Rule string }
+	}
+	if err := json.Unmarshal(explain, &why); err != nil {
+		return fmt.Errorf("decode explanation: %w", err)
+	}
 	var list []client.Event
 	if err := json.Unmarshal(events, &list); err != nil {
 		return fmt.Errorf("decode events: %w", err)
@@ -284,6 +299,16 @@ func (p *program) showMessage(message, events json.RawMessage) error {
 		row("sub-account", strconv.Itoa(int(m.SubAccountID))),
 		row("submitted", moment(m.SubmittedAt)),
 		row("attempts", strconv.Itoa(m.Attempt)),
+		row("route", why.Plan.Rule),
+		row("state", why.State),
+	}
+	for _, fact := range []struct{ name, text string }{{"waiting", why.Waiting}, {"mark", why.Mark}} {
+		if fact.text != "" {
+			facts = append(facts, row(fact.name, fact.text))
+		}
+	}
+	if why.DueAt > 0 {
+		facts = append(facts, row("until", moment(why.DueAt)))
 	}
 	if len(m.Groups) > 0 {
 		facts = slices.Insert(facts, 4, row("groups", strings.Join(m.Groups, ", ")))

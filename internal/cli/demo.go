@@ -51,7 +51,7 @@ func (p *program) present(s *demo.Scene, asJSON bool) error {
 	}
 	first := "Everything is as it was left."
 	if s.MessageID != "" {
-		first = fmt.Sprintf("A first email was sent. See what became of it:\n\n  %s message %s --account-key %s --url %s", os.Args[0], s.MessageID, s.AccountAPIKey, s.URL)
+		first = fmt.Sprintf("A first email was sent. See what became of it:\n\n  export POSTYARD_URL=%s POSTYARD_ACCOUNT_KEY=%s\n  %s message %s", s.URL, s.AccountAPIKey, os.Args[0], s.MessageID)
 	}
 	curl, err := p.curl(s)
 	if err != nil {

@@ -40,8 +40,11 @@ func (e *Error) Error() string {
 	if text == "" {
 		text = http.StatusText(e.Status)
 	}
-	if e.Field != "" {
+	if e.Field != "" && !strings.HasPrefix(text, e.Field+":") {
 		text = e.Field + ": " + text
+	}
+	if e.Code == "" { // not an answer of ours: a proxy, or another server
+		return fmt.Sprintf("%s (HTTP %d)", text, e.Status)
 	}
 	return fmt.Sprintf("%s (HTTP %d, %s)", text, e.Status, e.Code)
 }
@@ -49,7 +52,10 @@ func (e *Error) Error() string {
 // The largest answer that is read.
 const maxAnswer = 64 << 20
 
-var patient = &http.Client{Timeout: time.Minute}
+// patient follows no redirection: the keys would go along, to whatever host it names.
+var patient = &http.Client{Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error {
+	return http.ErrUseLastResponse
+}}
 
 // Account calls an operation with the account's key. in and out may be nil.
 func (c *Client) Account(ctx context.Context, method, path string, in, out any) error {
@@ -105,13 +111,9 @@ func (c *Client) do(req *http.Request, out any) error {
 	if res.StatusCode >= 300 {
 		failure := &Error{Status: res.StatusCode}
 		if json.Unmarshal(answer, failure) != nil {
-			failure.Message = strings.ToValidUTF8(string(answer[:min(len(answer), 200)]), "")
+			failure.Message = strings.TrimSpace(strings.ToValidUTF8(string(answer[:min(len(answer), 200)]), ""))
 		}
 		return failure
-	}
-	if raw, ok := out.(*json.RawMessage); ok {
-		*raw = answer
-		return nil
 	}
 	if out == nil {
 		return nil

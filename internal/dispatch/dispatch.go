@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -24,7 +23,7 @@ import (
 type Store interface {
 	store.Queue
 	UpdateHealth(ctx context.Context, tpspID int32, h directory.Health) error
-	DropWaiting(ctx context.Context, egress route.Egress, reason string, now time.Time, limit int) (int, error)
+	DropWaiting(ctx context.Context, egress route.Egress, now time.Time, limit int) (int, error)
 }
 
 // Connections opens the connection of a TPSP.
@@ -40,6 +39,7 @@ type Config struct {
 	Connections Connections
 	Log         *slog.Logger
 	Now         func() time.Time
+	Jitter      func() float64 // uniform in [0,1), spreads back-off
 
 	Owner       string        // names this process in claims; different for every start
 	Rules       Rules         // how outcomes are decided
@@ -59,7 +59,10 @@ type Dispatcher struct {
 }
 
 // sweepEvery is how often expired messages are looked for.
-const sweepEvery = 30 * time.Second
+const (
+	sweepEvery = 30 * time.Second
+	sweepChunk = 200 // messages in one transaction of a sweep
+)
 
 // New returns a Dispatcher; it works while Run runs.
 func New(c Config) *Dispatcher {
@@ -155,13 +158,10 @@ func (d *Dispatcher) sweepOnce(ctx context.Context, now time.Time) error {
 		d.wakeOthers(0)
 	}
 	for {
-		n, err := d.Store.Expire(ctx, now.Add(-d.TTL), now, 200)
+		n, err := d.Store.Expire(ctx, now.Add(-d.TTL), now, sweepChunk)
 		if err != nil || n == 0 {
 			return err
 		}
 		d.Log.Warn("messages expired", "messages", n)
 	}
 }
-
-// spread returns a random number in [0,1) for back-off.
-func spread() float64 { return rand.Float64() }

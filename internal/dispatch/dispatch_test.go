@@ -50,7 +50,7 @@ func (q *queue) Claim(_ context.Context, c store.Claim) ([]store.Job, error) {
 func (q *queue) ClaimUnknown(_ context.Context, c store.Claim) ([]store.Job, error) {
 	return q.take(&q.unknown, c), nil
 }
-func (q *queue) DropWaiting(context.Context, route.Egress, string, time.Time, int) (int, error) {
+func (q *queue) DropWaiting(context.Context, route.Egress, time.Time, int) (int, error) {
 	return 0, nil
 }
 
@@ -165,6 +165,7 @@ func dispatching(t *testing.T, q *queue, p postmark) (stop func()) {
 		t.Fatal(err)
 	}
 	dispatcher := New(Config{Store: q, Directory: d, Connections: connections{}, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		Jitter:    func() float64 { return 0.5 },
 		Providers: provider.Registry{provider.Postmark: p}, Owner: "me", Rules: rules, BatchSize: 10, Concurrency: 2,
 		CallTimeout: time.Minute, TTL: 72 * time.Hour, Grace: 20 * time.Second})
 	ctx, cancel := context.WithCancel(t.Context())

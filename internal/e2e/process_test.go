@@ -5,12 +5,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -49,27 +51,42 @@ func TestMain(m *testing.M) {
 type process struct {
 	t     *testing.T
 	cmd   *exec.Cmd
-	lines chan string // of standard output and standard error
+	lines chan string // of standard output and standard error, which may overtake each other
+	early []string    // lines that came before those that were waited for
 	mu    sync.Mutex
-	log   bytes.Buffer
+	log   bytes.Buffer // both
+	out   bytes.Buffer // standard output alone
 	done  chan struct{}
+}
+
+// environment is what the binary is run in, and nothing else of ours.
+func environment(t *testing.T, more ...string) []string {
+	return append([]string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "GORACE=halt_on_error=1"}, more...)
 }
 
 // start runs the binary. It is killed when the test ends, if it still runs then.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, cmd: exec.Command(binary, args...), lines: make(chan string, 1024), done: make(chan struct{})}
-	p.cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "GORACE=halt_on_error=1"}
-	out, in := io.Pipe()
-	p.cmd.Stdout, p.cmd.Stderr = in, in
+	p.cmd.Env = environment(t)
+	out, stdout := io.Pipe()
+	errs, stderr := io.Pipe()
+	p.cmd.Stdout, p.cmd.Stderr = stdout, stderr
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
 		_ = p.cmd.Wait() // how it ended is in ProcessState
-		_ = in.Close()
+		_, _ = stdout.Close(), stderr.Close()
 	}()
-	go p.read(out)
+	go func() {
+		defer close(p.done)
+		defer close(p.lines)
+		var reading sync.WaitGroup
+		reading.Go(func() { p.read(out, &p.out, &p.log) })
+		reading.Go(func() { p.read(errs, &p.log) })
+		reading.Wait()
+	}()
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
@@ -82,14 +99,14 @@ func start(t *testing.T, args ...string) *process {
 	return p
 }
 
-func (p *process) read(out io.Reader) {
-	defer close(p.done)
-	defer close(p.lines)
-	scanner := bufio.NewScanner(out)
+func (p *process) read(stream io.Reader, into ...*bytes.Buffer) {
+	scanner := bufio.NewScanner(stream)
 	scanner.Buffer(nil, 1<<20)
 	for scanner.Scan() {
 		p.mu.Lock()
-		p.log.WriteString(scanner.Text() + "\n")
+		for _, b := range into {
+			b.WriteString(scanner.Text() + "\n")
+		}
 		p.mu.Unlock()
 		select {
 		case p.lines <- scanner.Text():
@@ -104,9 +121,21 @@ func (p *process) output() string {
 	return p.log.String()
 }
 
+// stdout is what it printed for its user; its log is not among it.
+func (p *process) stdout() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.out.String()
+}
+
 // line waits for a line that holds the text.
 func (p *process) line(text string) string {
 	p.t.Helper()
+	if i := slices.IndexFunc(p.early, func(line string) bool { return strings.Contains(line, text) }); i >= 0 {
+		line := p.early[i]
+		p.early = slices.Delete(p.early, i, i+1)
+		return line
+	}
 	timeout := time.After(30 * time.Second)
 	for {
 		select {
@@ -117,6 +146,7 @@ func (p *process) line(text string) string {
 			if strings.Contains(line, text) {
 				return line
 			}
+			p.early = append(p.early, line)
 		case <-timeout:
 			p.t.Fatalf("%v did not print %q:\n%s", p.cmd.Args[1:], text, p.output())
 		}
@@ -136,8 +166,10 @@ func (p *process) decode(text string, into any) {
 func (p *process) kill() { p.end(syscall.SIGKILL) }
 
 // stop asks the process to end, and returns its exit code.
-func (p *process) stop() int {
-	p.end(syscall.SIGTERM)
+func (p *process) stop() int { return p.interrupt(syscall.SIGTERM) }
+
+func (p *process) interrupt(signal syscall.Signal) int {
+	p.end(signal)
 	return p.cmd.ProcessState.ExitCode()
 }
 
@@ -150,6 +182,41 @@ func (p *process) end(signal syscall.Signal) {
 		_ = p.cmd.Process.Kill()
 		<-p.done
 	}
+}
+
+// result is what a command did that ended by itself.
+type result struct {
+	out, err string // standard output, standard error
+	code     int
+}
+
+// run runs the binary to its end.
+func run(t *testing.T, environ []string, args ...string) result {
+	t.Helper()
+	return finish(t, environ, binary, args...)
+}
+
+// finish runs a program to its end.
+func finish(t *testing.T, environ []string, name string, args ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = environment(t, environ...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		t.Fatalf("%v did not end within 30 s:\n%s%s", args, &out, &errs)
+	}
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("%v: %v", args, err)
+	}
+	if strings.Contains(errs.String(), "DATA RACE") {
+		t.Errorf("data race in %v:\n%s", args, &errs)
+	}
+	return result{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
 }
 
 // call sends a JSON request and decodes the answer.

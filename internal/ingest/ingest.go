@@ -205,11 +205,23 @@ func holdUntil(received, now time.Time) time.Time {
 	return end
 }
 
+func firstGarbage(batch []store.Parsed) string {
+	for i := range batch {
+		if batch[i].Garbage != "" {
+			return batch[i].Garbage
+		}
+	}
+	return ""
+}
+
 // ingest stores a batch; when that fails for a reason of one body, that one is kept as garbage and the others go on.
 func (s *Service) ingest(ctx context.Context, batch []store.Parsed) error {
 	res, err := s.Store.Ingest(ctx, batch)
 	if err == nil {
 		s.Log.Debug("webhooks processed", "bodies", len(batch), "result", res)
+		if res.Garbage > 0 {
+			s.Log.Warn("webhooks could not be read and are kept aside", "bodies", res.Garbage, "reason", firstGarbage(batch))
+		}
 		return nil
 	}
 	if errors.Is(err, store.ErrUnavailable) || ctx.Err() != nil {

@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"postyard/internal/sandbox/fault"
 	"postyard/internal/sandbox/store"
+	"postyard/internal/sandbox/strictjson"
 )
 
 const (
@@ -89,7 +92,20 @@ func (b *Sandbox) view(mail *store.Mail) messageView {
 }
 
 func (b *Sandbox) health(w http.ResponseWriter, _ *http.Request) {
-	b.reply(w, http.StatusOK, map[string]any{"status": "ok", "simulator": true, "messages": b.store.Len()})
+	webhooks := 0
+	for _, server := range b.servers() {
+		webhooks += server.Webhooks
+	}
+	b.reply(w, http.StatusOK, map[string]any{"status": "ok", "simulator": true, "messages": b.store.Len(), "webhooks": webhooks})
+}
+
+// servers are those of all providers.
+func (b *Sandbox) servers() []store.Server {
+	var list []store.Server
+	for _, name := range slices.Sorted(maps.Keys(b.providers)) {
+		list = append(list, b.providers[name].Servers()...)
+	}
+	return list
 }
 
 func (b *Sandbox) listMessages(w http.ResponseWriter, r *http.Request) {
@@ -152,27 +168,50 @@ func (b *Sandbox) raiseEvent(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	raw, err := controlBody(w, r)
+	if err != nil {
+		b.refuse(w, http.StatusBadRequest, err)
+		return
+	}
 	var wish store.Wish
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxControl))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&wish); err != nil {
+	if err := strictjson.Decode(raw, &wish); err != nil {
 		b.refuse(w, http.StatusBadRequest, fmt.Errorf("the body must be a JSON object with kind, recipient, url and type: %w", err))
 		return
 	}
-	events, err := b.raise(mail, wish)
+	came, err := b.raise(mail, wish)
 	if err != nil {
 		b.refuse(w, statusOf(err), err)
 		return
 	}
-	b.reply(w, http.StatusOK, map[string]any{"events": viewEvents(events)})
+	b.reply(w, http.StatusOK, struct {
+		Events []eventView `json:"events"`
+		Note   string      `json:"note,omitempty"`
+	}{viewEvents(came.Events), came.Note})
 }
 
-func (b *Sandbox) raise(mail *store.Mail, wish store.Wish) ([]store.Event, error) {
+// controlBody reads the body of a control request; the error is for the caller.
+func controlBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxControl))
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return nil, fmt.Errorf("the body must be at most %d bytes", maxControl)
+	}
+	if err != nil {
+		return nil, errors.New("the body ended early")
+	}
+	return raw, nil
+}
+
+func (b *Sandbox) raise(mail *store.Mail, wish store.Wish) (store.Outcome, error) {
 	owner, ok := b.providers[mail.Provider]
 	if !ok {
-		return nil, fmt.Errorf("sandbox: no provider %q", mail.Provider)
+		return store.Outcome{}, fmt.Errorf("there is no provider %q", mail.Provider)
 	}
-	return owner.Raise(mail, wish)
+	came, err := owner.Raise(mail, wish)
+	if _, refused := errors.AsType[*store.Refusal](err); err != nil && !refused {
+		b.log.Error("sandbox event cannot be raised", "err", err)
+		err = errors.New("the event could not be raised; see the log")
+	}
+	return came, err
 }
 
 func statusOf(err error) int {
@@ -187,12 +226,12 @@ func (b *Sandbox) getFaults(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (b *Sandbox) putFaults(w http.ResponseWriter, r *http.Request) {
-	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxControl))
+	raw, err := controlBody(w, r)
 	if err != nil {
 		b.refuse(w, http.StatusBadRequest, err)
 		return
 	}
-	rules, err := fault.ParseRules(raw)
+	rules, err := fault.ParseRules(raw, slices.Sorted(maps.Keys(b.providers)))
 	if err != nil {
 		b.refuse(w, http.StatusBadRequest, err)
 		return
@@ -211,7 +250,7 @@ func (b *Sandbox) getSettings(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (b *Sandbox) putSettings(w http.ResponseWriter, r *http.Request) {
-	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxControl))
+	raw, err := controlBody(w, r)
 	if err != nil {
 		b.refuse(w, http.StatusBadRequest, err)
 		return
@@ -230,7 +269,15 @@ func (b *Sandbox) listAttempts(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (b *Sandbox) postReset(w http.ResponseWriter, r *http.Request) {
-	if err := b.reset(); err != nil {
+	forget := false
+	if text := r.URL.Query().Get("webhooks"); text != "" {
+		var err error
+		if forget, err = strconv.ParseBool(text); err != nil {
+			b.refuse(w, http.StatusBadRequest, fmt.Errorf("webhooks must be true, to forget them as well, or false; got %q", text))
+			return
+		}
+	}
+	if err := b.reset(!forget); err != nil {
 		b.log.ErrorContext(r.Context(), "sandbox reset failed", "err", err)
 		b.refuse(w, http.StatusInternalServerError, errors.New("the reset failed; see the log"))
 		return

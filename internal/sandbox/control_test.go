@@ -77,6 +77,12 @@ func TestSettingsAreCheckedAndMerged(t *testing.T) {
 	if got := b.control(http.MethodGet, "/sandbox/settings", nil, 200); got.field(t, "deliveryDelayMs") != 50.0 {
 		t.Errorf("a setting that was not named has changed: %s", got.body)
 	}
+	for bad, want := range map[string]string{`{"degraded":"yes"}`: "degraded must be true or false, got a string",
+		`{"speed":1}`: `unknown field \"speed\"; known are deliveryDelayMs,`, `{"searchLagMs":1.5}`: "searchLagMs must be a whole number, got 1.5"} {
+		if a := b.control(http.MethodPut, "/sandbox/settings", bad, 400); !strings.Contains(string(a.body), want) {
+			t.Errorf("%s: %s does not say %s", bad, a.body, want)
+		}
+	}
 	for _, bad := range []string{`{"deliveryDelayMs":-1}`, `{"searchLagMs":86400001}`, `{"speed":1}`, `{"degraded":"yes"}`, `{"account":"rich"}`, `x`} {
 		if a := b.control(http.MethodPut, "/sandbox/settings", bad, 400); !strings.Contains(string(a.body), "settings") {
 			t.Errorf("%s: %s", bad, a.body)
@@ -89,7 +95,30 @@ func TestControlRefusesOtherSites(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	a := b.raw(http.MethodPost, "/sandbox/reset", "", "Sec-Fetch-Site", "cross-site")
-	if a.status != http.StatusForbidden {
-		t.Errorf("%d", a.status)
+	if problem, _ := a.field(t, "error").(string); a.status != http.StatusForbidden || !strings.Contains(problem, "another site") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+// What the control API does not have is refused in JSON, as all it says.
+func TestControlUnknownPathsAndMethods(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for _, c := range []struct {
+		method, path string
+		status       int
+		allow, text  string
+	}{
+		{http.MethodGet, "/sandbox/nothing", 404, "", "there is no /sandbox/nothing"},
+		{http.MethodPost, "/sandbox/messages/a/b/c", 404, "", "there is no"},
+		{http.MethodGet, "/sandbox/reset", 405, "POST", "/sandbox/reset takes POST, not GET"},
+		{http.MethodPost, "/sandbox/faults", 405, "DELETE, GET, HEAD, PUT", "/sandbox/faults takes"},
+		{http.MethodDelete, "/sandbox", 405, "GET, HEAD", "not DELETE"},
+	} {
+		a := b.control(c.method, c.path, nil, c.status)
+		problem, _ := a.field(t, "error").(string)
+		if !strings.Contains(problem, c.text) || a.header.Get("Allow") != c.allow || a.header.Get("Content-Type") != "application/json; charset=utf-8" {
+			t.Errorf("%s %s: %q, Allow %q, %s", c.method, c.path, problem, a.header.Get("Allow"), a.header.Get("Content-Type"))
+		}
 	}
 }

@@ -16,7 +16,11 @@
 //	GET    /sandbox/faults   PUT /sandbox/faults   DELETE /sandbox/faults
 //	GET    /sandbox/settings PUT /sandbox/settings
 //	GET    /sandbox/webhooks                                 the latest attempts to deliver webhooks, newest first
-//	POST   /sandbox/reset                                    back to the seed
+//	POST   /sandbox/reset?webhooks=                          back to the seed; webhooks stay, unless webhooks=true
+//
+// What it refuses is answered with {"error":"..."}. Webhooks survive a reset because the gateway that registered them does not
+// hear of it: after "reset, send" the delivery is still reported. A click may be on any link, as long as the mail tracks links; a repeated one raises
+// no event, which a note explains.
 //
 // Recipients with a fate, besides Postmark's own <Type>@bounce-testing.postmarkapp.com and test@blackhole.postmarkapp.com:
 // <Type>@bounce.sandbox.test bounces as that type, complaint@bounce.sandbox.test is delivered and then complains,

@@ -163,7 +163,7 @@ func TestOpensAndClicks(t *testing.T) {
 	b := setup(t)
 	r := listen(t, nil)
 	b.hook(r, five())
-	id := b.send(object{"Tag": "t", "To": "ana@example.net", "Cc": "ben@example.net"})
+	id := b.send(object{"Tag": "t", "To": "ana@example.net", "Cc": "ben@example.net", "TextBody": "See https://example.com/b?x=1&y=2."})
 	b.pass()
 	r.drain(t, 2)
 	path := "/sandbox/messages/" + id + "/events"
@@ -194,9 +194,16 @@ func TestOpensAndClicks(t *testing.T) {
 	}
 	if a := b.control(http.MethodPost, path, object{"kind": "click"}, 200); !strings.Contains(string(a.body), `"events":[]`) {
 		t.Errorf("Postmark reports a recipient's click on a link once: %s", a.body)
+	} else if note, _ := a.field(t, "note").(string); !strings.Contains(note, "ana@example.net has clicked https://example.com/a before") ||
+		!strings.Contains(note, "first click per link and recipient only") {
+		t.Errorf("the note: %s", a.body)
 	}
-	if named := raise(object{"kind": "click", "url": "https://example.com/b?x=1&y=2"}); named["OriginalLink"] != "https://example.com/b?x=1&y=2" {
+	if named := raise(object{"kind": "click", "url": "https://example.com/b?x=1&y=2"}); named["OriginalLink"] != "https://example.com/b?x=1&y=2" ||
+		named["ClickLocation"] != "Text" {
 		t.Errorf("%v", named)
+	}
+	if other := raise(object{"kind": "click", "recipient": "ben@example.net"}); other["Recipient"] != "ben@example.net" {
+		t.Errorf("%v", other)
 	}
 	if p := raise(object{"kind": "complaint"}); p["RecordType"] != "SpamComplaint" || p["Email"] != "ana@example.net" {
 		t.Errorf("%v", p)
@@ -206,6 +213,28 @@ func TestOpensAndClicks(t *testing.T) {
 	}
 	if p := raise(object{"kind": "bounce", "type": "soft_bounce"}); p["RecordType"] != "Bounce" || p["Type"] != "SoftBounce" {
 		t.Errorf("%v", p)
+	}
+}
+
+// anchors is HTML with links, each with its number.
+func anchors(format string, n int) string {
+	var out strings.Builder
+	for i := range n {
+		fmt.Fprintf(&out, `<a href="`+format+`">x</a>`, i)
+	}
+	return out.String()
+}
+
+// Every link of a mail can be clicked, also those beyond what a page lists, spelt as in the source or as a browser has it.
+func TestClickOnAnyLink(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	id := b.send(object{"HtmlBody": anchors("https://example.com/?n=%d&amp;x", 150)})
+	for _, url := range []string{"https://example.com/?n=149&x", "https://example.com/?n=148&amp;x"} {
+		b.control(http.MethodPost, "/sandbox/messages/"+id+"/events", object{"kind": "click", "url": url}, 200)
+	}
+	if events := b.message(id).Events; len(events) != 2 || events[0].URL != "https://example.com/?n=149&x" || events[1].URL != "https://example.com/?n=148&x" {
+		t.Errorf("%+v", events)
 	}
 }
 
@@ -228,19 +257,36 @@ func TestEventsThatCannotHappen(t *testing.T) {
 		"open without HTML": {plain, object{"kind": "open"}, 422, "HTML part"},
 		"click, no link":    {plain, object{"kind": "click"}, 422, "no link"},
 		"click, bad URL":    {plain, object{"kind": "click", "url": "javascript:1"}, 422, "http"},
+		"wrong type":        {plain, `{"kind":5}`, 400, "kind must be a string, got a number"},
+		"not an object":     {plain, `[]`, 400, "it must be an object, got a list"},
+		"too large":         {plain, `{"kind":"` + strings.Repeat("x", 1<<20) + `"}`, 400, "at most 1048576 bytes"},
 		"click untracked":   {untracked, object{"kind": "click"}, 422, "TrackLinks is None"},
 		"click in text":     {htmlOnly, object{"kind": "click"}, 422, "TrackLinks is HtmlOnly"},
 		"unknown bounce":    {plain, object{"kind": "bounce", "type": "Rubber"}, 422, "type must be one of"},
 		"foreign recipient": {plain, object{"kind": "bounce", "recipient": "x@example.net"}, 422, "was not sent to"},
-		"broken JSON":       {plain, `{`, 400, "JSON"},
-		"unknown field":     {plain, object{"kind": "open", "who": "x"}, 400, "who"},
+		"broken JSON":       {plain, `{`, 400, "the JSON ends early"},
+		"unknown field":     {plain, object{"kind": "open", "who": "x"}, 400, `unknown field "who"; known are kind, recipient, url, type`},
 	} {
 		a := b.control(http.MethodPost, "/sandbox/messages/"+c.id+"/events", c.body, c.status)
 		if problem, _ := a.field(t, "error").(string); !strings.Contains(problem, c.text) {
 			t.Errorf("%s: %q does not say %q", name, problem, c.text)
 		}
+		if strings.Contains(string(a.body), "Go ") || strings.Contains(string(a.body), "json:") || strings.Contains(string(a.body), "http: ") {
+			t.Errorf("%s: the program's words: %s", name, a.body)
+		}
 	}
 	b.control(http.MethodPost, "/sandbox/messages/"+untracked+"/events", object{"kind": "open"}, 200)
+}
+
+// A click may be on any link: who tests what follows from it need not look into the mail first.
+func TestClickOnALinkOfOnesOwn(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	id := b.send(nil)
+	b.control(http.MethodPost, "/sandbox/messages/"+id+"/events", object{"kind": "click", "url": "https://example.com/elsewhere"}, 200)
+	if events := b.message(id).Events; len(events) != 1 || events[0].URL != "https://example.com/elsewhere" {
+		t.Errorf("%+v", events)
+	}
 }
 
 // PM-sim 45.

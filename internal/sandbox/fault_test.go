@@ -29,8 +29,21 @@ func TestStatusFaults(t *testing.T) {
 		{object{"status": 429}, 429, "", ""},
 		{object{"status": 500}, 500, `"ErrorCode":101`, "101"},
 		{object{"status": 503}, 503, `"ErrorCode":100`, "100"},
-		{object{"status": 503, "body": "<html>down</html>", "contentType": "text/html"}, 503, "<html>down</html>", "100"},
-		{object{"status": 502}, 502, "<h1>502 Bad Gateway</h1>", ""},
+		{object{"status": 503, "body": "<html>down</html>", "contentType": "text/html"}, 503, "<html>down</html>", ""},
+		{object{"status": 503, "body": "<html>down</html>"}, 503, "<html>down</html>", ""},
+		{object{"status": 503, "contentType": "text/html"}, 503, `"ErrorCode":100`, ""},
+		{object{"status": 503, "body": "{}", "errorCode": 100}, 503, "{}", "100"},
+		{object{"status": 422, "body": `{"ErrorCode":406}`, "errorCode": 406, "contentType": "application/json"}, 422, `{"ErrorCode":406}`, "406"},
+		{object{"status": 422}, 422, `"ErrorCode":300`, "300"},
+		{object{"status": 200}, 200, "", ""},
+		{object{"status": 400}, 400, "", ""},
+		{object{"status": 403}, 403, "", ""},
+		{object{"status": 404}, 404, "", ""},
+		{object{"status": 413}, 413, "", ""},
+		{object{"status": 502}, 502, "", ""},
+		{object{"status": 504}, 504, "", ""},
+		{object{"status": 599}, 599, "", ""},
+		{object{"status": 504, "errorCode": 101}, 504, `"ErrorCode":101`, "101"},
 		{object{"status": 422, "errorCode": 405}, 422, `"ErrorCode":405`, "405"},
 		{object{"status": 422, "errorCode": 400}, 422, `is not a Sender Signature`, "400"},
 		{object{"status": 429, "errorCode": 429}, 429, `"ErrorCode":429`, "429"},
@@ -56,7 +69,7 @@ func TestFaultsMatchByProviderAndPathAndRunOut(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.fault(object{"kind": "status", "status": 503, "path": "/Email", "count": 2, "provider": "Postmark"},
-		object{"kind": "status", "status": 500, "provider": "other"})
+		object{"kind": "status", "status": 500, "path": "/bounces", "provider": "POSTMARK"})
 	b.ok(http.MethodGet, "/server", nil)
 	for _, path := range []string{"/email", "/EMAIL/withTemplate"} {
 		if a := b.api(http.MethodPost, path, mail(nil)); a.status != 503 {
@@ -170,12 +183,19 @@ func TestFaultsAreChecked(t *testing.T) {
 		`[{"kind":"sleep"}]`:  "kind must be one of",
 		`[{}]`:                "kind must be one of",
 		`[{"kind":"status"}]`: "status must be from 200 to 599",
-		`[{"kind":"status","status":503,"probability":2}]`: "probability",
-		`[{"kind":"status","status":503,"probability":0}]`: "probability",
-		`[{"kind":"hang","count":-1}]`:                     "count",
-		`[{"kind":"hang","status":500}]`:                   "go with kind",
-		`[{"kind":"hang","path":"email"}]`:                 "slash",
-		`[{"kind":"hang"},{"kind":"hang","colour":"red"}]`: "fault 1",
+		`[{"kind":"status","status":503,"probability":2}]`:        "probability",
+		`[{"kind":"status","status":503,"probability":0}]`:        "probability",
+		`[{"kind":"hang","count":-1}]`:                            "count",
+		`[{"kind":"hang","status":500}]`:                          "go with kind",
+		`[{"kind":"hang","path":"email"}]`:                        "slash",
+		`[{"kind":"hang"},{"kind":"hang","colour":"red"}]`:        `fault 1: unknown field "colour"; known are provider, path, kind,`,
+		`[{"kind":"hang"},{"kind":"hang","provider":"sendgrid"}]`: `fault 1: provider must be one of postmark, or left out for any; got "sendgrid"`,
+		`[{"kind":"status","status":"503"}]`:                      "fault 0: status must be a whole number, got a string",
+		`[{"kind":"hang","count":1.5}]`:                           "fault 0: count must be a whole number, got 1.5",
+		`[5]`:                                                     "fault 0: it must be an object, got a number",
+		`[{"kind":"hang"}`:                                        "the JSON ends early",
+		``:                                                        "it is empty",
+		`[{"kind":"hang"}] []`:                                    "something follows",
 	} {
 		a := b.control(http.MethodPut, "/sandbox/faults", body, 400)
 		if problem, _ := a.field(t, "error").(string); !strings.Contains(problem, want) {

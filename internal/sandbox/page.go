@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"embed"
 	"encoding/json"
+	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -50,7 +51,10 @@ type inboxData struct {
 	Pages int
 	Newer string
 	Older string
-	Token string
+	Host  string // as the browser has it
+	// Servers is what there is to connect to; Demo is the first of them, for the example.
+	Servers []store.Server
+	Demo    store.Server
 }
 
 type inboxRow struct {
@@ -59,18 +63,18 @@ type inboxRow struct {
 }
 
 func (b *Sandbox) inboxPage(w http.ResponseWriter, r *http.Request) {
-	data := inboxData{To: strings.TrimSpace(r.FormValue("to")), Token: DemoServerToken}
-	number, err := strconv.Atoi(r.FormValue("page"))
-	data.Page = 1
-	if err == nil {
-		data.Page = min(max(number, 1), 1<<24)
-	}
-	q := store.Query{Newest: true, Limit: perPage, Offset: (data.Page - 1) * perPage}
+	data := inboxData{To: strings.TrimSpace(r.FormValue("to")), Host: r.Host, Servers: b.servers()}
+	data.Demo = data.Servers[0]
+	q := store.Query{Newest: true, Limit: perPage}
 	if data.To != "" {
 		q.Keys = []string{store.Key(store.FieldRecipient, strings.ToLower(data.To))}
 	}
-	total, mails := b.store.Find(q)
-	data.Total, data.Pages = total, max(1, (total+perPage-1)/perPage)
+	number, err := strconv.Atoi(r.FormValue("page"))
+	if err != nil {
+		number = 1
+	}
+	var mails []*store.Mail
+	data.Page, data.Pages, data.Total, mails = b.inbox(q, number)
 	for _, mail := range mails {
 		row := inboxRow{messageView: b.view(mail)}
 		for _, e := range row.Events {
@@ -89,6 +93,18 @@ func (b *Sandbox) inboxPage(w http.ResponseWriter, r *http.Request) {
 	b.render(w, http.StatusOK, "inbox.html", data)
 }
 
+// inbox finds the mails of a page; beyond the last page it is the last one.
+func (b *Sandbox) inbox(q store.Query, wanted int) (page, pages, total int, mails []*store.Mail) {
+	for page = min(max(wanted, 1), 1<<24); ; page = pages {
+		q.Offset = (page - 1) * perPage
+		total, mails = b.store.Find(q)
+		pages = max(1, (total+perPage-1)/perPage)
+		if page <= pages {
+			return page, pages, total, mails
+		}
+	}
+}
+
 func inboxLink(to string, page int) string {
 	query := url.Values{"page": {strconv.Itoa(page)}}
 	if to != "" {
@@ -103,6 +119,7 @@ type mailData struct {
 	MetadataKeys                []string
 	ModelText                   string
 	Problem                     string
+	Notice                      string // what came of the button that was pressed
 }
 
 func (b *Sandbox) mailPage(w http.ResponseWriter, r *http.Request) {
@@ -111,13 +128,16 @@ func (b *Sandbox) mailPage(w http.ResponseWriter, r *http.Request) {
 		b.render(w, http.StatusNotFound, "missing.html", nil)
 		return
 	}
-	b.renderMail(w, http.StatusOK, mail, "")
+	data := b.mailData(mail)
+	if raised, err := strconv.ParseInt(r.FormValue("raised"), 10, 64); err == nil {
+		data.Notice = notice(b.store.Events(mail), raised)
+	}
+	b.render(w, http.StatusOK, "mail.html", data)
 }
 
-func (b *Sandbox) renderMail(w http.ResponseWriter, status int, mail *store.Mail, problem string) {
+func (b *Sandbox) mailData(mail *store.Mail) mailData {
 	view := mail.Content.View()
-	data := mailData{messageView: b.view(mail), Recipients: view.Recipients, Inactive: view.Inactive, Links: view.Links,
-		Problem: problem}
+	data := mailData{messageView: b.view(mail), Recipients: view.Recipients, Inactive: view.Inactive, Links: view.Links}
 	for key := range data.Metadata {
 		data.MetadataKeys = append(data.MetadataKeys, key)
 	}
@@ -126,7 +146,36 @@ func (b *Sandbox) renderMail(w http.ResponseWriter, status int, mail *store.Mail
 	if len(data.Model) > 0 && json.Indent(&indented, data.Model, "", "  ") == nil {
 		data.ModelText = indented.String()
 	}
-	b.render(w, status, "mail.html", data)
+	return data
+}
+
+// notice words the event with a Seq, if the mail has it.
+func notice(events []store.Event, seq int64) string {
+	at := slices.IndexFunc(events, func(e store.Event) bool { return e.Seq == seq })
+	if at < 0 {
+		return ""
+	}
+	e := events[at]
+	times := 1
+	for _, before := range events[:at] {
+		if before.Kind == e.Kind && before.Recipient == e.Recipient {
+			times++
+		}
+	}
+	switch e.Kind {
+	case store.Opened:
+		if times > 1 {
+			return fmt.Sprintf("%s opened the mail again: open number %d, reported as not the first.", e.Recipient, times)
+		}
+		return e.Recipient + " opened the mail."
+	case store.Clicked:
+		return fmt.Sprintf("%s clicked %s.", e.Recipient, e.URL)
+	case store.Complained:
+		return e.Recipient + " complained about the mail."
+	case store.Bounced:
+		return fmt.Sprintf("The mail to %s bounced: %s.", e.Recipient, e.Type)
+	}
+	return ""
 }
 
 // postMailEvent is the form below a mail.
@@ -137,13 +186,18 @@ func (b *Sandbox) postMailEvent(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxControl)
-	_, err := b.raise(mail, store.Wish{Kind: store.Kind(r.PostFormValue("kind")), Recipient: r.PostFormValue("recipient"),
+	came, err := b.raise(mail, store.Wish{Kind: store.Kind(r.PostFormValue("kind")), Recipient: r.PostFormValue("recipient"),
 		URL: r.PostFormValue("url")})
-	if err != nil {
-		b.renderMail(w, statusOf(err), mail, err.Error())
+	if err != nil || len(came.Events) == 0 { // nothing has changed, so that a reload may post it again
+		data, status := b.mailData(mail), http.StatusOK
+		data.Notice = came.Note
+		if err != nil {
+			data.Problem, status = err.Error(), statusOf(err)
+		}
+		b.render(w, status, "mail.html", data)
 		return
 	}
-	http.Redirect(w, r, "/sandbox/mail/"+url.PathEscape(mail.ID)+"#events", http.StatusSeeOther)
+	http.Redirect(w, r, fmt.Sprintf("/sandbox/mail/%s?raised=%d#events", url.PathEscape(mail.ID), came.Events[0].Seq), http.StatusSeeOther)
 }
 
 // render writes a page whole or not at all.

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"postyard/internal/sandbox"
 )
 
 // page fetches a page as a browser does.
@@ -38,6 +40,14 @@ func TestInboxPages(t *testing.T) {
 	}
 	if second := b.page("/sandbox/?page=2", 200); !strings.Contains(second, "Subject-0-") || strings.Contains(second, "Subject-1-") {
 		t.Error("the second page is not the oldest mail")
+	}
+	for _, beyond := range []string{"9999", "99999999"} {
+		if last := b.page("/sandbox?page="+beyond, 200); !strings.Contains(last, "Subject-0-") || !strings.Contains(last, "Page 2 of 2") {
+			t.Errorf("page %s is not the last one", beyond)
+		}
+	}
+	if none := b.page("/sandbox?page=9999&to=nobody@example.net", 200); !strings.Contains(none, "No mail for nobody@example.net") {
+		t.Error("a page beyond an empty list does not say that there is none")
 	}
 	if found := b.page("/sandbox?to=U7@example.net", 200); !strings.Contains(found, "Subject-7-") || strings.Contains(found, "Subject-8-") {
 		t.Error("the search does not narrow the list")
@@ -74,5 +84,72 @@ func TestMailPage(t *testing.T) {
 	b.ok(http.MethodGet, "/server", nil)
 	if css := b.raw(http.MethodGet, "/sandbox/style.css", ""); css.status != 200 || !strings.HasPrefix(css.header.Get("Content-Type"), "text/css") {
 		t.Errorf("style sheet: %d %s", css.status, css.header.Get("Content-Type"))
+	}
+}
+
+// A newcomer sees what to connect to, as it is now.
+func TestInboxTellsWhatToConnectTo(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.ok(http.MethodPost, "/message-streams", object{"ID": "news", "Name": "News", "MessageStreamType": "Broadcasts"})
+	b.ok(http.MethodPost, "/templates", object{"Name": "N", "Alias": "note", "Subject": "s", "TextBody": "t"})
+	b.hook(listen(t, nil), five())
+	row := between(t, b.page("/sandbox", 200), `<dl class="connect"`, "</dl>")
+	for _, want := range []string{b.url, sandbox.DemoServerToken, "outbound", "broadcast", "news", sandbox.DemoTemplateAlias, "note", "<dd>1</dd>"} {
+		if !strings.Contains(row, want) {
+			t.Errorf("%q is missing in %s", want, row)
+		}
+	}
+	for _, other := range []string{"retired", "inbound"} {
+		if strings.Contains(row, other) {
+			t.Errorf("%q cannot be sent on: %s", other, row)
+		}
+	}
+}
+
+func between(t *testing.T, page, from, to string) string {
+	t.Helper()
+	_, rest, found := strings.Cut(page, from)
+	part, _, ended := strings.Cut(rest, to)
+	if !found || !ended {
+		t.Fatalf("no %s in %s", from, page)
+	}
+	return part
+}
+
+// The buttons say what happened, also when it is nothing new.
+func TestButtonsTellWhatHappened(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	id := b.send(nil)
+	b.pass()
+	b.await(id, "delivery")
+	for _, c := range []struct {
+		form, notice string
+		events       int
+	}{
+		{"kind=open", "ana@example.net opened the mail.", 2},
+		{"kind=open", "ana@example.net opened the mail again: open number 2, reported as not the first.", 3},
+		{"kind=click&url=https://example.com/a", "ana@example.net clicked https://example.com/a.", 4},
+		{"kind=click&url=https://example.com/a", "ana@example.net has clicked https://example.com/a before: Postmark reports the first click", 4},
+		{"kind=click&url=https://example.com/b", "ana@example.net clicked https://example.com/b.", 5},
+		{"kind=complaint", "ana@example.net complained about the mail.", 7}, // and is suppressed
+		{"kind=bounce", "The mail to ana@example.net bounced: HardBounce.", 9},
+	} {
+		a := b.raw(http.MethodPost, "/sandbox/mail/"+id+"/events", c.form, "Content-Type", "application/x-www-form-urlencoded", "Accept", "text/html")
+		if a.status != 200 {
+			t.Fatalf("%s: %d %s", c.form, a.status, a.body)
+		}
+		if notice := between(t, string(a.body), `<p class="notice" role="status">`, "</p>"); !strings.HasPrefix(notice, c.notice) {
+			t.Errorf("%s: %q, want %q", c.form, notice, c.notice)
+		}
+		if got := len(b.message(id).Events); got != c.events {
+			t.Errorf("%s: %d events, want %d", c.form, got, c.events)
+		}
+	}
+	for _, other := range []string{"99999", "-1", "x"} {
+		if page := b.page("/sandbox/mail/"+id+"?raised="+other, 200); strings.Contains(page, `class="notice"`) {
+			t.Errorf("a notice of the event %s, which is not the mail's", other)
+		}
 	}
 }

@@ -1,6 +1,8 @@
 package sandbox
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -24,7 +26,11 @@ func (b *Sandbox) routes() http.Handler {
 	b.pageRoutes(own)
 
 	// A page of another site must not be able to post forms here.
-	guarded := http.NewCrossOriginProtection().Handler(own)
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		b.refuse(w, http.StatusForbidden, errors.New("a page of another site cannot use the sandbox"))
+	}))
+	guarded := protection.Handler(b.orRefuse(own))
 	api := b.faults.Wrap(postmark.Provider, postmark.Wording, b.providers[postmark.Provider])
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -38,3 +44,33 @@ func (b *Sandbox) routes() http.Handler {
 		}
 	})
 }
+
+// orRefuse serves what the mux has a route for, and answers the rest in JSON.
+func (b *Sandbox) orRefuse(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handler, pattern := mux.Handler(r)
+		if pattern != "" {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		verdict := &verdict{header: http.Header{}}
+		handler.ServeHTTP(verdict, r)
+		if verdict.status != http.StatusMethodNotAllowed {
+			b.refuse(w, http.StatusNotFound, fmt.Errorf("there is no %s", r.URL.Path))
+			return
+		}
+		allowed := verdict.header.Get("Allow")
+		w.Header().Set("Allow", allowed)
+		b.refuse(w, verdict.status, fmt.Errorf("%s takes %s, not %s", r.URL.Path, allowed, r.Method))
+	})
+}
+
+// verdict takes what a mux says of a request that it has no route for, without its words.
+type verdict struct {
+	header http.Header
+	status int
+}
+
+func (v *verdict) Header() http.Header         { return v.header }
+func (v *verdict) WriteHeader(status int)      { v.status = status }
+func (v *verdict) Write(p []byte) (int, error) { return len(p), nil }

@@ -56,8 +56,9 @@ type provider interface {
 	http.Handler
 	store.Restorer
 	Attach(*store.Store)
-	Raise(mail *store.Mail, wish store.Wish) ([]store.Event, error)
-	Reset(empty func() error) error
+	Raise(mail *store.Mail, wish store.Wish) (store.Outcome, error)
+	Reset(keepWebhooks bool, empty func(stay []store.Document) error) error
+	Servers() []store.Server
 }
 
 // Sandbox is one running simulator. Use New, serve its Handler, and Run it.
@@ -157,18 +158,25 @@ func (b *Sandbox) Close() error {
 	return nil
 }
 
-// reset goes back to the seed: no mail, no events, no webhooks, no faults, the settings of the start.
-func (b *Sandbox) reset() error {
+// reset goes back to the seed: no mail, no events, no faults, the settings of the start. Webhooks are kept, where their streams
+// are, unless they are to go as well.
+func (b *Sandbox) reset(keepWebhooks bool) error {
 	b.timetable.Clear()
 	b.faults.Set(nil)
 	b.settings.Set(b.initial)
-	empty := b.store.Reset
+	empty := func(stay []store.Document) error {
+		if err := b.store.Reset(stay); err != nil {
+			return err
+		}
+		b.timetable.Clear() // here, where no provider can have accepted a mail yet whose events this would lose
+		b.hooks.Reset()
+		return nil
+	}
 	for _, p := range b.providers { // each holds still until the store is empty
 		inner := empty
-		empty = func() error { return p.Reset(inner) }
+		empty = func(stay []store.Document) error {
+			return p.Reset(keepWebhooks, func(own []store.Document) error { return inner(append(stay, own...)) })
+		}
 	}
-	err := empty()
-	b.timetable.Clear()
-	b.hooks.Reset()
-	return err
+	return empty(nil)
 }

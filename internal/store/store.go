@@ -70,7 +70,7 @@ type Queue interface {
 	Waiting(ctx context.Context, egress route.Egress) (int64, error)
 
 	// Recover takes over what dead claimers left: claims of other owners whose lease has ended become unknown, to be asked
-	// for at askAt. With all set, every claim of another owner counts as ended. It returns how many.
+	// for at AskAt. With All set, every claim of another owner counts as ended. It returns how many.
 	Recover(ctx context.Context, r Recovery) (int, error)
 
 	// Expire drops messages that were submitted before the given time and still wait to be sent. It returns how many; the
@@ -145,7 +145,7 @@ type Settlement struct {
 	Job     *Job
 	Owner   string
 	Trigger lifecycle.Trigger // Accept, Requeue, Doubt, Drop
-	Outcome *provider.Outcome // nil when no call was made: a release, or an answer about an unknown message
+	Outcome *provider.Outcome // nil when no call was made: an answer about an unknown message that says nothing
 	Began   time.Time         // when the call began
 	At      time.Time
 
@@ -154,15 +154,17 @@ type Settlement struct {
 	DueAt   time.Time    // when it may be claimed, or asked for; zero is at once
 	Waiting string       // why it waits, for people
 
-	Asked    bool // Doubt: one more negative answer
-	Failed   bool // Requeue: counts as a failed attempt
-	Released bool // Requeue: the claim was given back before anything was written; the attempt is deleted
+	Asked  bool // Doubt: one more negative answer
+	Failed bool // Requeue: counts as a failed attempt
 
 	Mark   Mark        // set on the message when not zero
 	Sent   event.Type  // Accept: the type of the sent event, written once per message and family
 	Drop   *event.Type // Drop: the type of the dropped event
 	Detail event.Detail
 }
+
+// ReasonDeleted is why DropWaiting drops or moves a message.
+const ReasonDeleted = "the provider was deleted"
 
 // Mark says that a promise could not be kept for a message, and which.
 type Mark uint8
@@ -228,7 +230,7 @@ type Journal interface {
 	// Events returns events of the account in the order of the filter.
 	Events(ctx context.Context, f EventFilter) ([]Event, error)
 
-	// Counts returns the account's counters per day and kind, over days from and to, both included.
+	// Counts returns the account's counters per day and type, in the order of days, from From to To, both included.
 	Counts(ctx context.Context, f CountFilter) ([]Count, error)
 }
 
@@ -335,7 +337,7 @@ type Configuration interface {
 
 	// DropWaiting drops messages that wait for an egress that is gone and have no other one in their plan; those that have
 	// are moved there. It returns how many were handled; the caller calls again until it is none.
-	DropWaiting(ctx context.Context, egress route.Egress, reason string, now time.Time, limit int) (int, error)
+	DropWaiting(ctx context.Context, egress route.Egress, now time.Time, limit int) (int, error)
 
 	// KeyCheck returns what SetKeyCheck stored, nothing on a fresh database.
 	KeyCheck(ctx context.Context) ([]byte, error)

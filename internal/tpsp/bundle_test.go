@@ -125,14 +125,14 @@ func (f *flakyStore) UpdateWebhook(ctx context.Context, id int32, w directory.We
 	return f.DB.UpdateWebhook(ctx, id, w)
 }
 
-func (f *flakyStore) DropWaiting(ctx context.Context, e route.Egress, reason string, now time.Time, limit int) (int, error) {
+func (f *flakyStore) DropWaiting(ctx context.Context, e route.Egress, now time.Time, limit int) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.drops++
 	if f.drop != nil {
 		return f.drop(e)
 	}
-	return f.DB.DropWaiting(ctx, e, reason, now, limit)
+	return f.DB.DropWaiting(ctx, e, now, limit)
 }
 
 func (f *flakyStore) Waiting(ctx context.Context, e route.Egress) (int64, error) {

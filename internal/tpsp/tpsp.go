@@ -70,7 +70,7 @@ type Store interface {
 	CreateTPSP(ctx context.Context, t *directory.TPSP, p *route.Pool) error
 	UpdateWebhook(ctx context.Context, tpspID int32, w directory.Webhook) error
 	DeleteTPSP(ctx context.Context, accountID, id int32, force bool, now time.Time) error
-	DropWaiting(ctx context.Context, egress route.Egress, reason string, now time.Time, limit int) (int, error)
+	DropWaiting(ctx context.Context, egress route.Egress, now time.Time, limit int) (int, error)
 
 	// Waiting counts the pending messages of the egress.
 	Waiting(ctx context.Context, egress route.Egress) (int64, error)
@@ -116,9 +116,6 @@ const (
 
 // dropChunk is how many waiting messages one transaction drops.
 const dropChunk = 500
-
-// deleted is the reason that a dropped message gives.
-const deleted = "the provider was deleted"
 
 // TPSP returns one of the account's TPSPs that is in use, or ErrNotFound.
 func (s *Service) TPSP(accountID, id int32) (*directory.TPSP, error) {
@@ -181,7 +178,7 @@ func (s *Service) removeOnce(ctx context.Context, id int32) {
 // dropWaiting moves or drops what waits for an egress that is gone.
 func (s *Service) dropWaiting(ctx context.Context, egress route.Egress) error {
 	for {
-		n, err := s.Store.DropWaiting(ctx, egress, deleted, s.Now().UTC(), dropChunk)
+		n, err := s.Store.DropWaiting(ctx, egress, s.Now().UTC(), dropChunk)
 		if err != nil {
 			return fmt.Errorf("drop what waits for %s: %w", egress, err)
 		}

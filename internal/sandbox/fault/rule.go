@@ -8,7 +8,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+
+	"postyard/internal/sandbox/strictjson"
 )
 
 // Kind is what goes wrong.
@@ -38,8 +41,10 @@ type Rule struct {
 	Kind Kind   `json:"kind"`
 	// Status is the HTTP status of kind status, 200 to 599.
 	Status int `json:"status,omitempty"`
-	// ErrorCode, Body and ContentType replace what the provider would say with that status.
-	ErrorCode   int    `json:"errorCode,omitempty"`
+	// ErrorCode chooses among the provider's own errors with that status.
+	ErrorCode int `json:"errorCode,omitempty"`
+	// Body and ContentType make the answer one of something in front of the provider, such as a proxy's page: without an
+	// ErrorCode none of the provider's headers go with it. A Body without a ContentType is JSON.
 	Body        string `json:"body,omitempty"`
 	ContentType string `json:"contentType,omitempty"`
 	// Probability is the chance that a matching request is hit, above 0 up to 1. Absent is 1.
@@ -53,10 +58,10 @@ type Rule struct {
 // maxRules is how many rules a list may have.
 const maxRules = 1000
 
-// ParseRules reads a JSON list of rules. The error says which rule is wrong and why.
-func ParseRules(raw []byte) ([]Rule, error) {
+// ParseRules reads a JSON list of rules for the providers that there are. The error says which rule is wrong and why.
+func ParseRules(raw []byte, providers []string) ([]Rule, error) {
 	var items []json.RawMessage
-	if err := json.Unmarshal(raw, &items); err != nil {
+	if err := strictjson.Decode(raw, &items); err != nil {
 		return nil, fmt.Errorf("the body must be a JSON list of faults: %w", err)
 	}
 	if len(items) > maxRules {
@@ -65,19 +70,17 @@ func ParseRules(raw []byte) ([]Rule, error) {
 	rules := make([]Rule, len(items))
 	for i, item := range items {
 		rules[i] = Rule{Probability: 1}
-		dec := json.NewDecoder(strings.NewReader(string(item)))
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(&rules[i]); err != nil {
+		if err := strictjson.Decode(item, &rules[i]); err != nil {
 			return nil, fmt.Errorf("fault %d: %w", i, err)
 		}
-		if err := rules[i].check(); err != nil {
+		if err := rules[i].check(providers); err != nil {
 			return nil, fmt.Errorf("fault %d: %w", i, err)
 		}
 	}
 	return rules, nil
 }
 
-func (r Rule) check() error {
+func (r Rule) check(providers []string) error {
 	switch r.Kind {
 	case Status:
 		if r.Status < 200 || r.Status > 599 {
@@ -93,6 +96,8 @@ func (r Rule) check() error {
 	switch {
 	case !(r.Probability > 0 && r.Probability <= 1):
 		return fmt.Errorf("probability must be above 0 and at most 1, got %v", r.Probability)
+	case r.Provider != "" && !slices.ContainsFunc(providers, func(p string) bool { return strings.EqualFold(p, r.Provider) }):
+		return fmt.Errorf("provider must be one of %s, or left out for any; got %q", strings.Join(providers, ", "), r.Provider)
 	case r.Count < 0:
 		return fmt.Errorf("count must not be negative, got %d", r.Count)
 	case r.Path != "" && !strings.HasPrefix(r.Path, "/"):

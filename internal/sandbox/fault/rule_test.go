@@ -14,7 +14,7 @@ func FuzzParseRules(f *testing.F) {
 	f.Add(`[{"kind":"status","status":503,"probability":0.5,"count":3,"path":"/email"}]`)
 	f.Add(`[{"kind":"hang"},null]`)
 	f.Fuzz(func(t *testing.T, raw string) {
-		rules, err := fault.ParseRules([]byte(raw))
+		rules, err := fault.ParseRules([]byte(raw), []string{"p"})
 		if err != nil {
 			return
 		}
@@ -29,7 +29,7 @@ func FuzzParseRules(f *testing.F) {
 // The first rule that matches and fires wins; one that is spent makes way for the next.
 func TestRulesInOrder(t *testing.T) {
 	t.Parallel()
-	rules, err := fault.ParseRules([]byte(`[{"kind":"status","status":500,"path":"/a","count":1},{"kind":"status","status":503,"path":"/A/b"}]`))
+	rules, err := fault.ParseRules([]byte(`[{"kind":"status","status":500,"path":"/a","count":1},{"kind":"status","status":503,"path":"/A/b"}]`), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,9 @@ func swallow(w http.ResponseWriter, r *http.Request) {
 func answer(w http.ResponseWriter, r *http.Request, rule Rule, wording Wording) {
 	swallow(w, r)
 	header, body := wording(rule.Status, rule.ErrorCode)
+	if rule.ErrorCode == 0 && (rule.Body != "" || rule.ContentType != "") {
+		header = http.Header{}
+	}
 	if rule.Body != "" {
 		body = []byte(rule.Body)
 		header.Set("Content-Type", "application/json; charset=utf-8")

@@ -23,6 +23,8 @@ const maxLine = 64 << 20
 
 // Journal is an open file; a nil Journal keeps nothing. It is safe for concurrent use.
 type Journal struct {
+	path string
+
 	mu   sync.Mutex
 	file *os.File
 }
@@ -34,19 +36,22 @@ func Open(path string, replay func(line []byte) error) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	good, err := load(file, replay)
+	good, err := load(file, path, replay)
 	if err == nil {
 		err = prepare(file, good)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("journal: %s: %w", path, err), file.Close())
 	}
-	return &Journal{file: file}, nil
+	return &Journal{path: path, file: file}, nil
 }
 
 // load returns the offset up to which the file is whole.
-func load(file *os.File, replay func([]byte) error) (good int64, err error) {
+func load(file *os.File, path string, replay func([]byte) error) (good int64, err error) {
 	if err := lock(file); err != nil {
+		return 0, err
+	}
+	if err := inPlace(file, path); err != nil {
 		return 0, err
 	}
 	r := bufio.NewReaderSize(file, 1<<20)
@@ -77,6 +82,22 @@ func load(file *os.File, replay func([]byte) error) (good int64, err error) {
 	}
 }
 
+// inPlace tells whether the file is still the one at path: the process that had it may have replaced it.
+func inPlace(file *os.File, path string) error {
+	mine, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	current, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(mine, current) {
+		return ErrLocked
+	}
+	return nil
+}
+
 func prepare(file *os.File, end int64) error {
 	if err := file.Truncate(end); err != nil {
 		return err
@@ -100,17 +121,42 @@ func (j *Journal) Append(lines []byte) error {
 	return nil
 }
 
-// Empty cuts the file to nothing.
-func (j *Journal) Empty() error {
+// Replace puts whole lines, or nothing, in place of all that is in the file. A kill leaves either the old lines or the new ones.
+func (j *Journal) Replace(lines []byte) error {
 	if j == nil {
 		return nil
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if err := prepare(j.file, 0); err != nil {
-		return fmt.Errorf("journal: empty: %w", err)
+	if _, err := j.file.Stat(); err != nil { // closed
+		return fmt.Errorf("journal: replace: %w", err)
+	}
+	fresh, err := draft(j.path+draftSuffix, lines)
+	if err == nil {
+		j.file, err = swap(j.file, fresh, j.path)
+	}
+	if err != nil {
+		return fmt.Errorf("journal: replace: %w", err)
 	}
 	return nil
+}
+
+// draftSuffix names the file that is about to become the journal; one that a kill left behind is written over.
+const draftSuffix = ".new"
+
+// draft returns a new file with the lines, owned by this process.
+func draft(path string, lines []byte) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err = lock(file); err == nil {
+		_, err = file.Write(lines)
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
 }
 
 // Close closes the file. Appending afterwards is an error.

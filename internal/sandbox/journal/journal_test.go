@@ -77,17 +77,43 @@ func TestLongLines(t *testing.T) {
 	if len(lines) != 3 || lines[0] != "a" || lines[1] != long || lines[2] != "b" {
 		t.Errorf("%d lines", len(lines))
 	}
-	if err := j.Empty(); err != nil {
+	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.Append([]byte("c\n")); err != nil {
+}
+
+// What replaces the lines is all there is; what is appended follows it, and the journal still has one owner. A draft that a kill
+// left behind is in nobody's way.
+func TestReplace(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "j")
+	if err := os.WriteFile(path+".new", []byte("a draft that is longer than what comes\n"), 0o600); err != nil {
 		t.Fatal(err)
+	}
+	j, _ := open(t, path)
+	for _, c := range []struct{ replace, want string }{{"b\nc\n", "b c d"}, {"", "d"}} {
+		if err := errors.Join(j.Append([]byte("a\n")), j.Replace([]byte(c.replace)), j.Append([]byte("d\n"))); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := journal.Open(path, nil); !errors.Is(err, journal.ErrLocked) {
+			t.Errorf("a second owner after the lines were replaced: %v", err)
+		}
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := j.Replace(nil); err == nil {
+			t.Error("a closed journal took lines")
+		}
+		var lines []string
+		if j, lines = open(t, path); strings.Join(lines, " ") != c.want {
+			t.Errorf("%q, want %q", lines, c.want)
+		}
 	}
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, lines = open(t, path); !slices.Equal(lines, []string{"c"}) {
-		t.Errorf("after emptying: %q", lines)
+	if _, err := os.Stat(path + ".new"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a draft is left: %v", err)
 	}
 }
 
@@ -133,7 +159,7 @@ func TestAppendAfterCloseFails(t *testing.T) {
 		t.Error("appending to a closed journal is lost silently")
 	}
 	var none *journal.Journal
-	if err := errors.Join(none.Append([]byte("x\n")), none.Empty(), none.Close()); err != nil {
+	if err := errors.Join(none.Append([]byte("x\n")), none.Replace(nil), none.Close()); err != nil {
 		t.Errorf("no journal: %v", err)
 	}
 }

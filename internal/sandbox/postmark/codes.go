@@ -3,6 +3,8 @@ package postmark
 // ErrorCodes and texts that more than one place uses.
 const (
 	codeToken       = 10
+	codeMaintenance = 100
+	codeUnexpected  = 101
 	codeField       = 300
 	codeSender      = 400
 	codeJSON        = 402

@@ -125,6 +125,24 @@ func (m *content) tracking(from *message) (opens bool, links string) {
 	return opens, links
 }
 
+// tracksLinks tells in which parts of the message links are tracked.
+func (m *content) tracksLinks(from *message) (inHTML, inText bool) {
+	_, links := m.tracking(from)
+	return (links == linksBoth || links == linksHTML) && m.hasHTML(from), (links == linksBoth || links == linksText) && m.hasText(from)
+}
+
+// links are the links that are tracked; most is as in the function of that name.
+func (m *content) links(from *message, out rendered, most int) []string {
+	inHTML, inText := m.tracksLinks(from)
+	if !inHTML {
+		out.html = ""
+	}
+	if !inText {
+		out.text = ""
+	}
+	return links(out.html, out.text, most)
+}
+
 // View describes the message for the control API and the pages.
 func (m *content) View() store.View {
 	from := m.message()
@@ -148,6 +166,6 @@ func (m *content) View() store.View {
 		v.RenderError = err.Error()
 		return v
 	}
-	v.Subject, v.HTML, v.Text, v.Links = out.subject, out.html, out.text, links(out.html, out.text)
+	v.Subject, v.HTML, v.Text, v.Links = out.subject, out.html, out.text, m.links(from, out, maxLinks)
 	return v
 }

@@ -113,7 +113,10 @@ func (s *Simulator) raise(batch []store.Raised) ([]*hook.Delivery, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.clock.Now()
-	batch = slices.DeleteFunc(batch, func(r store.Raised) bool { return !s.current(contentOf(r.Mail).owner) })
+	batch = slices.DeleteFunc(batch, func(r store.Raised) bool { // those from before a reset
+		owner := contentOf(r.Mail).owner
+		return s.live(owner) != owner
+	})
 	for i := range batch {
 		m := contentOf(batch[i].Mail)
 		completed, err := s.complete(batch[i].Mail, m, batch[i].Events, now)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -55,60 +56,51 @@ func stampOrNil(t time.Time) *string {
 	return new(stamp(t))
 }
 
-// Wording is how the API words a status that a fault asks for. errorCode 0 chooses the code that goes with the status.
+// Wording is how the API words a status that a fault asks for. errorCode 0 chooses the code that Postmark documents for the
+// status; where it documents none there is no body, which is the hardest to read.
 func Wording(status, errorCode int) (http.Header, []byte) {
 	header := http.Header{}
 	header.Set("Server", serverHeader)
 	if errorCode == 0 {
-		switch status {
-		case http.StatusRequestEntityTooLarge, http.StatusTooManyRequests:
-			return header, nil // the real bodies are not documented; an empty one is the hardest to read
-		case http.StatusBadGateway, http.StatusGatewayTimeout:
-			header.Set("Content-Type", "text/html; charset=utf-8")
-			return header, fmt.Appendf(nil, "<html>\r\n<head><title>%d %s</title></head>\r\n<body><center><h1>%[1]d %[2]s</h1>"+
-				"</center></body>\r\n</html>\r\n", status, http.StatusText(status))
-		}
-	}
-	if errorCode == 0 {
 		errorCode = usualCode(status)
 	}
-	header.Set("Content-Type", contentType)
-	header.Set("Cache-Control", "private")
-	if status != http.StatusOK {
-		header.Set(headerErrorCode, fmt.Sprint(errorCode))
+	if errorCode == 0 {
+		return header, nil
 	}
 	body, err := encode(errorBody{ErrorCode: errorCode, Message: usualText(errorCode)})
 	if err != nil {
 		return header, nil
 	}
+	header.Set("Content-Type", contentType)
+	header.Set("Cache-Control", "private")
+	if status != http.StatusOK {
+		header.Set(headerErrorCode, strconv.Itoa(errorCode))
+	}
 	return header, body
 }
 
+// usualCode is 0 for a status that goes with no ErrorCode of Postmark's.
 func usualCode(status int) int {
-	switch {
-	case status == http.StatusUnauthorized:
+	switch status {
+	case http.StatusUnauthorized:
 		return codeToken
-	case status == http.StatusUnprocessableEntity:
+	case http.StatusUnprocessableEntity:
 		return codeField
-	case status == http.StatusServiceUnavailable:
-		return 100
-	case status >= 500:
-		return 101
-	case status < 400:
-		return 0
+	case http.StatusInternalServerError:
+		return codeUnexpected
+	case http.StatusServiceUnavailable:
+		return codeMaintenance
 	}
-	return status
+	return 0
 }
 
 func usualText(code int) string {
 	switch code {
-	case 0:
-		return "OK"
 	case codeToken:
 		return textServerToken
-	case 100:
+	case codeMaintenance:
 		return "The Postmark API is currently in maintenance mode. Please try again later."
-	case 101:
+	case codeUnexpected:
 		return "An unexpected error has occurred. Error ID: 5a0db0c5-0000-4000-8000-5a5db0c50000."
 	case codeField:
 		return "Invalid 'To' address: 'invalid@localhost'."

@@ -3,7 +3,6 @@ package postmark
 import (
 	"html"
 	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -12,22 +11,29 @@ var (
 	textLink = regexp.MustCompile(`https?://[^\s<>"']+`)
 )
 
-// maxLinks bounds how many links of one message are listed.
+// maxLinks bounds how many links of one part are listed.
 const maxLinks = 100
 
-// links returns the web links of a message that clicks can be tracked on, HTML first, each once.
-func links(htmlBody, textBody string) []string {
+// links returns the web links of a message that clicks can be tracked on, HTML first, each once. At most most are looked at in
+// each part; -1 is all.
+func links(htmlBody, textBody string, most int) []string {
 	var found []string
+	seen := map[string]bool{}
 	add := func(link string) {
-		if (strings.HasPrefix(link, "http://") || strings.HasPrefix(link, "https://")) && !slices.Contains(found, link) {
+		if webLink(link) && !seen[link] {
+			seen[link] = true
 			found = append(found, link)
 		}
 	}
-	for _, match := range hrefLink.FindAllStringSubmatch(htmlBody, maxLinks) {
+	for _, match := range hrefLink.FindAllStringSubmatch(htmlBody, most) {
 		add(html.UnescapeString(match[1] + match[2]))
 	}
-	for _, match := range textLink.FindAllString(textBody, maxLinks) {
+	for _, match := range textLink.FindAllString(textBody, most) {
 		add(strings.TrimRight(match, ".,;:!?)"))
 	}
 	return found
+}
+
+func webLink(link string) bool {
+	return strings.HasPrefix(link, "http://") || strings.HasPrefix(link, "https://")
 }

@@ -2,6 +2,7 @@ package postmark
 
 import (
 	"fmt"
+	"html"
 	"slices"
 	"strings"
 
@@ -12,28 +13,32 @@ func refuse(format string, args ...any) error {
 	return &store.Refusal{Reason: fmt.Sprintf(format, args...)}
 }
 
-// Raise has something happen to a message: an open, a click, a complaint or a bounce (PM-sim 43). The events raised are
-// returned, none for a repeated click on the same link, which Postmark does not report. What cannot happen is a *store.Refusal.
-func (s *Simulator) Raise(mail *store.Mail, wish store.Wish) ([]store.Event, error) {
+// Raise has something happen to a message: an open, a click, a complaint or a bounce (PM-sim 43). What cannot happen is a
+// *store.Refusal.
+func (s *Simulator) Raise(mail *store.Mail, wish store.Wish) (store.Outcome, error) {
 	m, ok := mail.Content.(*content)
 	if !ok {
-		return nil, refuse("this is not a message of Postmark's")
+		return store.Outcome{}, refuse("this is not a message of Postmark's")
 	}
 	before := s.store.Events(mail)
 	e, err := m.fulfil(wish, before)
 	if err != nil {
-		return nil, err
+		return store.Outcome{}, err
 	}
 	if e.Kind == store.Clicked && clicked(before, e) {
-		return nil, nil
+		return store.Outcome{Note: fmt.Sprintf("%s has clicked %s before: Postmark reports the first click per link and recipient only.",
+			e.Recipient, e.URL)}, nil
 	}
 	deliveries, err := s.raise([]store.Raised{{Mail: mail, Events: []store.Event{e}}})
 	if err != nil {
-		return nil, err
+		return store.Outcome{}, err
 	}
 	s.hooks.Queue(deliveries...)
 	after := s.store.Events(mail)
-	return after[min(len(before), len(after)):], nil
+	if len(after) <= len(before) {
+		return store.Outcome{Note: "The sandbox was reset meanwhile; the message is gone."}, nil
+	}
+	return store.Outcome{Events: after[len(before):]}, nil
 }
 
 // fulfil turns a wish into an event, if it can happen.
@@ -97,29 +102,37 @@ func (m *content) open(e *store.Event, before []store.Event) error {
 }
 
 func (m *content) click(e *store.Event, link string) error {
-	from := m.message()
-	_, tracked := m.tracking(from)
-	html := (tracked == linksBoth || tracked == linksHTML) && m.hasHTML(from)
-	text := (tracked == linksBoth || tracked == linksText) && m.hasText(from)
-	if !html && !text {
-		return refuse("links of this message are not tracked (TrackLinks is %s)", tracked)
-	}
-	if link == "" {
-		out, err := m.render(from)
-		if err != nil {
-			return refuse("the message cannot be rendered: %v", err)
-		}
-		found := links(out.html, out.text)
-		if len(found) == 0 {
-			return refuse("the message has no link; name one in url")
-		}
-		link = found[0]
-	}
-	if !strings.HasPrefix(link, "http://") && !strings.HasPrefix(link, "https://") {
+	if link != "" && !webLink(link) {
 		return refuse("url must begin with http:// or https://")
 	}
-	e.URL, e.Text = link, !html
-	return nil
+	from := m.message()
+	inHTML, inText := m.tracksLinks(from)
+	if !inHTML && !inText {
+		_, tracked := m.tracking(from)
+		return refuse("links of this message are not tracked (TrackLinks is %s)", tracked)
+	}
+	out, err := m.render(from)
+	if err != nil {
+		return refuse("the message cannot be rendered: %v", err)
+	}
+	e.URL, err = choose(link, m.links(from, out, -1))
+	e.Text = !inHTML || slices.Contains(links("", out.text, -1), e.URL) && !slices.Contains(links(out.html, "", -1), e.URL)
+	return err
+}
+
+// choose finds the wanted link among those of a message; empty is the first. It may be spelt as in the HTML source. A link that
+// the message does not have is taken as it is: who tests what follows from a click may need any.
+func choose(wanted string, found []string) (string, error) {
+	if wanted == "" {
+		if len(found) == 0 {
+			return "", refuse("the message has no link that is tracked; give a url")
+		}
+		return found[0], nil
+	}
+	if spelling := html.UnescapeString(wanted); !slices.Contains(found, wanted) && slices.Contains(found, spelling) {
+		return spelling, nil
+	}
+	return wanted, nil
 }
 
 func clicked(before []store.Event, e store.Event) bool {

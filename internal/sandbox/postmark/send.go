@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 
 	"postyard/internal/sandbox/store"
@@ -86,7 +85,7 @@ func (s *Simulator) submit(c *call, items []json.RawMessage, templated bool) ([]
 		s.pretend(outcomes)
 		return outcomes, nil
 	}
-	mails, err := s.accept(c.server, outcomes)
+	mails, err := s.accept(c, outcomes)
 	if err != nil {
 		return nil, err
 	}
@@ -125,14 +124,15 @@ func (s *Simulator) pretend(outcomes []outcome) {
 }
 
 // accept stores the messages that the server takes, and words the results.
-func (s *Simulator) accept(v *server, outcomes []outcome) ([]*store.Mail, error) {
+func (s *Simulator) accept(c *call, outcomes []outcome) ([]*store.Mail, error) {
 	now := s.settings.Get()
 	batch := make([]store.New, 0, len(outcomes))
 	taken := make([]*outcome, 0, len(outcomes))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.current(v) {
-		return nil, &failure{status: http.StatusUnauthorized, code: codeToken, message: textServerToken}
+	v, err := s.serverOf(c)
+	if err != nil {
+		return nil, err
 	}
 	for i := range outcomes {
 		o := &outcomes[i]

@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -67,18 +67,21 @@ func New(d Deps) (*Simulator, error) {
 	}
 	s := &Simulator{clock: d.Clock, timetable: d.Timetable, hooks: d.Hooks, settings: d.Settings, log: d.Log, seed: d.Seed,
 		policy: &hook.Policy{Ladder: d.Ladder, Judge: judge, RetriesHeader: headerRetries}}
-	return s, s.reseed()
+	servers, err := s.seedServers()
+	if err != nil {
+		return nil, err
+	}
+	s.random, s.servers = newRandom(s.seed), servers
+	return s, nil
 }
 
-// reseed puts the simulator into its first state. The caller holds mu.
-func (s *Simulator) reseed() error {
+// seedServers returns the servers of the first state.
+func (s *Simulator) seedServers() ([]*server, error) {
 	first, err := seedServer(s.clock.Now())
 	if err != nil {
-		return fmt.Errorf("postmark: seed: %w", err)
+		return nil, fmt.Errorf("postmark: seed: %w", err)
 	}
-	s.random = newRandom(s.seed)
-	s.servers = []*server{first}
-	return nil
+	return []*server{first}, nil
 }
 
 // Attach gives the simulator its store, which may hold mails from before a restart: deliveries and webhooks that were not done
@@ -88,18 +91,85 @@ func (s *Simulator) Attach(st *store.Store) {
 	s.resume(st.All())
 }
 
-// Reset goes back to the seed. empty, which empties the store, is called while nothing can be added to it.
-func (s *Simulator) Reset(empty func() error) error {
+// Reset goes back to the seed, but keeps the webhooks when asked to: whoever registered them does not hear of it. empty, which
+// empties the store of all but the documents that it is given, is called while nothing can be added.
+func (s *Simulator) Reset(keepWebhooks bool, empty func(stay []store.Document) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := empty(); err != nil {
+	servers, err := s.seedServers()
+	if err != nil {
 		return err
 	}
-	return s.reseed()
+	var stay []store.Document
+	if keepWebhooks {
+		stay = s.handOver(servers)
+	}
+	if err := empty(stay); err != nil {
+		return err
+	}
+	s.random, s.servers = newRandom(s.seed), servers
+	return nil
 }
 
-// current tells whether a server has not been replaced by a reset. The caller holds mu.
-func (s *Simulator) current(v *server) bool { return slices.Contains(s.servers, v) }
+// handOver gives the webhooks to the servers that replace those in force, as far as these have the streams, and returns their
+// documents. The caller holds mu.
+func (s *Simulator) handOver(servers []*server) []store.Document {
+	var documents []store.Document
+	for _, v := range servers {
+		old := s.live(v)
+		if old == nil {
+			continue
+		}
+		for _, h := range old.webhooks {
+			if v.stream(h.MessageStream) != nil {
+				v.putWebhook(h)
+				documents = append(documents, document(v, kindWebhook, strconv.Itoa(h.ID), h))
+			}
+		}
+	}
+	return documents
+}
+
+// live returns the server that is in force for one that a reset may have replaced while a request was on its way; nil when there
+// is none any more. The caller holds mu.
+func (s *Simulator) live(v *server) *server {
+	for _, candidate := range s.servers {
+		if candidate.id == v.id {
+			return candidate
+		}
+	}
+	return nil
+}
+
+// serverOf is live for a request. The caller holds mu.
+func (s *Simulator) serverOf(c *call) (*server, error) {
+	if v := s.live(c.server); v != nil {
+		return v, nil
+	}
+	return nil, &failure{status: http.StatusUnauthorized, code: codeToken, message: textServerToken}
+}
+
+// Servers tells what there is to connect to.
+func (s *Simulator) Servers() []store.Server {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	list := make([]store.Server, len(s.servers))
+	for i, v := range s.servers {
+		list[i] = store.Server{Provider: Provider, Name: v.name, TokenHeader: serverTokenHeader, Token: v.token,
+			Webhooks: len(v.webhooks)}
+		for _, m := range v.streams {
+			if m.Type != typeInbound && !m.archived() {
+				list[i].Streams = append(list[i].Streams, m.ID)
+			}
+		}
+		for _, t := range v.templates {
+			if t.Active && t.Alias != nil && t.TemplateType == typeStandard {
+				list[i].Templates = append(list[i].Templates, *t.Alias)
+			}
+		}
+	}
+	return list
+}
 
 // authenticate finds the server of the token (PM-sim 6).
 func (s *Simulator) authenticate(c *call, need access) error {
@@ -136,10 +206,20 @@ func (s *Simulator) RestoreDocument(kind, id string, value json.RawMessage) erro
 	return fmt.Errorf("postmark: no server %q", owner)
 }
 
-// keep writes a document of a server to the store; a nil document is a deletion.
-func (s *Simulator) keep(owner *server, kind, id string, document any) error {
-	if document == nil {
-		return s.store.Delete(Provider, kind, owner.key()+"/"+id)
+// document is something of a server's as the store has it.
+func document(owner *server, kind, id string, value any) store.Document {
+	return store.Document{Provider: Provider, Kind: kind, ID: owner.key() + "/" + id, Value: value}
+}
+
+// keep writes a document of a server to the store; a nil value is a deletion. What a reset has overtaken is as good as done before
+// it. The caller holds mu.
+func (s *Simulator) keep(owner *server, kind, id string, value any) error {
+	if s.live(owner) != owner {
+		return nil
 	}
-	return s.store.Put(Provider, kind, owner.key()+"/"+id, document)
+	d := document(owner, kind, id, value)
+	if value == nil {
+		return s.store.Delete(d)
+	}
+	return s.store.Put(d)
 }

@@ -71,7 +71,7 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f, ok := errors.AsType[*failure](err)
 	if !ok {
 		s.log.ErrorContext(r.Context(), "postmark request failed", "method", r.Method, "path", r.URL.Path, "err", err)
-		f = &failure{status: http.StatusInternalServerError, code: 101, message: usualText(101)}
+		f = &failure{status: http.StatusInternalServerError, code: codeUnexpected, message: usualText(codeUnexpected)}
 	}
 	if f.status == http.StatusRequestEntityTooLarge {
 		w.WriteHeader(f.status) // the real body is unknown; an empty one is the hardest to read

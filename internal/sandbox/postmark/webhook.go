@@ -118,6 +118,12 @@ func (v *server) findWebhook(text string) (*webhook, error) {
 	return nil, fail(codeNoHook, "The webhook for the provided 'ID' was not found.")
 }
 
+// newWebhookID returns the next id; none is given twice.
+func (v *server) newWebhookID() int {
+	v.lastWebhook++
+	return v.lastWebhook
+}
+
 func (v *server) putWebhook(h *webhook) {
 	v.lastWebhook = max(v.lastWebhook, h.ID)
 	for i, old := range v.webhooks {

@@ -157,11 +157,18 @@ func (s *Simulator) createWebhook(c *call) (any, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// The stream may have changed during the handshake.
-	if err := c.server.checkNewWebhook(h); err != nil {
+	// The stream, and after a reset the server, may have changed during the handshake.
+	v, err := s.serverOf(c)
+	if err != nil {
 		return nil, err
 	}
-	return nilOnError(h, s.saveWebhook(c.server, h))
+	if err := v.checkNewWebhook(h); err != nil {
+		return nil, err
+	}
+	if v != c.server { // which gave the id
+		h.ID = v.newWebhookID()
+	}
+	return nilOnError(h, s.saveWebhook(v, h))
 }
 
 // reserveWebhook checks that the stream can have the webhook, before anybody is called, and gives it an id.
@@ -171,8 +178,7 @@ func (s *Simulator) reserveWebhook(v *server, h *webhook) error {
 	if err := v.checkNewWebhook(h); err != nil {
 		return err
 	}
-	v.lastWebhook++
-	h.ID = v.lastWebhook
+	h.ID = v.newWebhookID()
 	return nil
 }
 
@@ -230,22 +236,30 @@ func (s *Simulator) editWebhook(c *call) (any, error) {
 func (s *Simulator) replaceWebhook(c *call, old, changed *webhook) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c.server.webhook(old.ID) == nil {
+	v, err := s.serverOf(c)
+	if err != nil {
+		return nil, err
+	}
+	if v.webhook(old.ID) == nil {
 		return nil, fail(codeNoHook, "The webhook for the provided 'ID' was not found.")
 	}
-	return nilOnError(changed, s.saveWebhook(c.server, changed))
+	return nilOnError(changed, s.saveWebhook(v, changed))
 }
 
 func (s *Simulator) deleteWebhook(c *call) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h, err := c.server.findWebhook(c.args[0])
+	v, err := s.serverOf(c)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.keep(c.server, kindWebhook, strconv.Itoa(h.ID), nil); err != nil {
+	h, err := v.findWebhook(c.args[0])
+	if err != nil {
 		return nil, err
 	}
-	c.server.removeWebhook(h.ID)
+	if err := s.keep(v, kindWebhook, strconv.Itoa(h.ID), nil); err != nil {
+		return nil, err
+	}
+	v.removeWebhook(h.ID)
 	return removed("Webhook %d removed.", h.ID), nil
 }

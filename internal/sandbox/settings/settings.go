@@ -3,11 +3,11 @@
 package settings
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"postyard/internal/sandbox/strictjson"
 )
 
 // Account states of the simulated account.
@@ -55,9 +55,7 @@ func (s Settings) SearchLag() time.Duration { return time.Duration(s.SearchLagMS
 
 // Merge returns the settings with those replaced that the JSON object names. Unknown names and bad values are errors.
 func (s Settings) Merge(raw []byte) (Settings, error) {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&s); err != nil {
+	if err := strictjson.Decode(raw, &s); err != nil {
 		return s, fmt.Errorf("settings: %w", err)
 	}
 	return s, s.check()

@@ -11,6 +11,6 @@
 //	{"put":{...}}      a document, new or changed
 //	{"delete":{...}}   a document removed
 //
-// Mails are never removed one by one; Reset empties everything. Positions (Mail.Seq) are the order of acceptance and index all
+// Mails are never removed one by one; Reset removes all. Positions (Mail.Seq) are the order of acceptance and index all
 // lookups, so that a lookup by key costs the size of its answer and not the size of the store.
 package store

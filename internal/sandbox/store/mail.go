@@ -58,6 +58,15 @@ type Attachment struct {
 	Size        int    `json:"size"`
 }
 
+// Server is what a client needs to know about a server of a provider to connect to it, and what it finds there.
+type Server struct {
+	Provider, Name     string
+	TokenHeader, Token string
+	Streams            []string // that can be sent on
+	Templates          []string // their aliases
+	Webhooks           int      // how many are registered
+}
+
 // Kind is what happened to a message.
 type Kind string
 
@@ -104,6 +113,12 @@ type Wish struct {
 	URL string `json:"url"`
 	// Type is the provider's name of the bounce; empty is a hard bounce.
 	Type string `json:"type"`
+}
+
+// Outcome is what came of a Wish: events, or a note that says why there are none.
+type Outcome struct {
+	Events []Event
+	Note   string
 }
 
 // Refusal is the error for an event that cannot happen to a message. Its text is for the caller.

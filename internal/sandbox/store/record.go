@@ -44,6 +44,18 @@ type documentRecord struct {
 	Value    json.RawMessage `json:"value,omitempty"`
 }
 
+// line is the record as the journal has it.
+func (r record) line() ([]byte, error) {
+	line, err := json.Marshal(r)
+	return append(line, '\n'), err
+}
+
+// record is the document as the journal has it.
+func (d Document) record() (record, error) {
+	value, err := json.Marshal(d.Value)
+	return record{Put: &documentRecord{Provider: d.Provider, Kind: d.Kind, ID: d.ID, Value: value}}, err
+}
+
 // mailLine writes {"mails":[...]} by hand: the raw messages are the bulk of it and need no second encoding.
 func mailLine(batch []New, mails []*Mail) []byte {
 	var out bytes.Buffer
@@ -84,8 +96,7 @@ func raisedLine(batch []Raised) ([]byte, error) {
 	for i, r := range batch {
 		records[i] = raisedRecord{Mail: r.Mail.Seq, Events: r.Events}
 	}
-	line, err := json.Marshal(record{Raised: records})
-	return append(line, '\n'), err
+	return record{Raised: records}.line()
 }
 
 // restore applies one line of the journal.

@@ -59,11 +59,29 @@ func (s *Store) clear() {
 	s.mails, s.byID, s.index = nil, map[string]*Mail{}, map[string][]int32{}
 }
 
-// Reset forgets all mails, events and documents.
-func (s *Store) Reset() error {
+// Document is something that a provider keeps under a kind and an id.
+type Document struct {
+	Provider, Kind, ID string
+	Value              any // its JSON form is kept
+}
+
+// Reset forgets all mails, events and documents, except those documents that are to stay. A kill leaves all of it or this.
+func (s *Store) Reset(stay []Document) error {
+	var lines []byte
+	for _, d := range stay {
+		r, err := d.record()
+		if err != nil {
+			return fmt.Errorf("store: reset: %s %s: %w", d.Kind, d.ID, err)
+		}
+		line, err := r.line()
+		if err != nil {
+			return fmt.Errorf("store: reset: %s %s: %w", d.Kind, d.ID, err)
+		}
+		lines = append(lines, line...)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.journal.Empty(); err != nil {
+	if err := s.journal.Replace(lines); err != nil {
 		return fmt.Errorf("store: reset: %w", err)
 	}
 	s.clear()
@@ -165,26 +183,26 @@ func settle(mail *Mail, event int64, hook int) bool {
 	return false
 }
 
-// Put keeps a document of a provider under kind and id.
-func (s *Store) Put(provider, kind, id string, document any) error {
-	value, err := json.Marshal(document)
+// Put keeps a document, new or changed.
+func (s *Store) Put(d Document) error {
+	r, err := d.record()
 	if err != nil {
-		return fmt.Errorf("store: put %s: %w", kind, err)
+		return fmt.Errorf("store: put %s: %w", d.Kind, err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.write(record{Put: &documentRecord{Provider: provider, Kind: kind, ID: id, Value: value}}); err != nil {
-		return fmt.Errorf("store: put %s: %w", kind, err)
+	if err := s.write(r); err != nil {
+		return fmt.Errorf("store: put %s: %w", d.Kind, err)
 	}
 	return nil
 }
 
-// Delete forgets a document of a provider.
-func (s *Store) Delete(provider, kind, id string) error {
+// Delete forgets a document; its value does not matter.
+func (s *Store) Delete(d Document) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.write(record{Delete: &documentRecord{Provider: provider, Kind: kind, ID: id}}); err != nil {
-		return fmt.Errorf("store: delete %s: %w", kind, err)
+	if err := s.write(record{Delete: &documentRecord{Provider: d.Provider, Kind: d.Kind, ID: d.ID}}); err != nil {
+		return fmt.Errorf("store: delete %s: %w", d.Kind, err)
 	}
 	return nil
 }
@@ -194,11 +212,11 @@ func (s *Store) write(r record) error {
 	if s.journal == nil {
 		return nil
 	}
-	line, err := json.Marshal(r)
+	line, err := r.line()
 	if err != nil {
 		return err
 	}
-	return s.journal.Append(append(line, '\n'))
+	return s.journal.Append(line)
 }
 
 func (s *Store) holds(mail *Mail) bool {

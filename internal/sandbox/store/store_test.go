@@ -91,6 +91,10 @@ type text string
 
 func (t text) View() store.View { return store.View{Text: string(t)} }
 
+func hook(id string, value any) store.Document {
+	return store.Document{Provider: "p", Kind: "hook", ID: id, Value: value}
+}
+
 func TestReopen(t *testing.T) {
 	t.Parallel()
 	path := t.TempDir() + "/journal"
@@ -117,7 +121,7 @@ func TestReopen(t *testing.T) {
 	if err := s.Done(mails[0], raised[0].Events[0].Seq, 1); err != nil {
 		t.Fatal(err)
 	}
-	for _, err := range []error{s.Put("p", "hook", "1", 5), s.Put("p", "hook", "2", 6), s.Delete("p", "hook", "1")} {
+	for _, err := range []error{s.Put(hook("1", 5)), s.Put(hook("2", 6)), s.Delete(hook("1", nil))} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +152,7 @@ func TestReopen(t *testing.T) {
 	if err != nil || more[0].Events[0].Seq <= events[1].Seq {
 		t.Errorf("%+v %v", more, err)
 	}
-	if err := s.Reset(); err != nil {
+	if err := s.Reset([]store.Document{hook("3", 7)}); err != nil {
 		t.Fatal(err)
 	}
 	if gone, err := s.Raise([]store.Raised{{Mail: one, Events: []store.Event{{Kind: store.Opened}}}}); err != nil || len(gone) != 0 {
@@ -157,8 +161,8 @@ func TestReopen(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if s, _ = open(); s.Len() != 0 {
-		t.Errorf("%d mails after a reset", s.Len())
+	if s, c = open(); s.Len() != 0 || len(c.documents) != 1 || c.documents["hook/3"] != "7" {
+		t.Errorf("%d mails and %v after a reset", s.Len(), c.documents)
 	}
 }
 

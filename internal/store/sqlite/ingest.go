@@ -127,7 +127,7 @@ func (t *tx) countForeign(p *store.Parsed) error {
 // attribute finds the message of a report: by our id in the metadata, else by the provider's id (PM-30).
 func (t *tx) attribute(p *store.Parsed, r *provider.Report) (*stored, bool, error) {
 	if r.MessageID != (mail.ID{}) {
-		m, found, err := t.owner(r.MessageID)
+		m, found, err := t.message(r.MessageID)
 		return m, found && m.accountID == p.Receipt.AccountID, err
 	}
 	if r.ProviderMessageID == "" {

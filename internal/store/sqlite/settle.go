@@ -77,7 +77,7 @@ func (t *tx) settleAccepted(s *store.Settlement) (done bool, err error) {
 	if err != nil || n == 0 {
 		return false, err
 	}
-	o, found, err := t.owner(s.Job.ID)
+	o, found, err := t.message(s.Job.ID)
 	if err != nil {
 		return false, err
 	}
@@ -108,10 +108,6 @@ func (t *tx) becomeSent(o *stored, s *store.Settlement, to lifecycle.State, atte
 
 // closeAttempt records how the call ended.
 func (t *tx) closeAttempt(s *store.Settlement) error {
-	if s.Released {
-		_, err := t.exec(`DELETE FROM attempt WHERE message_id = ? AND n = ? AND finished = 0`, s.Job.ID[:], s.Job.Attempt)
-		return err
-	}
 	if s.Outcome == nil {
 		return nil
 	}
@@ -126,13 +122,9 @@ func (t *tx) requeue(s *store.Settlement) error {
 	if !s.DueAt.IsZero() {
 		status = delayed
 	}
-	undo := 0
-	if s.Released {
-		undo = 1
-	}
-	if _, err := t.exec(`UPDATE queue SET status = ?, egress = ?, due_at = ?, waiting = ?, attempts = attempts - ?,
+	if _, err := t.exec(`UPDATE queue SET status = ?, egress = ?, due_at = ?, waiting = ?,
 			failures = failures + ?, asks = 0, unknown_since = 0, lease_owner = '', lease_until = 0 WHERE id = ?`,
-		status, int32(s.Egress), stamp(s.DueAt), s.Waiting, undo, s.Failed, s.Job.ID[:]); err != nil {
+		status, int32(s.Egress), stamp(s.DueAt), s.Waiting, s.Failed, s.Job.ID[:]); err != nil {
 		return err
 	}
 	if s.Mark == store.MarkNone {
@@ -154,9 +146,12 @@ func (t *tx) leave(s *store.Settlement, to lifecycle.State, attempts int) error 
 	if _, err := t.exec(`DELETE FROM queue WHERE id = ?`, s.Job.ID[:]); err != nil {
 		return err
 	}
-	o, _, err := t.owner(s.Job.ID)
+	o, found, err := t.message(s.Job.ID)
 	if err != nil {
 		return err
+	}
+	if !found {
+		return store.ErrNotFound
 	}
 	if to == lifecycle.Sent {
 		return t.becomeSent(o, s, to, attempts)
@@ -166,7 +161,7 @@ func (t *tx) leave(s *store.Settlement, to lifecycle.State, attempts int) error 
 
 // confirm writes the sent event, once per message and family, and the provider's id.
 func (t *tx) confirm(s *store.Settlement) error {
-	o, found, err := t.owner(s.Job.ID)
+	o, found, err := t.message(s.Job.ID)
 	if err != nil || !found {
 		return err
 	}
@@ -232,8 +227,8 @@ func (o *stored) dest() []any {
 		&o.providerID, &o.sentFamilies}
 }
 
-// owner reads a message row. The state is only right for messages that have left the queue.
-func (t *tx) owner(id [16]byte) (*stored, bool, error) {
+// message reads a message row. The state is only right for messages that have left the queue.
+func (t *tx) message(id [16]byte) (*stored, bool, error) {
 	o := &stored{}
 	found, err := t.one(o.dest(), `SELECT `+storedColumns+` FROM message WHERE id = ?`, id[:])
 	return o, found, err

@@ -190,8 +190,7 @@ func failed(op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	var engine *sqlite.Error
-	if errors.As(err, &engine) {
+	if engine, ok := errors.AsType[*sqlite.Error](err); ok {
 		switch engine.Code() & 0xff {
 		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
 			sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PROTOCOL:
@@ -203,6 +202,6 @@ func failed(op string, err error) error {
 
 // isUnique tells whether an insert failed because the row exists already.
 func isUnique(err error) bool {
-	var engine *sqlite.Error
-	return errors.As(err, &engine) && engine.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE
+	engine, ok := errors.AsType[*sqlite.Error](err)
+	return ok && engine.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE
 }

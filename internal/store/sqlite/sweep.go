@@ -100,7 +100,7 @@ func (db *DB) Expire(ctx context.Context, submittedBefore, now time.Time, limit 
 }
 
 // DropWaiting implements store.Configuration.
-func (db *DB) DropWaiting(ctx context.Context, egress route.Egress, reason string, now time.Time, limit int) (n int, err error) {
+func (db *DB) DropWaiting(ctx context.Context, egress route.Egress, now time.Time, limit int) (n int, err error) {
 	err = db.write(ctx, rest, func(t *tx) error {
 		list, err := each(t, scanWaiting, `SELECT id, attempts, egress, waiting FROM queue WHERE egress = ?1 AND status = 0
 				UNION ALL SELECT id, attempts, egress, waiting FROM queue WHERE egress = ?1 AND status = 1 AND status IN (1, 3)
@@ -110,7 +110,7 @@ func (db *DB) DropWaiting(ctx context.Context, egress route.Egress, reason strin
 			return err
 		}
 		for _, w := range list {
-			if err := t.leaveEgress(db, w, reason, now); err != nil {
+			if err := t.leaveEgress(db, w, store.ReasonDeleted, now); err != nil {
 				return err
 			}
 		}
@@ -148,7 +148,7 @@ func (t *tx) leaveEgress(db *DB, w waiting, reason string, now time.Time) error 
 }
 
 func (t *tx) dropWaiting(db *DB, w waiting, reason string, now time.Time) error {
-	m, found, err := t.owner(w.id)
+	m, found, err := t.message(w.id)
 	if err != nil || !found {
 		return err
 	}

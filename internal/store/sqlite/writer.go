@@ -150,10 +150,7 @@ func (w *writer) transact(run func(*tx) error) (err error) {
 		}
 		err = failed("commit", err)
 	}
-	if _, rollback := w.conn.ExecContext(ctx, "ROLLBACK"); rollback != nil {
-		// SQLite rolls back by itself after some errors; then there is nothing left to undo.
-		_ = rollback
-	}
+	_, _ = w.conn.ExecContext(ctx, "ROLLBACK") // SQLite may have rolled back by itself
 	return err
 }
 

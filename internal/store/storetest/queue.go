@@ -140,18 +140,6 @@ func delayedNotEarly(t *testing.T, b *bench) {
 	}
 }
 
-func released(t *testing.T, b *bench) {
-	id := b.accept("ana@gmail.com")[0]
-	j := b.claim(1)[0]
-	b.settle(store.Settlement{Job: &j, Trigger: lifecycle.Requeue, Released: true})
-	if m := b.message(id); m.Attempts != 0 || m.State != lifecycle.Queued {
-		t.Errorf("released message %+v", m)
-	}
-	if again := b.claim(1); len(again) != 1 || again[0].Attempt != 1 {
-		t.Errorf("claimed %+v after the release", again)
-	}
-}
-
 func settleAccepted(t *testing.T, b *bench) {
 	id := b.accept("ana@gmail.com")[0]
 	j := b.claim(1)[0]
@@ -292,7 +280,7 @@ func deletedProvider(t *testing.T, b *bench) {
 	if err := b.store.Accept(b.ctx(), []store.Submission{late}); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("accepted for a deleted provider: %v", err)
 	}
-	n, err := b.store.DropWaiting(b.ctx(), b.egress(), "deleted", b.now, 10)
+	n, err := b.store.DropWaiting(b.ctx(), b.egress(), b.now, 10)
 	b.must(err)
 	if n != 2 {
 		t.Errorf("handled %d, want 2", n)

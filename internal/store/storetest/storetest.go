@@ -33,7 +33,6 @@ func Run(t *testing.T, engine Engine) {
 		"claims share the limit over lanes":          claimSharesLanes,
 		"claims keep the order within a lane":        claimOrder,
 		"waiting messages are not due early":         delayedNotEarly,
-		"released claims leave no attempt":           released,
 		"accepted outcomes are sent once":            settleAccepted,
 		"a lost claim changes nothing":               lostClaim,
 		"a lost claim with proof settles":            lostClaimProof,

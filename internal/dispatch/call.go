@@ -1,0 +1,196 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"postyard/internal/directory"
+	"postyard/internal/provider"
+	"postyard/internal/store"
+)
+
+// call hands claimed messages to the provider and records the outcomes.
+func (r *runner) call(wire context.Context, target *directory.TPSP, jobs []store.Job, lease time.Time) ending {
+	adapter := r.d.Providers[target.Type]
+	family := adapter.Capabilities().Family
+	began := r.d.Now()
+	outcomes := r.send(wire, target, jobs, lease)
+	now := r.d.Now()
+	batch := make([]store.Settlement, len(jobs))
+	for i := range jobs {
+		batch[i] = decide(&jobs[i], &outcomes[i], family, r.d.Rules, now, r.d.Jitter())
+		batch[i].Owner, batch[i].Began = r.d.Owner, began
+	}
+	r.settle(wire, batch)
+	for i := range batch {
+		if e := batch[i].Egress; e != r.egress {
+			r.d.Wake(e)
+		}
+	}
+	end := summarize(outcomes)
+	end.seen = sendersIn(jobs, outcomes)
+	end.slow = now.Sub(began) >= r.d.CallTimeout
+	r.report(jobs, outcomes, now.Sub(began))
+	return end
+}
+
+// send makes the call. A batch that is refused as a whole is halved, so that one bad message does not drag others down.
+func (r *runner) send(wire context.Context, target *directory.TPSP, jobs []store.Job, lease time.Time) []provider.Outcome {
+	conn, err := r.d.Connections.Connection(target)
+	if err != nil {
+		return same(len(jobs), provider.Outcome{Class: provider.Account, Text: fmt.Sprintf("the stored credentials cannot be read: %v", err)})
+	}
+	outgoing := make([]provider.Outgoing, len(jobs))
+	for i, j := range jobs {
+		outgoing[i] = provider.Outgoing{ID: j.ID, AccountID: j.AccountID, SubAccountID: j.SubAccountID, TPSPID: target.ID,
+			Mailbox: j.Mailbox, Content: j.Content, Recipient: j.Recipient}
+	}
+	return r.sendHalving(wire, r.d.Providers[target.Type], conn, outgoing, lease)
+}
+
+func (r *runner) sendHalving(wire context.Context, a provider.Adapter, conn provider.Connection, batch []provider.Outgoing, lease time.Time) []provider.Outcome {
+	timeout := min(r.d.CallTimeout, lease.Sub(r.d.Now())-r.d.CallTimeout/2)
+	if timeout <= 0 {
+		return same(len(batch), provider.Outcome{Class: provider.Throttled, Text: "no time was left to call the provider"})
+	}
+	ctx, cancel := context.WithTimeout(wire, timeout)
+	outcomes := safely(len(batch), func() []provider.Outcome { return a.Send(ctx, conn, batch) })
+	cancel()
+	return r.again(wire, a, conn, batch, outcomes, lease)
+}
+
+// again sends those messages anew whose call was refused for what may be another one's fault: one half after the other when
+// it was the whole batch, else together.
+func (r *runner) again(wire context.Context, a provider.Adapter, conn provider.Connection, batch []provider.Outgoing, outcomes []provider.Outcome, lease time.Time) []provider.Outcome {
+	var refused []int
+	for i := range outcomes {
+		if o := &outcomes[i]; o.WholeCall && o.Class == provider.Rejected {
+			refused = append(refused, i)
+		}
+	}
+	if len(batch) == 1 || len(refused) == 0 {
+		return outcomes
+	}
+	parts := [][]int{refused}
+	if len(refused) == len(batch) {
+		parts = [][]int{refused[:len(refused)/2], refused[len(refused)/2:]}
+	}
+	for _, part := range parts {
+		smaller := make([]provider.Outgoing, len(part))
+		for k, i := range part {
+			smaller[k] = batch[i]
+		}
+		for k, o := range r.sendHalving(wire, a, conn, smaller, lease) {
+			outcomes[part[k]] = o
+		}
+	}
+	return outcomes
+}
+
+// safely makes sure that every message has an outcome, whatever the adapter does.
+func safely(n int, send func() []provider.Outcome) (outcomes []provider.Outcome) {
+	defer func() {
+		if p := recover(); p != nil {
+			outcomes = same(n, provider.Outcome{Class: provider.Ambiguous, Text: fmt.Sprintf("the adapter failed: %v", p)})
+		}
+	}()
+	outcomes = send()
+	if len(outcomes) != n {
+		return same(n, provider.Outcome{Class: provider.Ambiguous, Text: fmt.Sprintf("the adapter gave %d outcomes for %d messages", len(outcomes), n)})
+	}
+	return outcomes
+}
+
+func same(n int, o provider.Outcome) []provider.Outcome {
+	list := make([]provider.Outcome, n)
+	for i := range list {
+		list[i] = o
+	}
+	return list
+}
+
+// gravity orders classes by what they say about the egress, not about a message.
+var gravity = map[provider.Class]int{
+	provider.Inactive: 0, provider.Rejected: 0, provider.Accepted: 1,
+	provider.Throttled: 2, provider.Transient: 3, provider.Ambiguous: 4, provider.Account: 5,
+}
+
+// remark orders classes by what a log line should quote.
+var remark = map[provider.Class]int{
+	provider.Accepted: 0, provider.Inactive: 1, provider.Rejected: 2,
+	provider.Throttled: 3, provider.Transient: 4, provider.Ambiguous: 5, provider.Account: 6,
+}
+
+func weight(o *provider.Outcome) int {
+	if o.SenderOnly {
+		return 0
+	}
+	return gravity[o.Class]
+}
+
+// summarize returns how a call went for the egress. Messages that were refused for their own sake do not count against it.
+func summarize(outcomes []provider.Outcome) ending {
+	worst := &outcomes[0]
+	for i := range outcomes {
+		if o := &outcomes[i]; weight(o) > weight(worst) {
+			worst = o
+		}
+	}
+	end := ending{class: worst.Class, words: words(worst)}
+	if weight(worst) == 0 {
+		end.class = provider.Rejected
+	}
+	if worst.Class == provider.Throttled {
+		end.retry = max(worst.RetryAfter, throttleWait)
+	}
+	return end
+}
+
+// settle records until the store takes it: an outcome that is known must not be forgotten while the process lives. A
+// settlement that the store refuses does not keep the others back.
+func (r *runner) settle(wire context.Context, batch []store.Settlement) {
+	ctx := context.WithoutCancel(wire)
+	for {
+		err := r.d.Store.Settle(ctx, batch)
+		switch {
+		case err == nil:
+			return
+		case !errors.Is(err, store.ErrUnavailable) && len(batch) > 1:
+			half := len(batch) / 2
+			r.settle(wire, batch[:half])
+			r.settle(wire, batch[half:])
+			return
+		case !errors.Is(err, store.ErrUnavailable), wire.Err() != nil:
+			// The claim stays. When its lease has ended the provider is asked.
+			r.log.Error("an outcome could not be recorded", "messages", len(batch), "first", batch[0].Job.ID.String(), "error", err)
+			return
+		}
+		r.log.Error("outcomes could not be recorded; trying again", "messages", len(batch), "error", err)
+		select {
+		case <-time.After(storeRetry):
+		case <-wire.Done():
+		}
+	}
+}
+
+// report writes one line per call.
+func (r *runner) report(jobs []store.Job, outcomes []provider.Outcome, took time.Duration) {
+	counts := map[string]int{}
+	worst := 0
+	for i := range outcomes {
+		counts[outcomes[i].Class.String()]++
+		if remark[outcomes[i].Class] > remark[outcomes[worst].Class] {
+			worst = i
+		}
+	}
+	level := slog.LevelDebug
+	if counts[provider.Accepted.String()] != len(jobs) {
+		level = slog.LevelWarn
+	}
+	r.log.Log(context.Background(), level, "provider call", "messages", len(jobs), "outcomes", counts, "took", took,
+		"words", words(&outcomes[worst]),
+		"http", outcomes[worst].HTTPStatus, "message", jobs[worst].ID.String())
+}
