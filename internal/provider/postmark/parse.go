@@ -76,6 +76,9 @@ func (r record) isInbound() bool {
 	return r["FromFull"] != nil && (r["ToFull"] != nil || r["OriginalRecipient"] != nil)
 }
 
+// maxAhead is how far the provider's clock may be ahead of ours.
+const maxAhead = 24 * time.Hour
+
 // base reads what all records have. It is not ok when there is nothing to attribute the event by.
 func (a *Adapter) base(r record, kind event.Kind, recipientKey, dateKey string) (report provider.Report, date string, ok bool) {
 	report = provider.Report{
@@ -90,6 +93,9 @@ func (a *Adapter) base(r record, kind event.Kind, recipientKey, dateKey string) 
 		date = at.Format(time.RFC3339Nano)
 	} else {
 		at, date = a.now().UTC(), r.text(dateKey, maxID) // the identity must not depend on our clock
+	}
+	if now := a.now().UTC(); at.After(now.Add(maxAhead)) {
+		at = now // nothing has happened yet that is said to happen later; its day would show in statistics
 	}
 	report.OccurredAt = at
 	report.Sample = isSample(r, report)

@@ -218,6 +218,7 @@ func TestParseDates(t *testing.T) {
 		"":                                    testNow,
 		"yesterday":                           testNow,
 		"0001-01-01T00:00:00Z":                testNow,
+		"2099-01-01T00:00:00Z":                testNow,
 		"9999-12-31T23:59:59Z":                testNow,
 		"2026-03-02T10:15:30.12345678901234Z": at.Add(123456789),
 	} {
