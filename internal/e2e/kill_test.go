@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -20,14 +21,18 @@ const (
 	senders = 6
 )
 
+// chaosTime is how long TestKill goes on: `make chaos` sets it, without it there are a few kills only.
+const chaosTime = "POSTYARD_CHAOS_TIME"
+
 // TestKill kills the server again and again while messages are accepted and sent. Every message whose acceptance was
-// acknowledged must reach the sandbox.
+// acknowledged must reach the sandbox, also when the provider itself is in trouble.
 func TestKill(t *testing.T) {
 	t.Parallel()
 	t.Run("the server alone", func(t *testing.T) {
 		t.Parallel()
 		var witness struct{ URL string }
 		start(t, "sandbox", "--listen", "127.0.0.1:0", "--log-format", "json").decode(`"inbox"`, &witness)
+		unsettle(t, witness.URL)
 		killLoop(t, "--sandbox-url", witness.URL)
 	})
 	t.Run("with the sandbox", func(t *testing.T) {
@@ -42,7 +47,8 @@ func killLoop(t *testing.T, args ...string) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	for i := range kills {
+	more := enough(t)
+	for i := 0; more(i); i++ {
 		p := start(t, args...)
 		scene := &demo.Scene{}
 		p.decode(`"accountApiKey"`, scene)
@@ -60,9 +66,44 @@ func killLoop(t *testing.T, args ...string) {
 	p := start(t, args...)
 	scene := &demo.Scene{}
 	p.decode(`"accountApiKey"`, scene)
+	if _, err := call(t.Context(), http.MethodDelete, scene.SandboxURL+"/sandbox/faults", nil, nil, nil); err != nil {
+		t.Fatal(err)
+	}
 	acknowledged.reach(t, scene.SandboxURL)
 	if code := p.stop(); code != 0 {
 		t.Errorf("exit code %d after SIGTERM", code)
+	}
+}
+
+// enough returns what tells whether another kill follows.
+func enough(t *testing.T) (more func(done int) bool) {
+	t.Helper()
+	text := os.Getenv(chaosTime)
+	if text == "" {
+		return func(done int) bool { return done < kills }
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatalf("%s: %v", chaosTime, err)
+	}
+	end := time.Now().Add(d)
+	return func(int) bool { return time.Now().Before(end) }
+}
+
+// unsettle makes the provider fail now and then in every way, show messages late, and report twice.
+func unsettle(t *testing.T, sandbox string) {
+	t.Helper()
+	type rule = map[string]any
+	faults := []rule{
+		{"path": "/email", "kind": "reset_after", "probability": 0.03}, {"path": "/email", "kind": "reset_before", "probability": 0.03},
+		{"path": "/email", "kind": "truncate", "probability": 0.03}, {"path": "/email", "kind": "status", "status": 503, "probability": 0.02},
+		{"path": "/email", "kind": "status", "status": 500, "probability": 0.02}, {"path": "/messages", "kind": "status", "status": 500, "probability": 0.1},
+	}
+	settings := rule{"searchLagMs": 300, "duplicateWebhooks": true}
+	for path, body := range map[string]any{"/sandbox/faults": faults, "/sandbox/settings": settings} {
+		if status, err := call(t.Context(), http.MethodPut, sandbox+path, nil, body, nil); err != nil || status != http.StatusOK {
+			t.Fatalf("PUT %s: %d (%v)", path, status, err)
+		}
 	}
 }
 
@@ -120,7 +161,7 @@ func (l *ledger) reach(t *testing.T, sandbox string) {
 	seen := map[string]int{}
 	missing := 0
 	read := 0
-	eventually(t, fmt.Sprintf("%d acknowledged messages arrive", len(l.ids)), 60*time.Second, func() bool {
+	eventually(t, fmt.Sprintf("%d acknowledged messages arrive", len(l.ids)), 2*time.Minute, func() bool {
 		for {
 			var box inbox
 			path := fmt.Sprintf("%s/sandbox/messages?limit=2000&offset=%d", sandbox, read)
