@@ -69,22 +69,32 @@ func killLoop(t *testing.T, args ...string) {
 	if _, err := call(t.Context(), http.MethodDelete, scene.SandboxURL+"/sandbox/faults", nil, nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	acknowledged.reach(t, scene.SandboxURL)
+	acknowledged.reach(t, scene.SandboxURL, 2*time.Minute+chaos(t)) // what was on the wire at a kill is asked for, in rounds
 	if code := p.stop(); code != 0 {
 		t.Errorf("exit code %d after SIGTERM", code)
 	}
 }
 
-// enough returns what tells whether another kill follows.
-func enough(t *testing.T) (more func(done int) bool) {
+// chaos returns how long the test is to go on; 0 is a few kills only.
+func chaos(t *testing.T) time.Duration {
 	t.Helper()
 	text := os.Getenv(chaosTime)
 	if text == "" {
-		return func(done int) bool { return done < kills }
+		return 0
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {
 		t.Fatalf("%s: %v", chaosTime, err)
+	}
+	return d
+}
+
+// enough returns what tells whether another kill follows.
+func enough(t *testing.T) (more func(done int) bool) {
+	t.Helper()
+	d := chaos(t)
+	if d == 0 {
+		return func(done int) bool { return done < kills }
 	}
 	end := time.Now().Add(d)
 	return func(int) bool { return time.Now().Before(end) }
@@ -156,12 +166,12 @@ func sendUntil(ctx context.Context, t *testing.T, s *demo.Scene, name string, ac
 }
 
 // reach waits until every acknowledged message is in the sandbox.
-func (l *ledger) reach(t *testing.T, sandbox string) {
+func (l *ledger) reach(t *testing.T, sandbox string, within time.Duration) {
 	t.Helper()
 	seen := map[string]int{}
 	missing := 0
 	read := 0
-	eventually(t, fmt.Sprintf("%d acknowledged messages arrive", len(l.ids)), 2*time.Minute, func() bool {
+	eventually(t, fmt.Sprintf("%d acknowledged messages arrive", len(l.ids)), within, func() bool {
 		for {
 			var box inbox
 			path := fmt.Sprintf("%s/sandbox/messages?limit=2000&offset=%d", sandbox, read)
