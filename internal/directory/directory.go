@@ -146,6 +146,7 @@ type Snapshot struct {
 	subAccounts      map[int32]*SubAccount
 	subAccountsByKey map[KeyHash]*SubAccount
 	tpsps            map[int32]*TPSP
+	everyTPSP        []*TPSP // sorted once: every webhook walks it
 	pools            map[int32]*route.Pool
 	poolsByName      map[poolName]*route.Pool
 }
@@ -177,6 +178,7 @@ func newSnapshot(c Contents) *Snapshot {
 	for _, p := range c.Pools {
 		s.pools[p.ID], s.poolsByName[poolName{p.AccountID, p.Name}] = &p, &p
 	}
+	s.everyTPSP = sorted(s.tpsps, func(*TPSP) bool { return true }, func(t *TPSP) int32 { return t.ID })
 	return s
 }
 
@@ -222,10 +224,8 @@ func (s *Snapshot) TPSPs(accountID int32) []*TPSP {
 		func(t *TPSP) int32 { return t.ID })
 }
 
-// EveryTPSP returns the TPSPs of all accounts, deleted ones included, in the order of ids.
-func (s *Snapshot) EveryTPSP() []*TPSP {
-	return sorted(s.tpsps, func(*TPSP) bool { return true }, func(t *TPSP) int32 { return t.ID })
-}
+// EveryTPSP returns the TPSPs of all accounts, deleted ones included, in the order of ids. The list must not be changed.
+func (s *Snapshot) EveryTPSP() []*TPSP { return s.everyTPSP }
 
 // AnyTPSP returns a TPSP whatever its account, deleted or not, or nil. It is for the dispatcher and for late events;
 // requests of users go through TPSP.

@@ -18,7 +18,7 @@ func (r *runner) ask(ctx, wire context.Context, running *sync.WaitGroup, target 
 		return nil
 	}
 	jobs, err := r.d.Store.ClaimUnknown(ctx, store.Claim{Egress: r.egress, Limit: askBatch, Owner: r.d.Owner, Now: now,
-		LeaseUntil: now.Add(3 * r.d.CallTimeout)})
+		LeaseUntil: r.lease(now)})
 	if err != nil || len(jobs) == 0 {
 		return err
 	}

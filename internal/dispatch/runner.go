@@ -91,9 +91,7 @@ func (r *runner) resume(ctx context.Context) {
 		r.breaker = breaker{open: true, reason: h.Reason, since: h.Since, probeAt: r.d.Now(), wait: firstProbe}
 		return
 	}
-	if err := r.saveHealth(ctx, directory.Health{}); err != nil {
-		r.log.Error("the provider's health could not be saved", "error", err)
-	}
+	r.showHealth(ctx, r.d.Now()) // which senders it refuses is learnt anew
 }
 
 // finish waits for what is on the wire.
@@ -221,7 +219,7 @@ func (r *runner) fill(ctx, wire context.Context, running *sync.WaitGroup, target
 		if limit == 0 {
 			return nil
 		}
-		lease := now.Add(3 * r.d.CallTimeout)
+		lease := r.lease(now)
 		jobs, err := r.d.Store.Claim(ctx, store.Claim{Egress: r.egress, Limit: limit, Owner: r.d.Owner, Now: now, LeaseUntil: lease})
 		if err != nil {
 			return err
@@ -239,6 +237,9 @@ func (r *runner) fill(ctx, wire context.Context, running *sync.WaitGroup, target
 	}
 	return nil
 }
+
+// lease returns how long a claim holds: long enough for a call, and for the calls of a batch that is halved.
+func (r *runner) lease(now time.Time) time.Time { return now.Add(3 * r.d.CallTimeout) }
 
 // abandon moves what still waits for a TPSP that was deleted to the next egress of its plan, or drops it.
 func (r *runner) abandon(ctx context.Context, now time.Time) error {

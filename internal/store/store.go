@@ -146,7 +146,6 @@ type Settlement struct {
 	Owner   string
 	Trigger lifecycle.Trigger // Accept, Requeue, Doubt, Drop
 	Outcome *provider.Outcome // nil when no call was made: an answer about an unknown message that says nothing
-	Began   time.Time         // when the call began
 	At      time.Time
 
 	// For Requeue and Doubt.

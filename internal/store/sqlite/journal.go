@@ -61,7 +61,8 @@ func (db *DB) Message(ctx context.Context, accountID int32, id mail.ID) (*store.
 func (db *DB) Events(ctx context.Context, f store.EventFilter) ([]store.Event, error) {
 	ctx, end := db.keeper.query(ctx)
 	defer end()
-	rows, err := db.readPool.QueryContext(ctx, eventQuery(f), eventArgs(f)...)
+	query, args := eventQuery(f)
+	rows, err := db.readPool.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, failed("read events", err)
 	}
@@ -69,25 +70,19 @@ func (db *DB) Events(ctx context.Context, f store.EventFilter) ([]store.Event, e
 }
 
 // eventQuery finds the page first and reads what belongs to its events after that.
-func eventQuery(f store.EventFilter) string {
-	where, _ := eventConditions(f)
-	order := "e.seq"
+func eventQuery(f store.EventFilter) (query string, args []any) {
+	where, args := eventConditions(f)
+	order := "seq"
 	if f.Newest {
-		order = "e.seq DESC"
+		order = "seq DESC"
 	}
-	inner := strings.Replace(order, "e.seq", "seq", 1)
 	return `SELECT page.seq, page.account_id, page.sub_account_id, page.message_id, page.pool_id, page.egress, page.type,
 			page.mailbox, page.recipient, page.is_copy, page.occurred_at, page.recorded_at, page.detail, m.recipient,
 			c.body ->> '$.from.email', coalesce(c.body ->> '$.from.name', ''), coalesce(c.body ->> '$.subject', ''),
 			coalesce(c.body -> '$.groups', '[]')
-			FROM (SELECT * FROM event e WHERE ` + where + ` ORDER BY ` + order + ` LIMIT ? OFFSET ?) page
+			FROM (SELECT * FROM event e WHERE ` + where + ` ORDER BY e.` + order + ` LIMIT ? OFFSET ?) page
 			JOIN message m ON m.id = page.message_id
-			JOIN (SELECT id, CAST(body AS TEXT) AS body FROM content) c ON c.id = m.content_id ORDER BY page.` + inner
-}
-
-func eventArgs(f store.EventFilter) []any {
-	_, args := eventConditions(f)
-	return append(args, f.Limit, f.Offset)
+			JOIN (SELECT id, CAST(body AS TEXT) AS body FROM content) c ON c.id = m.content_id ORDER BY page.` + order, append(args, f.Limit, f.Offset)
 }
 
 func eventConditions(f store.EventFilter) (where string, args []any) {

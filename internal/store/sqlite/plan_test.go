@@ -47,7 +47,8 @@ func TestPlans(t *testing.T) {
 		{AccountID: 1}, {AccountID: 1, After: 7}, {AccountID: 1, Before: 7, Newest: true}, {AccountID: 1, MessageID: mail.ID{1}},
 		{AccountID: 1, Types: nil, TPSPIDs: []int32{1}}, {AccountID: 1, Recipient: "a@b.example"},
 	} {
-		queries = append(queries, eventQuery(f))
+		query, _ := eventQuery(f)
+		queries = append(queries, query)
 	}
 	for _, query := range queries {
 		for _, step := range plan(t, db, query) {
