@@ -69,6 +69,31 @@ type Health struct {
 	Since   time.Time // since when it is stopped
 }
 
+// Policy decides about a message when its provider cannot say whether it has it.
+type Policy uint8
+
+// The policies.
+const (
+	AtLeastOnce Policy = iota // send it again: it may arrive twice
+	AtMostOnce                // leave it as sent: it may be lost
+)
+
+var policyNames = [...]string{"at-least-once", "at-most-once"}
+
+// String returns the policy's public name.
+func (p Policy) String() string {
+	if int(p) < len(policyNames) {
+		return policyNames[p]
+	}
+	return "invalid"
+}
+
+// PolicyNamed finds a policy by its public name.
+func PolicyNamed(name string) (Policy, bool) {
+	i := slices.Index(policyNames[:], name)
+	return Policy(max(i, 0)), i >= 0
+}
+
 // TPSP is one connection to one provider account: for Postmark a server token and one message stream.
 type TPSP struct {
 	ID        int32
@@ -79,8 +104,10 @@ type TPSP struct {
 	SealedKey []byte
 	KeyHash   KeyHash // finds the same token registered twice
 	Stream    string
+	Policy    Policy
 	Webhook   Webhook
 	Health    Health
+	CatchUp   time.Time // events since then may have been missed and are to be asked for; zero: none
 	Created   time.Time
 	Deleted   time.Time // zero while it is in use; a deleted one still attributes late events
 }
@@ -90,6 +117,7 @@ func (t *TPSP) Egress() route.Egress { return route.TPSP(t.ID) }
 
 // Contents is everything that is configured, as the store keeps it.
 type Contents struct {
+	Revision    int64 // changes with every change of what follows
 	Accounts    []Account
 	SubAccounts []SubAccount
 	TPSPs       []TPSP // deleted ones included
@@ -99,6 +127,9 @@ type Contents struct {
 // Loader reads the configuration from the store.
 type Loader interface {
 	LoadDirectory(ctx context.Context) (Contents, error)
+
+	// Revision returns the Revision that LoadDirectory would return; it costs little.
+	Revision(ctx context.Context) (int64, error)
 }
 
 // Directory gives out the current snapshot.
@@ -128,6 +159,18 @@ func (d *Directory) Reload(ctx context.Context) error {
 	return d.load(ctx)
 }
 
+// Refresh reads the configuration anew when another node has changed it.
+func (d *Directory) Refresh(ctx context.Context) error {
+	revision, err := d.loader.Revision(ctx)
+	if err != nil {
+		return fmt.Errorf("read revision of the directory: %w", err)
+	}
+	if revision == d.Current().revision {
+		return nil
+	}
+	return d.load(ctx)
+}
+
 func (d *Directory) load(ctx context.Context) error {
 	d.reload.Lock()
 	defer d.reload.Unlock()
@@ -141,6 +184,7 @@ func (d *Directory) load(ctx context.Context) error {
 
 // Snapshot is the configuration at one moment.
 type Snapshot struct {
+	revision         int64
 	accounts         map[int32]*Account
 	accountsByKey    map[KeyHash]*Account
 	subAccounts      map[int32]*SubAccount
@@ -158,6 +202,7 @@ type poolName struct {
 
 func newSnapshot(c Contents) *Snapshot {
 	s := &Snapshot{
+		revision:         c.Revision,
 		accounts:         make(map[int32]*Account, len(c.Accounts)),
 		accountsByKey:    make(map[KeyHash]*Account, len(c.Accounts)),
 		subAccounts:      make(map[int32]*SubAccount, len(c.SubAccounts)),

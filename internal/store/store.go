@@ -40,7 +40,9 @@ type Store interface {
 	Queue
 	Inbox
 	Journal
+	Books
 	Configuration
+	Coordination
 	Close() error
 }
 
@@ -69,8 +71,8 @@ type Queue interface {
 	// Waiting counts the pending messages of an egress, those on the wire and the unknown ones included.
 	Waiting(ctx context.Context, egress route.Egress) (int64, error)
 
-	// Recover takes over what dead claimers left: claims of other owners whose lease has ended become unknown, to be asked
-	// for at AskAt. With All set, every claim of another owner counts as ended. It returns how many.
+	// Recover takes over what dead claimers left: claims whose lease has ended, and those of earlier runs of the node,
+	// become unknown, to be asked for at AskAt. It closes their attempts as ambiguous and returns how many they were.
 	Recover(ctx context.Context, r Recovery) (int, error)
 
 	// Expire drops messages that were submitted before the given time and still wait to be sent. It returns how many; the
@@ -110,7 +112,7 @@ type Planned struct {
 type Claim struct {
 	Egress     route.Egress
 	Limit      int    // most messages
-	Owner      string // who claims; fences Settle
+	Owner      string // who claims, see OwnerOf; fences Settle
 	Now        time.Time
 	LeaseUntil time.Time
 }
@@ -153,8 +155,9 @@ type Settlement struct {
 	DueAt   time.Time    // when it may be claimed, or asked for; zero is at once
 	Waiting string       // why it waits, for people
 
-	Asked  bool // Doubt: one more negative answer
-	Failed bool // Requeue: counts as a failed attempt
+	Asked  bool   // Doubt: one more negative answer
+	Answer string // what the provider said when it was asked about the attempt, kept beside the outcome of the call
+	Failed bool   // Requeue: counts as a failed attempt
 
 	Mark   Mark        // set on the message when not zero
 	Sent   event.Type  // Accept: the type of the sent event, written once per message and family
@@ -177,22 +180,26 @@ const (
 
 // Recovery takes over the claims of dead claimers.
 type Recovery struct {
-	Owner string // the living one, whose claims stay; "" when those whose lease has ended are taken over as well
-	All   bool   // do not wait for the leases to end: no other claimer can be alive
+	Node  string // not empty: claims of this node that Owner does not hold are of earlier runs, and count as ended
+	Owner string // the living run of the node
 	Now   time.Time
 	AskAt time.Time
 }
+
+// OwnerOf names a run of a node as a claimer. Two runs of one node never live at the same time.
+func OwnerOf(node, run string) string { return node + "/" + run }
 
 // Inbox is the way of a provider's webhook from the wire to the event log.
 type Inbox interface {
 	// Receive stores raw webhook bodies.
 	Receive(ctx context.Context, batch []Receipt) error
 
-	// Received returns stored bodies that are due for processing, oldest first.
+	// Received returns stored bodies that are due for processing, oldest first. Where several nodes share the store, they
+	// are this node's for half a minute.
 	Received(ctx context.Context, now time.Time, limit int) ([]Receipt, error)
 
 	// Ingest turns parsed receipts into events: de-duplicates, attributes, updates messages and counters, and removes
-	// the receipts, all in one transaction.
+	// the receipts, all in one transaction. A receipt that another node has ingested meanwhile is passed over.
 	Ingest(ctx context.Context, batch []Parsed) (IngestResult, error)
 }
 
@@ -206,7 +213,8 @@ type Receipt struct {
 	ReceivedAt time.Time
 }
 
-// Parsed is a receipt with what the adapter read in it.
+// Parsed is a receipt with what the adapter read in it. One whose receipt has no id was read back from the provider
+// (catch-up) rather than received: what matches no message of ours is left out without a trace.
 type Parsed struct {
 	Receipt Receipt
 	Reports []provider.Report
@@ -225,6 +233,9 @@ type IngestResult struct {
 type Journal interface {
 	// Message returns one message of the account, or ErrNotFound.
 	Message(ctx context.Context, accountID int32, id mail.ID) (*Message, error)
+
+	// Attempts returns the attempts of one message of the account, in their order; none for a message that is not there.
+	Attempts(ctx context.Context, accountID int32, id mail.ID) ([]Attempt, error)
 
 	// Events returns events of the account in the order of the filter.
 	Events(ctx context.Context, f EventFilter) ([]Event, error)
@@ -251,6 +262,19 @@ type Message struct {
 	ProviderID   string
 	Waiting      string    // while pending: why it waits
 	DueAt        time.Time // while pending: until when, zero when it is due
+}
+
+// Attempt is one call to a provider for one message.
+type Attempt struct {
+	N          int
+	Egress     route.Egress
+	Began      time.Time      // when its intent was recorded
+	Finished   time.Time      // zero while the call is open
+	Class      provider.Class // of the outcome, once finished
+	HTTPStatus int            // 0 when there was no answer
+	Code       string         // the provider's own code
+	Text       string         // the provider's words, or the transport's
+	Answer     string         // what the provider said when it was asked about it, "" when it was not
 }
 
 // Event is one row of the event log.
@@ -304,6 +328,105 @@ type Count struct {
 	N    int64
 }
 
+// Books lets an auditor compare what is stored twice: states against attempts and events, counters against events. Every
+// question is about one moment and is bounded, so that the books can be checked while mail flows.
+type Books interface {
+	// Entries returns messages of the account with what is recorded about them, in the order of ids, after the given one.
+	Entries(ctx context.Context, accountID int32, after mail.ID, limit int) ([]Entry, error)
+
+	// Counted returns the account's counters of a day (days since 1970-01-01 UTC), and the Seq of the last event that they
+	// include.
+	Counted(ctx context.Context, accountID int32, day int64) (counters map[Counter]int64, upTo int64, err error)
+
+	// Tally counts events of a day that were recorded up to a Seq, anew from the events, at most limit of them from a place
+	// on. It returns the place to go on from, and done when there are no more.
+	Tally(ctx context.Context, accountID int32, day, upTo int64, from TallyPlace, limit int) (counters map[Counter]int64, next TallyPlace, done bool, err error)
+
+	// NextDay returns the first day from the given one on that has counters or events of the account; ok is false when
+	// there is none.
+	NextDay(ctx context.Context, accountID int32, from int64) (day int64, ok bool, err error)
+}
+
+// Entry is one message in the books.
+type Entry struct {
+	ID           mail.ID
+	SubAccountID int32
+	Egress       route.Egress
+	SubmittedAt  time.Time
+	State        lifecycle.State // as Journal.Message gives it
+	Stored       lifecycle.State // of the message's own row, which says Queued while the message is pending
+	Queued       bool            // the message has a queue row
+	Attempts     int             // as the message, or its queue row while it is pending, counts them
+	Mark         Mark
+	ProviderID   string
+	Calls        []Attempt    // in their order
+	Events       []EntryEvent // in the order of recording
+}
+
+// EntryEvent is an event as the books see it.
+type EntryEvent struct {
+	Seq        int64
+	Type       event.Type
+	Copy       bool
+	Effect     Effect
+	OccurredAt time.Time
+}
+
+// Effect is what an event says about its message's state: the trigger that it stood for when it was recorded.
+type Effect uint8
+
+// NoEffect is that of an event that says nothing about the state: processed, and whatever concerns a copy without proving
+// anything.
+const NoEffect Effect = 0
+
+// EffectOf returns the effect of a trigger.
+func EffectOf(t lifecycle.Trigger) Effect { return Effect(t) + 1 }
+
+// Trigger returns the trigger of an effect; ok is false for NoEffect.
+func (e Effect) Trigger() (t lifecycle.Trigger, ok bool) {
+	return lifecycle.Trigger(e - 1), e != NoEffect
+}
+
+// Counter is what is counted together.
+type Counter struct {
+	SubAccountID int32
+	Egress       route.Egress
+	Mailbox      int // mailbox.Class.ID
+	Type         event.Type
+	Copy         bool
+}
+
+// TallyPlace is a place among the events of a day; the zero value is before the first one.
+type TallyPlace struct {
+	OccurredAt int64
+	Seq        int64
+}
+
+// Coordination is what nodes that share a store agree by. A store that serves one process answers from memory where it can.
+type Coordination interface {
+	// Now returns the time of the store's clock, which all nodes share. It never fails: while the store is away it goes on
+	// by the last comparison with this machine's clock.
+	Now() time.Time
+
+	// Node returns the name of this node. It is the same after a restart with the same data directory, and no other living
+	// process has it.
+	Node() string
+
+	// Shared tells whether other nodes may use the same store.
+	Shared() bool
+
+	// Lease takes or renews a named lease for a holder. It returns false while another holder has it.
+	Lease(ctx context.Context, name, holder string, length time.Duration) (bool, error)
+
+	// Release gives a lease back. It is no error when the holder does not have it.
+	Release(ctx context.Context, name, holder string) error
+
+	// Listening records that webhooks are being taken in. When nobody recorded that for longer than silence, events may be
+	// lost: every TPSP in use is to be caught up with, from the last record minus overlap on. gap is how long it was, zero
+	// when it was not longer than silence. The first record of a database opens no gap.
+	Listening(ctx context.Context, silence, overlap time.Duration) (gap time.Duration, err error)
+}
+
 // Configuration keeps what the directory holds.
 type Configuration interface {
 	directory.Loader
@@ -323,6 +446,19 @@ type Configuration interface {
 	// CreateTPSP stores a TPSP with its pool and gives both their ids. ErrConflict: the account has the same key and
 	// stream already. The pool's name is made free by counting up (`-2`, `-3`, ...).
 	CreateTPSP(ctx context.Context, t *directory.TPSP, p *route.Pool) error
+
+	// UpdateTPSP changes the name and the policy of a TPSP in use. ErrNotFound: the account has none with this id.
+	UpdateTPSP(ctx context.Context, accountID, id int32, name string, policy directory.Policy) error
+
+	// CatchUpFrom sets since when a TPSP has to be caught up with. An earlier time that is set stays.
+	CatchUpFrom(ctx context.Context, tpspID int32, from time.Time) error
+
+	// CaughtUp ends that, unless another time was set meanwhile.
+	CaughtUp(ctx context.Context, tpspID int32, from time.Time) error
+
+	// Awaiting returns messages of an egress that are sent and have no final report, submitted from..before, in the order
+	// of ids, after the given one.
+	Awaiting(ctx context.Context, egress route.Egress, from, before time.Time, after mail.ID, limit int) ([]Awaited, error)
 
 	// UpdateWebhook records where the registration stands.
 	UpdateWebhook(ctx context.Context, tpspID int32, w directory.Webhook) error
@@ -346,4 +482,12 @@ type Configuration interface {
 
 	// Installation returns a random id of this database, the same for its whole life.
 	Installation(ctx context.Context) (string, error)
+}
+
+// Awaited is a message that its provider has, and has not reported about.
+type Awaited struct {
+	ID         mail.ID
+	AccountID  int32
+	ProviderID string
+	To         string
 }
