@@ -159,7 +159,10 @@ func (b *bench) accept(to ...string) []mail.ID {
 	return ids
 }
 
-func (b *bench) claim(limit int) []store.Job { return b.claimAs("one", limit) }
+// owner names a run of the store's node.
+func (b *bench) owner(run string) string { return store.OwnerOf(b.store.Node(), run) }
+
+func (b *bench) claim(limit int) []store.Job { return b.claimAs(b.owner("one"), limit) }
 
 func (b *bench) claimAs(owner string, limit int) []store.Job {
 	b.t.Helper()
@@ -172,7 +175,7 @@ func (b *bench) settle(s ...store.Settlement) {
 	b.t.Helper()
 	for i := range s {
 		if s[i].Owner == "" {
-			s[i].Owner = "one"
+			s[i].Owner = b.owner("one")
 		}
 		if s[i].At.IsZero() {
 			s[i].At = b.now
