@@ -110,8 +110,11 @@ func (s *Service) Accept(ctx context.Context, sub *directory.SubAccount, req *Re
 		return nil, bad
 	}
 	results, err := s.place(ctx, sub, req)
-	if errors.Is(err, store.ErrConflict) {
-		// A provider was deleted between the plan and the commit; the directory knows that by now, or soon.
+	if errors.Is(err, store.ErrConflict) || s.unknownPool(sub.AccountID, req.Content.Pool) {
+		// A provider was deleted between the plan and the commit, or another node has changed the pools.
+		if err := s.Directory.Refresh(ctx); err != nil {
+			return nil, fmt.Errorf("accept: %w", err)
+		}
 		results, err = s.place(ctx, sub, req)
 	}
 	switch {
@@ -121,6 +124,12 @@ func (s *Service) Accept(ctx context.Context, sub *directory.SubAccount, req *Re
 		return nil, &OverloadedError{Reason: "the IP pool is being changed", RetryAfter: time.Second}
 	}
 	return results, err
+}
+
+// unknownPool tells whether this node knows no pool for a request.
+func (s *Service) unknownPool(accountID int32, name string) bool {
+	_, bad := choosePool(s.Directory.Current(), accountID, name)
+	return bad != nil
 }
 
 // place plans the messages of a request by the configuration of now, and stores them.

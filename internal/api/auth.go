@@ -36,6 +36,13 @@ func forOwner[Owner any](s *server, header auth, find func(a Accounts, key strin
 	return s.forAnyone(func(w http.ResponseWriter, r *http.Request) error {
 		key := apiKey(r, header)
 		owner := find(s.Accounts, key)
+		if owner == nil && key != "" || header == accountKey {
+			// Another node may have made the key; whoever looks at the configuration sees what the others did to it.
+			if err := s.Directory.Refresh(r.Context()); err != nil {
+				return err
+			}
+			owner = find(s.Accounts, key)
+		}
 		if owner == nil {
 			return s.refuseKey(r, key, header)
 		}

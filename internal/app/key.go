@@ -33,7 +33,7 @@ func openBox(ctx context.Context, cfg config.Config, st keyStore) (*secret.Box, 
 	key := cfg.SecretKey
 	if key.IsZero() {
 		if _, err := os.Stat(cfg.KeyFile()); len(check) > 0 && errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("the key file %s is missing: the database beside it is sealed with its key; restore it, or give the key by POSTYARD_SECRET_KEY", cfg.KeyFile())
+			return nil, fmt.Errorf("the key file %s is missing: the database is sealed with a key; restore the file, or give the key by POSTYARD_SECRET_KEY, the same to all servers that share the database", cfg.KeyFile())
 		}
 		if key, err = secret.LoadOrCreateKey(cfg.KeyFile()); err != nil {
 			return nil, err
@@ -41,10 +41,15 @@ func openBox(ctx context.Context, cfg config.Config, st keyStore) (*secret.Box, 
 	}
 	box := secret.NewBox(key)
 	if len(check) == 0 {
-		return box, st.SetKeyCheck(ctx, box.Seal(keyCheckPurpose, []byte(keyCheckText)))
+		if err := st.SetKeyCheck(ctx, box.Seal(keyCheckPurpose, []byte(keyCheckText))); err != nil {
+			return nil, err
+		}
+		if check, err = st.KeyCheck(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if _, err := box.Open(keyCheckPurpose, check); err != nil {
-		return nil, errors.New("the encryption key is not the one that this database is sealed with: restore secret.key, or POSTYARD_SECRET_KEY, from the backup of this database")
+		return nil, errors.New("the encryption key is not the one that this database is sealed with: restore secret.key, or POSTYARD_SECRET_KEY, from the backup of this database; servers that share a database need the same POSTYARD_SECRET_KEY")
 	}
 	return box, nil
 }

@@ -29,7 +29,9 @@ type Config struct {
 	LogJSON  bool // log lines as JSON instead of text
 
 	// Serve and Demo.
-	PublicURL           string // without a slash at the end; empty = see BaseURL
+	Database            secret.String // URL of a PostgreSQL database; empty = SQLite in Data
+	ClockOffset         time.Duration // by which this machine's clock is to be off
+	PublicURL           string        // without a slash at the end; empty = see BaseURL
 	AllowPrivate        bool
 	SecretKey           secret.Key      // zero = the key file
 	MaxBacklog          int             // messages

@@ -101,6 +101,7 @@ func TestSourcesAgree(t *testing.T) {
 		"call-timeout": "45s", "ask-after": "1s,1m", "ambiguous-wait": "20m", "message-ttl": "1h", "provider-concurrency": "3",
 		"batch-size": "500", "sandbox-listen": "127.0.0.1:0", "sandbox-url": "http://127.0.0.1:9999", "no-traffic": "true",
 		"url": "https://mail.example.com", "account-key": "AAAABBBBCCCCDDDDEEEE", "subaccount-key": "aaaabbbbccccddddeeee", "json": "true",
+		"database": "postgres://yard:word@db.example.com/yard", "clock-offset": "2m",
 	}
 	for _, o := range table() {
 		if o.name == configOption {

@@ -88,6 +88,17 @@ func processOptions() []option {
 
 func serverOptions() []option {
 	return []option{{
+		name:     "database",
+		doc:      "URL of a PostgreSQL database (postgres://user:password@host/name); any number of servers may share it. Empty means SQLite in the data directory. Better given by environment when it holds a password: other users of the machine can read a command line.",
+		value:    databaseURL(func(c *Config) *secret.String { return &c.Database }),
+		defaults: in("", Serve, Demo),
+	}, {
+		name:     "clock-offset",
+		doc:      "By how much this machine's clock is to be off, to rehearse what a wrong clock does. Without effect where there is no database: there this machine's clock is the only one.",
+		value:    duration(func(c *Config) *time.Duration { return &c.ClockOffset }, -24*time.Hour, 24*time.Hour),
+		defaults: in("0s", Serve),
+		fixed:    in("0s", Demo),
+	}, {
 		name:     "public-url",
 		doc:      "URL under which providers and people reach the server; webhooks are registered below it. Empty means http:// and the listen address.",
 		value:    baseURL(func(c *Config) *string { return &c.PublicURL }, true),

@@ -199,6 +199,22 @@ func secretKey(at func(*Config) *secret.Key) value {
 	return v
 }
 
+// databaseURL takes the URL of a PostgreSQL database. It may hold a password, so it is a secret.
+func databaseURL(at func(*Config) *secret.String) value {
+	v := field("URL", "", at, func(s string) (secret.String, error) {
+		if s == "" {
+			return secret.String{}, nil
+		}
+		u, err := url.Parse(s)
+		if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+			return secret.String{}, errors.New("must be a URL that starts with postgres:// or postgresql://")
+		}
+		return secret.NewString(s), nil
+	})
+	v.hide, v.key = true, true
+	return v
+}
+
 func secretText(at func(*Config) *secret.String) value {
 	v := field("secret", "", at, func(s string) (secret.String, error) { return secret.NewString(s), nil })
 	v.hide, v.key = true, true

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"postyard/internal/directory"
@@ -68,9 +69,15 @@ var keptHeaders = []string{"Content-Type", "User-Agent", "X-Pm-Webhook-Trace-Id"
 // Receive checks the credentials against memory, so that an absent database never looks like a wrong password, and returns
 // when the body is durable. The error is ErrUnauthorized or wraps store.ErrUnavailable.
 func (s *Service) Receive(ctx context.Context, accountID int32, typ provider.Type, h http.Header, body []byte) error {
-	from, err := s.sender(accountID, typ, h)
-	if err != nil {
-		return err
+	from := s.sender(accountID, typ, h)
+	if from == nil {
+		// Another node may have connected the provider just now: its first call comes while the webhook is registered.
+		if err := s.Directory.Refresh(ctx); err != nil {
+			return fmt.Errorf("receive webhook: %w: %w", store.ErrUnavailable, err)
+		}
+		if from = s.sender(accountID, typ, h); from == nil {
+			return ErrUnauthorized
+		}
 	}
 	kept := map[string]string{}
 	for _, name := range keptHeaders {
@@ -78,7 +85,7 @@ func (s *Service) Receive(ctx context.Context, accountID int32, typ provider.Typ
 			kept[name] = v
 		}
 	}
-	err = s.receipts.Do(ctx, store.Receipt{AccountID: accountID, TPSPID: from.ID, Headers: kept, Body: body, ReceivedAt: s.Now()})
+	err := s.receipts.Do(ctx, store.Receipt{AccountID: accountID, TPSPID: from.ID, Headers: kept, Body: body, ReceivedAt: s.Now()})
 	switch {
 	case errors.Is(err, groupcommit.ErrClosed):
 		return fmt.Errorf("%w: stopping", store.ErrUnavailable)
@@ -92,9 +99,9 @@ func (s *Service) Receive(ctx context.Context, accountID int32, typ provider.Typ
 	return nil
 }
 
-// sender finds the TPSP whose credentials the request carries. It looks at all of them whatever it finds, so the time
+// sender finds the TPSP whose credentials the request carries, or nil. It looks at all of them whatever it finds, so the time
 // tells nothing. TPSPs that were deleted still count: their last events are on the way.
-func (s *Service) sender(accountID int32, typ provider.Type, h http.Header) (*directory.TPSP, error) {
+func (s *Service) sender(accountID int32, typ provider.Type, h http.Header) *directory.TPSP {
 	adapter, known := s.Providers[typ]
 	var from *directory.TPSP
 	for _, t := range s.Directory.Current().EveryTPSP() {
@@ -110,10 +117,7 @@ func (s *Service) sender(accountID int32, typ provider.Type, h http.Header) (*di
 			from = t
 		}
 	}
-	if from == nil {
-		return nil, ErrUnauthorized
-	}
-	return from, nil
+	return from
 }
 
 // Run stores and processes webhooks until ctx ends. What was received before is on disk and is processed after the next
@@ -146,6 +150,11 @@ func (s *Service) process(ctx context.Context) error {
 		}
 		if len(receipts) == 0 {
 			return nil
+		}
+		if slices.ContainsFunc(receipts, func(r store.Receipt) bool { return s.Directory.Current().AnyTPSP(r.TPSPID) == nil }) {
+			if err := s.Directory.Refresh(ctx); err != nil { // another node received it, and knows the provider already
+				return err
+			}
 		}
 		batch := make([]store.Parsed, len(receipts))
 		for i := range receipts {

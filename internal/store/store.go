@@ -481,7 +481,8 @@ type Configuration interface {
 	// KeyCheck returns what SetKeyCheck stored, nothing on a fresh database.
 	KeyCheck(ctx context.Context) ([]byte, error)
 
-	// SetKeyCheck stores a value that only the right encryption key opens.
+	// SetKeyCheck stores a value that only the right encryption key opens, unless there is one: of nodes that start at
+	// once on a fresh database, the first one decides.
 	SetKeyCheck(ctx context.Context, sealed []byte) error
 
 	// Installation returns a random id of this database, the same for its whole life.

@@ -23,7 +23,7 @@ func (db *DB) KeyCheck(ctx context.Context) (sealed []byte, err error) {
 // SetKeyCheck implements store.Configuration.
 func (db *DB) SetKeyCheck(ctx context.Context, sealed []byte) error {
 	return db.write(ctx, rest, func(t *tx) error {
-		_, err := t.exec(`UPDATE installation SET key_check = ?`, sealed)
+		_, err := t.exec(`UPDATE installation SET key_check = ? WHERE key_check = x''`, sealed)
 		return err
 	})
 }
