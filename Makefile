@@ -1,7 +1,10 @@
 .DEFAULT_GOAL := help
 GOLANGCI := .bin/golangci-lint
 GOLANGCI_VERSION := v2.15.0
+# The loop to run (TestKill/SQLite, TestKill/PostgreSQL, TestCluster, ...), how long, and go test's flags for it.
+CHAOS ?= TestKill|TestCluster
 CHAOS_TIME ?= 10m
+CHAOS_FLAGS ?= -race
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -12,7 +15,7 @@ demo: build ## Run everything on this machine with no account anywhere
 build: ## Build bin/postyard
 	go build -o bin/postyard ./cmd/postyard
 
-test: lint ## Vet, lint, and run all tests with the race detector
+test: lint postgres ## Vet, lint, and run all tests with the race detector
 	go test -race -timeout 10m ./...
 
 lint: $(GOLANGCI) ## Vet and lint
@@ -23,7 +26,14 @@ bench: ## Measure accepting and dispatching (fsync on)
 	go test -run '^$$' -bench . -benchtime 5s ./internal/app
 
 chaos: ## Kill the server again and again under load and faults, for CHAOS_TIME (10m)
-	POSTYARD_CHAOS_TIME=$(CHAOS_TIME) go test -race -timeout 0 -count 1 -run TestKill -v ./internal/e2e
+	POSTYARD_CHAOS_TIME=$(CHAOS_TIME) go test $(CHAOS_FLAGS) -timeout 0 -count 1 -run '$(CHAOS)' -v ./internal/e2e
+
+deep: ## Measure with a million messages waiting
+	POSTYARD_DEEP_QUEUE=1000000 go test -timeout 30m -count 1 -run TestDeepQueue -v ./internal/app
+
+postgres: # the tests start servers of their own, and need the programs
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
+		{ echo "The tests need PostgreSQL's programs (initdb, postgres); on Debian: apt-get install postgresql" >&2; exit 1; }
 
 fuzz: ## Run every fuzz target for 30 s
 	@for pkg in $$(go list ./...); do \
@@ -36,4 +46,4 @@ $(GOLANGCI): Makefile
 	GOBIN=$(CURDIR)/.bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	@touch $@
 
-.PHONY: help demo build test lint bench chaos fuzz
+.PHONY: help demo build test lint bench chaos deep postgres fuzz

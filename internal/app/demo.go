@@ -132,7 +132,7 @@ func (d *Demo) Run(ctx context.Context) error {
 
 // SetUp makes what a user would make. The demo must run.
 func (d *Demo) SetUp(ctx context.Context) (*demo.Scene, error) {
-	if _, _, err := d.server.Accounts.Bootstrap(ctx, "Demo"); err != nil {
+	if _, _, err := d.server.Bootstrap(ctx, "Demo"); err != nil {
 		return nil, err
 	}
 	account := d.server.directory.Current().Accounts()[0]

@@ -30,7 +30,6 @@ import (
 	"postyard/internal/provider/postmark"
 	"postyard/internal/secret"
 	"postyard/internal/ssrf"
-	"postyard/internal/store/sqlite"
 	"postyard/internal/tpsp"
 )
 
@@ -41,7 +40,8 @@ type Server struct {
 
 	log        *slog.Logger
 	directory  *directory.Directory
-	store      *sqlite.DB
+	store      *storage
+	run        string // names this run of the node
 	transport  *http.Transport
 	listener   net.Listener
 	http       *http.Server
@@ -63,13 +63,13 @@ const (
 
 // NewServer opens the database and starts to listen; requests are served once Run runs.
 func NewServer(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *Server, err error) {
-	s := &Server{log: log, grace: cfg.ShutdownGrace}
+	s := &Server{log: log, grace: cfg.ShutdownGrace, run: uuid.NewString()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
 		}
 	}()
-	if s.store, err = sqlite.Open(ctx, cfg.Data); err != nil {
+	if s.store, err = openStorage(ctx, cfg, log); err != nil {
 		return nil, err
 	}
 	box, err := openBox(ctx, cfg, s.store)
@@ -83,11 +83,6 @@ func NewServer(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *Ser
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	s.URL = cfg.BaseURL(s.listener.Addr().String())
-	fsync, err := fsyncTime(cfg.Data)
-	if err != nil {
-		return nil, err
-	}
-	log.Info("database open", "data", cfg.Data, "fsync", fsync)
 	return s, s.assemble(ctx, cfg, box)
 }
 
@@ -100,19 +95,19 @@ func providers(transport http.RoundTripper) provider.Registry {
 
 func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Box) error {
 	s.transport = ssrf.NewTransport(ssrf.Options{AllowPrivate: cfg.AllowPrivate, MaxIdleConnsPerHost: cfg.ProviderConcurrency + 4})
-	adapters := providers(s.transport)
-	s.Accounts = account.New(s.directory, s.store, box, time.Now)
+	now, adapters := s.store.Now, providers(s.transport)
+	s.Accounts = account.New(s.directory, s.store, box, now)
 	connections := tpsp.NewService(tpsp.Config{Directory: s.directory, Store: s.store, Adapters: adapters, Box: box, PublicURL: s.URL,
-		AllowPrivate: cfg.AllowPrivate, Now: time.Now, Jitter: rand.Float64, Log: s.log})
+		AllowPrivate: cfg.AllowPrivate, Now: now, Jitter: rand.Float64, Log: s.log})
 	s.registrar = tpsp.NewRegistrar(connections)
 	s.dispatcher = dispatch.New(dispatch.Config{Store: s.store, Directory: s.directory, Providers: adapters, Connections: connections,
-		Log: s.log, Now: time.Now, Jitter: rand.Float64, Node: s.store.Node(), Run: uuid.NewString(), BatchSize: cfg.BatchSize, Concurrency: cfg.ProviderConcurrency,
-		CallTimeout: cfg.CallTimeout, TTL: cfg.MessageTTL, Grace: cfg.ShutdownGrace,
+		Log: s.log, Now: now, Jitter: rand.Float64, Node: s.store.Node(), Run: s.run, BatchSize: cfg.BatchSize, Concurrency: cfg.ProviderConcurrency,
+		CallTimeout: cfg.CallTimeout, TTL: cfg.MessageTTL, Grace: cfg.ShutdownGrace, Poll: s.store.poll,
 		Rules: dispatch.Rules{AskAfter: cfg.AskAfter, AmbiguousWait: cfg.AmbiguousWait}})
-	s.accepting = accept.New(accept.Config{Store: s.store, Directory: s.directory, Providers: adapters, Now: time.Now,
-		MaxBacklog: int64(cfg.MaxBacklog), Room: newDisk(cfg.Data, cfg.MinFreeDisk, time.Now).room, Wake: s.dispatcher.Wake})
+	s.accepting = accept.New(accept.Config{Store: s.store, Directory: s.directory, Providers: adapters, Now: now,
+		MaxBacklog: int64(cfg.MaxBacklog), Room: s.store.room, Wake: s.dispatcher.Wake})
 	s.ingesting = ingest.New(ingest.Config{Store: s.store, Directory: s.directory, Providers: adapters, Credentials: connections,
-		Log: s.log, Now: time.Now})
+		Log: s.log, Now: now})
 	installation, err := s.store.Installation(ctx)
 	if err != nil {
 		return fmt.Errorf("read installation: %w", err)
@@ -136,6 +131,9 @@ func (s *Server) Run(ctx context.Context) error {
 	running.Go(func() { s.accepting.Run(background) })
 	running.Go(func() { s.ingesting.Run(background) })
 	running.Go(func() { s.registrar.Run(background) })
+	if s.store.Shared() {
+		running.Go(func() { s.follow(background) })
+	}
 	running.Go(func() {
 		if err := s.dispatcher.Run(background); err != nil {
 			failed <- err

@@ -26,7 +26,7 @@ func (p *program) serve() *cobra.Command {
 
 // bootstrap makes the account on the first start and shows its keys, which are not shown again.
 func (p *program) bootstrap(ctx context.Context, server *app.Server) error {
-	fresh, created, err := server.Accounts.Bootstrap(ctx, "Postyard")
+	fresh, created, err := server.Bootstrap(ctx, "Postyard")
 	if err != nil || !created {
 		return err
 	}

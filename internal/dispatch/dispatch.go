@@ -49,6 +49,7 @@ type Config struct {
 	CallTimeout time.Duration // deadline of one call
 	TTL         time.Duration // how long a message may wait to be sent
 	Grace       time.Duration // how long calls on the wire may go on after Run's context ended
+	Poll        time.Duration // longest sleep of a runner; where nodes share a store, what others accept is found by looking
 }
 
 // Dispatcher runs the egresses.
@@ -86,6 +87,9 @@ func (d *Dispatcher) Wake(e route.Egress) {
 	}
 	r.wakeUp()
 }
+
+// WakeAll tells that every egress may have something to do: the configuration has changed.
+func (d *Dispatcher) WakeAll() { d.wakeOthers(0) }
 
 // wakeOthers wakes every egress but one.
 func (d *Dispatcher) wakeOthers(e route.Egress) {
@@ -157,7 +161,7 @@ func (d *Dispatcher) sweepOnce(ctx context.Context, now time.Time) error {
 	}
 	if n > 0 {
 		d.Log.Warn("claims ended without a record; the providers will be asked", "messages", n)
-		d.wakeOthers(0)
+		d.WakeAll()
 	}
 	for {
 		n, err := d.Store.Expire(ctx, now.Add(-d.TTL), now, sweepChunk)

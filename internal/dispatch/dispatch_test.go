@@ -168,7 +168,7 @@ func dispatching(t *testing.T, q *queue, p postmark) (stop func()) {
 	dispatcher := New(Config{Store: q, Directory: d, Connections: connections{}, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 		Jitter:    func() float64 { return 0.5 },
 		Providers: provider.Registry{provider.Postmark: p}, Node: "n", Run: "me", Rules: rules, BatchSize: 10, Concurrency: 2,
-		CallTimeout: time.Minute, TTL: 72 * time.Hour, Grace: 20 * time.Second})
+		CallTimeout: time.Minute, TTL: 72 * time.Hour, Grace: 20 * time.Second, Poll: 30 * time.Second})
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() {

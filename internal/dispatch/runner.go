@@ -13,9 +13,8 @@ import (
 )
 
 const (
-	idlePoll   = 30 * time.Second // longest sleep; hints and due times wake a runner earlier
-	storeRetry = time.Second      // after the store failed
-	askBatch   = 500              // most messages in one question
+	storeRetry = time.Second // after the store failed
+	askBatch   = 500         // most messages in one question
 )
 
 // runner carries the messages of one egress. Its fields belong to the goroutine of run; calls report to it by channels.
@@ -173,7 +172,7 @@ func (r *runner) work(ctx, wire context.Context, running *sync.WaitGroup) time.D
 	}
 	target := r.d.Directory.Current().AnyTPSP(r.egress.TPSPID())
 	if target == nil || r.d.Providers[target.Type] == nil {
-		return idlePoll // nothing can carry its mail; it waits for a version of the program that can
+		return r.d.Poll // nothing can carry its mail; it waits for a version of the program that can
 	}
 	if r.unsaved {
 		r.showHealth(ctx, now)
@@ -259,7 +258,7 @@ func (r *runner) abandon(ctx context.Context, now time.Time) error {
 
 // nap returns how long the runner may sleep. The end of a call and new messages wake it earlier.
 func (r *runner) nap(due store.Due, now time.Time) time.Duration {
-	next := now.Add(idlePoll)
+	next := now.Add(r.d.Poll)
 	if !due.Ask.IsZero() && !r.asking {
 		next = earlier(next, due.Ask)
 	}

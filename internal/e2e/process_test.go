@@ -67,8 +67,14 @@ func environment(t *testing.T, more ...string) []string {
 // start runs the binary. It is killed when the test ends, if it still runs then.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
+	return startWith(t, nil, args...)
+}
+
+// startWith runs the binary with more in its environment.
+func startWith(t *testing.T, environ []string, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, cmd: exec.Command(binary, args...), lines: make(chan string, 1024), done: make(chan struct{})}
-	p.cmd.Env = environment(t)
+	p.cmd.Env = environment(t, environ...)
 	out, stdout := io.Pipe()
 	errs, stderr := io.Pipe()
 	p.cmd.Stdout, p.cmd.Stderr = stdout, stderr
@@ -221,17 +227,23 @@ func finish(t *testing.T, environ []string, name string, args ...string) result 
 
 // call sends a JSON request and decodes the answer.
 func call(ctx context.Context, method, url string, header map[string]string, in, out any) (status int, err error) {
+	status, _, err = exchange(ctx, method, url, header, in, out)
+	return status, err
+}
+
+// exchange is call, with the headers of the answer.
+func exchange(ctx context.Context, method, url string, header map[string]string, in, out any) (status int, answer http.Header, err error) {
 	var body io.Reader
 	if in != nil {
 		raw, err := json.Marshal(in)
 		if err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 		body = bytes.NewReader(raw)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, url, body)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
@@ -240,20 +252,20 @@ func call(ctx context.Context, method, url string, header map[string]string, in,
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	defer func() { _ = res.Body.Close() }()
 	raw, err := io.ReadAll(res.Body)
 	if err != nil {
-		return res.StatusCode, err
+		return res.StatusCode, res.Header, err
 	}
 	if out == nil {
-		return res.StatusCode, nil
+		return res.StatusCode, res.Header, nil
 	}
 	if err := json.Unmarshal(raw, out); err != nil {
-		return res.StatusCode, fmt.Errorf("%s: %w", raw, err)
+		return res.StatusCode, res.Header, fmt.Errorf("%s: %w", raw, err)
 	}
-	return res.StatusCode, nil
+	return res.StatusCode, res.Header, nil
 }
 
 // eventually asks again until the condition holds.

@@ -15,15 +15,14 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
-	"os"
 	"path/filepath"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"postyard/internal/datadir"
 	"postyard/internal/store"
 )
 
@@ -32,14 +31,13 @@ var migrations embed.FS
 
 const (
 	fileName = "postyard.db"
-	lockName = "postyard.lock"
 	readers  = 4 // connections for queries of users
 	workers  = 3 // connections for the program's own reads, which must not wait for users'
 )
 
 // DB is the engine. It implements store.Store.
 type DB struct {
-	lock         *os.File
+	dir          *datadir.Dir
 	readPool     *sql.DB // for the journal
 	workPool     *sql.DB // for claims, receipts and the configuration
 	writePool    *sql.DB
@@ -55,11 +53,8 @@ var _ store.Store = (*DB)(nil)
 // Open creates or migrates the database in dir, which is created with mode 0700 when it is missing. It fails when another
 // process has the directory open.
 func Open(ctx context.Context, dir string) (_ *DB, err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
-	}
 	db := &DB{}
-	if db.lock, err = lockDir(dir); err != nil {
+	if db.dir, err = datadir.Take(dir); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -132,8 +127,8 @@ func (db *DB) Close() error {
 	if db.writePool != nil {
 		errs = append(errs, db.writePool.Close())
 	}
-	if db.lock != nil {
-		errs = append(errs, db.lock.Close())
+	if db.dir != nil {
+		errs = append(errs, db.dir.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -171,19 +166,6 @@ func migrate(ctx context.Context, pool *sql.DB) error {
 		return failed("migrate database", err)
 	}
 	return nil
-}
-
-// lockDir takes the directory for this process. The kernel gives it back however the process ends.
-func lockDir(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("open database: another process has %s open", dir)
-	}
-	return f, nil
 }
 
 // failed wraps an error of the engine with the operation's name, and marks those that mean that the store cannot work now.

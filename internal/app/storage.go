@@ -1,0 +1,131 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"postyard/internal/account"
+	"postyard/internal/config"
+	"postyard/internal/datadir"
+	"postyard/internal/store"
+	"postyard/internal/store/postgres"
+	"postyard/internal/store/sqlite"
+)
+
+// storage is the store, and what goes with it.
+type storage struct {
+	store.Store
+	dir  *datadir.Dir  // nil when the store itself has the data directory
+	poll time.Duration // how often to look for what other nodes did
+	room func() error
+}
+
+const (
+	pollAlone  = 30 * time.Second // a hint misses nothing within one process; this is for the case that it should
+	pollShared = 2 * time.Second
+)
+
+// openStorage opens the database of the configuration.
+func openStorage(ctx context.Context, cfg config.Config, log *slog.Logger) (*storage, error) {
+	if cfg.Database.IsZero() {
+		db, err := sqlite.Open(ctx, cfg.Data)
+		if err != nil {
+			return nil, err
+		}
+		fsync, err := fsyncTime(cfg.Data)
+		if err != nil {
+			return nil, errors.Join(err, db.Close())
+		}
+		log.Info("database open", "engine", "SQLite", "data", cfg.Data, "fsync", fsync)
+		return &storage{Store: db, poll: pollAlone, room: newDisk(cfg.Data, cfg.MinFreeDisk, time.Now).room}, nil
+	}
+	dir, err := datadir.Take(cfg.Data)
+	if err != nil {
+		return nil, err
+	}
+	node, err := dir.Node()
+	if err != nil {
+		return nil, errors.Join(err, dir.Close())
+	}
+	clock := func() time.Time { return time.Now().Add(cfg.ClockOffset) }
+	db, err := postgres.Open(ctx, postgres.Config{URL: cfg.Database.Reveal(), Node: node, Now: clock, Log: log})
+	if err != nil {
+		return nil, errors.Join(err, dir.Close())
+	}
+	log.Info("database open", "engine", "PostgreSQL", "node", node, "clock", db.Now().Sub(clock()).Round(time.Millisecond))
+	return &storage{Store: db, dir: dir, poll: pollShared, room: func() error { return nil }}, nil
+}
+
+// Close closes the database and gives the data directory back.
+func (s *storage) Close() error {
+	err := s.Store.Close()
+	if s.dir != nil {
+		err = errors.Join(err, s.dir.Close())
+	}
+	return err
+}
+
+// followEvery is how often a server looks whether another one has changed the configuration.
+const followEvery = time.Second
+
+// follow takes over what other nodes change in the configuration, until ctx ends.
+func (s *Server) follow(ctx context.Context) {
+	ticker := time.NewTicker(followEvery)
+	defer ticker.Stop()
+	away := false
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		before := s.directory.Current()
+		err := s.directory.Refresh(ctx)
+		if err == nil && s.directory.Current() != before {
+			s.dispatcher.WakeAll()
+		}
+		if gone := err != nil && ctx.Err() == nil; gone != away {
+			away = gone
+			if away {
+				s.log.Error("the database does not answer; clients are asked to come back", "error", err)
+			} else {
+				s.log.Info("the database answers again")
+			}
+		}
+	}
+}
+
+// Bootstrap makes the first account of a fresh database, and shows its keys. Of servers that start at once, one makes it.
+func (s *Server) Bootstrap(ctx context.Context, name string) (fresh account.Fresh, created bool, err error) {
+	const lease, length = "bootstrap", 30 * time.Second
+	if err := s.await(ctx, lease, length); err != nil {
+		return fresh, false, err
+	}
+	if err = s.directory.Reload(ctx); err == nil {
+		fresh, created, err = s.Accounts.Bootstrap(ctx, name)
+	}
+	return fresh, created, errors.Join(err, s.store.Release(ctx, lease, s.run))
+}
+
+// await takes a lease as soon as its holder gives it back.
+func (s *Server) await(ctx context.Context, lease string, length time.Duration) error {
+	again := time.NewTicker(200 * time.Millisecond)
+	defer again.Stop()
+	for {
+		mine, err := s.store.Lease(ctx, lease, s.run, length)
+		if err != nil {
+			return fmt.Errorf("wait for the lease %q: %w", lease, err)
+		}
+		if mine {
+			return nil
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
