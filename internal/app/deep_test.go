@@ -194,7 +194,7 @@ func TestDeepQueue(t *testing.T) {
 		}
 	}
 	for engine, database := range map[string]func(*testing.T) string{
-		"SQLite": func(*testing.T) string { return "" }, "PostgreSQL": func(t *testing.T) string { return pgtest.URL(t) },
+		"SQLite": func(*testing.T) string { return "" }, "PostgreSQL": func(t *testing.T) string { return pgtest.Database(t) },
 	} {
 		t.Run(engine, func(t *testing.T) { // one after the other: they are measured
 			const sample = 4000

@@ -54,7 +54,7 @@ func freePort(t *testing.T) string {
 func newCluster(t *testing.T, sandbox string) *cluster {
 	t.Helper()
 	c := &cluster{t: t, database: pgtest.New(t)}
-	dsn, err := url.Parse(c.database.URL("postyard"))
+	dsn, err := url.Parse(c.database.Empty(t, "")) // the nodes make its tables, all at once
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,13 +126,19 @@ func (c *cluster) harm(ctx context.Context, random *rand.Rand) (what string) {
 		n.wire.mend()
 		return "cut off"
 	case 8:
-		c.database.Restart()
+		c.must(c.database.Restart())
 		return "database restart"
 	default:
-		c.database.Kill()
+		c.must(c.database.Kill())
 		pause(ctx, time.Duration(random.IntN(1000))*time.Millisecond)
-		c.database.Start()
+		c.must(c.database.Start())
 		return "database kill"
+	}
+}
+
+func (c *cluster) must(err error) {
+	if err != nil {
+		c.t.Error(err)
 	}
 }
 

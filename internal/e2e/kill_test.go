@@ -52,7 +52,7 @@ func TestKill(t *testing.T) {
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
 		t.Parallel()
-		killLoop(t, "--sandbox-url", witness(t), "--database", pgtest.URL(t))
+		killLoop(t, "--sandbox-url", witness(t), "--database", pgtest.Database(t))
 	})
 	t.Run("SQLite, with the sandbox", func(t *testing.T) {
 		t.Parallel()

@@ -1,0 +1,210 @@
+// Package engine is what storage engines have in common: how things are written into rows, and what follows from a report or
+// a deletion. It is pure, so every engine decides alike.
+package engine
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"postyard/internal/event"
+	"postyard/internal/lifecycle"
+	"postyard/internal/mail"
+	"postyard/internal/provider"
+	"postyard/internal/route"
+)
+
+// Status is where a queue row stands. The numbers are stored.
+type Status int16
+
+// The statuses.
+const (
+	Ready   Status = 0 // may be claimed
+	Delayed Status = 1 // may be claimed from its due time on
+	Leased  Status = 2 // claimed for sending
+	Unknown Status = 3 // nobody knows whether the provider has it; to be asked for from its due time on
+	Asking  Status = 4 // claimed for asking
+)
+
+// State returns the state of a message whose queue row has the status.
+func (s Status) State() lifecycle.State {
+	switch s {
+	case Leased:
+		return lifecycle.Sending
+	case Unknown, Asking:
+		return lifecycle.Unknown
+	default:
+		return lifecycle.Queued
+	}
+}
+
+// Words that are stored, for people.
+const (
+	SenderStopped = "the sender stopped while the provider was being called" // why a recovered message waits
+	Reported      = "the provider reported it"                               // the outcome of a call that a report overtook
+)
+
+// UnreadableFor is how long a message that cannot be read is left alone.
+const UnreadableFor = 15 * time.Minute
+
+// Unreadable says why such a message waits.
+func Unreadable(err error) string { return "it cannot be read: " + err.Error() }
+
+// Expired says why a message is dropped that waited for too long.
+func Expired(waiting string) string {
+	reason := "expired before any provider took it"
+	if waiting != "" {
+		reason += "; last: " + waiting
+	}
+	return reason
+}
+
+// The first and the last time that fit into nanoseconds.
+var (
+	firstTime = time.Unix(0, math.MinInt64)
+	lastTime  = time.Unix(0, math.MaxInt64)
+)
+
+// Stamp turns a time into nanoseconds since 1970; the zero time is 0. What is centuries away becomes the nearest time that
+// fits.
+func Stamp(t time.Time) int64 {
+	switch {
+	case t.IsZero():
+		return 0
+	case t.Before(firstTime):
+		return math.MinInt64
+	case t.After(lastTime):
+		return math.MaxInt64
+	default:
+		return t.UnixNano()
+	}
+}
+
+// Time is the inverse of Stamp.
+func Time(stamp int64) time.Time {
+	if stamp == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, stamp).UTC()
+}
+
+// DayLength is a day in the unit of Stamp.
+const DayLength = int64(24 * time.Hour)
+
+// Day counts days since 1970-01-01 UTC.
+func Day(t time.Time) int64 { return DayOf(Stamp(t)) }
+
+// DayOf is Day of a stamp: what is counted on a day is what is stored with a time of that day.
+func DayOf(stamp int64) int64 {
+	day := stamp / DayLength
+	if stamp%DayLength < 0 {
+		day--
+	}
+	return day
+}
+
+// DayStart returns the stamp of the day's beginning; days that no stamp reaches have the nearest one.
+func DayStart(day int64) int64 {
+	if limit := math.MaxInt64 / DayLength; day > limit || day < -limit {
+		return math.MaxInt64 * max(min(day, 1), -1)
+	}
+	return day * DayLength
+}
+
+// FirstID returns an id that sorts before every UUIDv7 made at or after t (RFC 9562 section 5.7).
+func FirstID(t time.Time) (id mail.ID) {
+	ms := uint64(max(t.UnixMilli(), 0))
+	for i := range 6 {
+		id[i] = byte(ms >> (8 * (5 - i)))
+	}
+	return id
+}
+
+// FamilyBit returns the bit of a sent event's family: a message has one sent event of each family.
+func FamilyBit(sent event.Type) int64 {
+	info, _ := event.Describe(sent)
+	return int64(1) << info.Family
+}
+
+// SeenKey identifies a report within an account: every copy of it has the same key.
+func SeenKey(accountID int32, identity string) [16]byte {
+	sum := sha256.Sum256([]byte(strconv.Itoa(int(accountID)) + "\x00" + identity))
+	return [16]byte(sum[:16])
+}
+
+// TriggerOf says what a report means for the state. Only the `to` address decides; reports about copies just prove that
+// the provider has the message.
+func TriggerOf(r *provider.Report, isCopy bool) lifecycle.Trigger {
+	switch {
+	case isCopy:
+		return lifecycle.Accept
+	case r.Kind == event.Delivered:
+		return lifecycle.Deliver
+	case r.Kind == event.HardBounced, r.Kind == event.SoftBounced && r.Final:
+		return lifecycle.Bounce
+	case r.Kind == event.Dropped:
+		return lifecycle.Drop
+	default:
+		return lifecycle.Accept
+	}
+}
+
+// AddressOf finds an address as the request had it; the log keeps addresses in lower case, to be found by.
+func AddressOf(r *mail.Recipient, email string) mail.Address {
+	for _, list := range [][]mail.Address{{r.Address}, r.CC, r.BCC} {
+		for _, a := range list {
+			if strings.EqualFold(a.Email, email) {
+				return a
+			}
+		}
+	}
+	return mail.Address{Email: email}
+}
+
+// Without takes an egress that is gone out of a plan. It returns the plan as it is to be stored, and where the message goes
+// next; ok is false when the plan has no other egress.
+func Without(stored []byte, gone route.Egress, reason string) (plan []byte, next route.Egress, ok bool, err error) {
+	var p route.Plan
+	if err := json.Unmarshal(stored, &p); err != nil {
+		return nil, 0, false, fmt.Errorf("decode plan: %w", err)
+	}
+	p.Skipped = append(p.Skipped, route.Skipped{Egress: gone, Reason: reason})
+	next = p.Next(gone)
+	p.Egresses = slices.DeleteFunc(p.Egresses, func(e route.Egress) bool { return e == gone })
+	if len(p.Egresses) == 0 {
+		return nil, 0, false, nil
+	}
+	if plan, err = json.Marshal(p); err != nil {
+		return nil, 0, false, fmt.Errorf("encode plan: %w", err)
+	}
+	return plan, next, true, nil
+}
+
+// Content decodes a stored content.
+func Content(body []byte) (*mail.Content, error) {
+	c := &mail.Content{}
+	if err := json.Unmarshal(body, c); err != nil {
+		return nil, fmt.Errorf("decode content: %w", err)
+	}
+	return c, nil
+}
+
+// NoDetail is the stored form of an event without one.
+var NoDetail = []byte("{}")
+
+// Detail encodes the detail of an event; nil is none.
+func Detail(d *event.Detail) ([]byte, error) {
+	if d == nil {
+		return NoDetail, nil
+	}
+	b, err := json.Marshal(d)
+	if err != nil {
+		return nil, fmt.Errorf("encode event detail: %w", err)
+	}
+	return b, nil
+}

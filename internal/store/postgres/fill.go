@@ -1,0 +1,160 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"postyard/internal/mail"
+	"postyard/internal/mailbox"
+	"postyard/internal/store"
+	"postyard/internal/store/engine"
+)
+
+// claimBytes bounds the contents that one claim takes into memory. What exceeds it goes back to the queue.
+const claimBytes = 64 << 20
+
+// filled reads the messages of claimed jobs and returns those that can be worked on. It does so after the claim: what it
+// reads does not change while the claim lasts. It goes on when ctx ends, because the claim stands. Nothing of the rest was on
+// the wire, so its claims are simply undone.
+func (db *DB) filled(ctx context.Context, jobs []store.Job, c store.Claim) ([]store.Job, error) {
+	if len(jobs) == 0 {
+		return nil, nil
+	}
+	ctx = context.WithoutCancel(ctx)
+	f := filling{jobs: jobs, places: make(map[mail.ID]int, len(jobs)), broken: map[mail.ID]error{}}
+	for i := range jobs {
+		f.places[jobs[i].ID] = i
+		f.broken[jobs[i].ID] = errMissing
+	}
+	err := db.fill(ctx, &f)
+	var good []store.Job
+	var back []*store.Job
+	for i := range jobs {
+		if err == nil && jobs[i].Content != nil {
+			good = append(good, jobs[i])
+		} else {
+			back = append(back, &jobs[i])
+		}
+	}
+	if len(back) == 0 {
+		return good, nil
+	}
+	if err != nil { // half an answer is none: everything goes back as it was
+		f.broken = nil
+	}
+	undone := db.undo(ctx, back, c, f.broken)
+	if len(good) > 0 {
+		return good, nil // claims that could not be undone end with their lease
+	}
+	return nil, errors.Join(err, undone)
+}
+
+// filling is the reading of claimed messages under way.
+type filling struct {
+	jobs   []store.Job
+	places map[mail.ID]int   // in jobs
+	broken map[mail.ID]error // those that cannot be read
+	shared []sharing
+}
+
+// sharing is a content and the jobs that have it.
+type sharing struct {
+	id   mail.ID
+	size int
+	jobs []int
+}
+
+func (db *DB) fill(ctx context.Context, f *filling) error {
+	if err := db.fillMessages(ctx, f); err != nil {
+		return err
+	}
+	left, most := claimBytes, 0
+	for most < len(f.shared) && left > 0 {
+		left -= f.shared[most].size
+		most++
+	}
+	for _, s := range f.shared[most:] {
+		for _, i := range s.jobs {
+			delete(f.broken, f.jobs[i].ID)
+		}
+	}
+	return db.fillContents(ctx, f, f.shared[:most])
+}
+
+// fillMessages reads all but the contents.
+func (db *DB) fillMessages(ctx context.Context, f *filling) error {
+	ids := column(f.jobs, func(j *store.Job) pgtype.UUID { return uuidOf(j.ID) })
+	return read(ctx, db.work, "read claimed messages", func(ctx context.Context, conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, `SELECT m.id, m.account_id, m.sub_account_id, m.mailbox, m.recipient, m.plan, m.submitted_at,
+				m.content_id, octet_length(c.body)
+				FROM unnest($1::uuid[]) WITH ORDINALITY AS want (id, place) JOIN message m ON m.id = want.id JOIN content c ON c.id = m.content_id
+				ORDER BY want.place`, ids)
+		if err != nil {
+			return err
+		}
+		f.shared = nil
+		byContent := map[mail.ID]int{}
+		return scanAll(rows, func(rows pgx.Rows) error {
+			var id, content mail.ID
+			var m store.Job
+			var class, size int
+			var submitted int64
+			var recipient, plan []byte
+			if err := rows.Scan(idInto(&id), &m.AccountID, &m.SubAccountID, &class, &recipient, &plan, &submitted, idInto(&content), &size); err != nil {
+				return err
+			}
+			i := f.places[id]
+			j := &f.jobs[i]
+			j.AccountID, j.SubAccountID, j.SubmittedAt = m.AccountID, m.SubAccountID, engine.Time(submitted)
+			if f.broken[id] = decodeJob(j, class, recipient, plan); f.broken[id] != nil {
+				return nil
+			}
+			place, known := byContent[content]
+			if !known {
+				place = len(f.shared)
+				byContent[content] = place
+				f.shared = append(f.shared, sharing{id: content, size: size})
+			}
+			f.shared[place].jobs = append(f.shared[place].jobs, i)
+			return nil
+		})
+	})
+}
+
+func decodeJob(j *store.Job, class int, recipient, plan []byte) (err error) {
+	if j.Mailbox, err = mailbox.ByID(class); err != nil {
+		return err
+	}
+	return errors.Join(json.Unmarshal(recipient, &j.Recipient), json.Unmarshal(plan, &j.Plan))
+}
+
+// fillContents reads each content once.
+func (db *DB) fillContents(ctx context.Context, f *filling, wanted []sharing) error {
+	byID := make(map[mail.ID]*sharing, len(wanted))
+	for i := range wanted {
+		byID[wanted[i].id] = &wanted[i]
+	}
+	ids := column(wanted, func(s *sharing) pgtype.UUID { return uuidOf(s.id) })
+	return read(ctx, db.work, "read claimed contents", func(ctx context.Context, conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, `SELECT id, body FROM content WHERE id = ANY ($1)`, ids)
+		if err != nil {
+			return err
+		}
+		return scanAll(rows, func(rows pgx.Rows) error {
+			var id mail.ID
+			var body pgtype.DriverBytes // the connection's own buffer: it is decoded before the next row comes
+			if err := rows.Scan(idInto(&id), &body); err != nil {
+				return err
+			}
+			content, err := engine.Content(body)
+			for _, i := range byID[id].jobs {
+				f.jobs[i].Content, f.broken[f.jobs[i].ID] = content, err
+			}
+			return nil
+		})
+	})
+}

@@ -1,0 +1,248 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"postyard/internal/lifecycle"
+	"postyard/internal/mail"
+	"postyard/internal/provider"
+	"postyard/internal/route"
+	"postyard/internal/store"
+	"postyard/internal/store/engine"
+)
+
+// Ingest implements store.Inbox.
+func (db *DB) Ingest(ctx context.Context, batch []store.Parsed) (res store.IngestResult, err error) {
+	err = db.write(ctx, db.work, "ingest", func(t *tx) error {
+		in := ingesting{tx: t, batch: batch}
+		if err := in.find(); err != nil {
+			return err
+		}
+		if err := in.lock(); err != nil {
+			return err
+		}
+		for i := range batch {
+			if err := in.ingest(&batch[i]); err != nil {
+				return fmt.Errorf("receipt %d: %w", batch[i].Receipt.ID, err)
+			}
+		}
+		if err := in.rows.write(t); err != nil {
+			return err
+		}
+		in.changes.write(t)
+		res = in.res
+		return nil
+	})
+	return res, err
+}
+
+// ingesting is one batch of receipts under way.
+type ingesting struct {
+	tx      *tx
+	batch   []store.Parsed
+	ours    map[int64]bool          // receipts that this transaction has
+	owners  map[mail.ID]int32       // accounts of the messages that reports name
+	known   map[providerKey]mail.ID // messages by the provider's id
+	fresh   map[seenKey]bool        // reports that were not recorded before
+	rows    *ledger
+	changes inboxChanges
+	res     store.IngestResult
+}
+
+// providerKey finds a message by its provider's id.
+type providerKey struct {
+	accountID int32
+	id        string
+}
+
+// find takes the receipts, passing over those that another node has ingested or is ingesting, and finds the messages that
+// the reports may be about. A message never changes its account, so this needs no lock.
+func (in *ingesting) find() error {
+	var receipts []int64
+	var named []mail.ID
+	var ids []string
+	for i := range in.batch {
+		p := &in.batch[i]
+		if p.Receipt.ID != 0 {
+			receipts = append(receipts, p.Receipt.ID)
+		}
+		for k := range p.Reports {
+			switch r := &p.Reports[k]; {
+			case r.MessageID != mail.ID{}:
+				named = append(named, r.MessageID)
+			case r.ProviderMessageID != "":
+				ids = append(ids, term(r.ProviderMessageID))
+			}
+		}
+	}
+	in.ours, in.owners, in.known = map[int64]bool{0: true}, map[mail.ID]int32{}, map[providerKey]mail.ID{}
+	in.tx.each(func(rows pgx.Rows) error {
+		var id int64
+		err := rows.Scan(&id)
+		in.ours[id] = true
+		return err
+	}, `SELECT id FROM receipt WHERE id = ANY ($1) ORDER BY id FOR UPDATE SKIP LOCKED`, receipts)
+	in.tx.each(func(rows pgx.Rows) error {
+		var id mail.ID
+		var account int32
+		err := rows.Scan(idInto(&id), &account)
+		in.owners[id] = account
+		return err
+	}, `SELECT id, account_id FROM message WHERE id = ANY ($1)`, uuids(sorted(named)))
+	if len(ids) > 0 {
+		in.tx.each(func(rows pgx.Rows) error {
+			var id mail.ID
+			var k providerKey
+			err := rows.Scan(idInto(&id), &k.accountID, &k.id)
+			in.known[k] = id
+			return err
+		}, `SELECT id, account_id, provider_id FROM message WHERE provider_id = ANY ($1) AND provider_id <> '' ORDER BY id DESC`, ids)
+	}
+	if err := in.tx.flush(); err != nil {
+		return err
+	}
+	in.learn()
+	return nil
+}
+
+// learn takes the provider's ids from reports that carry ours as well: others of the batch may carry only the former.
+func (in *ingesting) learn() {
+	for i := range in.batch {
+		p := &in.batch[i]
+		for k := range p.Reports {
+			r := &p.Reports[k]
+			id := term(r.ProviderMessageID)
+			if r.MessageID == (mail.ID{}) || id == "" || in.owners[r.MessageID] != p.Receipt.AccountID {
+				continue
+			}
+			if key := (providerKey{p.Receipt.AccountID, id}); in.known[key] == (mail.ID{}) {
+				in.known[key] = r.MessageID
+			}
+		}
+	}
+}
+
+// attribute finds the message of a report: by our id in the metadata, else by the provider's id (PM-30).
+func (in *ingesting) attribute(p *store.Parsed, r *provider.Report) (mail.ID, bool) {
+	if r.MessageID != (mail.ID{}) {
+		account, found := in.owners[r.MessageID]
+		return r.MessageID, found && account == p.Receipt.AccountID
+	}
+	id, found := in.known[providerKey{p.Receipt.AccountID, term(r.ProviderMessageID)}]
+	return id, found
+}
+
+// lock locks the messages that were found, and marks the reports about them as seen.
+func (in *ingesting) lock() error {
+	var ids []mail.ID
+	var keys []seenKey
+	for i := range in.batch {
+		p := &in.batch[i]
+		if !in.ours[p.Receipt.ID] {
+			continue
+		}
+		for k := range p.Reports {
+			r := &p.Reports[k]
+			if id, found := in.attribute(p, r); found {
+				ids = append(ids, id)
+				keys = append(keys, keyOf(p, r))
+			}
+		}
+	}
+	in.rows = in.tx.lock(sorted(ids))
+	in.fresh = in.tx.see(keys)
+	return in.tx.flush()
+}
+
+func keyOf(p *store.Parsed, r *provider.Report) seenKey {
+	return seenKey{int32(engine.Day(r.OccurredAt)), engine.SeenKey(p.Receipt.AccountID, r.Identity)}
+}
+
+func (in *ingesting) ingest(p *store.Parsed) error {
+	c, receipt := &in.changes, p.Receipt.ID
+	if !in.ours[receipt] {
+		return nil
+	}
+	if p.Garbage != "" {
+		in.res.Garbage++
+		c.garbage = append(c.garbage, discarded{receipt, p.Garbage})
+		c.done = append(c.done, receipt)
+		return nil
+	}
+	held := false
+	for i := range p.Reports {
+		r := &p.Reports[i]
+		id, found := in.attribute(p, r)
+		switch {
+		case found:
+			if err := in.report(p, r, in.rows.messages[id]); err != nil {
+				return err
+			}
+		case receipt == 0: // read back from the provider: mail of others
+		case !p.HoldTo.IsZero():
+			held = true
+			in.res.Held++
+		default:
+			in.res.Foreign++
+			if c.foreign == nil {
+				c.foreign = map[foreignKey]int64{}
+			}
+			c.foreign[foreignKey{p.Receipt.TPSPID, int32(engine.Day(p.Receipt.ReceivedAt))}]++
+		}
+	}
+	switch {
+	case receipt == 0:
+	case held:
+		c.held = append(c.held, holding{receipt, engine.Stamp(p.HoldTo)})
+	default:
+		c.done = append(c.done, receipt)
+	}
+	return nil
+}
+
+// report records one attributed report, unless it was recorded before.
+func (in *ingesting) report(p *store.Parsed, r *provider.Report, m *message) error {
+	key := keyOf(p, r)
+	if !in.fresh[key] {
+		in.res.Duplicates++
+		return nil
+	}
+	delete(in.fresh, key) // the next copy in this batch is one
+	in.res.Recorded++
+	egress := route.TPSP(p.Receipt.TPSPID)
+	isCopy := !strings.EqualFold(r.Recipient, m.to)
+	trigger := engine.TriggerOf(r, isCopy)
+	in.advance(p, r, m, egress, trigger)
+	detail, err := engine.Detail(&r.Detail)
+	if err != nil {
+		return err
+	}
+	in.tx.journal.record(&m.owner, happening{egress: egress, typ: r.Type, effect: store.EffectOf(trigger), recipient: r.Recipient, isCopy: isCopy,
+		occurredAt: r.OccurredAt, recordedAt: p.Now, detail: detail})
+	return nil
+}
+
+// advance moves the message's state. Whatever a provider reports of a message, it has it: a pending one leaves the queue.
+func (in *ingesting) advance(p *store.Parsed, r *provider.Report, m *message, egress route.Egress, trigger lifecycle.Trigger) {
+	state := m.state
+	if state.Pending() {
+		in.overtake(m, egress, p.Now)
+		m.sent(&in.tx.journal, egress, term(r.ProviderMessageID), p.Sent, r.OccurredAt)
+	}
+	if to, moved := lifecycle.Next(state, trigger); moved {
+		m.state, m.changed = to, true
+	}
+}
+
+// overtake removes the queue row of a message whose fate the provider has told before we recorded the call.
+func (in *ingesting) overtake(m *message, egress route.Egress, at time.Time) {
+	if place := in.rows.pending(m.id); place != nil {
+		in.rows.leave(place, at)
+		m.attempts, m.egress, m.changed = place.attempts, egress, true
+	}
+}

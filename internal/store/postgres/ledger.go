@@ -1,0 +1,259 @@
+package postgres
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"postyard/internal/lifecycle"
+	"postyard/internal/mail"
+	"postyard/internal/provider"
+	"postyard/internal/route"
+	"postyard/internal/store"
+	"postyard/internal/store/engine"
+)
+
+// ledger holds the locked rows of the messages of a batch. Operations change them in memory; write puts back what changed.
+type ledger struct {
+	places   map[mail.ID]*place
+	messages map[mail.ID]*message
+	calls    map[call]*closing
+}
+
+// place is a queue row.
+type place struct {
+	id           mail.ID
+	egress       route.Egress
+	status       engine.Status
+	dueAt        int64
+	owner        string
+	attempts     int
+	failures     int32
+	asks         int32
+	unknownSince int64
+	waiting      string
+	changed      bool // what is changed has no lease any more
+	gone         bool
+}
+
+// message is a message row. The state is only right for messages that have left the queue.
+type message struct {
+	owner
+	state      lifecycle.State
+	egress     route.Egress
+	attempts   int
+	mark       store.Mark
+	providerID string
+	families   int64 // of its sent events, see engine.FamilyBit
+	plan       []byte
+	changed    bool
+	replanned  bool
+}
+
+// call is the primary key of an attempt.
+type call struct {
+	id mail.ID
+	n  int
+}
+
+func callIDs(list []call) []pgtype.UUID {
+	return column(list, func(c *call) pgtype.UUID { return uuidOf(c.id) })
+}
+
+func callNumbers(list []call) []int32 { return column(list, func(c *call) int32 { return int32(c.n) }) }
+
+// closing is how a call ended.
+type closing struct {
+	call
+	at       time.Time
+	outcome  provider.Outcome
+	ends     bool
+	onlyOpen bool // it is not the provider's answer: one that is recorded already stays
+	answer   string
+}
+
+const placeColumns = `id, egress, status, due_at, lease_owner, attempts, failures, asks, unknown_since, waiting`
+
+func scanPlace(rows pgx.Rows) (*place, error) {
+	p := &place{}
+	return p, rows.Scan(idInto(&p.id), &p.egress, &p.status, &p.dueAt, &p.owner, &p.attempts, &p.failures, &p.asks, &p.unknownSince, &p.waiting)
+}
+
+func newLedger() *ledger {
+	return &ledger{places: map[mail.ID]*place{}, messages: map[mail.ID]*message{}, calls: map[call]*closing{}}
+}
+
+// lock locks the rows of messages, those in the queue first. They are there after the next flush.
+func (t *tx) lock(ids []mail.ID) *ledger {
+	l := t.lockPlaces(ids)
+	t.lockMessages(l, ids)
+	return l
+}
+
+func (t *tx) lockPlaces(ids []mail.ID) *ledger {
+	l := newLedger()
+	t.each(l.addPlace, `SELECT `+placeColumns+` FROM queue WHERE id = ANY ($1) ORDER BY id FOR UPDATE`, uuids(ids))
+	return l
+}
+
+func (l *ledger) addPlace(rows pgx.Rows) error {
+	p, err := scanPlace(rows)
+	l.places[p.id] = p
+	return err
+}
+
+func (t *tx) lockMessages(l *ledger, ids []mail.ID) {
+	t.each(func(rows pgx.Rows) error {
+		m := &message{}
+		err := rows.Scan(idInto(&m.id), &m.accountID, &m.subAccountID, &m.poolID, &m.mailbox, &m.to, &m.state, &m.egress,
+			&m.attempts, &m.mark, &m.providerID, &m.families)
+		l.messages[m.id] = m
+		return err
+	}, `SELECT id, account_id, sub_account_id, pool_id, mailbox, to_addr, state, egress, attempts, mark, provider_id, sent_families
+		FROM message WHERE id = ANY ($1) ORDER BY id FOR UPDATE`, uuids(ids))
+}
+
+// pending returns the queue row of a message, nil when it has left the queue.
+func (l *ledger) pending(id mail.ID) *place {
+	if p := l.places[id]; p != nil && !p.gone {
+		return p
+	}
+	return nil
+}
+
+// close records the outcome of a call.
+func (l *ledger) close(c closing) {
+	old := l.calls[c.call]
+	if old == nil {
+		l.calls[c.call] = &c
+		return
+	}
+	if c.ends && (!c.onlyOpen || !old.ends) {
+		old.at, old.outcome, old.ends, old.onlyOpen = c.at, c.outcome, true, c.onlyOpen
+	}
+	if c.answer != "" {
+		old.answer = c.answer
+	}
+}
+
+// endCall closes a call that is open and will not be any more, by what is known of it; an outcome that is recorded stays.
+func (l *ledger) endCall(p *place, known provider.Outcome, at time.Time) {
+	if p.status == engine.Leased {
+		l.close(closing{call: call{p.id, p.attempts}, at: at, outcome: known, ends: true, onlyOpen: true})
+	}
+}
+
+// leave takes a message out of the queue that a provider has, or that nobody will try any more.
+func (l *ledger) leave(p *place, at time.Time) {
+	l.endCall(p, provider.Outcome{Class: provider.Accepted, Text: engine.Reported}, at)
+	p.gone = true
+}
+
+// write puts back what changed.
+func (l *ledger) write(t *tx) error {
+	l.writeCalls(t)
+	l.writePlaces(t)
+	return l.writeMessages(t)
+}
+
+func (l *ledger) writeCalls(t *tx) {
+	var ended, answered []*closing
+	for _, c := range l.calls {
+		if c.ends {
+			ended = append(ended, c)
+		}
+		if c.answer != "" {
+			answered = append(answered, c)
+		}
+	}
+	if len(ended) > 0 {
+		t.exec(`UPDATE attempt a SET finished = u.finished, class = u.class, http = u.http, code = u.code, text = u.text
+			FROM unnest($1::uuid[], $2::int[], $3::bigint[], $4::smallint[], $5::int[], $6::text[], $7::text[], $8::bool[])
+				AS u (id, n, finished, class, http, code, text, only_open)
+			WHERE a.message_id = u.id AND a.n = u.n AND (a.finished = 0 OR NOT u.only_open)`,
+			column(ended, func(c **closing) pgtype.UUID { return uuidOf((*c).id) }),
+			column(ended, func(c **closing) int32 { return int32((*c).n) }),
+			column(ended, func(c **closing) int64 { return engine.Stamp((*c).at) }),
+			column(ended, func(c **closing) int16 { return int16((*c).outcome.Class) }),
+			column(ended, func(c **closing) int32 { return int32((*c).outcome.HTTPStatus) }),
+			column(ended, func(c **closing) string { return text((*c).outcome.Code) }),
+			column(ended, func(c **closing) string { return text((*c).outcome.Text) }),
+			column(ended, func(c **closing) bool { return (*c).onlyOpen }))
+	}
+	if len(answered) > 0 {
+		t.exec(`UPDATE attempt a SET answer = u.answer FROM unnest($1::uuid[], $2::int[], $3::text[]) AS u (id, n, answer)
+			WHERE a.message_id = u.id AND a.n = u.n`,
+			column(answered, func(c **closing) pgtype.UUID { return uuidOf((*c).id) }),
+			column(answered, func(c **closing) int32 { return int32((*c).n) }),
+			column(answered, func(c **closing) string { return text((*c).answer) }))
+	}
+}
+
+func (l *ledger) writePlaces(t *tx) {
+	var gone []mail.ID
+	var moved []*place
+	for _, p := range l.places {
+		switch {
+		case p.gone:
+			gone = append(gone, p.id)
+		case p.changed:
+			moved = append(moved, p)
+		}
+	}
+	if len(gone) > 0 {
+		t.exec(`DELETE FROM queue WHERE id = ANY ($1)`, uuids(gone))
+	}
+	if len(moved) > 0 {
+		t.exec(`UPDATE queue q SET egress = u.egress, status = u.status, due_at = u.due_at, attempts = u.attempts, failures = u.failures,
+				asks = u.asks, unknown_since = u.unknown_since, waiting = u.waiting, lease_owner = '', lease_until = 0
+			FROM unnest($1::uuid[], $2::int[], $3::smallint[], $4::bigint[], $5::int[], $6::int[], $7::int[], $8::bigint[], $9::text[])
+				AS u (id, egress, status, due_at, attempts, failures, asks, unknown_since, waiting)
+			WHERE q.id = u.id`,
+			column(moved, func(p **place) pgtype.UUID { return uuidOf((*p).id) }),
+			column(moved, func(p **place) int32 { return int32((*p).egress) }),
+			column(moved, func(p **place) int16 { return int16((*p).status) }),
+			column(moved, func(p **place) int64 { return (*p).dueAt }),
+			column(moved, func(p **place) int32 { return int32((*p).attempts) }),
+			column(moved, func(p **place) int32 { return (*p).failures }),
+			column(moved, func(p **place) int32 { return (*p).asks }),
+			column(moved, func(p **place) int64 { return (*p).unknownSince }),
+			column(moved, func(p **place) string { return text((*p).waiting) }))
+	}
+}
+
+func (l *ledger) writeMessages(t *tx) error {
+	var changed, replanned []*message
+	for _, m := range l.messages {
+		if m.state.Pending() && l.pending(m.id) == nil {
+			return fmt.Errorf("message %s would be pending without a place in the queue", m.id)
+		}
+		if m.changed {
+			changed = append(changed, m)
+		}
+		if m.replanned {
+			replanned = append(replanned, m)
+		}
+	}
+	if len(changed) > 0 {
+		t.exec(`UPDATE message m SET state = u.state, egress = u.egress, attempts = u.attempts, mark = u.mark, provider_id = u.provider_id,
+				sent_families = u.sent_families
+			FROM unnest($1::uuid[], $2::smallint[], $3::int[], $4::int[], $5::smallint[], $6::text[], $7::bigint[])
+				AS u (id, state, egress, attempts, mark, provider_id, sent_families)
+			WHERE m.id = u.id`,
+			column(changed, func(m **message) pgtype.UUID { return uuidOf((*m).id) }),
+			column(changed, func(m **message) int16 { return int16((*m).state) }),
+			column(changed, func(m **message) int32 { return int32((*m).egress) }),
+			column(changed, func(m **message) int32 { return int32((*m).attempts) }),
+			column(changed, func(m **message) int16 { return int16((*m).mark) }),
+			column(changed, func(m **message) string { return (*m).providerID }),
+			column(changed, func(m **message) int64 { return (*m).families }))
+	}
+	if len(replanned) > 0 {
+		t.exec(`UPDATE message m SET plan = u.plan FROM unnest($1::uuid[], $2::bytea[]) AS u (id, plan) WHERE m.id = u.id`,
+			column(replanned, func(m **message) pgtype.UUID { return uuidOf((*m).id) }),
+			column(replanned, func(m **message) []byte { return (*m).plan }))
+	}
+	return nil
+}

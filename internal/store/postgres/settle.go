@@ -1,0 +1,152 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"postyard/internal/event"
+	"postyard/internal/lifecycle"
+	"postyard/internal/mail"
+	"postyard/internal/provider"
+	"postyard/internal/route"
+	"postyard/internal/store"
+	"postyard/internal/store/engine"
+)
+
+// Settle implements store.Queue.
+func (db *DB) Settle(ctx context.Context, batch []store.Settlement) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	ids := sorted(column(batch, func(s *store.Settlement) mail.ID { return s.Job.ID }))
+	return db.write(ctx, db.work, "settle", func(t *tx) error {
+		l := t.lock(ids)
+		if err := t.flush(); err != nil {
+			return err
+		}
+		for i := range batch {
+			if err := l.settle(&t.journal, &batch[i]); err != nil {
+				return fmt.Errorf("message %s: %w", batch[i].Job.ID, err)
+			}
+		}
+		return l.write(t)
+	})
+}
+
+// settle records one outcome.
+func (l *ledger) settle(j *journal, s *store.Settlement) error {
+	c := closing{call: call{s.Job.ID, s.Job.Attempt}, at: s.At, answer: s.Answer}
+	if s.Outcome != nil {
+		c.outcome, c.ends = *s.Outcome, true
+	}
+	if c.ends || c.answer != "" {
+		l.close(c)
+	}
+	m, p := l.messages[s.Job.ID], l.pending(s.Job.ID)
+	accepted := s.Trigger == lifecycle.Accept
+	switch {
+	case p == nil && (!accepted || m == nil):
+		return nil
+	case p == nil: // a report of the provider was faster and has moved the message on
+		m.sent(j, s.Job.Egress, providerID(s), s.Sent, s.At)
+		return nil
+	case m == nil:
+		return store.ErrNotFound
+	}
+	ours := p.owner == s.Owner && p.attempts == s.Job.Attempt && (p.status == engine.Leased || p.status == engine.Asking)
+	if !ours && !accepted {
+		return nil // the claim was lost; only proof of acceptance counts now
+	}
+	to, moved := lifecycle.Next(p.status.State(), s.Trigger)
+	if !moved {
+		return fmt.Errorf("no way from %s by trigger %d", p.status.State(), s.Trigger)
+	}
+	switch to {
+	case lifecycle.Queued:
+		l.requeue(p, s)
+		if s.Mark != store.MarkNone {
+			m.mark, m.changed = s.Mark, true
+		}
+	case lifecycle.Unknown:
+		l.doubt(p, s)
+	default:
+		l.leave(p, s.At)
+		m.mark = max(m.mark, s.Mark)
+		if to == lifecycle.Dropped {
+			return m.drop(j, s.Job.Egress, p.attempts, *s.Drop, s.At, &s.Detail)
+		}
+		m.becomeSent(j, s, to, p.attempts)
+	}
+	return nil
+}
+
+func providerID(s *store.Settlement) string {
+	if s.Outcome == nil {
+		return ""
+	}
+	return term(s.Outcome.ProviderMessageID)
+}
+
+// unrecorded is the outcome of a call that ended without one.
+var unrecorded = provider.Outcome{Class: provider.Ambiguous}
+
+func (l *ledger) requeue(p *place, s *store.Settlement) {
+	l.endCall(p, unrecorded, s.At)
+	p.changed, p.owner = true, ""
+	p.status = engine.Ready
+	if !s.DueAt.IsZero() {
+		p.status = engine.Delayed
+	}
+	p.egress, p.dueAt, p.waiting = s.Egress, engine.Stamp(s.DueAt), s.Waiting
+	p.asks, p.unknownSince = 0, 0
+	if s.Failed {
+		p.failures++
+	}
+}
+
+func (l *ledger) doubt(p *place, s *store.Settlement) {
+	l.endCall(p, unrecorded, s.At)
+	p.changed, p.owner = true, ""
+	p.status, p.dueAt, p.waiting = engine.Unknown, engine.Stamp(s.DueAt), s.Waiting
+	if s.Asked {
+		p.asks++
+	}
+	if p.unknownSince == 0 {
+		p.unknownSince = engine.Stamp(s.At)
+	}
+}
+
+// becomeSent moves a message that has left the queue to sent, with its event.
+func (m *message) becomeSent(j *journal, s *store.Settlement, to lifecycle.State, attempts int) {
+	m.state, m.attempts, m.egress, m.changed = to, attempts, s.Job.Egress, true
+	m.sent(j, s.Job.Egress, providerID(s), s.Sent, s.At)
+}
+
+// sent records that a provider has the message: its id for it, and the sent event of the family. It does nothing the second
+// time.
+func (m *message) sent(j *journal, egress route.Egress, providerID string, typ event.Type, at time.Time) {
+	if providerID != "" && m.providerID == "" {
+		m.providerID, m.egress, m.changed = providerID, egress, true
+	}
+	family := engine.FamilyBit(typ)
+	if m.families&family != 0 {
+		return
+	}
+	m.families |= family
+	m.changed = true
+	j.record(&m.owner, happening{egress: egress, typ: typ, effect: store.EffectOf(lifecycle.Accept), recipient: m.to, occurredAt: at, recordedAt: at,
+		detail: engine.NoDetail})
+}
+
+// drop records that nobody will try the message any more. It has left the queue already.
+func (m *message) drop(j *journal, egress route.Egress, attempts int, typ event.Type, at time.Time, d *event.Detail) error {
+	m.state, m.attempts, m.egress, m.changed = lifecycle.Dropped, attempts, egress, true
+	detail, err := engine.Detail(d)
+	if err != nil {
+		return err
+	}
+	j.record(&m.owner, happening{egress: egress, typ: typ, effect: store.EffectOf(lifecycle.Drop), recipient: m.to, occurredAt: at, recordedAt: at,
+		detail: detail})
+	return nil
+}
