@@ -61,7 +61,7 @@ func (db *DB) KeyCheck(ctx context.Context) (sealed []byte, err error) {
 // SetKeyCheck implements store.Configuration.
 func (db *DB) SetKeyCheck(ctx context.Context, sealed []byte) error {
 	return db.write(ctx, db.work, "set key check", func(t *tx) error {
-		t.exec(`UPDATE installation SET key_check = $1`, notNil(sealed))
+		t.exec(`UPDATE installation SET key_check = $1 WHERE key_check = ''`, notNil(sealed))
 		return nil
 	})
 }
