@@ -12,42 +12,60 @@ import (
 	"postyard/internal/store"
 )
 
-// ask puts one question at a time about messages whose outcome is unknown.
+const (
+	askBatch     = 500 // most messages in one question
+	maxQuestions = 4   // at a time; a question about many messages of a busy stream takes seconds
+)
+
+// mostQuestions is how many questions a provider gets at a time; one that is in trouble gets one.
+func (r *runner) mostQuestions() int {
+	if r.breaker.open || !r.askFrom.IsZero() {
+		return 1
+	}
+	return maxQuestions
+}
+
+// ask puts questions about messages whose outcome is unknown, each about messages of its own. A provider that could not
+// answer the last one is left alone for a while.
 func (r *runner) ask(ctx, wire context.Context, running *sync.WaitGroup, target *directory.TPSP, now time.Time) error {
-	if r.asking {
-		return nil
+	for r.questions < r.mostQuestions() && !now.Before(r.askFrom) {
+		lease := r.lease(now)
+		jobs, err := r.d.Store.ClaimUnknown(ctx, store.Claim{Egress: r.egress, Limit: askBatch, Owner: r.d.owner, Now: now, LeaseUntil: lease})
+		if err != nil || len(jobs) == 0 {
+			return err
+		}
+		r.questions++
+		running.Go(func() { r.ended <- r.question(wire, target, jobs, lease.Add(-leaseMargin)) })
 	}
-	jobs, err := r.d.Store.ClaimUnknown(ctx, store.Claim{Egress: r.egress, Limit: askBatch, Owner: r.d.owner, Now: now,
-		LeaseUntil: r.lease(now)})
-	if err != nil || len(jobs) == 0 {
-		return err
-	}
-	r.asking = true
-	running.Go(func() { r.ended <- r.question(wire, target, jobs) })
 	return nil
 }
 
 // question asks the provider which of the messages it has, and records the answers.
-func (r *runner) question(wire context.Context, target *directory.TPSP, jobs []store.Job) ending {
+func (r *runner) question(wire context.Context, target *directory.TPSP, jobs []store.Job, until time.Time) ending {
 	adapter := r.d.Providers[target.Type]
-	found, failure := r.lookup(wire, target, adapter, jobs)
+	q := inquiry{capable: adapter.Capabilities(), policy: target.Policy, asking: r.started}
+	var found []provider.Found
+	if q.capable.CanLookup {
+		found, q.failure = r.lookup(wire, target, adapter, jobs, until)
+	}
 	byID := make(map[mail.ID]*provider.Found, len(found))
 	for i := range found {
 		byID[found[i].ID] = &found[i]
 	}
-	now := r.d.Now()
+	q.now = r.d.Now()
 	batch := make([]store.Settlement, len(jobs))
 	for i := range jobs {
 		j := &jobs[i]
-		batch[i] = decideAnswer(j, byID[j.ID], failure, adapter.Capabilities().Family, r.d.Rules, r.started, now)
+		q.found = byID[j.ID]
+		batch[i] = decideAnswer(j, &q, r.d.Rules)
 		batch[i].Owner = r.d.owner
 	}
 	r.settle(wire, batch)
-	r.log.Info("provider asked about unknown outcomes", "messages", len(jobs), "found", len(found), "error", failure)
-	return ending{asked: true}
+	r.log.Info("provider asked about unknown outcomes", "messages", len(jobs), "found", len(found), "error", q.failure)
+	return ending{asked: true, unanswered: q.failure != nil}
 }
 
-func (r *runner) lookup(wire context.Context, target *directory.TPSP, a provider.Adapter, jobs []store.Job) (found []provider.Found, err error) {
+func (r *runner) lookup(wire context.Context, target *directory.TPSP, a provider.Adapter, jobs []store.Job, until time.Time) (found []provider.Found, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			found, err = nil, fmt.Errorf("the adapter failed: %v", p)
@@ -64,7 +82,7 @@ func (r *runner) lookup(wire context.Context, target *directory.TPSP, a provider
 			since = j.SentAt
 		}
 	}
-	ctx, cancel := context.WithTimeout(wire, r.d.CallTimeout)
+	ctx, cancel := context.WithTimeout(wire, until.Sub(r.d.Now()))
 	defer cancel()
 	return a.Lookup(ctx, conn, ids, since)
 }

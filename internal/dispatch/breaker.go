@@ -13,21 +13,33 @@ const (
 	recentCalls    = 20
 	firstProbe     = 5 * time.Second
 	lastProbe      = 60 * time.Second
+
+	// defaultPatience is how long a call may show no byte of an answer. With the time that the runner takes to notice, a
+	// provider that hangs is known within 10 s.
+	defaultPatience = 8 * time.Second
 )
 
 // breaker decides whether an egress is used. It counts calls, not messages: it opens after five failures in a row, when
 // more than half of the last twenty calls failed, or at once when the provider refuses the account. While it is open one
-// message at a time probes the provider, after 5 s, 10 s, ... 60 s. It is not safe for concurrent use.
+// message at a time probes the provider, after 5 s, 10 s, ... 60 s.
+//
+// A call that has been silent for as long as patience lasts counts as failed there and then, and its end counts no more. When
+// nothing at all was heard from the provider meanwhile, in whichever call, the provider hangs and the breaker opens, however
+// few calls there are. Silence is a suspicion only: an answer to a silent call, late as it is, takes the failure back, and
+// closes a breaker that silence has opened.
+//
+// It is not safe for concurrent use.
 type breaker struct {
-	recent  [recentCalls]bool // true: failed
-	calls   int
-	inARow  int
-	open    bool
-	reason  string
-	since   time.Time
-	probeAt time.Time
-	wait    time.Duration
-	probing bool
+	recent    [recentCalls]*flight
+	calls     int
+	inARow    int
+	open      bool
+	suspected bool // open because of silence
+	reason    string
+	since     time.Time
+	probeAt   time.Time
+	wait      time.Duration
+	probing   bool
 }
 
 // permits returns how many messages may leave now: none, one probe, or all that fit (most).
@@ -42,42 +54,99 @@ func (b *breaker) permits(now time.Time, most int) int {
 	}
 }
 
-// began notes that a call is on the wire, and tells whether it is the probe of an open breaker.
-func (b *breaker) began() (probe bool) {
+// began notes that a call is on the wire: the probe, when it is open.
+func (b *breaker) began(f *flight) {
+	f.probe = b.open
 	b.probing = b.open
-	return b.probing
+}
+
+// quiet notes that a call has been silent for too long. alone tells that nothing else was heard meanwhile either. changed tells
+// that the breaker opened.
+func (b *breaker) quiet(f *flight, alone bool, patience time.Duration, now time.Time) (changed bool) {
+	f.silent = true
+	words := fmt.Sprintf("no answer for %s", patience)
+	if b.open {
+		if f.probe {
+			b.probed(true, words, now)
+		}
+		return false
+	}
+	b.count(f, true)
+	if alone {
+		b.trip("the provider hangs: "+words, now)
+	} else if !b.tooMany(words, now) {
+		return false
+	}
+	b.suspected = true
+	return true
 }
 
 // ended notes how a call ended, by the gravest class among its outcomes. changed tells that the breaker opened or closed.
-// While it is open only its probe counts: calls that began before say nothing about the provider of now.
-func (b *breaker) ended(probe bool, class provider.Class, words string, now time.Time) (changed bool) {
-	if b.open && !probe {
-		return false
-	}
+// While it is open only its probe counts: calls that began before say nothing about the provider of now, unless they were
+// what was held against it.
+func (b *breaker) ended(f *flight, class provider.Class, words string, now time.Time) (changed bool) {
 	failed := class == provider.Transient || class == provider.Ambiguous || class == provider.Account
-	if b.open {
+	switch {
+	case f.silent && !failed:
+		return b.acquit(f, now)
+	case f.silent && (b.open || class != provider.Account):
+		return false // counted before
+	case b.open && !f.probe:
+		return false
+	case b.open:
+		b.suspected = false
 		return b.probed(failed, words, now)
 	}
-	b.recent[b.calls%recentCalls] = failed
+	b.count(f, failed)
+	if class == provider.Account {
+		b.trip(words, now)
+		return true
+	}
+	return failed && b.tooMany(words, now)
+}
+
+// acquit takes back that a call counted as failed.
+func (b *breaker) acquit(f *flight, now time.Time) (changed bool) {
+	f.failed, b.inARow = false, 0
+	if b.open && (b.suspected || f.probe) {
+		return b.probed(false, "", now)
+	}
+	return false
+}
+
+// unmade notes that a call was not made, for reasons of ours.
+func (b *breaker) unmade(f *flight) {
+	if f.probe && !f.silent {
+		b.probing = false
+	}
+}
+
+func (b *breaker) count(f *flight, failed bool) {
+	f.failed = failed
+	b.recent[b.calls%recentCalls] = f
 	b.calls++
+	b.inARow++
 	if !failed {
 		b.inARow = 0
-		return false
 	}
-	b.inARow++
+}
+
+// tooMany opens the breaker when too many calls have failed.
+func (b *breaker) tooMany(words string, now time.Time) bool {
 	switch {
-	case class == provider.Account:
-		b.reason = words
 	case b.inARow >= failuresInARow:
-		b.reason = fmt.Sprintf("%d calls in a row failed, the last one with: %s", b.inARow, words)
+		b.trip(fmt.Sprintf("%d calls in a row failed, the last one with: %s", b.inARow, words), now)
 	case b.mostFailed():
-		b.reason = fmt.Sprintf("more than half of the last %d calls failed, the last one with: %s", recentCalls, words)
+		b.trip(fmt.Sprintf("more than half of the last %d calls failed, the last one with: %s", recentCalls, words), now)
 	default:
 		return false
 	}
-	b.open, b.since, b.wait = true, now, firstProbe
-	b.probeAt = now.Add(b.wait)
 	return true
+}
+
+func (b *breaker) trip(reason string, now time.Time) {
+	b.open, b.suspected, b.reason, b.since, b.wait = true, false, reason, now, firstProbe
+	b.probeAt = now.Add(b.wait)
 }
 
 // probed closes the breaker, or puts the next probe off for longer.
@@ -98,8 +167,8 @@ func (b *breaker) mostFailed() bool {
 		return false
 	}
 	n := 0
-	for _, failed := range b.recent {
-		if failed {
+	for _, f := range b.recent {
+		if f.failed {
 			n++
 		}
 	}

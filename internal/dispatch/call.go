@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"postyard/internal/directory"
@@ -13,15 +14,14 @@ import (
 )
 
 // call hands claimed messages to the provider and records the outcomes.
-func (r *runner) call(wire context.Context, target *directory.TPSP, jobs []store.Job, lease time.Time) ending {
-	adapter := r.d.Providers[target.Type]
-	family := adapter.Capabilities().Family
+func (r *runner) call(wire context.Context, target *directory.TPSP, jobs []store.Job, f *flight) ending {
+	capable := r.d.Providers[target.Type].Capabilities()
 	began := r.d.Now()
-	outcomes := r.send(wire, target, jobs, lease)
+	outcomes := r.send(wire, target, jobs, f)
 	now := r.d.Now()
 	batch := make([]store.Settlement, len(jobs))
 	for i := range jobs {
-		batch[i] = decide(&jobs[i], &outcomes[i], family, r.d.Rules, now, r.d.Jitter())
+		batch[i] = decide(&jobs[i], &outcomes[i], capable, r.d.Rules, now, r.d.Jitter())
 		batch[i].Owner = r.d.owner
 	}
 	r.settle(wire, batch)
@@ -31,14 +31,15 @@ func (r *runner) call(wire context.Context, target *directory.TPSP, jobs []store
 		}
 	}
 	end := summarize(outcomes)
+	end.flight = f
 	end.seen = sendersIn(jobs, outcomes)
-	end.slow = now.Sub(began) >= r.d.CallTimeout
+	end.slow = !now.Before(f.until)
 	r.report(jobs, outcomes, now.Sub(began))
 	return end
 }
 
 // send makes the call. A batch that is refused as a whole is halved, so that one bad message does not drag others down.
-func (r *runner) send(wire context.Context, target *directory.TPSP, jobs []store.Job, lease time.Time) []provider.Outcome {
+func (r *runner) send(wire context.Context, target *directory.TPSP, jobs []store.Job, f *flight) []provider.Outcome {
 	conn, err := r.d.Connections.Connection(target)
 	if err != nil {
 		return same(len(jobs), provider.Outcome{Class: provider.Account, Text: fmt.Sprintf("the stored credentials cannot be read: %v", err)})
@@ -48,23 +49,27 @@ func (r *runner) send(wire context.Context, target *directory.TPSP, jobs []store
 		outgoing[i] = provider.Outgoing{ID: j.ID, AccountID: j.AccountID, SubAccountID: j.SubAccountID, TPSPID: target.ID,
 			Mailbox: j.Mailbox, Content: j.Content, Recipient: j.Recipient}
 	}
-	return r.sendHalving(wire, r.d.Providers[target.Type], conn, outgoing, lease)
+	return r.sendHalving(wire, r.d.Providers[target.Type], conn, outgoing, f)
 }
 
-func (r *runner) sendHalving(wire context.Context, a provider.Adapter, conn provider.Connection, batch []provider.Outgoing, lease time.Time) []provider.Outcome {
-	timeout := min(r.d.CallTimeout, lease.Sub(r.d.Now())-r.d.CallTimeout/2)
-	if timeout <= 0 {
-		return same(len(batch), provider.Outcome{Class: provider.Throttled, Text: "no time was left to call the provider"})
+// sendHalving ends when the flight has to, whatever is left to be sent.
+func (r *runner) sendHalving(wire context.Context, a provider.Adapter, conn provider.Connection, batch []provider.Outgoing, f *flight) []provider.Outcome {
+	left := f.until.Round(0).Sub(r.d.Now().Round(0)) // by the wall clock, see provider.Leaving
+	if left < r.d.CallTimeout/shortest {
+		return same(len(batch), provider.Outcome{Class: provider.Transient, Unsent: true, Text: provider.ErrLate.Error()})
 	}
-	ctx, cancel := context.WithTimeout(wire, timeout)
+	ctx, cancel := context.WithTimeout(f.watched(wire), left)
 	outcomes := safely(len(batch), func() []provider.Outcome { return a.Send(ctx, conn, batch) })
 	cancel()
-	return r.again(wire, a, conn, batch, outcomes, lease)
+	return r.again(wire, a, conn, batch, outcomes, f)
 }
+
+// shortest is the part of a call's time with which it is not worth beginning: it would end in doubt.
+const shortest = 20
 
 // again sends those messages anew whose call was refused for what may be another one's fault: one half after the other when
 // it was the whole batch, else together.
-func (r *runner) again(wire context.Context, a provider.Adapter, conn provider.Connection, batch []provider.Outgoing, outcomes []provider.Outcome, lease time.Time) []provider.Outcome {
+func (r *runner) again(wire context.Context, a provider.Adapter, conn provider.Connection, batch []provider.Outgoing, outcomes []provider.Outcome, f *flight) []provider.Outcome {
 	var refused []int
 	for i := range outcomes {
 		if o := &outcomes[i]; o.WholeCall && o.Class == provider.Rejected {
@@ -83,7 +88,7 @@ func (r *runner) again(wire context.Context, a provider.Adapter, conn provider.C
 		for k, i := range part {
 			smaller[k] = batch[i]
 		}
-		for k, o := range r.sendHalving(wire, a, conn, smaller, lease) {
+		for k, o := range r.sendHalving(wire, a, conn, smaller, f) {
 			outcomes[part[k]] = o
 		}
 	}
@@ -125,7 +130,7 @@ var remark = map[provider.Class]int{
 }
 
 func weight(o *provider.Outcome) int {
-	if o.SenderOnly {
+	if o.SenderOnly || o.Unsent {
 		return 0
 	}
 	return gravity[o.Class]
@@ -142,6 +147,7 @@ func summarize(outcomes []provider.Outcome) ending {
 	end := ending{class: worst.Class, words: words(worst)}
 	if weight(worst) == 0 {
 		end.class = provider.Rejected
+		end.unmade = !slices.ContainsFunc(outcomes, func(o provider.Outcome) bool { return !o.Unsent })
 	}
 	if worst.Class == provider.Throttled {
 		end.retry = max(worst.RetryAfter, throttleWait)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"postyard/internal/directory"
 	"postyard/internal/event"
 	"postyard/internal/lifecycle"
 	"postyard/internal/provider"
@@ -19,7 +20,7 @@ type Rules struct {
 	// unknown. Only after the last negative answer is it sent again.
 	AskAfter []time.Duration
 
-	// AmbiguousWait is how long a provider may fail to answer before the message is sent again with a mark.
+	// AmbiguousWait is how long a provider may fail to answer before its policy decides about the message, with a mark.
 	AmbiguousWait time.Duration
 }
 
@@ -34,7 +35,8 @@ const (
 
 // decide says what follows from the outcome of a call, by the table of outcomes in docs/architecture.md. jitter is a random
 // number in [0,1) that spreads retries.
-func decide(j *store.Job, o *provider.Outcome, family event.Family, rules Rules, now time.Time, jitter float64) store.Settlement {
+func decide(j *store.Job, o *provider.Outcome, capable provider.Capabilities, rules Rules, now time.Time, jitter float64) store.Settlement {
+	family := capable.Family
 	s := store.Settlement{Job: j, Outcome: o, At: now, Egress: j.Egress}
 	next := j.Plan.Next(j.Egress)
 	another := next != j.Plan.First() // one that has not had its turn in this round
@@ -53,6 +55,9 @@ func decide(j *store.Job, o *provider.Outcome, family event.Family, rules Rules,
 		}
 		return dropped(s, family, o)
 	case provider.Transient:
+		if o.Unsent {
+			return requeued(s, j.Egress, time.Time{}, o) // nothing was tried, so nothing has failed
+		}
 		s.Failed = true
 		if j.Failures == 0 {
 			return requeued(s, j.Egress, now.Add(quickRetry), o)
@@ -77,40 +82,79 @@ func decide(j *store.Job, o *provider.Outcome, family event.Family, rules Rules,
 	default: // Ambiguous
 		s.Trigger = lifecycle.Doubt
 		s.DueAt = now.Add(rules.AskAfter[0])
+		if !capable.CanLookup {
+			s.DueAt = now.Add(rules.AmbiguousWait)
+		}
 		s.Waiting = "nobody knows yet whether the provider has it: " + words(o)
 	}
 	return s
 }
 
-// decideAnswer says what follows when the provider was asked about a message in doubt. found is nil when the provider does
-// not show it; failure is set when it could not answer. asking is since when this process asks: time in which nobody asked
-// does not count against the provider.
-func decideAnswer(j *store.Job, found *provider.Found, failure error, family event.Family, rules Rules, asking, now time.Time) store.Settlement {
-	s := store.Settlement{Job: j, At: now, Egress: j.Egress}
+// inquiry is what is known when a message in doubt is decided about.
+type inquiry struct {
+	found   *provider.Found // nil: the provider does not show it
+	failure error           // why the provider could not answer
+	capable provider.Capabilities
+	policy  directory.Policy
+	asking  time.Time // since when this process asks: time in which nobody asked does not count against the provider
+	now     time.Time
+}
+
+// decideAnswer says what follows when the provider was asked about a message in doubt. The attempt keeps what the call gave;
+// the answer stands beside it.
+func decideAnswer(j *store.Job, q *inquiry, rules Rules) store.Settlement {
+	s := store.Settlement{Job: j, At: q.now, Egress: j.Egress}
+	last := j.Asks+1 >= len(rules.AskAfter)
 	switch {
-	case found != nil:
+	case q.found != nil:
 		s.Trigger = lifecycle.Accept
-		s.Sent = typeOf(family, event.Sent)
-		s.Outcome = &provider.Outcome{Class: provider.Accepted, ProviderMessageID: found.ProviderMessageID,
-			Text: "the provider was asked and has it"}
-	case failure != nil && now.Sub(later(j.UnknownSince, asking)) < rules.AmbiguousWait:
-		s.Trigger = lifecycle.Doubt
-		s.DueAt = now.Add(askAgain)
-		s.Waiting = "the provider could not say whether it has it: " + failure.Error()
-	case failure != nil:
+		s.Sent = typeOf(q.capable.Family, event.Sent)
+		s.Outcome = &provider.Outcome{Class: provider.Accepted, ProviderMessageID: q.found.ProviderMessageID}
+		s.Answer = "has it"
+	case !q.capable.CanLookup:
+		return unanswered(s, q, "cannot be asked", j.UnknownSince.Add(rules.AmbiguousWait), time.Time{})
+	case q.failure != nil:
+		end := later(j.UnknownSince, q.asking).Add(rules.AmbiguousWait)
+		return unanswered(s, q, "could not say: "+q.failure.Error(), end, q.now.Add(askAgain))
+	case last:
 		s.Trigger = lifecycle.Requeue
 		s.Failed = true
-		s.Mark = store.MarkResent
-		s.Waiting = "the provider could not say whether it has it; sending again"
-	case j.Asks+1 < len(rules.AskAfter):
+		s.Answer = fmt.Sprintf("does not have it (answer %d of %d): sent again", j.Asks+1, len(rules.AskAfter))
+		s.Waiting = "the provider " + s.Answer
+	default:
 		s.Trigger = lifecycle.Doubt
 		s.Asked = true
-		s.DueAt = later(j.UnknownSince.Add(rules.AskAfter[j.Asks+1]), now)
-		s.Waiting = fmt.Sprintf("the provider does not show it (answer %d of %d)", j.Asks+1, len(rules.AskAfter))
+		s.DueAt = later(j.UnknownSince.Add(rules.AskAfter[j.Asks+1]), q.now)
+		s.Answer = fmt.Sprintf("does not show it (answer %d of %d)", j.Asks+1, len(rules.AskAfter))
+		s.Waiting = "the provider " + s.Answer
+	}
+	return s
+}
+
+// unanswered leaves a message in doubt until a moment, asking again meanwhile where that is of use; then the policy decides.
+func unanswered(s store.Settlement, q *inquiry, answer string, until, again time.Time) store.Settlement {
+	policy := "policy " + q.policy.String()
+	switch {
+	case q.now.Before(until):
+		s.Trigger = lifecycle.Doubt
+		s.DueAt = until
+		if !again.IsZero() {
+			s.DueAt = earlier(until, again)
+		}
+		s.Answer = answer
+		s.Waiting = "the provider " + answer
+	case q.policy == directory.AtMostOnce:
+		s.Trigger = lifecycle.Accept
+		s.Sent = typeOf(q.capable.Family, event.Sent)
+		s.Mark = store.MarkUnconfirmed
+		s.Answer = answer + "; " + policy + ": left as sent"
+		s.Detail = event.Detail{SMTPDescription: "nobody confirmed that the provider has it; by the " + policy + " it is not sent again"}
 	default:
 		s.Trigger = lifecycle.Requeue
 		s.Failed = true
-		s.Outcome = &provider.Outcome{Class: provider.Ambiguous, Text: "the provider was asked and does not have it"}
+		s.Mark = store.MarkResent
+		s.Answer = answer + "; " + policy + ": sent again"
+		s.Waiting = "the provider " + s.Answer
 	}
 	return s
 }

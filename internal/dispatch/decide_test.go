@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"postyard/internal/directory"
 	"postyard/internal/event"
 	"postyard/internal/lifecycle"
 	"postyard/internal/mail"
@@ -20,7 +21,9 @@ import (
 
 var (
 	clock = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
-	rules = Rules{AskAfter: []time.Duration{10 * time.Second, 30 * time.Second, 2 * time.Minute}, AmbiguousWait: 15 * time.Minute}
+	// capable is a provider that can be asked.
+	capable = provider.Capabilities{Family: event.Postmark, CanLookup: true}
+	rules   = Rules{AskAfter: []time.Duration{10 * time.Second, 30 * time.Second, 2 * time.Minute}, AmbiguousWait: 15 * time.Minute}
 )
 
 // job is a message at egress 1 of a plan over egresses 1 to n.
@@ -87,6 +90,7 @@ func TestDecide(t *testing.T) {
 		{"transient", o{Class: provider.Transient}, 1, []string{"requeue to 1 in 1s, failed", "requeue to 1 in 2.5s, failed",
 			"requeue to 1 in 5s, failed", "requeue to 1 in 10s, failed", "requeue to 1 in 20s, failed"}},
 		{"transient", o{Class: provider.Transient}, 2, []string{"requeue to 1 in 1s, failed", "requeue to 2 at once, failed"}},
+		{"not sent", o{Class: provider.Transient, Unsent: true}, 2, []string{"requeue to 1 at once"}},
 		{"throttled", o{Class: provider.Throttled}, 1, []string{"requeue to 1 in 5s"}},
 		{"throttled, shortly", o{Class: provider.Throttled, RetryAfter: time.Second}, 1, []string{"requeue to 1 in 5s"}},
 		{"throttled, for long", o{Class: provider.Throttled, RetryAfter: time.Hour}, 1, []string{"requeue to 1 in 1h0m0s"}},
@@ -99,7 +103,7 @@ func TestDecide(t *testing.T) {
 		{"ambiguous", o{Class: provider.Ambiguous}, 2, []string{"doubt at 1 for 10s"}},
 	} {
 		for failures, want := range test.want {
-			s := decide(job(test.plan, failures), &test.outcome, event.Postmark, rules, clock, 0)
+			s := decide(job(test.plan, failures), &test.outcome, capable, rules, clock, 0)
 			if got := brief(s); got != want {
 				t.Errorf("%s, plan of %d, %d failures: %s, want %s", test.name, test.plan, failures, got, want)
 			}
@@ -120,7 +124,7 @@ func TestDecideElsewhere(t *testing.T) {
 			s := store.Settlement{Trigger: lifecycle.Requeue, Egress: j.Egress}
 			for calls := 0; s.Trigger == lifecycle.Requeue && calls <= 2*plan; calls++ {
 				j.Egress, tried[s.Egress] = s.Egress, true
-				s = decide(j, &outcome, event.Postmark, rules, clock, 0)
+				s = decide(j, &outcome, capable, rules, clock, 0)
 				if s.Failed {
 					j.Failures++
 				}
@@ -136,7 +140,7 @@ func TestDecideElsewhere(t *testing.T) {
 func TestDecideUnknownSender(t *testing.T) {
 	t.Parallel()
 	outcome := provider.Outcome{Class: provider.Account, SenderOnly: true}
-	if got, want := brief(decide(job(2, 0), &outcome, event.Postmark, rules, clock, 0)), "requeue to 2 at once, failed"; got != want {
+	if got, want := brief(decide(job(2, 0), &outcome, capable, rules, clock, 0)), "requeue to 2 at once, failed"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
@@ -144,7 +148,7 @@ func TestDecideUnknownSender(t *testing.T) {
 func TestDecideKeepsTheProvidersWords(t *testing.T) {
 	t.Parallel()
 	said := provider.Outcome{Class: provider.Rejected, HTTPStatus: 422, Code: "1101", Text: "no such template"}
-	s := decide(job(1, 0), &said, event.Postmark, rules, clock, 0)
+	s := decide(job(1, 0), &said, capable, rules, clock, 0)
 	if diff := cmp.Diff(event.Detail{SMTPDescription: "no such template", Provider: map[string]string{"ErrorCode": "1101"}}, s.Detail); diff != "" {
 		t.Errorf("dropped:\n%s", diff)
 	}
@@ -157,7 +161,7 @@ func TestDecideKeepsTheProvidersWords(t *testing.T) {
 		{provider.Outcome{Class: provider.Account}, "account: no words"},
 		{provider.Outcome{Class: provider.Ambiguous, Text: "time-out"}, "nobody knows yet whether the provider has it: time-out"},
 	} {
-		if got := decide(job(1, 0), &test.outcome, event.Postmark, rules, clock, 0).Waiting; got != test.waiting {
+		if got := decide(job(1, 0), &test.outcome, capable, rules, clock, 0).Waiting; got != test.waiting {
 			t.Errorf("waiting %q, want %q", got, test.waiting)
 		}
 	}
@@ -170,8 +174,8 @@ func TestDecideUsesTheFamilysTypes(t *testing.T) {
 		event.Postmark: "accept with 70 drop with 74", event.SendGrid: "accept with 14 drop with 17",
 		event.AmazonSES: "accept with 27 drop with 32", event.CustomSMTP: "accept with 59 drop with 62",
 	} {
-		accepted := decide(job(1, 0), &provider.Outcome{Class: provider.Accepted}, family, rules, clock, 0)
-		dropped := decide(job(1, 0), &provider.Outcome{Class: provider.Inactive}, family, rules, clock, 0)
+		accepted := decide(job(1, 0), &provider.Outcome{Class: provider.Accepted}, provider.Capabilities{Family: family}, rules, clock, 0)
+		dropped := decide(job(1, 0), &provider.Outcome{Class: provider.Inactive}, provider.Capabilities{Family: family}, rules, clock, 0)
 		if got := brief(accepted) + " " + brief(dropped); got != want {
 			t.Errorf("family %d: %s, want %s", family, got, want)
 		}
@@ -181,36 +185,65 @@ func TestDecideUsesTheFamilysTypes(t *testing.T) {
 func TestDecideAnswer(t *testing.T) {
 	t.Parallel()
 	found, silent := &provider.Found{ProviderMessageID: "pm-1"}, errors.New("HTTP 500")
+	deaf := provider.Capabilities{Family: event.Postmark}
 	for _, test := range []struct {
-		name    string
-		found   *provider.Found
-		failure error
-		asks    int           // negative answers before
-		after   time.Duration // since it became unknown
-		want    string
+		name   string
+		q      inquiry
+		asks   int           // negative answers before
+		after  time.Duration // since it became unknown
+		want   string
+		answer string
 	}{
-		{"it has it", found, nil, 0, 10 * time.Second, "accept with 70"},
-		{"it has it, and then failed", found, silent, 2, time.Hour, "accept with 70"},
-		{"first no", nil, nil, 0, 10 * time.Second, "doubt at 1 for 20s, asked"},
-		{"second no", nil, nil, 1, 30 * time.Second, "doubt at 1 for 1m30s, asked"},
-		{"last no", nil, nil, 2, 2 * time.Minute, "requeue to 1 at once, failed"},
-		{"a no that came late", nil, nil, 0, time.Hour, "doubt at 1 for 0s, asked"},
-		{"no answer", nil, silent, 0, 10 * time.Second, "doubt at 1 for 10s"},
-		{"no answer yet", nil, silent, 2, 15*time.Minute - 1, "doubt at 1 for 10s"},
-		{"no answer in time", nil, silent, 0, 15 * time.Minute, "requeue to 1 at once, failed, may be a duplicate"},
+		{"it has it", inquiry{found: found}, 0, 10 * time.Second, "accept with 70", "has it"},
+		{"it has it, and then failed", inquiry{found: found, failure: silent}, 2, time.Hour, "accept with 70", "has it"},
+		{"first no", inquiry{}, 0, 10 * time.Second, "doubt at 1 for 20s, asked", "does not show it (answer 1 of 3)"},
+		{"second no", inquiry{}, 1, 30 * time.Second, "doubt at 1 for 1m30s, asked", "does not show it (answer 2 of 3)"},
+		{"last no", inquiry{policy: directory.AtMostOnce}, 2, 2 * time.Minute, "requeue to 1 at once, failed", "does not have it (answer 3 of 3): sent again"},
+		{"a no that came late", inquiry{}, 0, time.Hour, "doubt at 1 for 0s, asked", "does not show it (answer 1 of 3)"},
+		{"no answer", inquiry{failure: silent}, 0, 10 * time.Second, "doubt at 1 for 10s", "could not say: HTTP 500"},
+		{"no answer yet", inquiry{failure: silent}, 2, 15*time.Minute - 1, "doubt at 1 for 1ns", "could not say: HTTP 500"},
+		{"no answer in time", inquiry{failure: silent}, 0, 15 * time.Minute, "requeue to 1 at once, failed, may be a duplicate",
+			"could not say: HTTP 500; policy at-least-once: sent again"},
+		{"no answer in time, at most once", inquiry{failure: silent, policy: directory.AtMostOnce}, 0, 15 * time.Minute, "accept with 70, may be lost",
+			"could not say: HTTP 500; policy at-most-once: left as sent"},
+		{"nobody asked for long", inquiry{failure: silent, asking: clock.Add(-time.Minute)}, 0, time.Hour, "doubt at 1 for 10s", "could not say: HTTP 500"},
+		{"it cannot be asked", inquiry{capable: deaf}, 0, 10 * time.Second, "doubt at 1 for 14m50s", "cannot be asked"},
+		{"it cannot be asked, to the end", inquiry{capable: deaf, asking: clock}, 0, 15 * time.Minute, "requeue to 1 at once, failed, may be a duplicate",
+			"cannot be asked; policy at-least-once: sent again"},
+		{"it cannot be asked, at most once", inquiry{capable: deaf, policy: directory.AtMostOnce}, 0, 15 * time.Minute, "accept with 70, may be lost",
+			"cannot be asked; policy at-most-once: left as sent"},
 	} {
 		j := job(2, 0)
 		j.Asks, j.UnknownSince = test.asks, clock.Add(-test.after)
-		s := decideAnswer(j, test.found, test.failure, event.Postmark, rules, clock.Add(-24*time.Hour), clock)
-		if got := brief(s); got != test.want {
-			t.Errorf("%s: %s, want %s", test.name, got, test.want)
+		test.q.now = clock
+		if test.q.asking.IsZero() {
+			test.q.asking = clock.Add(-24 * time.Hour)
 		}
-		if test.found != nil && (s.Outcome == nil || s.Outcome.Class != provider.Accepted || s.Outcome.ProviderMessageID != "pm-1") {
+		if test.q.capable.Family == event.Native {
+			test.q.capable = capable
+		}
+		s := decideAnswer(j, &test.q, rules)
+		if got := brief(s); got != test.want || s.Answer != test.answer {
+			t.Errorf("%s: %s, %q; want %s, %q", test.name, got, s.Answer, test.want, test.answer)
+		}
+		if test.q.found != nil && (s.Outcome == nil || s.Outcome.Class != provider.Accepted || s.Outcome.ProviderMessageID != "pm-1") {
 			t.Errorf("%s: outcome %+v", test.name, s.Outcome)
 		}
-		if s.Trigger == lifecycle.Doubt && s.Waiting == "" {
-			t.Errorf("%s: nobody learns why it waits", test.name)
+		if test.q.found == nil && s.Outcome != nil {
+			t.Errorf("%s: it changes what the call gave: %+v", test.name, s.Outcome)
 		}
+		if s.Trigger != lifecycle.Accept && s.Waiting == "" || s.Mark == store.MarkUnconfirmed && s.Detail.SMTPDescription == "" {
+			t.Errorf("%s: nobody learns why: %+v", test.name, s)
+		}
+	}
+}
+
+// A message in doubt at a provider that cannot be asked waits for an event.
+func TestDecideInDoubtWithoutQuestions(t *testing.T) {
+	t.Parallel()
+	s := decide(job(2, 0), &provider.Outcome{Class: provider.Ambiguous}, provider.Capabilities{Family: event.Postmark}, rules, clock, 0)
+	if got, want := brief(s), "doubt at 1 for 15m0s"; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }
 
@@ -224,7 +257,7 @@ func TestRoundsHavePauses(t *testing.T) {
 		j, tried, hurried := job(n, 0), map[route.Egress]bool{}, 0
 		for range 40 {
 			tried[j.Egress] = true
-			s := decide(j, &outcome, event.Postmark, rules, clock, rapid.Float64Range(0, 0.999).Draw(t, "jitter"))
+			s := decide(j, &outcome, capable, rules, clock, rapid.Float64Range(0, 0.999).Draw(t, "jitter"))
 			if s.Trigger != lifecycle.Requeue || !s.Failed {
 				t.Fatalf("%s", brief(s))
 			}

@@ -47,9 +47,10 @@ type Config struct {
 	BatchSize   int           // most messages in one call
 	Concurrency int           // most calls to one provider at a time
 	CallTimeout time.Duration // deadline of one call
+	Patience    time.Duration // how long a call may show no byte of an answer before it counts as failed; 0 is 8 s
 	TTL         time.Duration // how long a message may wait to be sent
 	Grace       time.Duration // how long calls on the wire may go on after Run's context ended
-	Poll        time.Duration // longest sleep of a runner; where nodes share a store, what others accept is found by looking
+	Poll        time.Duration // longest sleep of a runner; where nodes share a store, what others accept is found by looking. 0 is 30 s
 }
 
 // Dispatcher runs the egresses.
@@ -61,14 +62,19 @@ type Dispatcher struct {
 	start   func(*runner) // nil while Run does not run
 }
 
-// sweepEvery is how often expired messages are looked for.
 const (
-	sweepEvery = 30 * time.Second
-	sweepChunk = 200 // messages in one transaction of a sweep
+	sweepEvery = 5 * time.Second // how often ended claims and expired messages are looked for; both are looked up by an index
+	sweepChunk = 200             // messages in one transaction of a sweep
 )
 
 // New returns a Dispatcher; it works while Run runs.
 func New(c Config) *Dispatcher {
+	if c.Patience == 0 {
+		c.Patience = defaultPatience
+	}
+	if c.Poll == 0 {
+		c.Poll = idlePoll
+	}
 	return &Dispatcher{Config: c, owner: store.OwnerOf(c.Node, c.Run), runners: map[route.Egress]*runner{}}
 }
 

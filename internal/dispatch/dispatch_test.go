@@ -144,13 +144,16 @@ type postmark struct {
 	lookup func(ids []mail.ID) ([]provider.Found, error)
 }
 
-func (postmark) Capabilities() provider.Capabilities {
-	return provider.Capabilities{Family: event.Postmark}
+func (p postmark) Capabilities() provider.Capabilities {
+	return provider.Capabilities{Family: event.Postmark, CanLookup: p.lookup != nil}
 }
 
 func (p postmark) Lookup(_ context.Context, _ provider.Connection, ids []mail.ID, _ time.Time) ([]provider.Found, error) {
 	return p.lookup(ids)
 }
+
+// nothing is a lookup that finds nothing.
+func nothing([]mail.ID) ([]provider.Found, error) { return nil, nil }
 
 type connections struct{}
 
@@ -161,14 +164,20 @@ func (connections) Connection(t *directory.TPSP) (provider.Connection, error) {
 // dispatching runs a Dispatcher over q inside a bubble of synctest; stop ends it and returns when Run has returned.
 func dispatching(t *testing.T, q *queue, p postmark) (stop func()) {
 	t.Helper()
+	_, stop = dispatcherOver(t, q, p, 2)
+	return stop
+}
+
+func dispatcherOver(t *testing.T, q *queue, p postmark, concurrency int) (_ *Dispatcher, stop func()) {
+	t.Helper()
 	d, err := directory.Open(t.Context(), q)
 	if err != nil {
 		t.Fatal(err)
 	}
 	dispatcher := New(Config{Store: q, Directory: d, Connections: connections{}, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 		Jitter:    func() float64 { return 0.5 },
-		Providers: provider.Registry{provider.Postmark: p}, Node: "n", Run: "me", Rules: rules, BatchSize: 10, Concurrency: 2,
-		CallTimeout: time.Minute, TTL: 72 * time.Hour, Grace: 20 * time.Second, Poll: 30 * time.Second})
+		Providers: provider.Registry{provider.Postmark: p}, Node: "n", Run: "me", Rules: rules, BatchSize: 10, Concurrency: concurrency,
+		CallTimeout: time.Minute, TTL: 72 * time.Hour, Grace: 20 * time.Second})
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -176,7 +185,7 @@ func dispatching(t *testing.T, q *queue, p postmark) (stop func()) {
 			t.Error(err)
 		}
 	})
-	return func() { cancel(); running.Wait() }
+	return dispatcher, func() { cancel(); running.Wait() }
 }
 
 func newQueue() *queue { return &queue{due: map[mail.ID]time.Time{}} }
@@ -331,7 +340,7 @@ func TestStop(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				q := newQueue()
 				q.add(1)
-				stop := dispatching(t, q, postmark{sender: sender{send: func(ctx context.Context, batch []provider.Outgoing) []provider.Outcome {
+				stop := dispatching(t, q, postmark{lookup: nothing, sender: sender{send: func(ctx context.Context, batch []provider.Outgoing) []provider.Outcome {
 					select {
 					case <-time.After(test.takes):
 						return same(len(batch), provider.Outcome{Class: provider.Accepted})

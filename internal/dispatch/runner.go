@@ -13,8 +13,12 @@ import (
 )
 
 const (
-	storeRetry = time.Second // after the store failed
-	askBatch   = 500         // most messages in one question
+	idlePoll   = 30 * time.Second // longest sleep of one process alone; hints and due times wake a runner earlier
+	storeRetry = time.Second      // after the store failed
+
+	// leaseMargin is how much longer a claim lasts than what it is for may take. It is for recording the outcome, and for
+	// clocks that differ: after it others count the claimer as dead.
+	leaseMargin = 15 * time.Second
 )
 
 // runner carries the messages of one egress. Its fields belong to the goroutine of run; calls report to it by channels.
@@ -25,31 +29,36 @@ type runner struct {
 	wake   chan struct{}
 	ended  chan ending
 
-	breaker breaker
-	refused senders // domains whose mail the provider refuses
-	pace    pace
-	paused  time.Time // throttled until then
-	calls   int       // on the wire
-	asking  bool
-	retryAt time.Time // not before this, after the store failed
-	started time.Time // when this process began with the egress
-	unsaved bool      // the health could not be saved
+	breaker   breaker
+	refused   senders // domains whose mail the provider refuses
+	pace      pace
+	paused    time.Time // throttled until then
+	flights   map[*flight]bool
+	line      line
+	questions int       // on the wire
+	askFrom   time.Time // no question before this, after one was not answered; zero: the last one was
+	retryAt   time.Time // not before this, after the store failed
+	started   time.Time // when this process began with the egress
+	unsaved   bool      // the health could not be saved
 }
 
 // ending is how a call or a question ended.
 type ending struct {
-	asked bool
-	probe bool // the call was the probe of an open breaker
-	class provider.Class
-	words string
-	retry time.Duration // Throttled: when to go on
-	slow  bool          // the call timed out
-	seen  senders       // the senders of the call, see sendersIn
+	asked      bool
+	unanswered bool // the question was
+
+	flight *flight
+	unmade bool // no call was made, for reasons of ours
+	class  provider.Class
+	words  string
+	retry  time.Duration // Throttled: when to go on
+	slow   bool          // the call timed out
+	seen   senders       // the senders of the call, see sendersIn
 }
 
 func newRunner(d *Dispatcher, e route.Egress) *runner {
 	return &runner{d: d, egress: e, log: d.Log.With("egress", e.String()), wake: make(chan struct{}, 1),
-		ended: make(chan ending), refused: senders{}, started: d.Now(), pace: newPace(d.BatchSize, d.Concurrency)}
+		ended: make(chan ending), refused: senders{}, flights: map[*flight]bool{}, started: d.Now(), pace: newPace(d.BatchSize, d.Concurrency)}
 }
 
 func (r *runner) wakeUp() {
@@ -76,7 +85,9 @@ func (r *runner) run(ctx, wire context.Context) {
 			r.finish()
 			return
 		}
-		timer.Reset(r.work(ctx, wire, &running))
+		r.listen(ctx)
+		sleep := r.work(ctx, wire, &running)
+		timer.Reset(min(sleep, r.patience()))
 	}
 }
 
@@ -95,73 +106,17 @@ func (r *runner) resume(ctx context.Context) {
 
 // finish waits for what is on the wire.
 func (r *runner) finish() {
-	for r.calls > 0 || r.asking {
+	for len(r.flights)+r.questions > 0 {
 		r.count(<-r.ended)
 	}
 }
 
 func (r *runner) count(e ending) {
 	if e.asked {
-		r.asking = false
+		r.questions--
 	} else {
-		r.calls--
+		delete(r.flights, e.flight)
 	}
-}
-
-// note learns from the end of a call.
-func (r *runner) note(ctx context.Context, e ending) {
-	r.count(e)
-	if e.asked {
-		return
-	}
-	now := r.d.Now()
-	switch {
-	case e.class == provider.Throttled:
-		r.paused = later(r.paused, now.Add(e.retry))
-		r.pace.slower()
-	case e.slow:
-		r.pace.slower()
-	case e.class == provider.Accepted, e.class == provider.Rejected, e.class == provider.Inactive:
-		r.pace.faster() // it answers
-	}
-	refusals := r.refused.learn(e.seen)
-	switched := r.breaker.ended(e.probe, e.class, e.words, now)
-	if !refusals && !switched {
-		return
-	}
-	switch {
-	case switched && r.breaker.open:
-		r.log.Warn("the provider is not used for now", "reason", r.breaker.reason)
-	case switched:
-		r.log.Info("the provider is used again")
-		r.pace.restart()
-	}
-	r.showHealth(ctx, now)
-}
-
-// showHealth saves how the egress stands, for people. What cannot be saved is tried again.
-func (r *runner) showHealth(ctx context.Context, now time.Time) {
-	health := directory.Health{Stopped: r.breaker.open, Reason: r.breaker.reason, Since: r.breaker.since}
-	if reason := r.refused.reason(); !health.Stopped && reason != "" {
-		health.Reason, health.Since = reason, now
-		if t := r.d.Directory.Current().AnyTPSP(r.egress.TPSPID()); t != nil && t.Health.Reason != "" && !t.Health.Stopped {
-			health.Since = t.Health.Since
-		}
-	}
-	err := r.saveHealth(ctx, health)
-	r.unsaved = err != nil
-	if err != nil {
-		r.log.Error("the provider's health could not be saved; trying again", "error", err)
-	}
-}
-
-func (r *runner) saveHealth(ctx context.Context, h directory.Health) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	if err := r.d.Store.UpdateHealth(ctx, r.egress.TPSPID(), h); err != nil {
-		return err
-	}
-	return r.d.Directory.Reload(ctx)
 }
 
 // work starts as many calls as may run now and returns how long to sleep.
@@ -213,7 +168,7 @@ func arrived(due, now time.Time) bool { return !due.IsZero() && !due.After(now) 
 
 // fill claims and starts calls until the pace, the breaker or the queue ends it.
 func (r *runner) fill(ctx, wire context.Context, running *sync.WaitGroup, target *directory.TPSP, now time.Time) error {
-	for r.calls < r.pace.calls && !now.Before(r.paused) {
+	for !r.busy() && !now.Before(r.paused) {
 		limit := r.breaker.permits(now, r.pace.batch)
 		if limit == 0 {
 			return nil
@@ -226,19 +181,17 @@ func (r *runner) fill(ctx, wire context.Context, running *sync.WaitGroup, target
 		if len(jobs) == 0 {
 			return nil
 		}
-		probe := r.breaker.began()
-		r.calls++
-		running.Go(func() {
-			end := r.call(wire, target, jobs, lease)
-			end.probe = probe
-			r.ended <- end
-		})
+		f := &flight{until: lease.Add(-leaseMargin), now: r.d.Now, line: &r.line}
+		f.asked()
+		r.breaker.began(f)
+		r.flights[f] = true
+		running.Go(func() { r.ended <- r.call(wire, target, jobs, f) })
 	}
 	return nil
 }
 
-// lease returns how long a claim holds: long enough for a call, and for the calls of a batch that is halved.
-func (r *runner) lease(now time.Time) time.Time { return now.Add(3 * r.d.CallTimeout) }
+// lease returns how long a claim holds. A call, and all calls of a batch that is halved, end by leaseMargin before.
+func (r *runner) lease(now time.Time) time.Time { return now.Add(r.d.CallTimeout + leaseMargin) }
 
 // abandon moves what still waits for a TPSP that was deleted to the next egress of its plan, or drops it.
 func (r *runner) abandon(ctx context.Context, now time.Time) error {
@@ -259,10 +212,10 @@ func (r *runner) abandon(ctx context.Context, now time.Time) error {
 // nap returns how long the runner may sleep. The end of a call and new messages wake it earlier.
 func (r *runner) nap(due store.Due, now time.Time) time.Duration {
 	next := now.Add(r.d.Poll)
-	if !due.Ask.IsZero() && !r.asking {
-		next = earlier(next, due.Ask)
+	if !due.Ask.IsZero() && r.questions < r.mostQuestions() { // else the end of one wakes the runner
+		next = earlier(next, later(due.Ask, r.askFrom))
 	}
-	held := r.calls >= r.pace.calls || r.breaker.probing
+	held := r.busy()
 	if due.Ready || !due.Send.IsZero() {
 		send := later(due.Send, r.paused)
 		if r.breaker.open {

@@ -45,7 +45,7 @@ func runnerAt(now func() time.Time) *runner {
 // sendAll sends with plenty of time.
 func sendAll(batch []provider.Outgoing, send func(context.Context, []provider.Outgoing) []provider.Outcome) []provider.Outcome {
 	r := runnerAt(func() time.Time { return clock })
-	return r.sendHalving(context.Background(), sender{send: send}, provider.Connection{}, batch, clock.Add(time.Hour))
+	return r.sendHalving(context.Background(), sender{send: send}, provider.Connection{}, batch, &flight{until: clock.Add(time.Hour), now: r.d.Now, line: &r.line})
 }
 
 // A batch that is refused as a whole is bisected: the bad messages are refused alone, all others are sent once, and the
@@ -128,24 +128,38 @@ func TestAChunkThatIsRefused(t *testing.T) {
 	}
 }
 
-// No call may outlast the lease of what it carries.
-func TestCallsEndBeforeTheLease(t *testing.T) {
+// However often a batch is halved, its calls end when the first one had to. What no time remains for is not sent, and nobody is
+// blamed for that.
+func TestCallsEndInTime(t *testing.T) {
 	t.Parallel()
-	for lease, want := range map[time.Duration]time.Duration{3 * time.Minute: time.Minute, 80 * time.Second: 50 * time.Second, 30 * time.Second: 0, -time.Second: 0} {
+	for name, test := range map[string]struct {
+		takes time.Duration // each call, all of which are refused
+		left  time.Duration
+		calls int
+	}{
+		"in time":             {time.Second, time.Minute, 7},
+		"the halves too late": {25 * time.Second, time.Minute, 3}, // the third is cut
+		"too late":            {time.Second, 2 * time.Second, 0},
+		"far too late":        {time.Second, -time.Hour, 0},
+	} {
 		synctest.Test(t, func(t *testing.T) {
-			began, had := time.Now(), time.Duration(0)
+			calls, until := 0, time.Now().Add(test.left)
 			r := runnerAt(time.Now)
 			got := r.sendHalving(t.Context(), sender{send: func(ctx context.Context, batch []provider.Outgoing) []provider.Outcome {
-				<-ctx.Done()
-				had = time.Since(began)
-				return same(len(batch), provider.Outcome{Class: provider.Ambiguous})
-			}}, provider.Connection{}, outgoing(2), began.Add(lease))
-			class := provider.Ambiguous
-			if want == 0 {
-				class = provider.Throttled // nothing was written, and no call failed
+				calls++
+				select {
+				case <-time.After(test.takes):
+					return same(len(batch), provider.Outcome{Class: provider.Rejected, WholeCall: len(batch) > 1})
+				case <-ctx.Done():
+					return same(len(batch), provider.Outcome{Class: provider.Ambiguous})
+				}
+			}}, provider.Connection{}, outgoing(4), &flight{until: until, now: time.Now, line: &r.line})
+			if calls != test.calls || test.left > 0 && time.Now().After(until) || len(got) != 4 {
+				t.Errorf("%s: %d calls, want %d; outcomes %+v", name, calls, test.calls, got)
 			}
-			if had != want || len(got) != 2 || got[0].Class != class {
-				t.Errorf("lease of %s: the call had %s, want %s; outcomes %+v", lease, had, want, got)
+			unsent := slices.ContainsFunc(got, func(o provider.Outcome) bool { return o.Unsent && o.Class == provider.Transient })
+			if unsent != (name != "in time") {
+				t.Errorf("%s: outcomes %+v", name, got)
 			}
 		})
 	}

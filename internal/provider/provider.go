@@ -66,6 +66,7 @@ type Outcome struct {
 	WholeCall         bool          // the refusal is about the call, not about this message: a smaller batch may pass
 	SenderOnly        bool          // Account, because of the message's sender: other senders are not affected
 	Elsewhere         bool          // Rejected, because this provider lacks something (a template) that another may have
+	Unsent            bool          // Transient, because no time was left to make the call: it says nothing of the provider
 }
 
 // MaxText is the most bytes of foreign words that an Outcome keeps.
@@ -165,7 +166,8 @@ type Adapter interface {
 	// CanCarry says why this provider cannot carry the content, or nil. It is asked when a message is accepted.
 	CanCarry(c *mail.Content) *mail.FieldError
 
-	// Send hands a batch over and returns one outcome per message, in the batch's order. It returns when ctx ends.
+	// Send hands a batch over and returns one outcome per message, in the batch's order. It returns when ctx ends. It tells
+	// the Watch in ctx how it goes, by Leaving and Answered.
 	Send(ctx context.Context, conn Connection, batch []Outgoing) []Outcome
 
 	// Lookup asks which of the messages the provider has. since is when the oldest of them was sent. A message that is not

@@ -141,6 +141,31 @@ func TestConnectionFaults(t *testing.T) {
 	b.ok(http.MethodPost, "/email", mail(nil))
 }
 
+// PM-sim 52: an answer that drips comes at last, or is cut when the faults change.
+func TestDrip(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	path := "/message-streams/nope" // has a short answer
+	b.fault(object{"kind": "drip", "count": 1})
+	want := b.api(http.MethodGet, path, nil)
+	if again := b.api(http.MethodGet, path, nil); again.status != want.status || string(again.body) != string(want.body) || len(want.body) == 0 {
+		t.Errorf("%d %s, without the fault %d %s", want.status, want.body, again.status, again.body)
+	}
+	b.fault(object{"kind": "drip"})
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.try(http.MethodPost, "/email", text(t, mail(nil)), serverToken, "sandbox-server-token", "Content-Type", "application/json")
+		done <- err
+	}()
+	for b.stored() == 0 {
+		continue // until it has taken effect
+	}
+	b.fault(object{"kind": "hang", "path": "/bounces"})
+	if err := <-done; !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("cut: %v", err)
+	}
+}
+
 // PM-sim 52: a request hangs until the faults change; nothing is stored.
 func TestHangEndsWhenFaultsChange(t *testing.T) {
 	t.Parallel()

@@ -10,6 +10,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"postyard/internal/provider"
@@ -77,14 +78,14 @@ func token(conn provider.Connection) (string, error) {
 
 // do makes one call and reads its answer. It follows no redirect: the token must not travel to another host.
 func (a *Adapter) do(ctx context.Context, conn provider.Connection, c call) answer {
-	sent := &progress{size: int64(len(c.body))}
+	sent := &progress{size: int64(len(c.body)), leaving: func() error { return provider.Leaving(ctx) }}
 	req, err := a.request(sent.trace(ctx), conn, c, sent)
 	if err != nil {
 		return answer{err: err}
 	}
 	resp, err := a.transport.RoundTrip(req)
 	if err != nil {
-		return answer{err: err, written: sent.mayHaveLeft()}
+		return sent.failure(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
@@ -133,9 +134,14 @@ func (a *Adapter) request(ctx context.Context, conn provider.Connection, c call,
 // progress observes how far a request got. What the transport reports decides; where it reports nothing (it may return
 // before its writer does when the context ends), a body that was read to its end counts as sent.
 type progress struct {
-	size  int64
-	read  atomic.Int64
-	state atomic.Int32
+	size    int64
+	leaving func() error // asked before anything is given out
+	state   atomic.Int32
+
+	mu   sync.Mutex
+	read int64
+	late error // why something was held back
+	over bool  // the call has ended, and how was told: nothing may leave any more
 }
 
 const (
@@ -146,7 +152,8 @@ const (
 
 func (p *progress) trace(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn: func(string) { p.restart() },
+		GetConn:              func(string) { p.restart() },
+		GotFirstResponseByte: func() { provider.Answered(ctx) },
 		WroteRequest: func(info httptrace.WroteRequestInfo) {
 			if info.Err != nil {
 				p.state.Store(cutShort)
@@ -158,42 +165,61 @@ func (p *progress) trace(ctx context.Context) context.Context {
 }
 
 func (p *progress) restart() {
-	p.read.Store(0)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.read = 0
 	p.state.Store(writing)
 }
 
-func (p *progress) mayHaveLeft() bool {
+// failure ends a call without an answer. A writer that the transport has left behind gives out no more after it.
+func (p *progress) failure(err error) answer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over = true
+	ans := answer{err: err}
 	switch p.state.Load() {
 	case wrote:
-		return true
-	case cutShort:
-		return false
-	default:
-		return p.size > 0 && p.read.Load() >= p.size
+		ans.written = true
+	case writing:
+		ans.written = p.size > 0 && p.read >= p.size
 	}
+	if p.late != nil && !ans.written {
+		ans.err = p.late // whatever the transport made of it
+	}
+	return ans
 }
+
+// give copies what is left of a body, unless nothing may leave any more.
+func (p *progress) give(dst []byte, left *bytes.Reader) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.over {
+		return 0, errOver
+	}
+	if left.Len() > 0 {
+		if p.late = p.leaving(); p.late != nil {
+			return 0, p.late
+		}
+	}
+	n, err := left.Read(dst)
+	p.read += int64(n)
+	return n, err
+}
+
+var errOver = errors.New("the call is over")
 
 func (p *progress) reader(body []byte) io.ReadCloser {
-	return &countedBody{Reader: bytes.NewReader(body), progress: p}
+	return &givenBody{left: bytes.NewReader(body), progress: p}
 }
 
-type countedBody struct {
-	*bytes.Reader
+// givenBody has no WriteTo: what leaves is to pass Read piece by piece.
+type givenBody struct {
+	left     *bytes.Reader
 	progress *progress
 }
 
-func (b *countedBody) Read(dst []byte) (int, error) {
-	n, err := b.Reader.Read(dst)
-	b.progress.read.Add(int64(n))
-	return n, err
-}
-
-// WriteTo keeps the count where the transport copies without a buffer of its own.
-func (b *countedBody) WriteTo(w io.Writer) (int64, error) {
-	n, err := b.Reader.WriteTo(w)
-	b.progress.read.Add(n)
-	return n, err
-}
+// Read implements io.Reader.
+func (b *givenBody) Read(dst []byte) (int, error) { return b.progress.give(dst, b.left) }
 
 // Close implements io.Closer.
-func (*countedBody) Close() error { return nil }
+func (*givenBody) Close() error { return nil }

@@ -47,7 +47,7 @@ func (a *Adapter) Send(ctx context.Context, conn provider.Connection, batch []pr
 	var next chunk
 	for i := range batch {
 		if err := ctx.Err(); err != nil {
-			outcomes[i] = provider.Outcome{Class: provider.Transient, Text: "not sent: " + err.Error()}
+			outcomes[i] = provider.Outcome{Class: provider.Transient, Unsent: true, Text: "not sent: " + err.Error()}
 			continue
 		}
 		encoded, err := encode(conn, &batch[i])

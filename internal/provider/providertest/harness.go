@@ -78,6 +78,7 @@ func Run(t *testing.T, h Harness) {
 		"Garbage":        testGarbage,
 		"Redirect":       testRedirect,
 		"Cancel":         testCancel,
+		"Watch":          testWatch,
 		"Lookup":         testLookup,
 		"Setup":          testSetup,
 		"Parse":          testParse,

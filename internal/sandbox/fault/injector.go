@@ -98,6 +98,10 @@ func (i *Injector) Wrap(provider string, wording Wording, next http.Handler) htt
 			rec := newRecorder()
 			next.ServeHTTP(rec, r)
 			cut(w, rec.half(r), false)
+		case Drip:
+			rec := newRecorder()
+			next.ServeHTTP(rec, r)
+			drip(w, r, rec, freed)
 		}
 	})
 }

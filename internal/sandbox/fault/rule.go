@@ -30,6 +30,9 @@ const (
 	ResetAfter Kind = "reset_after"
 	// Truncate does what was asked and cuts the connection in the middle of the answer's body.
 	Truncate Kind = "truncate"
+	// Drip does what was asked and answers one byte every tenth of a second, until the client goes, the rules change or the
+	// sandbox stops; then the connection is cut.
+	Drip Kind = "drip"
 )
 
 // Rule is one fault.
@@ -86,12 +89,12 @@ func (r Rule) check(providers []string) error {
 		if r.Status < 200 || r.Status > 599 {
 			return fmt.Errorf("status must be from 200 to 599, got %d", r.Status)
 		}
-	case Hang, ResetBefore, ResetAfter, Truncate:
+	case Hang, ResetBefore, ResetAfter, Truncate, Drip:
 		if r.Status != 0 || r.Body != "" || r.ErrorCode != 0 || r.ContentType != "" {
 			return fmt.Errorf("status, errorCode, body and contentType go with kind %q only", Status)
 		}
 	default:
-		return fmt.Errorf("kind must be one of status, hang, reset_before, reset_after, truncate; got %q", r.Kind)
+		return fmt.Errorf("kind must be one of status, hang, reset_before, reset_after, truncate, drip; got %q", r.Kind)
 	}
 	switch {
 	case !(r.Probability > 0 && r.Probability <= 1):

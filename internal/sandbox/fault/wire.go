@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // maxSwallowed is how much of a request is read before a fault; larger ones are cut off while they are sent.
@@ -45,6 +47,30 @@ func hang(w http.ResponseWriter, r *http.Request, freed <-chan struct{}) {
 	case <-freed:
 	}
 	cut(w, nil, false)
+}
+
+// dripEvery is the time between two bytes of an answer that drips.
+const dripEvery = 100 * time.Millisecond
+
+func drip(w http.ResponseWriter, r *http.Request, answer *recorder, freed <-chan struct{}) {
+	maps.Copy(w.Header(), answer.header)
+	w.Header().Set("Content-Length", strconv.Itoa(answer.body.Len()))
+	w.WriteHeader(answer.status)
+	ticker := time.NewTicker(dripEvery)
+	defer ticker.Stop()
+	for _, b := range answer.body.Bytes() {
+		if _, err := w.Write([]byte{b}); err != nil || http.NewResponseController(w).Flush() != nil {
+			return // the client is gone
+		}
+		select {
+		case <-ticker.C:
+		case <-r.Context().Done():
+			return
+		case <-freed:
+			cut(w, nil, false)
+			return
+		}
+	}
 }
 
 // cut writes last to the connection and ends it, with a TCP reset when asked to.

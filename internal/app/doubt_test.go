@@ -1,0 +1,149 @@
+package app
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"postyard/internal/config"
+	"postyard/internal/directory"
+	"postyard/internal/mail"
+	"postyard/internal/store"
+)
+
+// slowly has the provider asked late, so that something else can come first.
+func slowly(cfg *config.Config, _ *Server) {
+	cfg.AskAfter = []time.Duration{4 * time.Second, 5 * time.Second}
+}
+
+// impatient gives up on a provider that cannot say what it has.
+func impatient(cfg *config.Config, _ *Server) { cfg.AmbiguousWait = 1200 * time.Millisecond }
+
+// TestManyInDoubt loses the answers to many messages at once. The provider has them all, and says so within seconds.
+func TestManyInDoubt(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, func(cfg *config.Config, _ *Server) { cfg.BatchSize = 500 })
+	s.settings(fault{"dropWebhooks": true, "searchLagMs": 300})
+	s.faults(fault{"kind": "reset_after", "path": "/email", "count": 3})
+	ids := s.send(addresses(500)...)
+	began := time.Now()
+	for _, id := range ids {
+		if got := s.events(id, 2); got != "[69 70]" {
+			t.Errorf("events %s", got)
+		}
+	}
+	t.Logf("settled after %s", time.Since(began))
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("settled after %s", took)
+	}
+	var box struct{ Total int }
+	s.control(http.MethodGet, "/sandbox/messages?limit=0", nil, &box)
+	if box.Total != len(ids) {
+		t.Errorf("%d arrived of %d", box.Total, len(ids))
+	}
+}
+
+// TestAnEventSettles a message whose outcome is unknown, long before anybody asks.
+func TestAnEventSettles(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, slowly)
+	s.faults(fault{"kind": "reset_after", "path": "/email", "count": 1}, fault{"kind": "status", "status": 500, "path": "/messages"})
+	ids := s.send("a@gmail.com", "b@gmail.com")
+	began := time.Now()
+	s.want("[69 70 71]", 1, ids...)
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("settled after %s", took)
+	}
+	if e := s.explain(ids[0]); e.State != "delivered" || e.Attempts != 1 || e.Mark != "" {
+		t.Errorf("%+v", e)
+	}
+}
+
+// TestAnEventDuringTheQuestion settles the message; the answer that comes later changes nothing.
+func TestAnEventDuringTheQuestion(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.settings(fault{"deliveryDelayMs": 1500})
+	s.faults(fault{"kind": "reset_after", "path": "/email", "count": 1}, fault{"kind": "drip", "path": "/messages"})
+	id := s.send("a@gmail.com")[0]
+	s.want("[69 70 71]", 1, id)
+	if late := s.attempts(id)[0].Answer; late != "" {
+		t.Errorf("the answer came before the event: %q", late)
+	}
+	waitFor(t, "the answer", func() bool { return s.attempts(id)[0].Answer != "" })
+	s.want("[69 70 71]", 1, id)
+	if e := s.explain(id); e.State != "delivered" || e.Attempts != 1 {
+		t.Errorf("%+v", e)
+	}
+}
+
+// attempts reads the attempts of a message from the store.
+func (s *stage) attempts(id string) []store.Attempt {
+	s.t.Helper()
+	list, err := s.server.store.Attempts(s.t.Context(), s.AccountID, parseID(s.t, id))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return list
+}
+
+func parseID(t *testing.T, text string) (id mail.ID) {
+	t.Helper()
+	if err := id.UnmarshalText([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// TestPolicies decide about a message that the provider cannot answer for.
+func TestPolicies(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		policy        directory.Policy
+		mark, answer  string
+		types, events string
+		arrived       int
+	}{
+		{directory.AtLeastOnce, "resent", "; policy at-least-once: sent again", "[69 70]", "", 2},
+		{directory.AtMostOnce, "unconfirmed", "; policy at-most-once: left as sent", "[69 70]", "nobody confirmed that the provider has it", 1},
+	} {
+		t.Run(test.policy.String(), func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, impatient)
+			s.follow(test.policy)
+			s.settings(fault{"dropWebhooks": true})
+			s.faults(fault{"kind": "reset_after", "path": "/email", "count": 1}, fault{"kind": "status", "status": 500, "path": "/messages"})
+			id := s.send("a@gmail.com")[0]
+			waitFor(t, "the question to show", func() bool { return strings.Contains(s.explain(id).Waiting, "could not say") })
+			s.want(test.types, test.arrived, id)
+			if e := s.explain(id); e.Mark != test.mark || e.State != "sent" {
+				t.Errorf("%+v", e)
+			}
+			first := s.attempts(id)[0]
+			if first.Class.String() != "ambiguous" || first.Text == "" || !strings.HasPrefix(first.Answer, "could not say: ") || !strings.HasSuffix(first.Answer, test.answer) {
+				t.Errorf("attempt %+v", first)
+			}
+			events, err := s.api.MessageEvents(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := events[len(events)-1].SMTPDescription; !strings.Contains(got, test.events) {
+				t.Errorf("sent event says %q", got)
+			}
+		})
+	}
+}
+
+// follow gives the provider a policy.
+func (s *stage) follow(p directory.Policy) {
+	s.t.Helper()
+	ctx := context.WithoutCancel(s.t.Context())
+	if err := s.server.store.UpdateTPSP(ctx, s.AccountID, s.TPSPID, "Postmark sandbox", p); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.server.directory.Reload(ctx); err != nil {
+		s.t.Fatal(err)
+	}
+}
