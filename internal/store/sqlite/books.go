@@ -118,7 +118,12 @@ const nanosADay = 86400 * 1_000_000_000
 
 // Tally implements store.Books.
 func (db *DB) Tally(ctx context.Context, accountID int32, day, upTo int64, from store.TallyPlace, limit int) (counters map[store.Counter]int64, next store.TallyPlace, done bool, err error) {
-	begin := max(from.OccurredAt, day*nanosADay)
+	begin := day * nanosADay
+	if from != (store.TallyPlace{}) {
+		begin = from.OccurredAt
+	} else {
+		from.OccurredAt = begin // which may be before 1970
+	}
 	counters, next, read := map[store.Counter]int64{}, from, 0
 	err = db.snapshot(ctx, func(ctx context.Context, view *sql.Tx) error {
 		rows, err := view.QueryContext(ctx, tallyQuery, accountID, begin, (day+1)*nanosADay, from.OccurredAt, from.Seq, limit)
