@@ -57,9 +57,10 @@ type Providers interface {
 	HookURL(t *directory.TPSP) string
 }
 
-// Journal answers questions about messages, events and counters; a store.Journal is one.
+// Journal answers questions about messages, attempts, events and counters; a store.Journal is one.
 type Journal interface {
 	Message(ctx context.Context, accountID int32, id mail.ID) (*store.Message, error)
+	Attempts(ctx context.Context, accountID int32, id mail.ID) ([]store.Attempt, error)
 	Events(ctx context.Context, f store.EventFilter) ([]store.Event, error)
 	Counts(ctx context.Context, f store.CountFilter) ([]store.Count, error)
 }
@@ -76,6 +77,7 @@ type Config struct {
 	Sender       Sender
 	Providers    Providers
 	Journal      Journal
+	Books        store.Books
 	Ingest       Ingest
 	Installation string // the store's id of itself; event ids begin with it
 	Log          *slog.Logger
@@ -84,6 +86,7 @@ type Config struct {
 // server is the API with its services.
 type server struct {
 	Config
+	verifying running
 }
 
 // New returns the API's handler.

@@ -112,7 +112,7 @@ func TestRequestIDs(t *testing.T) {
 func TestPanics(t *testing.T) {
 	t.Parallel()
 	log := &lockedBuffer{}
-	s := &server{Config{Log: slog.New(slog.NewTextHandler(log, nil))}}
+	s := &server{Config: Config{Log: slog.New(slog.NewTextHandler(log, nil))}}
 	early := s.observe(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("boom 42") }))
 	w := httptest.NewRecorder()
 	early.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/x", nil))
@@ -165,7 +165,7 @@ func TestErrorsAndTheirStatus(t *testing.T) {
 		{errors.New("SELECT secret FROM x"), 500, "internal_error", "SELECT"},
 	} {
 		w := httptest.NewRecorder()
-		s := &server{Config{Log: slog.New(slog.DiscardHandler)}}
+		s := &server{Config: Config{Log: slog.New(slog.DiscardHandler)}}
 		s.fail(w, httptest.NewRequest(http.MethodGet, "/x", nil), fmt.Errorf("operation: %w", c.err))
 		if w.Code != c.status || !strings.Contains(w.Body.String(), `"`+c.code+`"`) {
 			t.Errorf("%v: %d %s", c.err, w.Code, w.Body)

@@ -11,15 +11,31 @@ import (
 
 // explainAnswer tells where a message stands and why. SendPost has nothing like it, and its Message takes no extra keys.
 type explainAnswer struct {
-	MessageID         string     `json:"messageID"`
-	State             string     `json:"state"`   // queued, sending, unknown, sent, delivered, bounced, dropped
-	Waiting           string     `json:"waiting"` // while pending: why
-	DueAt             int64      `json:"dueAt"`   // while pending: until when, in ns; 0 when it may leave at once
-	Attempts          int        `json:"attempts"`
-	Mark              string     `json:"mark"` // resent: may be a duplicate; unconfirmed: may be lost; "" for all others
-	TPSPID            int32      `json:"tpspId"`
-	ProviderMessageID string     `json:"providerMessageId"`
-	Plan              planAnswer `json:"plan"`
+	MessageID         string          `json:"messageID"`
+	State             string          `json:"state"`   // queued, sending, unknown, sent, delivered, bounced, dropped
+	Waiting           string          `json:"waiting"` // while pending: why
+	DueAt             int64           `json:"dueAt"`   // while pending: until when, in ns; 0 when it may leave at once
+	Mark              string          `json:"mark"`    // resent: may be a duplicate; unconfirmed: may be lost; "" for all others
+	TPSPID            int32           `json:"tpspId"`
+	ProviderMessageID string          `json:"providerMessageId"`
+	Plan              planAnswer      `json:"plan"`
+	Attempts          []attemptAnswer `json:"attempts"` // in their order
+}
+
+// attemptAnswer is one call to a provider.
+type attemptAnswer struct {
+	N          int    `json:"n"`
+	Egress     string `json:"egress"` // TPSP_5
+	TPSPID     int32  `json:"tpspId"`
+	Provider   string `json:"provider"` // the provider's name in this account
+	Began      int64  `json:"began"`
+	Finished   int64  `json:"finished"`   // 0 while the call is open
+	DurationMs int64  `json:"durationMs"` // 0 while the call is open
+	Class      string `json:"class"`      // accepted, rejected, inactive, transient, throttled, account, ambiguous; "" while the call is open
+	HTTPStatus int    `json:"httpStatus"` // 0 when there was no answer
+	Code       string `json:"code"`       // the provider's own
+	Text       string `json:"text"`       // the provider's words, or the transport's
+	Answer     string `json:"answer"`     // what the provider said when it was asked about the attempt
 }
 
 // planAnswer is the route of a message.
@@ -41,8 +57,15 @@ func (s *server) explainMessage(w http.ResponseWriter, r *http.Request, a *direc
 	if err != nil {
 		return err
 	}
-	answer := explainAnswer{MessageID: m.ID.String(), State: m.State.String(), Attempts: m.Attempts, Mark: markNames[m.Mark],
-		TPSPID: m.Egress.TPSPID(), ProviderMessageID: m.ProviderID, Plan: planAnswerOf(m.Plan)}
+	attempts, err := s.Journal.Attempts(r.Context(), a.ID, m.ID)
+	if err != nil {
+		return err
+	}
+	answer := explainAnswer{MessageID: m.ID.String(), State: m.State.String(), Mark: markNames[m.Mark], TPSPID: m.Egress.TPSPID(),
+		ProviderMessageID: m.ProviderID, Plan: planAnswerOf(m.Plan), Attempts: make([]attemptAnswer, len(attempts))}
+	for i := range attempts {
+		answer.Attempts[i] = s.attemptAnswerOf(&attempts[i])
+	}
 	if m.State.Pending() {
 		answer.Waiting, answer.DueAt = s.waiting(m), nanos(m.DueAt)
 	}
@@ -57,9 +80,23 @@ func (s *server) waiting(m *store.Message) string {
 		return "the provider is not used for now: " + t.Health.Reason
 	case m.Waiting == "" && m.State == lifecycle.Sending:
 		return "the provider is being called"
+	case m.Waiting == "" && m.State == lifecycle.Queued:
+		return "it is ready, and waits for its turn"
 	default:
 		return m.Waiting
 	}
+}
+
+func (s *server) attemptAnswerOf(a *store.Attempt) attemptAnswer {
+	answer := attemptAnswer{N: a.N, Egress: a.Egress.String(), TPSPID: a.Egress.TPSPID(), Began: nanos(a.Began), HTTPStatus: a.HTTPStatus,
+		Code: a.Code, Text: a.Text, Answer: a.Answer}
+	if t := s.Directory.Current().AnyTPSP(a.Egress.TPSPID()); t != nil {
+		answer.Provider = t.Name
+	}
+	if !a.Finished.IsZero() {
+		answer.Finished, answer.DurationMs, answer.Class = nanos(a.Finished), a.Finished.Sub(a.Began).Milliseconds(), a.Class.String()
+	}
+	return answer
 }
 
 func planAnswerOf(p route.Plan) planAnswer {

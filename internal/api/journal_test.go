@@ -361,17 +361,3 @@ func TestWebhookIntake(t *testing.T) {
 	a := w.report(made, id, "Delivery", map[string]any{"Recipient": "a@example.com", "DeliveredAt": "2026-11-05T16:33:54Z"})
 	a.refused(http.StatusServiceUnavailable, "unavailable", "")
 }
-
-// TestExplain tells where a message stands before anything was sent: the world has no dispatcher.
-func TestExplain(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.connect("Postmark", "outbound")
-	var got explainAnswer
-	a := w.asAccount("GET", messages+w.mail("ana@gmail.com")[0]+"/explain", nil).ok(200, &got)
-	wantKeys(t, a.body, "messageID", "state", "waiting", "dueAt", "attempts", "mark", "tpspId", "providerMessageId", "plan")
-	if got.State != "queued" || got.Mark != "" || got.Attempts != 0 || len(got.Plan.Egresses) != 1 ||
-		got.Plan.Egresses[0] != fmt.Sprintf("TPSP_%d", got.TPSPID) || !strings.Contains(got.Plan.Rule, "postmark-pool") {
-		t.Errorf("%s", a.body)
-	}
-}

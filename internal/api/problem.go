@@ -44,7 +44,7 @@ const statusClientGone = 499
 //	403  the name (or the key with its stream) is taken, as SendPost has it
 //	404  the id is not one of the account's
 //	406  the default sub-account cannot be deleted, as SendPost has it
-//	409  messages still wait for the provider that is to be deleted
+//	409  messages still wait for the provider that is to be deleted; a verification of the account is running
 //	502  the provider cannot be reached or is out of order: trying again may help, another request will not
 //	503  we cannot work now: the disk, the database, or a backlog that is full; with Retry-After
 func problemOf(err error) *problem {

@@ -51,6 +51,8 @@ func (s *server) operations() []operation {
 		{http.MethodGet, v1 + "/account/message/{id}/events", accountKey, "list a message's events", s.forAccount(s.listMessageEvents)},
 		{http.MethodGet, v1 + "/account/message/{id}/explain", accountKey, "tell where a message stands, and why", s.forAccount(s.explainMessage)},
 
+		{http.MethodGet, v1 + "/account/verify", accountKey, "recompute the account's states and counters, and name what differs", s.forAccount(s.verify)},
+
 		{http.MethodGet, v1 + "/account/event", accountKey, "list events", s.forAccount(s.listEvents)},
 		{http.MethodGet, v1 + "/account/event/{id}", accountKey, "read an event", s.forAccount(s.getEvent)},
 		{http.MethodGet, v1 + "/account/event/{id}/provider", accountKey, "read the provider's own fields of an event", s.forAccount(s.getProviderFields)},

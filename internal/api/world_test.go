@@ -91,7 +91,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	server.Config.Handler = New(Config{
-		Directory: w.dir, Accounts: w.accounts, Sender: sender, Providers: w.tpsps, Journal: w.db, Ingest: inbox,
+		Directory: w.dir, Accounts: w.accounts, Sender: sender, Providers: w.tpsps, Journal: w.db, Books: w.db, Ingest: inbox,
 		Installation: installation, Log: log,
 	})
 	server.Start()

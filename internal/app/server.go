@@ -113,7 +113,7 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		return fmt.Errorf("read installation: %w", err)
 	}
 	s.http = newHTTPServer(api.New(api.Config{Directory: s.directory, Accounts: s.Accounts, Sender: s.accepting, Providers: connections,
-		Journal: s.store, Ingest: s.ingesting, Installation: installation, Log: s.log}), s.log)
+		Journal: s.store, Books: s.store, Ingest: s.ingesting, Installation: installation, Log: s.log}), s.log)
 	return nil
 }
 

@@ -21,13 +21,14 @@ func (db *DB) snapshot(ctx context.Context, read func(context.Context, *sql.Tx) 
 	return read(ctx, view)
 }
 
+const entriesQuery = `SELECT m.id, m.sub_account_id, coalesce(q.egress, m.egress), m.submitted_at, m.state, q.status,
+	coalesce(q.attempts, m.attempts), m.mark, m.provider_id
+	FROM message m LEFT JOIN queue q ON q.id = m.id WHERE m.id > ? AND m.account_id = ? ORDER BY m.id LIMIT ?`
+
 // Entries implements store.Books.
 func (db *DB) Entries(ctx context.Context, accountID int32, after mail.ID, limit int) (list []store.Entry, err error) {
 	err = db.snapshot(ctx, func(ctx context.Context, view *sql.Tx) error {
-		rows, err := view.QueryContext(ctx, `SELECT m.id, m.sub_account_id, coalesce(q.egress, m.egress), m.submitted_at, m.state, q.status,
-				coalesce(q.attempts, m.attempts), m.mark, m.provider_id
-				FROM message m LEFT JOIN queue q ON q.id = m.id WHERE m.id > ? AND m.account_id = ? ORDER BY m.id LIMIT ?`,
-			after[:], accountID, limit)
+		rows, err := view.QueryContext(ctx, entriesQuery, after[:], accountID, limit)
 		if err != nil {
 			return failed("read messages", err)
 		}
@@ -50,14 +51,22 @@ func scanEntry(rows *sql.Rows) (e store.Entry, err error) {
 	return e, err
 }
 
+// callsQuery and entryEventsQuery read what belongs to n messages.
+func callsQuery(n int) string {
+	return `SELECT ` + attemptColumns + ` FROM attempt a WHERE a.message_id IN (` + marks(n) + `) ORDER BY a.message_id, a.n`
+}
+
+func entryEventsQuery(n int) string {
+	return `SELECT message_id, seq, type, is_copy, effect, occurred_at FROM event WHERE message_id IN (` + marks(n) + `) ORDER BY message_id, seq`
+}
+
 // addRecords reads the attempts and events of messages.
 func addRecords(ctx context.Context, view *sql.Tx, list []store.Entry) error {
 	ids, byID := make([]any, len(list)), make(map[mail.ID]*store.Entry, len(list))
 	for i := range list {
 		ids[i], byID[list[i].ID] = list[i].ID[:], &list[i]
 	}
-	attempts, err := view.QueryContext(ctx, `SELECT `+attemptColumns+` FROM attempt a WHERE a.message_id IN (`+marks(len(ids))+`)
-		ORDER BY a.message_id, a.n`, ids...)
+	attempts, err := view.QueryContext(ctx, callsQuery(len(ids)), ids...)
 	if err != nil {
 		return failed("read attempts", err)
 	}
@@ -70,8 +79,7 @@ func addRecords(ctx context.Context, view *sql.Tx, list []store.Entry) error {
 	}); err != nil {
 		return err
 	}
-	events, err := view.QueryContext(ctx, `SELECT message_id, seq, type, is_copy, effect, occurred_at FROM event
-		WHERE message_id IN (`+marks(len(ids))+`) ORDER BY message_id, seq`, ids...)
+	events, err := view.QueryContext(ctx, entryEventsQuery(len(ids)), ids...)
 	if err != nil {
 		return failed("read events", err)
 	}
@@ -89,14 +97,15 @@ func addRecords(ctx context.Context, view *sql.Tx, list []store.Entry) error {
 	return err
 }
 
+const countedQuery = `SELECT sub_account_id, egress, mailbox, type, is_copy, n FROM counter WHERE account_id = ? AND day = ?`
+
 // Counted implements store.Books.
 func (db *DB) Counted(ctx context.Context, accountID int32, day int64) (counters map[store.Counter]int64, upTo int64, err error) {
 	err = db.snapshot(ctx, func(ctx context.Context, view *sql.Tx) error {
 		if err := view.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM event`).Scan(&upTo); err != nil {
 			return failed("read the last event", err)
 		}
-		rows, err := view.QueryContext(ctx, `SELECT sub_account_id, egress, mailbox, type, is_copy, n FROM counter
-			WHERE account_id = ? AND day = ?`, accountID, day)
+		rows, err := view.QueryContext(ctx, countedQuery, accountID, day)
 		if err != nil {
 			return failed("read counters", err)
 		}
@@ -118,10 +127,12 @@ const nanosADay = 86400 * 1_000_000_000
 
 // Tally implements store.Books.
 func (db *DB) Tally(ctx context.Context, accountID int32, day, upTo int64, from store.TallyPlace, limit int) (counters map[store.Counter]int64, next store.TallyPlace, done bool, err error) {
-	begin := max(from.OccurredAt, day*nanosADay)
+	if from == (store.TallyPlace{}) {
+		from.OccurredAt = day * nanosADay
+	}
 	counters, next, read := map[store.Counter]int64{}, from, 0
 	err = db.snapshot(ctx, func(ctx context.Context, view *sql.Tx) error {
-		rows, err := view.QueryContext(ctx, tallyQuery, accountID, begin, (day+1)*nanosADay, from.OccurredAt, from.Seq, limit)
+		rows, err := view.QueryContext(ctx, tallyQuery, accountID, from.OccurredAt, from.Seq, (day+1)*nanosADay, limit)
 		if err != nil {
 			return failed("read events", err)
 		}
@@ -140,17 +151,17 @@ func (db *DB) Tally(ctx context.Context, accountID int32, day, upTo int64, from 
 }
 
 const tallyQuery = `SELECT occurred_at, seq, sub_account_id, egress, mailbox, type, is_copy FROM event
-	WHERE account_id = ?1 AND occurred_at >= ?2 AND occurred_at < ?3 AND (occurred_at > ?4 OR seq > ?5) ORDER BY occurred_at, seq LIMIT ?6`
+	WHERE account_id = ? AND (occurred_at, seq) > (?, ?) AND occurred_at < ? ORDER BY occurred_at, seq LIMIT ?`
+
+const nextDayQuery = `SELECT (SELECT min(day) FROM counter WHERE account_id = ? AND day >= ?),
+	(SELECT min(occurred_at) FROM event WHERE account_id = ? AND occurred_at >= ?)`
 
 // NextDay implements store.Books.
 func (db *DB) NextDay(ctx context.Context, accountID int32, from int64) (day int64, ok bool, err error) {
 	ctx, end := db.keeper.query(ctx)
 	defer end()
 	var counted, happened sql.NullInt64
-	if err := db.readPool.QueryRowContext(ctx, `SELECT
-			(SELECT min(day) FROM counter WHERE account_id = ?1 AND day >= ?2),
-			(SELECT min(occurred_at) FROM event WHERE account_id = ?1 AND occurred_at >= ?3)`,
-		accountID, from, from*nanosADay).Scan(&counted, &happened); err != nil {
+	if err := db.readPool.QueryRowContext(ctx, nextDayQuery, accountID, from, accountID, from*nanosADay).Scan(&counted, &happened); err != nil {
 		return 0, false, failed("read days", err)
 	}
 	if happened.Valid {
