@@ -59,7 +59,7 @@ type Webhook struct {
 	SealedPassword []byte
 	Error          string
 	Tries          int       // failed tries since the last success
-	NextTry        time.Time // when it is tried again; zero when it need not be
+	NextTry        time.Time // when it is tried again or, while it stands, checked; zero: at once
 }
 
 // Health tells whether an egress is in use.

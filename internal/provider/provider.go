@@ -140,6 +140,12 @@ type SetupError struct {
 	Retry   bool // the same step may succeed later without a change
 }
 
+// Codes of a SetupError that say nothing of the step: the provider did not answer, or not for itself.
+const (
+	CodeUnreachable = "provider_unreachable"
+	CodeUnavailable = "provider_unavailable"
+)
+
 // Error implements error.
 func (e *SetupError) Error() string { return e.Message }
 
@@ -159,6 +165,27 @@ type Report struct {
 	Detail            event.Detail
 }
 
+// WebhookRetries is the longest time over which a provider repeats a webhook that was not taken: what is older and was not
+// reported is not going to be. Postmark has about 72 minutes.
+const WebhookRetries = 75 * time.Minute
+
+// Past is a question about what happened at a provider.
+type Past struct {
+	Since time.Time
+
+	// Open tells whether a message of ours still lacks the report that ends it, so that it is worth a question of its own.
+	Open func(ctx context.Context, id mail.ID) (bool, error)
+
+	// Yield takes reports as they are found. It is not called by several goroutines at once; its error ends the reading.
+	Yield func(reports []Report) error
+}
+
+// Sent is a message that a provider has.
+type Sent struct {
+	ID                mail.ID
+	ProviderMessageID string // "" when it is not known
+}
+
 // Adapter talks to one kind of provider.
 type Adapter interface {
 	Capabilities() Capabilities
@@ -174,6 +201,16 @@ type Adapter interface {
 	// in the answer is one that the provider does not (yet) show; with an error, one that it could not answer about.
 	Lookup(ctx context.Context, conn Connection, ids []mail.ID, since time.Time) ([]Found, error)
 
+	// History reads back what happened since a time, as the reports that webhooks give or would have given: a copy has the
+	// same Identity. Reports may come in any order, more than once, and be older than asked for. It reads in pages and holds
+	// a bounded part of them. missing says, for people, what the provider does not let be read; err, what may be read when it
+	// is asked again.
+	History(ctx context.Context, conn Connection, past Past) (missing []string, err error)
+
+	// Fates reads back what became of single messages: delivered or bounced. One that the provider does not know gives no
+	// report and no error. yield is called as History's.
+	Fates(ctx context.Context, conn Connection, sent []Sent, yield func(reports []Report) error) error
+
 	// Check verifies the connection's credentials and settings. The error is a *SetupError where the provider refused.
 	Check(ctx context.Context, conn Connection) error
 
@@ -181,7 +218,8 @@ type Adapter interface {
 	Streams(ctx context.Context, conn Connection) ([]Stream, error)
 
 	// Register makes sure that exactly one webhook of ours stands at the provider, and returns the provider's id of it.
-	Register(ctx context.Context, conn Connection, hook Hook) (ref string, err error)
+	// changed tells that it did not stand as it should: it was made, or put right.
+	Register(ctx context.Context, conn Connection, hook Hook) (ref string, changed bool, err error)
 
 	// Unregister removes our webhook. It is no error when it is gone already.
 	Unregister(ctx context.Context, conn Connection, hook Hook) error

@@ -109,6 +109,7 @@ type flakyStore struct {
 	*sqlite.DB
 	mu      sync.Mutex
 	updates int                             // how many UpdateWebhook are refused
+	debts   int                             // how many CatchUpFrom are refused
 	drops   int                             // how often DropWaiting was called
 	drop    func(route.Egress) (int, error) // instead of the database's
 	count   func(context.Context, route.Egress) (int64, error)
@@ -123,6 +124,17 @@ func (f *flakyStore) UpdateWebhook(ctx context.Context, id int32, w directory.We
 		return fmt.Errorf("the disk is away")
 	}
 	return f.DB.UpdateWebhook(ctx, id, w)
+}
+
+func (f *flakyStore) CatchUpFrom(ctx context.Context, id int32, from time.Time) error {
+	f.mu.Lock()
+	refused := f.debts > 0
+	f.debts--
+	f.mu.Unlock()
+	if refused {
+		return fmt.Errorf("the disk is away")
+	}
+	return f.DB.CatchUpFrom(ctx, id, from)
 }
 
 func (f *flakyStore) DropWaiting(ctx context.Context, e route.Egress, now time.Time, limit int) (int, error) {
@@ -156,6 +168,7 @@ type scripted struct {
 	check      func(ctx context.Context) error
 	register   func(ctx context.Context, n int) (string, error) // n counts from 1
 	unregister func(ctx context.Context, n int) error
+	changed    func(n int) bool // the webhook had to be put right; by default when it is new
 
 	mu      sync.Mutex
 	calls   []call
@@ -203,13 +216,18 @@ func (s *scripted) Check(ctx context.Context, _ provider.Connection) error {
 	return nil
 }
 
-func (s *scripted) Register(ctx context.Context, conn provider.Connection, hook provider.Hook) (string, error) {
+func (s *scripted) Register(ctx context.Context, conn provider.Connection, hook provider.Hook) (string, bool, error) {
 	n, end := s.begin("register", conn, hook)
 	defer end()
-	if s.register != nil {
-		return s.register(ctx, n)
+	changed := hook.Ref == ""
+	if s.changed != nil {
+		changed = s.changed(n)
 	}
-	return fmt.Sprintf("hook-%d", n), nil
+	if s.register != nil {
+		ref, err := s.register(ctx, n)
+		return ref, changed, err
+	}
+	return fmt.Sprintf("hook-%d", n), changed, nil
 }
 
 func (s *scripted) Unregister(ctx context.Context, conn provider.Connection, hook provider.Hook) error {

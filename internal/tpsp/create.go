@@ -34,6 +34,7 @@ type New struct {
 	Key      secret.String // the provider's token
 	Stream   string        // the message stream, by id
 	Endpoint string        // base URL, "" for the provider's public one
+	Policy   directory.Policy
 }
 
 // Streams lists the message streams of a provider's account that mail can be sent through (PM-2): not the inbound and not
@@ -69,7 +70,7 @@ func (s *Service) Create(ctx context.Context, accountID int32, n New) (*director
 	}
 	now := s.Now().UTC()
 	t := &directory.TPSP{
-		AccountID: accountID, Name: n.Name, Type: n.Type, Endpoint: n.Endpoint, Stream: n.Stream, Created: now,
+		AccountID: accountID, Name: n.Name, Type: n.Type, Endpoint: n.Endpoint, Stream: n.Stream, Policy: n.Policy, Created: now,
 		SealedKey: s.Box.Seal(keyPurpose, []byte(n.Key.Reveal())),
 		KeyHash:   hash,
 		Webhook: directory.Webhook{
@@ -104,16 +105,18 @@ func (s *Service) ask(ctx context.Context, t provider.Type, conn provider.Connec
 
 // activate makes a new TPSP known, so that the provider's probes find its credentials, and then registers its webhook.
 func (s *Service) activate(ctx context.Context, t *directory.TPSP, p *route.Pool) (*directory.TPSP, *route.Pool, error) {
-	if !s.busy.begin(t.ID) {
-		return nil, nil, fmt.Errorf("activate TPSP %d: it is being registered already", t.ID)
-	}
 	defer s.hint()
-	defer s.busy.end(t.ID)
+	held := s.begin(ctx, t.ID)
+	if held {
+		defer s.end(ctx, t.ID)
+	}
 	if err := s.Directory.Reload(ctx); err != nil {
 		return nil, nil, err
 	}
-	// A client that hangs up does not end it: the provider may have the webhook by then, and its id must be kept.
-	s.register(context.WithoutCancel(ctx), t)
+	if held { // otherwise another node's Registrar is at it
+		// A client that hangs up does not end it: the provider may have the webhook by then, and its id must be kept.
+		s.register(context.WithoutCancel(ctx), t)
+	}
 	now := s.Directory.Current()
 	if fresh := now.AnyTPSP(t.ID); fresh != nil {
 		t = fresh
@@ -202,7 +205,7 @@ func refusal(ctx context.Context, err error) error {
 	if _, ok := errors.AsType[*provider.SetupError](err); ok || err == nil || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return err
 	}
-	return &provider.SetupError{Code: "provider_unreachable", Message: "the provider gave no answer in time", Retry: true}
+	return &provider.SetupError{Code: provider.CodeUnreachable, Message: "the provider gave no answer in time", Retry: true}
 }
 
 // slug turns a name into lower-case letters and digits with hyphens between: "Postmark (Live)" becomes "postmark-live".

@@ -14,7 +14,7 @@ const (
 )
 
 // Registrar finishes, in the background, what the Service could not: registering webhooks, and removing those of deleted
-// TPSPs. Messages that turn up late for a deleted TPSP are the dispatcher's.
+// TPSPs. It checks every hour that those which were registered still stand. Messages that turn up late for a deleted TPSP are the dispatcher's.
 type Registrar struct {
 	service *Service
 
@@ -75,17 +75,17 @@ func (r *Registrar) pass(ctx context.Context) {
 // step does what is to be done for one TPSP, unless the Service is at it; that wakes us when it is through.
 func (r *Registrar) step(ctx context.Context, id int32) {
 	s := r.service
-	if !s.busy.begin(id) {
+	r.mu.Lock()
+	r.notBefore[id] = s.Now().Add(setback)
+	r.mu.Unlock()
+	if !s.begin(ctx, id) {
 		return
 	}
-	defer s.busy.end(id)
+	defer s.end(ctx, id)
 	t := s.Directory.Current().AnyTPSP(id) // anew: it may have changed until we held it
 	if t == nil {
 		return
 	}
-	r.mu.Lock()
-	r.notBefore[id] = s.Now().Add(setback)
-	r.mu.Unlock()
 	webhook := r.webhookDue(t)
 	switch {
 	case webhook.IsZero() || webhook.After(s.Now()):
@@ -124,17 +124,19 @@ func (r *Registrar) due(t *directory.TPSP) time.Time {
 	return due
 }
 
-// webhookDue returns when the TPSP's webhook has to be registered or removed, zero when it stands as it should.
+// webhookDue returns when the TPSP's webhook has to be registered, checked or removed, zero when nothing is left of it.
 func (r *Registrar) webhookDue(t *directory.TPSP) time.Time {
 	w := t.Webhook
 	switch {
 	case r.service.Adapters[t.Type] == nil, w.State == "":
 		return time.Time{}
 	case t.Deleted.IsZero() && w.State == directory.WebhookRegistered:
-		if r.service.busy.confirmed(t.ID) {
-			return time.Time{}
+		switch known := r.service.busy.of(t.ID); {
+		case !known.nextCheck.IsZero():
+			return known.nextCheck
+		case !known.confirmed:
+			return t.Created
 		}
-		return t.Created
 	case w.NextTry.IsZero():
 		return t.Created
 	}

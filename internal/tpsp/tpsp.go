@@ -6,12 +6,15 @@
 //
 //	TPSP     Webhook.State     to do
 //	in use   pending, failed   register, at NextTry
-//	in use   registered        nothing; registered once more after a start, as our public URL may have changed
+//	in use   registered        check, after a start (our public URL may have changed) and at NextTry, every hour
 //	deleted  any but ""        remove from the provider, at NextTry
 //	deleted  ""                nothing
 //
 // [Service] tries each step once, where the user waits for it; [Registrar] tries again until it is done. The two never work
-// on the same TPSP at the same time, so a provider never gets two webhooks of one TPSP.
+// on the same TPSP at the same time, nor do two nodes, so a provider never gets two webhooks of one TPSP.
+//
+// A check puts right what somebody changed or removed at the provider. What happened since the last check may then have gone
+// unheard, so the TPSP has to be caught up with. So it has while its webhook cannot be registered at all.
 //
 // Tokens leave this package only inside a provider.Connection, and never in an error or a log line. The package must not
 // import an engine of the store, an adapter, nor anything of our HTTP surface.
@@ -68,12 +71,18 @@ func (e *WaitingError) Error() string {
 // Store is what the package needs of the storage contract.
 type Store interface {
 	CreateTPSP(ctx context.Context, t *directory.TPSP, p *route.Pool) error
+	UpdateTPSP(ctx context.Context, accountID, id int32, name string, policy directory.Policy) error
 	UpdateWebhook(ctx context.Context, tpspID int32, w directory.Webhook) error
+	CatchUpFrom(ctx context.Context, tpspID int32, from time.Time) error
 	DeleteTPSP(ctx context.Context, accountID, id int32, force bool, now time.Time) error
 	DropWaiting(ctx context.Context, egress route.Egress, now time.Time, limit int) (int, error)
 
 	// Waiting counts the pending messages of the egress.
 	Waiting(ctx context.Context, egress route.Egress) (int64, error)
+
+	// Lease and Release keep other nodes off a TPSP.
+	Lease(ctx context.Context, name, holder string, length time.Duration) (bool, error)
+	Release(ctx context.Context, name, holder string) error
 }
 
 // Config is what a Service works with. All fields but AllowPrivate are required.
@@ -84,6 +93,7 @@ type Config struct {
 	Box          *secret.Box
 	PublicURL    string // where providers reach us, without a trailing slash: "https://mail.example.com"
 	AllowPrivate bool   // endpoints may be http and point at loopback and private addresses
+	Holder       string // this run of this node, as the holder of leases
 	Now          func() time.Time
 	Jitter       func() float64 // uniform in [0, 1): math/rand/v2.Float64
 	Log          *slog.Logger
@@ -103,7 +113,7 @@ func NewService(c Config) *Service {
 	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
 	return &Service{
 		Config: c, keys: newVault(c.Box, keyPurpose), passwords: newVault(c.Box, passwordPurpose),
-		busy: exclusive{busy: make(map[int32]bool), seen: make(map[int32]bool)}, hints: make(chan struct{}, 1),
+		busy: newExclusive(), hints: make(chan struct{}, 1),
 	}
 }
 
@@ -164,15 +174,33 @@ func (s *Service) Delete(ctx context.Context, accountID, id int32, force bool) (
 
 // removeOnce tries to remove the webhook of a deleted TPSP while the user waits.
 func (s *Service) removeOnce(ctx context.Context, id int32) {
-	if !s.busy.begin(id) {
+	if !s.begin(ctx, id) {
 		return // a registration is on its way; the Registrar removes what it leaves
 	}
-	defer s.busy.end(id)
+	defer s.end(ctx, id)
 	if t := s.Directory.Current().AnyTPSP(id); t != nil && t.Webhook.State != "" {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
 		defer cancel()
 		s.remove(ctx, t)
 	}
+}
+
+// Update changes the name and the policy of one of the account's TPSPs. It fails with ErrNotFound or a *mail.FieldError.
+func (s *Service) Update(ctx context.Context, accountID, id int32, name string, policy directory.Policy) (*directory.TPSP, error) {
+	name, err := directory.ParseName(name)
+	if err != nil {
+		return nil, err
+	}
+	switch err := s.Store.UpdateTPSP(ctx, accountID, id, name, policy); {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, ErrNotFound
+	case err != nil:
+		return nil, fmt.Errorf("update TPSP %d: %w", id, err)
+	}
+	if err := s.Directory.Reload(ctx); err != nil {
+		return nil, err
+	}
+	return s.TPSP(accountID, id)
 }
 
 // dropWaiting moves or drops what waits for an egress that is gone.

@@ -17,16 +17,28 @@ const giveUp = 15
 // maxReason is the most bytes of an error that a Webhook keeps.
 const maxReason = provider.MaxText
 
-// register puts the TPSP's webhook at the provider and records what came of it. The caller holds the TPSP in busy. When
-// ctx is cancelled nothing is recorded: the step is still to be done, and doing it twice is harmless.
+// checkEvery is how often a webhook that stands is looked at, give or take a tenth.
+const checkEvery = time.Hour
+
+// register puts the TPSP's webhook at the provider, or checks it there, and records what came of it. The caller holds the
+// TPSP. When ctx is cancelled nothing is recorded: the step is still to be done, and doing it twice is harmless.
 func (s *Service) register(ctx context.Context, t *directory.TPSP) {
-	w := t.Webhook
 	callCtx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
-	ref, err := s.callRegister(callCtx, t)
+	ref, changed, err := s.callRegister(callCtx, t)
 	if err != nil && ctx.Err() != nil {
 		return
 	}
+	w, stood, known := t.Webhook, t.Webhook.State == directory.WebhookRegistered, s.busy.of(t.ID)
+	if err != nil && stood && unreached(err) {
+		// Most likely the webhook stands as it did.
+		known.tries++
+		known.nextCheck = s.later(known.tries)
+		s.busy.learn(t.ID, known)
+		s.Log.WarnContext(ctx, "webhook not checked", "tpsp", t.ID, "next", known.nextCheck, "error", s.reason(t, err))
+		return
+	}
+	lost := earlier(known.lost, lostSince(t, changed, err))
 	if ref != "" {
 		w.Ref = ref // also beside an error: saved, but out of order
 	}
@@ -36,20 +48,69 @@ func (s *Service) register(ctx context.Context, t *directory.TPSP) {
 		w.NextTry = s.later(w.Tries)
 		s.Log.WarnContext(ctx, "webhook registration failed", "tpsp", t.ID, "tries", w.Tries, "next", w.NextTry, "error", w.Error)
 	} else {
-		w.State, w.Error, w.Tries, w.NextTry = directory.WebhookRegistered, "", 0, time.Time{}
-		s.busy.confirm(t.ID)
-		s.Log.InfoContext(ctx, "webhook registered", "tpsp", t.ID, "url", s.HookURL(t))
+		w.State, w.Error, w.Tries, w.NextTry = directory.WebhookRegistered, "", 0, s.nextCheck()
+		switch {
+		case stood && changed:
+			s.Log.WarnContext(ctx, "webhook was missing or not as it should be, and is put right", "tpsp", t.ID, "url", s.HookURL(t))
+		case !stood:
+			s.Log.InfoContext(ctx, "webhook registered", "tpsp", t.ID, "url", s.HookURL(t))
+		}
 	}
-	s.record(ctx, t.ID, w)
+	s.busy.learn(t.ID, knowledge{confirmed: err == nil, lost: lost})
+	if s.owe(ctx, t.ID, lost) {
+		s.record(ctx, t.ID, w)
+	}
 }
 
-func (s *Service) callRegister(ctx context.Context, t *directory.TPSP) (ref string, err error) {
+// nextCheck is when a webhook that stands now is checked again.
+func (s *Service) nextCheck() time.Time {
+	return s.Now().UTC().Add(time.Duration(float64(checkEvery) * (0.9 + 0.2*s.Jitter())))
+}
+
+// lostSince returns since when events may have gone unheard, as a registration or check shows; zero when none have.
+func lostSince(t *directory.TPSP, changed bool, err error) time.Time {
+	w := t.Webhook
+	switch stood := w.State == directory.WebhookRegistered; {
+	case stood && (changed || err != nil):
+		if w.NextTry.IsZero() { // nobody recorded when it was seen last
+			return t.Created
+		}
+		lastSeen := w.NextTry.Add(-checkEvery - checkEvery/10)
+		return lastSeen.Add(-provider.WebhookRetries) // those that the provider was about to repeat may have ended with it
+	case !stood && (err != nil || w.Tries > 0) && t.CatchUp.IsZero():
+		return t.Created // it has never stood: what was set when it did not stand any more stays until it does
+	}
+	return time.Time{}
+}
+
+// owe has the TPSP caught up with. It returns false when that cannot be stored: then nothing else is to be, and the step is
+// done again.
+func (s *Service) owe(ctx context.Context, id int32, from time.Time) bool {
+	if from.IsZero() {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	if err := s.Store.CatchUpFrom(ctx, id, from); err != nil {
+		s.Log.ErrorContext(ctx, "lost events not recorded", "tpsp", id, "error", err)
+		return false
+	}
+	return true
+}
+
+// unreached tells whether a step failed because the provider gave no answer of its own: that says nothing of the webhook.
+func unreached(err error) bool {
+	refused, ok := errors.AsType[*provider.SetupError](err)
+	return ok && (refused.Code == provider.CodeUnreachable || refused.Code == provider.CodeUnavailable)
+}
+
+func (s *Service) callRegister(ctx context.Context, t *directory.TPSP) (ref string, changed bool, err error) {
 	conn, hook, err := s.reach(t)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
-	ref, err = s.Adapters[t.Type].Register(ctx, conn, hook)
-	return ref, refusal(ctx, err)
+	ref, changed, err = s.Adapters[t.Type].Register(ctx, conn, hook)
+	return ref, changed, refusal(ctx, err)
 }
 
 // remove takes a deleted TPSP's webhook from the provider and records what came of it. The caller holds the TPSP in busy.
@@ -101,6 +162,13 @@ func (s *Service) record(ctx context.Context, id int32, w directory.Webhook) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
 	err := s.Store.UpdateWebhook(ctx, id, w)
+	if known := s.busy.of(id); err == nil && !known.lost.IsZero() {
+		// Once more: a catch-up that ended in between did not see that the webhook changed, and took the debt as paid.
+		if err = s.Store.CatchUpFrom(ctx, id, known.lost); err == nil {
+			known.lost = time.Time{}
+			s.busy.learn(id, known)
+		}
+	}
 	if err == nil {
 		err = s.Directory.Reload(ctx)
 	}

@@ -1,6 +1,7 @@
 package postmark
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -36,14 +37,15 @@ type Adapter struct {
 	transport http.RoundTripper
 	userAgent string
 	now       func() time.Time
-	bodyLimit int // maxBody; tests set less
+	bodyLimit int                              // maxBody; tests set less
+	pause     func(context.Context, int) error // pauseAfter; tests do not wait
 }
 
 var _ provider.Adapter = (*Adapter)(nil)
 
 // New returns the adapter.
 func New(c Config) *Adapter {
-	a := &Adapter{transport: c.Transport, userAgent: c.UserAgent, now: c.Now, bodyLimit: maxBody}
+	a := &Adapter{transport: c.Transport, userAgent: c.UserAgent, now: c.Now, bodyLimit: maxBody, pause: pauseAfter}
 	if a.transport == nil {
 		a.transport = &http.Transport{
 			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 16, IdleConnTimeout: 90 * time.Second,

@@ -41,7 +41,7 @@ type callError struct {
 // Error implements error.
 func (e *callError) Error() string { return e.text }
 
-// Unwrap returns a cause that is safe to show: the end of the context.
+// Unwrap returns a cause that is safe to show: the end of the context, or errAnswerTooLong.
 func (e *callError) Unwrap() error { return e.cause }
 
 // unreadable is a 200 that is not Postmark's.
@@ -54,6 +54,8 @@ func (e *unreadable) Error() string {
 
 // ErrorCodes that decide what a set-up step does.
 const (
+	codeNoSuchMessage     = 701
+	codeNoSuchBounce      = 1001
 	codeUnknownStream     = 1226
 	codeStreamArchived    = 1350
 	codeStreamInbound     = 1351
@@ -73,10 +75,14 @@ func (a *Adapter) ask(ctx context.Context, conn provider.Connection, c call, int
 		return setting
 	}
 	if ans.status == 0 || ans.err != nil && ans.status == http.StatusOK {
-		return &callError{
+		failure := &callError{
 			text:  "Postmark could not be reached: " + clean(redact(ans.err.Error(), key), provider.MaxText),
 			cause: ctx.Err(),
 		}
+		if errors.Is(ans.err, errAnswerTooLong) {
+			failure.cause = errAnswerTooLong
+		}
+		return failure
 	}
 	r := ans.refused()
 	if ans.status != http.StatusOK || r.code() != 0 {
@@ -106,13 +112,13 @@ func (a *Adapter) setupError(ctx context.Context, conn provider.Connection, err 
 	}
 	r, ok := errors.AsType[*refusal](err)
 	if !ok {
-		return &provider.SetupError{Code: "provider_unreachable", Message: err.Error(), Retry: true}
+		return &provider.SetupError{Code: provider.CodeUnreachable, Message: err.Error(), Retry: true}
 	}
 	switch {
 	case r.status == http.StatusUnauthorized:
 		return a.badToken(ctx, conn)
 	case r.status == http.StatusTooManyRequests || r.status >= 500:
-		return &provider.SetupError{Code: "provider_unavailable", Message: r.Error(), Retry: true}
+		return &provider.SetupError{Code: provider.CodeUnavailable, Message: r.Error(), Retry: true}
 	case r.code == codeForbiddenIP:
 		return &provider.SetupError{Code: "ip_not_allowed", Message: "Postmark refuses calls from this machine's IP " +
 			"address: add it to the API access list of the Postmark account, or clear that list"}

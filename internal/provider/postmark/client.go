@@ -2,9 +2,9 @@ package postmark
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptrace"
@@ -26,7 +26,7 @@ const (
 // maxAnswer caps what is read of an answer: 500 results, or 500 messages of a search with their metadata.
 const maxAnswer = 8 << 20
 
-var errAnswerTooLong = fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
+var errAnswerTooLong = errors.New("the answer is too long")
 
 // call is one request to Postmark.
 type call struct {
@@ -35,6 +35,7 @@ type call struct {
 	query   url.Values
 	body    []byte // JSON; nil for none
 	account bool   // send the key as an account token, to learn whether it is one
+	limit   int64  // caps what is read of the answer; 0 is maxAnswer
 }
 
 // answer is what came back.
@@ -88,9 +89,10 @@ func (a *Adapter) do(ctx context.Context, conn provider.Connection, c call) answ
 		return sent.failure(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	if len(body) > maxAnswer {
-		body, err = body[:maxAnswer], errAnswerTooLong
+	limit := cmp.Or(c.limit, maxAnswer)
+	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	if int64(len(body)) > limit {
+		body, err = body[:limit], errAnswerTooLong
 	}
 	return answer{status: resp.StatusCode, header: resp.Header, body: body, err: err, written: true}
 }

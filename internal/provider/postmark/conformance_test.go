@@ -1,6 +1,7 @@
 package postmark_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -17,7 +18,9 @@ func TestConformance(t *testing.T) {
 	t.Parallel()
 	providertest.Run(t, providertest.Harness{
 		New: func(transport http.RoundTripper) provider.Adapter {
-			return postmark.New(postmark.Config{Transport: transport, Now: func() time.Time { return testNow }})
+			a := postmark.New(postmark.Config{Transport: transport, Now: func() time.Time { return testNow }})
+			a.SetPause(func(ctx context.Context, _ int) error { return ctx.Err() })
+			return a
 		},
 		Connection: func(conn provider.Connection) provider.Connection {
 			conn.Stream = "outbound"
@@ -26,6 +29,8 @@ func TestConformance(t *testing.T) {
 		Content:  templated,
 		Answer:   playSend,
 		Search:   playSearch,
+		Past:     playPast,
+		Told:     told,
 		Fixtures: webhookFixtures(t),
 		Sign: func(want provider.Credentials) http.Header {
 			r := http.Request{Header: make(http.Header)}

@@ -1,6 +1,10 @@
 package postmark
 
-import "postyard/internal/provider"
+import (
+	"context"
+
+	"postyard/internal/provider"
+)
 
 // ErrorCodes shows the table to the test that walks it.
 func ErrorCodes() map[int]provider.Class {
@@ -13,3 +17,6 @@ func ErrorCodes() map[int]provider.Class {
 
 // SetBodyLimit makes the adapter split its calls at that many encoded bytes.
 func (a *Adapter) SetBodyLimit(bytes int) { a.bodyLimit = bytes }
+
+// SetPause replaces the waits between the tries of a question.
+func (a *Adapter) SetPause(pause func(context.Context, int) error) { a.pause = pause }

@@ -58,9 +58,7 @@ type search struct {
 	since   time.Time
 	missing map[mail.ID]bool
 	found   []provider.Found
-
-	last         time.Time // ReceivedAt of the entry before
-	fell, climbs bool      // the entries were seen to go back in time; they were seen to go forward
+	order   order // of the entries that were read
 }
 
 func (s *search) pages(ctx context.Context) error {
@@ -77,7 +75,7 @@ func (s *search) pages(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if len(s.missing) == 0 || len(page) < pageSize || s.pastSince() {
+		if len(s.missing) == 0 || len(page) < pageSize || s.order.past(s.since) {
 			return nil
 		}
 	}
@@ -120,7 +118,9 @@ func (s *search) singly(ctx context.Context) error {
 func (s *search) page(ctx context.Context, query url.Values) ([]sentMessage, error) {
 	list, err := s.read(ctx, query)
 	for _, m := range list {
-		s.observe(m.ReceivedAt)
+		if at, ok := parseTime(m.ReceivedAt); ok {
+			s.order.observe(at)
+		}
 	}
 	s.take(list)
 	return list, err
@@ -148,23 +148,4 @@ func (s *search) take(list []sentMessage) {
 		delete(s.missing, id)
 		s.found = append(s.found, provider.Found{ID: id, ProviderMessageID: clean(m.MessageID, maxID)})
 	}
-}
-
-// observe notes the direction of the entries. Postmark does not promise that they come newest first, and stopping early on
-// the other order would call a message missing that is there.
-func (s *search) observe(receivedAt string) {
-	at, ok := parseTime(receivedAt)
-	if !ok {
-		return
-	}
-	if !s.last.IsZero() {
-		s.fell = s.fell || at.Before(s.last)
-		s.climbs = s.climbs || at.After(s.last.Add(searchSlack))
-	}
-	s.last = at
-}
-
-// pastSince tells whether all entries that follow are older than the messages in question.
-func (s *search) pastSince() bool {
-	return s.fell && !s.climbs && s.last.Before(s.since.Add(-searchSlack))
 }

@@ -90,7 +90,7 @@ func (a *Adapter) base(r record, kind event.Kind, recipientKey, dateKey string) 
 	report.Type, _ = event.TypeOf(event.Postmark, kind) // Postmark's family has every kind that is parsed here
 	at, dated := parseTime(r.text(dateKey, maxID))
 	if dated {
-		date = at.Format(time.RFC3339Nano)
+		date = at.Format(time.RFC3339) // the read API may give fewer digits than a webhook
 	} else {
 		at, date = a.now().UTC(), r.text(dateKey, maxID) // the identity must not depend on our clock
 	}
@@ -127,8 +127,8 @@ func (r record) server() int64 {
 }
 
 func (a *Adapter) delivery(r record) (provider.Report, bool) {
-	report, date, ok := a.base(r, event.Delivered, "Recipient", "DeliveredAt")
-	report.Identity = identity(recordDelivery, report.ProviderMessageID, report.Recipient, date)
+	report, _, ok := a.base(r, event.Delivered, "Recipient", "DeliveredAt")
+	report.Identity = identity(recordDelivery, report.ProviderMessageID, strings.ToLower(report.Recipient))
 	report.SMTPCode, report.SMTPDescription = smtpReply(r.text("Details", maxField))
 	report.Detail = detailOf(r, report, recordDelivery, "Recipient", "DeliveredAt", "Details")
 	return report, ok
@@ -143,11 +143,11 @@ func (a *Adapter) bounce(r record, name string) (provider.Report, bool) {
 	}
 	report, date, ok := a.base(r, b.kind, "Email", "BouncedAt")
 	report.Final = b.final
-	fields := []string{name, r.text("ID", maxID), typeName, report.ProviderMessageID, report.Recipient}
+	id := r.text("ID", maxID)
+	report.Identity = identity(name, id, report.ProviderMessageID)
 	if r.integer("ID") == 0 {
-		fields = append(fields, date)
+		report.Identity = identity(name, id, report.ProviderMessageID, strings.ToLower(report.Recipient), typeName, date)
 	}
-	report.Identity = identity(fields...)
 	report.SMTPCode, report.SMTPDescription = smtpReply(r.text("Details", maxField))
 	if report.SMTPDescription == "" {
 		report.SMTPDescription = r.text("Description", maxField)
@@ -163,8 +163,7 @@ func (a *Adapter) engagement(r record, name string) (provider.Report, bool) {
 		kind, fields = event.Clicked, []string{"Recipient", "ReceivedAt", "ClickLocation", "OriginalLink", "Platform"}
 	}
 	report, date, ok := a.base(r, kind, "Recipient", "ReceivedAt")
-	ip := r.object("Geo").text("IP", maxID)
-	parts := []string{name, report.ProviderMessageID, report.Recipient, date, r.text("UserAgent", maxLong), ip}
+	parts := []string{name, report.ProviderMessageID, strings.ToLower(report.Recipient), date, r.text("UserAgent", maxLong)}
 	if name == recordClick {
 		parts = append(parts, r.text("OriginalLink", maxLong))
 	}
@@ -173,7 +172,12 @@ func (a *Adapter) engagement(r record, name string) (provider.Report, bool) {
 	return report, ok
 }
 
-// identity condenses the fields that tell one event from another.
+// identity condenses the fields that tell one event from another. An event that is read back must get the identity that its
+// webhook got, whichever came first, so only those fields count that both are known to have, and times count to the second:
+//
+//	Delivery               message, recipient: a message is delivered to a recipient once
+//	Bounce, SpamComplaint  Postmark's id of it, message
+//	Open, Click            message, recipient, second, user agent, and the link
 func identity(fields ...string) string {
 	h := sha256.New()
 	for _, field := range fields {

@@ -242,15 +242,20 @@ func TestParseIdentity(t *testing.T) {
 		"delivery": {
 			fixture: "delivery",
 			different: []map[string]any{
-				{"MessageID": "x"}, {"Recipient": "bob@example.net"}, {"DeliveredAt": "2026-03-02T10:15:31Z"},
+				{"MessageID": "x"}, {"Recipient": "bob@example.net"},
 				{"MessageID": "ab", "Recipient": "c@example.net"}, {"MessageID": "a", "Recipient": "bc@example.net"},
 			},
-			same: []map[string]any{{"DeliveredAt": "2026-03-02T05:15:30.1234567-05:00"}, {"Tag": "other"}},
+			same: []map[string]any{
+				{"DeliveredAt": "2026-03-02T05:15:30.1234567-05:00"}, {"DeliveredAt": "2026-03-02T10:15:31Z"}, {"Tag": "other"},
+				{"Recipient": "Ana@Example.net"},
+			},
 		},
 		"bounce": {
 			fixture:   "hardbounce",
 			different: []map[string]any{{"ID": int64(4323372036854775806)}, {"MessageID": "x"}},
-			same:      []map[string]any{{"Content": "the bounced mail"}, {"CanActivate": nil}, {"BouncedAt": nil}},
+			same: []map[string]any{
+				{"Content": "the bounced mail"}, {"CanActivate": nil}, {"BouncedAt": nil}, {"Metadata": nil}, {"Type": "SoftBounce"},
+			},
 		},
 		"bounce without id": {
 			fixture:   "hardbounce",
@@ -259,10 +264,11 @@ func TestParseIdentity(t *testing.T) {
 		"open": {
 			fixture: "open",
 			different: []map[string]any{
-				{"ReceivedAt": "2026-03-02T11:00:01Z"}, {"UserAgent": "other"}, {"Geo": map[string]string{"IP": "203.0.113.43"}},
-				{"Recipient": "bob@example.net"},
+				{"ReceivedAt": "2026-03-02T11:00:01Z"}, {"UserAgent": "other"}, {"Recipient": "bob@example.net"},
 			},
-			same: []map[string]any{{"ReadSeconds": 6}},
+			same: []map[string]any{
+				{"ReadSeconds": 6}, {"ReceivedAt": "2026-03-02T06:00:00.4999999-05:00"}, {"Geo": map[string]string{}}, {"Metadata": nil},
+			},
 		},
 		"click": {
 			fixture:   "click",

@@ -90,7 +90,7 @@ func (y *yard) receive(w http.ResponseWriter, r *http.Request) {
 // register registers the webhook and returns its id.
 func (y *yard) register() string {
 	y.t.Helper()
-	ref, err := y.adapter.Register(y.t.Context(), y.conn, y.hook)
+	ref, _, err := y.adapter.Register(y.t.Context(), y.conn, y.hook)
 	if err != nil {
 		y.t.Fatalf("Register: %v", err)
 	}
@@ -199,7 +199,7 @@ func TestSandboxSetup(t *testing.T) {
 	}
 	broken := y.hook
 	broken.URL = answering(t, http.StatusNotFound, "")
-	_, err = y.adapter.Register(t.Context(), y.conn, broken)
+	_, _, err = y.adapter.Register(t.Context(), y.conn, broken)
 	if got := setupError(t, err); got.Code != "webhook_unverified" || !strings.Contains(got.Message, "Bounce HTTP 404") ||
 		strings.Contains(got.Message, "SubscriptionChange") {
 		t.Errorf("a webhook that answers 404: %+v", got)

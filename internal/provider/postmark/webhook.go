@@ -95,26 +95,26 @@ type webhookRequest struct {
 // Register implements provider.Adapter (PM-5). It may be called again at any time: it keeps what is right, changes what is
 // not, and removes copies of ours. Its errors are *provider.SetupError; webhook_unverified may come with the id of a
 // webhook that was saved but does not get events yet.
-func (a *Adapter) Register(ctx context.Context, conn provider.Connection, hook provider.Hook) (string, error) {
+func (a *Adapter) Register(ctx context.Context, conn provider.Connection, hook provider.Hook) (ref string, changed bool, err error) {
 	if conn.Stream == "" {
-		return "", &provider.SetupError{Code: "missing_stream", Field: "messageStream", Message: "select a message stream"}
+		return "", false, &provider.SetupError{Code: "missing_stream", Field: "messageStream", Message: "select a message stream"}
 	}
 	own, err := a.ownWebhooks(ctx, conn, hook, conn.Stream)
 	if err != nil {
-		return "", a.setupError(ctx, conn, err)
+		return "", false, a.setupError(ctx, conn, err)
 	}
 	// Copies go first: they double every event, and Postmark counts them against its limit per stream.
 	for len(own) > 1 {
 		last := own[len(own)-1]
 		if err := a.deleteWebhook(ctx, conn, last.ID); err != nil {
-			return "", a.setupError(ctx, conn, err)
+			return "", false, a.setupError(ctx, conn, err)
 		}
 		own = own[:len(own)-1]
 	}
 	saved := webhook{}
 	switch {
 	case len(own) == 1 && own[0].asWanted(hook):
-		return strconv.FormatInt(own[0].ID, 10), nil
+		return strconv.FormatInt(own[0].ID, 10), false, nil
 	case len(own) == 1:
 		saved, err = a.saveWebhook(ctx, conn, hook, own[0].ID)
 		if gone(err) {
@@ -124,14 +124,14 @@ func (a *Adapter) Register(ctx context.Context, conn provider.Connection, hook p
 		saved, err = a.saveWebhook(ctx, conn, hook, 0)
 	}
 	if err != nil {
-		return "", a.registerError(ctx, conn, err)
+		return "", false, a.registerError(ctx, conn, err)
 	}
-	ref := strconv.FormatInt(saved.ID, 10)
+	ref = strconv.FormatInt(saved.ID, 10)
 	if !saved.verified() {
-		return ref, &provider.SetupError{Code: "webhook_unverified", Retry: true,
+		return ref, true, &provider.SetupError{Code: "webhook_unverified", Retry: true,
 			Message: "Postmark saved the webhook but has not verified it, so it sends no events yet"}
 	}
-	return ref, nil
+	return ref, true, nil
 }
 
 // ownWebhooks lists ours on a stream, or on all streams when it is ""; the one to keep comes first.

@@ -129,8 +129,8 @@ func TestRegisterCreates(t *testing.T) {
 	var h hooks
 	var rec recorder
 	conn := connection(serve(t, rec.wrap(h.ServeHTTP)))
-	ref, err := newAdapter(t).Register(t.Context(), conn, ourHook())
-	if err != nil || ref != "1" {
+	ref, changed, err := newAdapter(t).Register(t.Context(), conn, ourHook())
+	if err != nil || ref != "1" || !changed {
 		t.Fatalf("Register = %q, %v", ref, err)
 	}
 	requests := rec.all()
@@ -142,8 +142,8 @@ func TestRegisterCreates(t *testing.T) {
 	for _, ref := range []string{"1", "", "77", "not-a-number"} {
 		hook := ourHook()
 		hook.Ref = ref
-		got, err := newAdapter(t).Register(t.Context(), conn, hook)
-		if err != nil || got != "1" {
+		got, changed, err := newAdapter(t).Register(t.Context(), conn, hook)
+		if err != nil || got != "1" || changed {
 			t.Errorf("Register again with %q = %q, %v", ref, got, err)
 		}
 	}
@@ -189,9 +189,12 @@ func TestRegisterRepairs(t *testing.T) {
 			hook := ourHook()
 			hook.Ref = tc.ref
 			conn := connection(serve(t, h.ServeHTTP))
-			ref, err := newAdapter(t).Register(t.Context(), conn, hook)
+			ref, changed, err := newAdapter(t).Register(t.Context(), conn, hook)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if repaired := slices.ContainsFunc(tc.want, func(c string) bool { return !strings.HasPrefix(c, "DELETE") }); changed != repaired {
+				t.Errorf("changed = %t", changed)
 			}
 			if diff := cmp.Diff(tc.want, h.changes()); diff != "" {
 				t.Errorf("changes (-want +got):\n%s", diff)
@@ -201,7 +204,7 @@ func TestRegisterRepairs(t *testing.T) {
 			}
 			// It is right now: once more changes nothing.
 			hook.Ref = ref
-			if again, err := newAdapter(t).Register(t.Context(), conn, hook); err != nil || again != ref ||
+			if again, changed, err := newAdapter(t).Register(t.Context(), conn, hook); err != nil || again != ref || changed ||
 				len(h.changes()) != len(tc.want) {
 				t.Errorf("again: %q, %v, changes %v", again, err, h.changes())
 			}
@@ -222,7 +225,7 @@ func TestRegisterAfterRemoval(t *testing.T) {
 		}
 		return false
 	}
-	ref, err := newAdapter(t).Register(t.Context(), connection(serve(t, h.ServeHTTP)), ourHook())
+	ref, _, err := newAdapter(t).Register(t.Context(), connection(serve(t, h.ServeHTTP)), ourHook())
 	if err != nil || ref != "2" {
 		t.Errorf("Register = %q, %v", ref, err)
 	}
@@ -263,7 +266,7 @@ func TestRegisterRefusals(t *testing.T) {
 				_, _ = io.WriteString(w, tc.body)
 				return true
 			}}
-			ref, err := newAdapter(t).Register(t.Context(), connection(serve(t, h.ServeHTTP)), ourHook())
+			ref, _, err := newAdapter(t).Register(t.Context(), connection(serve(t, h.ServeHTTP)), ourHook())
 			got := setupError(t, err)
 			if ref != "" || got.Code != tc.code || got.Retry != tc.retry {
 				t.Errorf("ref %q, %+v", ref, got)
@@ -290,7 +293,7 @@ func TestRegisterSavedUnverified(t *testing.T) {
 		}
 		reply(w, 200, map[string]any{"ID": 5, "Url": hookURL, "Status": "unverified"})
 	}))
-	ref, err := newAdapter(t).Register(t.Context(), conn, ourHook())
+	ref, _, err := newAdapter(t).Register(t.Context(), conn, ourHook())
 	if got := setupError(t, err); ref != "5" || got.Code != "webhook_unverified" || !got.Retry {
 		t.Errorf("ref %q, %+v", ref, got)
 	}

@@ -32,6 +32,12 @@ type Harness struct {
 	// their provider ids.
 	Search func(w http.ResponseWriter, r *http.Request, has map[mail.ID]string)
 
+	// Past plays the provider's read side: each of the messages in has, by our id, was delivered, and more may have happened.
+	Past func(w http.ResponseWriter, r *http.Request, has map[mail.ID]string)
+
+	// Told returns the webhook bodies that tell of what Past shows.
+	Told func(has map[mail.ID]string) []Fixture
+
 	// Statuses are the classes of answers that have a status and a body that is not the provider's language, where they
 	// differ from DefaultStatuses.
 	Statuses map[int]provider.Class
@@ -80,6 +86,8 @@ func Run(t *testing.T, h Harness) {
 		"Cancel":         testCancel,
 		"Watch":          testWatch,
 		"Lookup":         testLookup,
+		"History":        testHistory,
+		"HistoryFails":   testHistoryFails,
 		"Setup":          testSetup,
 		"Parse":          testParse,
 		"ParseGarbage":   testParseGarbage,

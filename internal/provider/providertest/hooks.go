@@ -98,7 +98,7 @@ func testSetup(t *testing.T, h Harness) {
 		"unavailable": {serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }), true},
 	} {
 		conn := h.connection(tc.endpoint)
-		_, registerErr := adapter.Register(t.Context(), conn, hook)
+		_, _, registerErr := adapter.Register(t.Context(), conn, hook)
 		for step, err := range map[string]error{
 			"check": adapter.Check(t.Context(), conn), "register": registerErr,
 			"unregister": adapter.Unregister(t.Context(), conn, hook),

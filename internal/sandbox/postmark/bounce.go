@@ -48,7 +48,7 @@ func messageEventOf(e store.Event) messageEvent {
 	return out
 }
 
-// bounceRef is a bounce or complaint with its message.
+// bounceRef is a bounce or complaint, an open or a click, with its message.
 type bounceRef struct {
 	mail  *store.Mail
 	event store.Event

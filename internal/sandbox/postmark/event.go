@@ -241,10 +241,10 @@ func (s *Simulator) resume(mails []*store.Mail) {
 	}
 }
 
-// RestoreEvents rebuilds the list of bounces.
+// RestoreEvents rebuilds the lists of bounces, opens and clicks.
 func (*Simulator) RestoreEvents(mail *store.Mail, events []store.Event) { remember(mail, events) }
 
-// remember lists what bounced and what was complained about for the read side.
+// remember lists what bounced, was complained about, opened or clicked for the read side.
 func remember(mail *store.Mail, events []store.Event) {
 	m, ok := mail.Content.(*content)
 	if !ok {
@@ -253,6 +253,9 @@ func remember(mail *store.Mail, events []store.Event) {
 	for _, e := range events {
 		if e.Kind == store.Bounced || e.Kind == store.Complained {
 			m.owner.bounces = append(m.owner.bounces, bounceRef{mail: mail, event: e})
+		}
+		if isTracked(e) {
+			m.owner.tracked = append(m.owner.tracked, bounceRef{mail: mail, event: e})
 		}
 	}
 }

@@ -56,7 +56,7 @@ type engagement struct {
 	OriginalLink  string `json:",omitempty"`
 	Geo           geo
 	MessageID     string
-	Metadata      map[string]string
+	Metadata      map[string]string `json:",omitzero"` // only in webhooks
 	ReceivedAt    string
 	Tag           *string
 	Recipient     string

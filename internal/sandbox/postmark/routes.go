@@ -58,6 +58,10 @@ var routes = []route{
 	at(del, "templates/*", byServer, (*Simulator).deleteTemplate),
 
 	at(get, "messages/outbound", byServer, (*Simulator).searchMessages),
+	at(get, "messages/outbound/opens", byServer, (*Simulator).listOpens),
+	at(get, "messages/outbound/opens/*", byServer, (*Simulator).messageOpens),
+	at(get, "messages/outbound/clicks", byServer, (*Simulator).listClicks),
+	at(get, "messages/outbound/clicks/*", byServer, (*Simulator).messageClicks),
 	at(get, "messages/outbound/*/details", byServer, (*Simulator).messageDetails),
 	at(get, "messages/outbound/*/dump", byServer, (*Simulator).messageDump),
 	at(get, "bounces", byServer, (*Simulator).listBounces),

@@ -21,7 +21,8 @@ type server struct {
 	lastWebhook  int
 	lastTemplate int64
 	suppressions map[suppressionKey]*suppression
-	bounces      []bounceRef
+	bounces      []bounceRef // and complaints, in the order in which they happened
+	tracked      []bounceRef // opens and clicks that the read API lists, in that order
 }
 
 // Kinds of documents in the store.

@@ -1,0 +1,266 @@
+package postmark
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+
+	"postyard/internal/mail"
+	"postyard/internal/provider"
+)
+
+const (
+	atOnce    = 4 // questions about the past at a time: they must not slow down sending
+	perYield  = 250
+	maxDetail = 32 << 20 // details hold the source of a message, which may have 10 MB of attachments
+)
+
+// reading is one History or Fates under way.
+type reading struct {
+	adapter *Adapter
+	conn    provider.Connection
+	past    provider.Past
+
+	mu      sync.Mutex // held while yielding
+	missing []string
+}
+
+// History implements provider.Adapter. It reads, in this order:
+//
+//   - the outbound search, for the messages whose end is not known and for those with copies, and then each one's details: only
+//     these tell of a delivery;
+//   - bounces of all types, complaints included;
+//   - first opens, and clicks.
+//
+// The order matters: a message in doubt becomes known by its details, which carry our id; opens and clicks do not. The
+// suppression list is not read. It names addresses and no messages, and what put an address there is among the bounces.
+//
+// Postmark shows 10,000 entries of a list. The search and the bounces are then read in shorter spans of time. Opens and
+// clicks cannot be narrowed so; those that are out of reach are asked for message by message, as far as the search goes.
+func (a *Adapter) History(ctx context.Context, conn provider.Connection, past provider.Past) (missing []string, err error) {
+	r := &reading{adapter: a, conn: conn, past: past}
+	faults := []error{
+		r.search(ctx, r.askDetails),
+		r.read(ctx, bouncesList, a.bounced),
+	}
+	var outOfReach []listing
+	for _, l := range []listing{opensList, clicksList} {
+		whole, err := r.readReachable(ctx, l)
+		faults = append(faults, err)
+		if !whole && err == nil {
+			outOfReach = append(outOfReach, l)
+			r.miss("%s of messages that were sent before %s, beyond the newest %d", l.name, past.Since.UTC().Format(time.RFC3339), maxSearch)
+		}
+	}
+	if len(outOfReach) > 0 {
+		faults = append(faults, r.search(ctx, func(ctx context.Context, m record) error { return r.askEngagements(ctx, m, outOfReach) }))
+	}
+	if err := errors.Join(faults...); err != nil {
+		return r.missing, fmt.Errorf("read Postmark's history: %w", err)
+	}
+	return r.missing, nil
+}
+
+// Fates implements provider.Adapter.
+func (a *Adapter) Fates(ctx context.Context, conn provider.Connection, sent []provider.Sent, yield func([]provider.Report) error) error {
+	r := &reading{adapter: a, conn: conn, past: provider.Past{Yield: yield}}
+	err := inParallel(ctx, sent, func(ctx context.Context, m provider.Sent) error {
+		id := m.ProviderMessageID
+		if id == "" {
+			query := url.Values{"count": {"1"}, "offset": {"0"}, "metadata_" + messageIDKey: {m.ID.String()}}
+			_, entries, err := r.page(ctx, messagesList, query)
+			if err != nil || len(entries) == 0 {
+				return err
+			}
+			id = entries[0].text("MessageID", maxID)
+		}
+		return r.details(ctx, id)
+	})
+	if err != nil {
+		return fmt.Errorf("ask Postmark about %d messages: %w", len(sent), err)
+	}
+	return nil
+}
+
+// search visits our messages of the span.
+func (r *reading) search(ctx context.Context, visit func(context.Context, record) error) error {
+	return r.pages(ctx, messagesList, func(ctx context.Context, entries []record) error {
+		return inParallel(ctx, entries, visit)
+	})
+}
+
+// askDetails asks what became of a message of the search, when there may be something to learn.
+func (r *reading) askDetails(ctx context.Context, m record) error {
+	if wanted, err := r.wants(ctx, m); err != nil || !wanted {
+		return err
+	}
+	return r.details(ctx, m.text("MessageID", maxID))
+}
+
+func (r *reading) wants(ctx context.Context, m record) (bool, error) {
+	id := m.object("Metadata").messageID()
+	if id == (mail.ID{}) {
+		return false, nil
+	}
+	if len(m.list("Recipients"))+len(m.list("Cc"))+len(m.list("Bcc")) > 1 {
+		return true, nil // whether each copy was delivered is not asked of us
+	}
+	return r.past.Open(ctx, id)
+}
+
+// details reads what became of one message. One that Postmark does not show, or not any more, tells nothing.
+func (r *reading) details(ctx context.Context, id string) error {
+	if id == "" {
+		return nil
+	}
+	var m record
+	err := r.ask(ctx, call{method: http.MethodGet, path: "/messages/outbound/" + url.PathEscape(id) + "/details", limit: maxDetail}, &m)
+	if tooLong, ok := errors.AsType[*callError](err); ok && errors.Is(tooLong, errAnswerTooLong) {
+		r.miss("details of the message %s, which are too long", clean(id, maxID))
+		return nil
+	}
+	if err != nil {
+		return unlessUnknown(err)
+	}
+	var reports []provider.Report
+	for _, e := range m.list("MessageEvents") {
+		switch e.text("Type", maxID) {
+		case "Delivered":
+			reports = r.adapter.delivered(reports, m, e)
+		case "Bounced":
+			bounce, err := r.bounce(ctx, e.object("Details").integer("BounceID"))
+			if err != nil {
+				return err
+			}
+			reports = r.adapter.bounced(reports, bounce)
+		}
+	}
+	return r.yield(reports)
+}
+
+// bounce reads one bounce: details of a message do not tell of which type it is.
+func (r *reading) bounce(ctx context.Context, id int64) (b record, err error) {
+	if id == 0 {
+		return nil, nil
+	}
+	err = r.ask(ctx, call{method: http.MethodGet, path: "/bounces/" + strconv.FormatInt(id, 10), limit: maxDetail}, &b)
+	return b, unlessUnknown(err)
+}
+
+// askEngagements reads the opens or clicks of one message.
+func (r *reading) askEngagements(ctx context.Context, m record, lists []listing) error {
+	id := m.text("MessageID", maxID)
+	if id == "" || m.object("Metadata").messageID() == (mail.ID{}) {
+		return nil
+	}
+	for _, l := range lists {
+		query := url.Values{"count": {strconv.Itoa(pageSize)}, "offset": {"0"}}
+		one := l
+		one.path += "/" + url.PathEscape(id)
+		_, entries, err := r.page(ctx, one, query)
+		if err != nil {
+			return unlessUnknown(err)
+		}
+		var reports []provider.Report
+		for _, e := range entries {
+			reports = l.parse(r.adapter, reports, e)
+		}
+		if err := r.yield(reports); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unlessUnknown drops the error of a message or bounce that Postmark does not have.
+func unlessUnknown(err error) error {
+	if r, ok := errors.AsType[*refusal](err); ok && (r.code == codeNoSuchMessage || r.code == codeNoSuchBounce || r.status == http.StatusNotFound) {
+		return nil
+	}
+	return err
+}
+
+// yield hands reports on, one goroutine at a time.
+func (r *reading) yield(reports []provider.Report) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(reports) > 0 {
+		n := min(perYield, len(reports))
+		if err := r.past.Yield(reports[:n:n]); err != nil {
+			return err
+		}
+		reports = reports[n:]
+	}
+	return nil
+}
+
+func (r *reading) miss(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.missing) < maxMissing {
+		r.missing = append(r.missing, fmt.Sprintf(format, args...))
+	}
+}
+
+// maxMissing is the most that is said about what cannot be read.
+const maxMissing = 20
+
+// tries is how often a question about the past is asked when Postmark is busy or out of order.
+const tries = 6
+
+// ask makes a call and waits between tries: Postmark gives no limits, only 429 when they are exceeded.
+func (r *reading) ask(ctx context.Context, c call, into any) error {
+	for n := 1; ; n++ {
+		err := r.adapter.ask(ctx, r.conn, c, into)
+		if err == nil || n == tries || !passing(err) {
+			return err
+		}
+		if r.adapter.pause(ctx, n) != nil {
+			return err
+		}
+	}
+}
+
+// passing tells whether an error may be gone after a while.
+func passing(err error) bool {
+	if errors.Is(err, errAnswerTooLong) {
+		return false
+	}
+	if _, ok := errors.AsType[*callError](err); ok {
+		return true
+	}
+	r, ok := errors.AsType[*refusal](err)
+	return ok && (r.status == http.StatusTooManyRequests || r.status >= 500)
+}
+
+// inParallel does something with each item, a few at a time, until one fails.
+func inParallel[T any](ctx context.Context, items []T, do func(context.Context, T) error) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	next := make(chan T, len(items))
+	for _, item := range items {
+		next <- item
+	}
+	close(next)
+	var working sync.WaitGroup
+	for range min(atOnce, len(items)) {
+		working.Go(func() {
+			for item := range next {
+				if ctx.Err() != nil {
+					return
+				}
+				if err := do(ctx, item); err != nil {
+					stop(err)
+					return
+				}
+			}
+		})
+	}
+	working.Wait()
+	return context.Cause(ctx)
+}

@@ -1,0 +1,331 @@
+package postmark_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"postyard/internal/mail"
+	"postyard/internal/provider"
+	"postyard/internal/provider/postmark"
+)
+
+// archive is a fake of Postmark's read side with long lists, which it shows newest first and up to 10,000 entries.
+type archive struct {
+	recorder
+	lists    map[string][]map[string]any // by path
+	timeless bool                        // dates of queries count by the day
+	handle   func(w http.ResponseWriter, r *http.Request) bool
+}
+
+var keysOf = map[string]string{"/messages/outbound": "Messages", "/bounces": "Bounces", "/messages/outbound/opens": "Opens",
+	"/messages/outbound/clicks": "Clicks"}
+
+func (a *archive) serve(t *testing.T) string {
+	return serve(t, a.wrap(func(w http.ResponseWriter, r *http.Request) {
+		if a.handle != nil && a.handle(w, r) {
+			return
+		}
+		key, known := keysOf[r.URL.Path]
+		if !known {
+			reply(w, http.StatusOK, map[string]any{"MessageEvents": []any{}, "Opens": []any{}, "Clicks": []any{}})
+			return
+		}
+		q := r.URL.Query()
+		offset, _ := strconv.Atoi(q.Get("offset"))
+		count, _ := strconv.Atoi(q.Get("count"))
+		if count < 1 || count > 500 || offset+count > 10_000 {
+			reply(w, http.StatusUnprocessableEntity, map[string]any{"ErrorCode": 700})
+			return
+		}
+		list := a.within(a.lists[r.URL.Path], q)
+		reply(w, http.StatusOK, map[string]any{"TotalCount": len(list), key: list[min(offset, len(list)):min(offset+count, len(list))]})
+	}))
+}
+
+func (a *archive) within(list []map[string]any, q url.Values) []map[string]any {
+	bound := func(name string, last bool) time.Time {
+		text := q.Get(name)
+		if text == "" {
+			return time.Time{}
+		}
+		eastern := time.FixedZone("EST", -5*60*60)
+		at, err := time.ParseInLocation("2006-01-02T15:04:05", text, eastern)
+		if day, noTime := time.ParseInLocation(time.DateOnly, text[:10], eastern); noTime == nil && (err != nil || a.timeless) {
+			at = day
+			if last {
+				at = day.AddDate(0, 0, 1)
+			}
+		}
+		return at
+	}
+	from, to := bound("fromdate", false), bound("todate", true)
+	kept := []map[string]any{}
+	for _, m := range list {
+		if at := m["at"].(time.Time); !at.Before(from) && (to.IsZero() || !at.After(to)) {
+			kept = append(kept, m)
+		}
+	}
+	return kept
+}
+
+// fill makes a list of n entries, the newest first, so far apart.
+func fill(n int, newest time.Time, apart time.Duration, entry func(i int, at string) map[string]any) []map[string]any {
+	list := make([]map[string]any, n)
+	for i := range list {
+		at := newest.Add(-time.Duration(i) * apart)
+		list[i] = entry(i, at.Format(time.RFC3339))
+		list[i]["at"] = at
+	}
+	return list
+}
+
+func bounceEntry(i int, at string) map[string]any {
+	return map[string]any{"ID": i + 1, "Type": "HardBounce", "TypeCode": 1, "MessageID": "m" + strconv.Itoa(i), "Email": "a@b.test", "BouncedAt": at}
+}
+
+// history reads with a reader that counts identities.
+func history(t *testing.T, a *archive, since time.Time) (found map[string]int, missing []string) {
+	t.Helper()
+	adapter := newAdapter(t)
+	adapter.SetPause(func(ctx context.Context, _ int) error { return ctx.Err() })
+	found = map[string]int{}
+	missing, err := adapter.History(t.Context(), connection(a.serve(t)), provider.Past{Since: since,
+		Open: func(context.Context, mail.ID) (bool, error) { return false, nil },
+		Yield: func(reports []provider.Report) error {
+			for _, r := range reports {
+				found[r.Identity]++
+			}
+			return nil
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found, missing
+}
+
+func TestHistoryStopsAtItsTime(t *testing.T) {
+	t.Parallel()
+	a := &archive{lists: map[string][]map[string]any{
+		"/bounces": fill(5000, testNow, time.Minute, bounceEntry),
+		"/messages/outbound/opens": fill(9000, testNow, time.Minute, func(i int, at string) map[string]any {
+			return engagementEntry("m"+strconv.Itoa(i), at)
+		}),
+	}}
+	found, missing := history(t, a, testNow.Add(-time.Hour))
+	if len(found) != 61+61 || len(missing) > 0 {
+		t.Errorf("%d found, missing %q", len(found), missing)
+	}
+	if n := len(a.all()); n > 6 {
+		t.Errorf("%d questions", n)
+	}
+}
+
+// TestHistoryDividesLongLists: 14,000 bounces, 11,000 of them within four minutes.
+func TestHistoryDividesLongLists(t *testing.T) {
+	t.Parallel()
+	burst := fill(11_000, testNow.Add(-time.Hour), 20*time.Millisecond, bounceEntry)
+	calm := fill(3000, testNow.Add(-2*time.Hour), time.Second, func(i int, at string) map[string]any { return bounceEntry(30_000+i, at) })
+	a := &archive{lists: map[string][]map[string]any{"/bounces": slices.Concat(burst, calm)}}
+	found, missing := history(t, a, testNow.Add(-24*time.Hour))
+	if len(found) != 14_000 || len(missing) > 0 {
+		t.Errorf("%d found, missing %q", len(found), missing)
+	}
+	// Where only days count, it is said what is missing, and no endless search is made.
+	a = &archive{lists: a.lists, timeless: true}
+	found, missing = history(t, a, testNow.Add(-3*time.Hour))
+	if len(found) < 10_000 || len(missing) != 1 || !strings.Contains(missing[0], "bounces") || len(a.all()) > 100 {
+		t.Errorf("%d found in %d questions, missing %q", len(found), len(a.all()), missing)
+	}
+}
+
+// TestHistoryOfOpensOutOfReach asks for the rest message by message.
+func TestHistoryOfOpensOutOfReach(t *testing.T) {
+	t.Parallel()
+	mine := messageID(1)
+	a := &archive{lists: map[string][]map[string]any{
+		"/messages/outbound/opens": fill(10_200, testNow, 10*time.Millisecond, func(i int, at string) map[string]any {
+			return engagementEntry("m"+strconv.Itoa(i), at)
+		}),
+		"/messages/outbound": {
+			{"MessageID": "early", "ReceivedAt": testNow.Add(-time.Minute).Format(time.RFC3339), "Metadata": metadataOf(mine), "at": testNow},
+			{"MessageID": "not-ours", "ReceivedAt": testNow.Add(-time.Minute).Format(time.RFC3339), "Metadata": map[string]string{}, "at": testNow},
+		},
+	}}
+	a.handle = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/messages/outbound/opens/early" {
+			return false
+		}
+		reply(w, http.StatusOK, map[string]any{"TotalCount": 1, "Opens": []any{engagementEntry("early", testNow.Format(time.RFC3339))}})
+		return true
+	}
+	found, missing := history(t, a, testNow.Add(-time.Hour))
+	if len(found) != 10_001 || len(missing) != 1 || !strings.Contains(missing[0], "opens of messages that were sent before") {
+		t.Errorf("%d found, missing %q", len(found), missing)
+	}
+	for _, r := range a.all() {
+		if strings.Contains(r.path, "not-ours") {
+			t.Errorf("asked about somebody else's message: %s", r.path)
+		}
+	}
+}
+
+// TestHistoryAsksForWhatMatters: details of messages whose end is not known, and of those with copies.
+func TestHistoryAsksForWhatMatters(t *testing.T) {
+	t.Parallel()
+	entry := func(name string, id byte, recipients ...string) map[string]any {
+		return map[string]any{"MessageID": name, "ReceivedAt": testNow.Format(time.RFC3339), "Metadata": metadataOf(messageID(id)),
+			"Recipients": recipients, "at": testNow}
+	}
+	var busy, most atomic.Int32
+	var once sync.Once
+	a := &archive{lists: map[string][]map[string]any{"/messages/outbound": {
+		entry("ended", 1, "a@x.test"), entry("ended-with-copy", 2, "a@x.test", "b@x.test"), entry("open", 3, "a@x.test"), entry("gone", 3, "a@x.test"),
+	}}}
+	for i := range 40 {
+		a.lists["/messages/outbound"] = append(a.lists["/messages/outbound"], entry(fmt.Sprintf("more%d", i), 3, "a@x.test"))
+	}
+	a.handle = func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/details") {
+			return false
+		}
+		n := busy.Add(1)
+		for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
+		}
+		defer busy.Add(-1)
+		refused := false
+		once.Do(func() { refused = true })
+		switch {
+		case refused:
+			w.WriteHeader(http.StatusTooManyRequests)
+		case strings.Contains(r.URL.Path, "/gone/"):
+			reply(w, http.StatusUnprocessableEntity, map[string]any{"ErrorCode": 701})
+		case strings.Contains(r.URL.Path, "/open/"):
+			_, _ = w.Write(make([]byte, 33<<20))
+		default:
+			return false
+		}
+		return true
+	}
+	adapter := newAdapter(t)
+	adapter.SetPause(func(ctx context.Context, _ int) error { return ctx.Err() })
+	missing, err := adapter.History(t.Context(), connection(a.serve(t)), provider.Past{Since: testNow.Add(-time.Hour),
+		Open:  func(_ context.Context, id mail.ID) (bool, error) { return id == messageID(3), nil },
+		Yield: func([]provider.Report) error { return nil }})
+	if err != nil || len(missing) != 1 || !strings.Contains(missing[0], "open") {
+		t.Errorf("%v, missing %q", err, missing)
+	}
+	asked := map[string]bool{}
+	for _, r := range a.all() {
+		if name, ok := strings.CutSuffix(strings.TrimPrefix(r.path, "/messages/outbound/"), "/details"); ok && !strings.HasPrefix(name, "more") {
+			asked[name] = true
+		}
+	}
+	if diff := cmp.Diff(map[string]bool{"ended-with-copy": true, "open": true, "gone": true}, asked); diff != "" {
+		t.Errorf("asked (-want +got):\n%s", diff)
+	}
+	if most.Load() > 4 {
+		t.Errorf("%d questions at once", most.Load())
+	}
+}
+
+// TestSandboxHistory compares what the simulator's webhooks told with what it lets be read back.
+func TestSandboxHistory(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	y.register()
+	began := time.Now().Add(-time.Minute)
+	copied := y.message("ana@recipient.test", "copy@recipient.test")
+	batch := []provider.Outgoing{copied, y.message("HardBounce@bounce.sandbox.test"), y.message("Transient+1@bounce.sandbox.test"),
+		y.message("complaint@bounce.sandbox.test")}
+	outcomes := y.send(batch, provider.Accepted, provider.Accepted, provider.Accepted, provider.Accepted)
+	told := map[string]provider.Report{}
+	hear := func(n int) {
+		for range n {
+			select {
+			case r := <-y.reports:
+				told[r.Identity] = r
+			case <-time.After(patience):
+				t.Fatalf("%d webhooks are missing", n)
+			}
+		}
+	}
+	hear(6) // delivered twice, two bounces, delivered and complained
+	events := "/sandbox/messages/" + outcomes[0].ProviderMessageID + "/events"
+	for _, wish := range []string{`{"kind":"open","recipient":"ana@recipient.test"}`, `{"kind":"open","recipient":"copy@recipient.test"}`,
+		`{"kind":"click","recipient":"ana@recipient.test","url":"https://example.com/?a=1&b=2"}`} {
+		y.control(http.MethodPost, events, wish)
+	}
+	hear(3)
+	read := map[string]provider.Report{}
+	missing, err := y.adapter.History(t.Context(), y.conn, provider.Past{Since: began,
+		Open: func(context.Context, mail.ID) (bool, error) { return true, nil },
+		Yield: func(reports []provider.Report) error {
+			for _, r := range reports {
+				read[r.Identity] = r
+			}
+			return nil
+		}})
+	if err != nil || len(missing) > 0 {
+		t.Fatalf("%v, missing %q", err, missing)
+	}
+	for identity, want := range told {
+		got, ok := read[identity]
+		if !ok {
+			t.Errorf("not read back: %+v", want)
+			continue
+		}
+		if got.Type != want.Type || got.Final != want.Final || !got.OccurredAt.Equal(want.OccurredAt) || got.SMTPCode != want.SMTPCode ||
+			got.ProviderMessageID != want.ProviderMessageID {
+			t.Errorf("told %+v\nread %+v", want, got)
+		}
+	}
+	if len(read) != len(told) {
+		t.Errorf("%d told, %d read back", len(told), len(read))
+	}
+}
+
+// repeated answers every request with the same body.
+type repeated []byte
+
+func (b repeated) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(bytes.NewReader(b))}, nil
+}
+
+func FuzzHistory(f *testing.F) {
+	f.Add([]byte(`{"TotalCount":1,"Messages":[{"MessageID":"m","ReceivedAt":"2026-03-02T12:00:00Z","Recipients":["a","b"],
+		"Metadata":{"messageId":"01930000-0000-7000-8000-000000000001"}}],
+		"Bounces":[{"ID":7,"Type":"HardBounce","MessageID":"m","Email":"a@b.test","BouncedAt":"2026-03-02T12:00:00Z"}],
+		"Opens":[{"MessageID":"m","Recipient":"a@b.test","ReceivedAt":"2026-03-02T12:00:00Z"}],"Clicks":[{},null,7],
+		"MessageID":"m","MessageEvents":[{"Type":"Delivered","Recipient":"a","ReceivedAt":"2026-03-02T12:00:00Z"},
+		{"Type":"Bounced","Details":{"BounceID":"7"}}],"ID":7,"BouncedAt":"2026-03-02T12:00:00Z","Email":"a@b.test"}`))
+	f.Add([]byte(`{"TotalCount":99999999999,"Messages":[],"Bounces":[],"Opens":[],"Clicks":[]}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		adapter := postmark.New(postmark.Config{Transport: repeated(body), Now: func() time.Time { return testNow }})
+		adapter.SetPause(func(context.Context, int) error { return context.Canceled })
+		yield := func(reports []provider.Report) error {
+			for _, r := range reports {
+				if r.Identity == "" || r.OccurredAt.IsZero() || r.Recipient == "" || r.Sample {
+					t.Fatalf("not fit to keep: %+v", r)
+				}
+			}
+			return nil
+		}
+		conn := connection("http://postmark.invalid")
+		_, _ = adapter.History(t.Context(), conn, provider.Past{Since: testNow.AddDate(0, 0, -1), Yield: yield,
+			Open: func(context.Context, mail.ID) (bool, error) { return true, nil }})
+		_ = adapter.Fates(t.Context(), conn, []provider.Sent{{ID: messageID(1)}, {ID: messageID(2), ProviderMessageID: "../x?y"}}, yield)
+	})
+}
