@@ -171,6 +171,7 @@ func TestCluster(t *testing.T) {
 	done := map[string]int{}
 	sleeper := c.nodes[2]
 	// One node is away for longer than its claims hold, and comes back in the middle of what it was doing.
+	acknowledged.waitFor(t, 100)
 	c.nodes = c.nodes[:2]
 	sleeper.signal(syscall.SIGSTOP)
 	woken := time.AfterFunc(longPause, func() { sleeper.signal(syscall.SIGCONT) })

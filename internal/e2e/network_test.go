@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // line is a TCP connection to somewhere that can be cut: a proxy on loopback.
@@ -107,26 +108,38 @@ func (l *line) mend() {
 }
 
 // balancer stands in front of nodes, as a load balancer does: each request goes to the next one. A node that cannot be
-// reached is passed over; a call that broke is answered 502, because nobody knows what became of it.
+// reached, or has not answered lately, is passed over; a call that broke is answered 502, because nobody knows what became
+// of it.
 type balancer struct {
 	*httptest.Server
 	turn atomic.Uint64
+	out  []atomic.Int64 // until when a node is passed over, in UNIX nanoseconds
 }
+
+// How long the balancer waits for an answer, and how long it passes over a node that gave none.
+const (
+	answerTime = 4 * time.Second
+	outTime    = 5 * time.Second
+)
 
 func newBalancer(t *testing.T, nodes []string) *balancer {
 	t.Helper()
 	b := &balancer{}
-	transport := &http.Transport{MaxIdleConnsPerHost: 64}
+	b.out = make([]atomic.Int64, len(nodes))
+	transport := &http.Transport{MaxIdleConnsPerHost: 64, ResponseHeaderTimeout: answerTime}
 	proxies := make([]*httputil.ReverseProxy, len(nodes))
 	for i, node := range nodes {
 		target := &url.URL{Scheme: "http", Host: node}
 		proxies[i] = &httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) },
-			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }}
+			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
+				b.out[i].Store(time.Now().Add(outTime).UnixNano())
+				w.WriteHeader(http.StatusBadGateway)
+			}}
 	}
 	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for range nodes {
 			i := b.turn.Add(1) % uint64(len(nodes))
-			if reachable(nodes[i]) {
+			if time.Now().UnixNano() > b.out[i].Load() && reachable(nodes[i]) {
 				proxies[i].ServeHTTP(w, r)
 				return
 			}
