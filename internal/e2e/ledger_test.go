@@ -32,11 +32,6 @@ func (l *ledger) add(id string) {
 	l.fresh++
 }
 
-func (l *ledger) size() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.ids)
-}
 
 // waitFor waits for n more acknowledgements.
 func (l *ledger) waitFor(t *testing.T, n int) {

@@ -7,6 +7,7 @@ import (
 
 	"postyard/internal/route"
 	"postyard/internal/store"
+	"postyard/internal/store/engine"
 )
 
 // Accept implements store.Queue.
@@ -62,7 +63,7 @@ func (t *tx) submit(s *store.Submission, sequences map[int32]uint64) error {
 	if err != nil {
 		return fmt.Errorf("read content id: %w", err)
 	}
-	at := stamp(s.SubmittedAt)
+	at := engine.Stamp(s.SubmittedAt)
 	for i := range s.Messages {
 		m := &s.Messages[i]
 		var seq uint64
@@ -90,7 +91,7 @@ func (t *tx) submit(s *store.Submission, sequences map[int32]uint64) error {
 		}
 		o := owner{m.ID, s.AccountID, s.SubAccountID, m.PoolID, class, m.To}
 		if err := t.record(&o, happening{egress: egress, typ: planned.Processed, recipient: m.To, occurredAt: s.SubmittedAt,
-			recordedAt: s.SubmittedAt, detail: noDetail}); err != nil {
+			recordedAt: s.SubmittedAt, detail: engine.NoDetail}); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"postyard/internal/mail"
 	"postyard/internal/store"
+	"postyard/internal/store/engine"
 )
 
 // snapshot runs a reader on one state of the database. It counts as a user's query: it is bounded in time, and makes way for
@@ -44,9 +45,9 @@ func scanEntry(rows *sql.Rows) (e store.Entry, err error) {
 	var submitted int64
 	var status sql.NullInt64
 	err = rows.Scan((*idColumn)(&e.ID), &e.SubAccountID, &e.Egress, &submitted, &e.Stored, &status, &e.Attempts, &e.Mark, &e.ProviderID)
-	e.SubmittedAt, e.State, e.Queued = unstamp(submitted), e.Stored, status.Valid
+	e.SubmittedAt, e.State, e.Queued = engine.Time(submitted), e.Stored, status.Valid
 	if e.Queued {
-		e.State = stateOf(int(status.Int64))
+		e.State = engine.Status(status.Int64).State()
 	}
 	return e, err
 }
@@ -89,7 +90,7 @@ func addRecords(ctx context.Context, view *sql.Tx, list []store.Entry) error {
 		var occurred int64
 		err := rows.Scan((*idColumn)(&id), &e.Seq, &e.Type, &e.Copy, &e.Effect, &occurred)
 		if err == nil {
-			e.OccurredAt = unstamp(occurred)
+			e.OccurredAt = engine.Time(occurred)
 			byID[id].Events = append(byID[id].Events, e)
 		}
 		return struct{}{}, err
@@ -122,17 +123,14 @@ func (db *DB) Counted(ctx context.Context, accountID int32, day int64) (counters
 	return counters, upTo, err
 }
 
-// nanosADay turns days into the nanoseconds of stamp.
-const nanosADay = 86400 * 1_000_000_000
-
 // Tally implements store.Books.
 func (db *DB) Tally(ctx context.Context, accountID int32, day, upTo int64, from store.TallyPlace, limit int) (counters map[store.Counter]int64, next store.TallyPlace, done bool, err error) {
 	if from == (store.TallyPlace{}) {
-		from.OccurredAt = day * nanosADay
+		from.OccurredAt = engine.DayStart(day)
 	}
 	counters, next, read := map[store.Counter]int64{}, from, 0
 	err = db.snapshot(ctx, func(ctx context.Context, view *sql.Tx) error {
-		rows, err := view.QueryContext(ctx, tallyQuery, accountID, from.OccurredAt, from.Seq, (day+1)*nanosADay, limit)
+		rows, err := view.QueryContext(ctx, tallyQuery, accountID, from.OccurredAt, from.Seq, engine.DayStart(day+1), limit)
 		if err != nil {
 			return failed("read events", err)
 		}
@@ -161,11 +159,11 @@ func (db *DB) NextDay(ctx context.Context, accountID int32, from int64) (day int
 	ctx, end := db.keeper.query(ctx)
 	defer end()
 	var counted, happened sql.NullInt64
-	if err := db.readPool.QueryRowContext(ctx, nextDayQuery, accountID, from, accountID, from*nanosADay).Scan(&counted, &happened); err != nil {
+	if err := db.readPool.QueryRowContext(ctx, nextDayQuery, accountID, from, accountID, engine.DayStart(from)).Scan(&counted, &happened); err != nil {
 		return 0, false, failed("read days", err)
 	}
 	if happened.Valid {
-		day, ok = floorDiv(happened.Int64, nanosADay), true
+		day, ok = engine.DayOf(happened.Int64), true
 	}
 	if counted.Valid && (!ok || counted.Int64 < day) {
 		day, ok = counted.Int64, true

@@ -8,33 +8,12 @@ import (
 	"fmt"
 	"time"
 
-	"postyard/internal/lifecycle"
 	"postyard/internal/mail"
 	"postyard/internal/mailbox"
 	"postyard/internal/route"
 	"postyard/internal/store"
+	"postyard/internal/store/engine"
 )
-
-// Values of queue.status.
-const (
-	ready   = 0 // may be claimed
-	delayed = 1 // may be claimed from due_at on
-	leased  = 2 // claimed for sending
-	unknown = 3 // nobody knows whether the provider has it; to be asked for from due_at on
-	asking  = 4 // claimed for asking
-)
-
-// stateOf translates the status of a queue row.
-func stateOf(status int) lifecycle.State {
-	switch status {
-	case leased:
-		return lifecycle.Sending
-	case unknown, asking:
-		return lifecycle.Unknown
-	default:
-		return lifecycle.Queued
-	}
-}
 
 // A partial index serves a query only when the query repeats the index's condition, word for word: hence
 // `status = 1 AND status IN (1, 3)` in the statements that use queue_due. TestPlans looks at the plans.
@@ -50,7 +29,7 @@ func (db *DB) Claim(ctx context.Context, c store.Claim) (jobs []store.Job, err e
 		if _, err := t.exec(`UPDATE queue SET status = 0, due_at = 0, waiting = '' WHERE id IN
 				(SELECT id FROM queue WHERE egress = ? AND status = 1 AND status IN (1, 3) AND due_at <= ?
 				 ORDER BY due_at LIMIT ?)`,
-			int32(c.Egress), stamp(c.Now), promotions); err != nil {
+			int32(c.Egress), engine.Stamp(c.Now), promotions); err != nil {
 			return err
 		}
 		lanes, err := t.lanes(c.Egress)
@@ -100,7 +79,7 @@ func (t *tx) claimLane(c store.Claim, lane, limit int) ([]store.Job, error) {
 	}, `UPDATE queue SET status = 2, lease_owner = ?, lease_until = ?, attempts = attempts + 1, due_at = 0, waiting = ''
 		WHERE id IN (SELECT id FROM queue WHERE egress = ? AND status = 0 AND mailbox = ? ORDER BY priority, rank LIMIT ?)
 		RETURNING id, attempts, failures`,
-		c.Owner, stamp(c.LeaseUntil), int32(c.Egress), lane, limit)
+		c.Owner, engine.Stamp(c.LeaseUntil), int32(c.Egress), lane, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +87,7 @@ func (t *tx) claimLane(c store.Claim, lane, limit int) ([]store.Job, error) {
 		j := &jobs[i]
 		j.Egress, j.SentAt = c.Egress, c.Now
 		if _, err := t.exec(`INSERT INTO attempt (message_id, n, egress, began) VALUES (?, ?, ?, ?)`,
-			j.ID[:], j.Attempt, int32(c.Egress), stamp(c.Now)); err != nil {
+			j.ID[:], j.Attempt, int32(c.Egress), engine.Stamp(c.Now)); err != nil {
 			return nil, err
 		}
 	}
@@ -121,13 +100,13 @@ func (db *DB) ClaimUnknown(ctx context.Context, c store.Claim) (jobs []store.Job
 		jobs, err = each(t, func(rows *sql.Rows) (j store.Job, err error) {
 			var since int64
 			err = rows.Scan((*idColumn)(&j.ID), &j.Attempt, &j.Failures, &j.Asks, &since)
-			j.UnknownSince = unstamp(since)
+			j.UnknownSince = engine.Time(since)
 			return j, err
 		}, `UPDATE queue SET status = 4, lease_owner = ?, lease_until = ?
 			WHERE id IN (SELECT id FROM queue WHERE egress = ? AND status = 3 AND status IN (1, 3) AND due_at <= ?
 				ORDER BY due_at LIMIT ?)
 			RETURNING id, attempts, failures, asks, unknown_since`,
-			c.Owner, stamp(c.LeaseUntil), int32(c.Egress), stamp(c.Now), c.Limit)
+			c.Owner, engine.Stamp(c.LeaseUntil), int32(c.Egress), engine.Stamp(c.Now), c.Limit)
 		if err != nil {
 			return err
 		}
@@ -138,7 +117,7 @@ func (db *DB) ClaimUnknown(ctx context.Context, c store.Claim) (jobs []store.Job
 				j.ID[:], j.Attempt); err != nil {
 				return err
 			}
-			j.Egress, j.SentAt = c.Egress, unstamp(began)
+			j.Egress, j.SentAt = c.Egress, engine.Time(began)
 		}
 		return nil
 	})
@@ -192,7 +171,7 @@ func (db *DB) filled(ctx context.Context, jobs []store.Job, owner string, now ti
 func (t *tx) undoClaim(j *store.Job, owner string, now time.Time, broken error) error {
 	due, waiting := int64(0), ""
 	if broken != nil {
-		due, waiting = stamp(now.Add(15*time.Minute)), "it cannot be read: "+broken.Error()
+		due, waiting = engine.Stamp(now.Add(engine.UnreadableFor)), engine.Unreadable(broken)
 	}
 	n, err := t.changed(`UPDATE queue SET status = CASE WHEN ?1 = 0 THEN 0 ELSE 1 END, attempts = attempts - 1, due_at = ?1, waiting = ?2,
 			lease_owner = '', lease_until = 0 WHERE id = ?3 AND status = 2 AND lease_owner = ?4 AND attempts = ?5`,
@@ -250,7 +229,7 @@ func (f *filling) next(rows *sql.Rows) error {
 		return err
 	}
 	j := f.byID[id]
-	j.AccountID, j.SubAccountID, j.SubmittedAt = m.AccountID, m.SubAccountID, unstamp(submitted)
+	j.AccountID, j.SubAccountID, j.SubmittedAt = m.AccountID, m.SubAccountID, engine.Time(submitted)
 	if err := f.decode(j, class, recipient, plan, contentID, body); err != nil {
 		if f.broken == nil {
 			f.broken = map[mail.ID]error{}
@@ -274,21 +253,13 @@ func (f *filling) decode(j *store.Job, class int, recipient, plan []byte, conten
 		return fmt.Errorf("decode plan: %w", err)
 	}
 	if j.Content = f.contents[contentID]; j.Content == nil {
-		if j.Content, err = decodeContent(body); err != nil {
+		if j.Content, err = engine.Content(body); err != nil {
 			return err
 		}
 		f.contents[contentID] = j.Content
 		f.left -= len(body)
 	}
 	return nil
-}
-
-func decodeContent(body []byte) (*mail.Content, error) {
-	c := &mail.Content{}
-	if err := json.Unmarshal(body, c); err != nil {
-		return nil, fmt.Errorf("decode content: %w", err)
-	}
-	return c, nil
 }
 
 const nextDueQuery = `SELECT
@@ -300,7 +271,7 @@ const nextDueQuery = `SELECT
 func (db *DB) NextDue(ctx context.Context, egress route.Egress) (due store.Due, err error) {
 	var send, ask int64
 	err = db.workPool.QueryRowContext(ctx, nextDueQuery, int32(egress)).Scan(&due.Ready, &send, &ask)
-	due.Send, due.Ask = unstamp(send), unstamp(ask)
+	due.Send, due.Ask = engine.Time(send), engine.Time(ask)
 	return due, failed("read next due", err)
 }
 

@@ -12,6 +12,7 @@ import (
 	"postyard/internal/mail"
 	"postyard/internal/route"
 	"postyard/internal/store"
+	"postyard/internal/store/engine"
 )
 
 // KeyCheck implements store.Configuration.
@@ -32,7 +33,7 @@ func (db *DB) SetKeyCheck(ctx context.Context, sealed []byte) error {
 func (db *DB) CreateAccount(ctx context.Context, a *directory.Account, s *directory.SubAccount) error {
 	return db.write(ctx, rest, func(t *tx) error {
 		id, err := t.insert(`INSERT INTO account (name, key_hash, sealed_key, created) VALUES (?, ?, ?, ?)`,
-			a.Name, a.KeyHash[:], a.SealedKey, stamp(a.Created))
+			a.Name, a.KeyHash[:], a.SealedKey, engine.Stamp(a.Created))
 		if err != nil {
 			return err
 		}
@@ -48,7 +49,7 @@ func (db *DB) CreateSubAccount(ctx context.Context, s *directory.SubAccount) err
 
 func (t *tx) createSubAccount(s *directory.SubAccount) error {
 	id, err := t.insert(`INSERT INTO sub_account (account_id, name, is_default, key_hash, sealed_key, created) VALUES (?, ?, ?, ?, ?, ?)`,
-		s.AccountID, s.Name, s.Default, s.KeyHash[:], s.SealedKey, stamp(s.Created))
+		s.AccountID, s.Name, s.Default, s.KeyHash[:], s.SealedKey, engine.Stamp(s.Created))
 	if err != nil {
 		return err
 	}
@@ -84,7 +85,7 @@ func (db *DB) RenameSubAccount(ctx context.Context, accountID, id int32, name st
 func (db *DB) DeleteSubAccount(ctx context.Context, accountID, id int32, now time.Time) error {
 	return db.write(ctx, rest, func(t *tx) error {
 		return orMissing(t.changed(`UPDATE sub_account SET deleted = ? WHERE account_id = ? AND id = ? AND deleted = 0`,
-			stamp(now), accountID, id))
+			engine.Stamp(now), accountID, id))
 	})
 }
 
@@ -104,7 +105,7 @@ func (db *DB) CreateTPSP(ctx context.Context, p *directory.TPSP, pool *route.Poo
 				hook_state, hook_ref, hook_username, hook_sealed_password, hook_error, hook_tries, hook_next_try,
 				stopped, stop_reason, stopped_since, created, policy) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '', 0, ?, ?)`,
 			p.AccountID, p.Name, int(p.Type), p.Endpoint, p.SealedKey, p.KeyHash[:], p.Stream,
-			string(w.State), w.Ref, w.Username, notNil(w.SealedPassword), w.Error, w.Tries, stamp(w.NextTry), stamp(p.Created), int(p.Policy))
+			string(w.State), w.Ref, w.Username, notNil(w.SealedPassword), w.Error, w.Tries, engine.Stamp(w.NextTry), engine.Stamp(p.Created), int(p.Policy))
 		if err != nil {
 			return err
 		}
@@ -129,7 +130,7 @@ func (t *tx) createPool(pool *route.Pool) error {
 	}
 	id, err := t.insert(`INSERT INTO pool (account_id, name, strategy, routing_metadata, warmup_interval, auto_tpsp, created)
 		VALUES (?, ?, ?, ?, ?, ?, ?)`, pool.AccountID, pool.Name, int(pool.Strategy), pool.RoutingMetaData, pool.WarmupInterval,
-		pool.AutoTPSP, stamp(pool.Created))
+		pool.AutoTPSP, engine.Stamp(pool.Created))
 	if err != nil {
 		return err
 	}
@@ -154,21 +155,21 @@ func (db *DB) UpdateTPSP(ctx context.Context, accountID, id int32, name string, 
 func (db *DB) CatchUpFrom(ctx context.Context, tpspID int32, from time.Time) error {
 	return db.write(ctx, rest, func(t *tx) error {
 		return orMissing(t.changed(`UPDATE tpsp SET catch_up = CASE catch_up WHEN 0 THEN ?1 ELSE min(catch_up, ?1) END WHERE id = ?2`,
-			stamp(from), tpspID))
+			engine.Stamp(from), tpspID))
 	})
 }
 
 // CaughtUp implements store.Configuration.
 func (db *DB) CaughtUp(ctx context.Context, tpspID int32, from time.Time) error {
 	return db.write(ctx, rest, func(t *tx) error {
-		_, err := t.exec(`UPDATE tpsp SET catch_up = 0 WHERE id = ? AND catch_up = ?`, tpspID, stamp(from))
+		_, err := t.exec(`UPDATE tpsp SET catch_up = 0 WHERE id = ? AND catch_up = ?`, tpspID, engine.Stamp(from))
 		return err
 	})
 }
 
 // Awaiting implements store.Configuration. Ids sort by time, so the span is a key range.
 func (db *DB) Awaiting(ctx context.Context, egress route.Egress, from, before time.Time, after mail.ID, limit int) ([]store.Awaited, error) {
-	first, last := firstIDAt(from), firstIDAt(before)
+	first, last := engine.FirstID(from), engine.FirstID(before)
 	if bytes.Compare(after[:], first[:]) > 0 {
 		first = after
 	}
@@ -191,7 +192,7 @@ func (db *DB) UpdateWebhook(ctx context.Context, tpspID int32, w directory.Webho
 	return db.write(ctx, rest, func(t *tx) error {
 		return orMissing(t.changed(`UPDATE tpsp SET hook_state = ?, hook_ref = ?, hook_username = ?, hook_sealed_password = ?,
 				hook_error = ?, hook_tries = ?, hook_next_try = ? WHERE id = ?`,
-			string(w.State), w.Ref, w.Username, notNil(w.SealedPassword), w.Error, w.Tries, stamp(w.NextTry), tpspID))
+			string(w.State), w.Ref, w.Username, notNil(w.SealedPassword), w.Error, w.Tries, engine.Stamp(w.NextTry), tpspID))
 	})
 }
 
@@ -199,7 +200,7 @@ func (db *DB) UpdateWebhook(ctx context.Context, tpspID int32, w directory.Webho
 func (db *DB) UpdateHealth(ctx context.Context, tpspID int32, h directory.Health) error {
 	return db.write(ctx, rest, func(t *tx) error {
 		return orMissing(t.changed(`UPDATE tpsp SET stopped = ?, stop_reason = ?, stopped_since = ? WHERE id = ?`,
-			h.Stopped, h.Reason, stamp(h.Since), tpspID))
+			h.Stopped, h.Reason, engine.Stamp(h.Since), tpspID))
 	})
 }
 
@@ -207,7 +208,7 @@ func (db *DB) UpdateHealth(ctx context.Context, tpspID int32, h directory.Health
 func (db *DB) DeleteTPSP(ctx context.Context, accountID, id int32, force bool, now time.Time) error {
 	return db.write(ctx, rest, func(t *tx) error {
 		if err := orMissing(t.changed(`UPDATE tpsp SET deleted = ? WHERE account_id = ? AND id = ? AND deleted = 0`,
-			stamp(now), accountID, id)); err != nil {
+			engine.Stamp(now), accountID, id)); err != nil {
 			return err
 		}
 		var one int
@@ -277,14 +278,14 @@ func read[T any](ctx context.Context, from *sql.Tx, scan func(*sql.Rows) (T, err
 func scanAccount(rows *sql.Rows) (a directory.Account, err error) {
 	var created int64
 	err = rows.Scan(&a.ID, &a.Name, (*hashColumn)(&a.KeyHash), &a.SealedKey, &created)
-	a.Created = unstamp(created)
+	a.Created = engine.Time(created)
 	return a, err
 }
 
 func scanSubAccount(rows *sql.Rows) (s directory.SubAccount, err error) {
 	var created int64
 	err = rows.Scan(&s.ID, &s.AccountID, &s.Name, &s.Default, (*hashColumn)(&s.KeyHash), &s.SealedKey, &created)
-	s.Created = unstamp(created)
+	s.Created = engine.Time(created)
 	return s, err
 }
 
@@ -294,15 +295,15 @@ func scanTPSP(rows *sql.Rows) (p directory.TPSP, err error) {
 	err = rows.Scan(&p.ID, &p.AccountID, &p.Name, &p.Type, &p.Endpoint, &p.SealedKey, (*hashColumn)(&p.KeyHash), &p.Stream,
 		&w.State, &w.Ref, &w.Username, &w.SealedPassword, &w.Error, &w.Tries, &next,
 		&h.Stopped, &h.Reason, &since, &created, &deleted, &p.Policy, &catchUp)
-	p.CatchUp = unstamp(catchUp)
-	w.NextTry, h.Since, p.Created, p.Deleted = unstamp(next), unstamp(since), unstamp(created), unstamp(deleted)
+	p.CatchUp = engine.Time(catchUp)
+	w.NextTry, h.Since, p.Created, p.Deleted = engine.Time(next), engine.Time(since), engine.Time(created), engine.Time(deleted)
 	return p, err
 }
 
 func scanPool(rows *sql.Rows) (p route.Pool, err error) {
 	var created int64
 	err = rows.Scan(&p.ID, &p.AccountID, &p.Name, &p.Strategy, &p.RoutingMetaData, &p.WarmupInterval, &p.AutoTPSP, &created)
-	p.Created = unstamp(created)
+	p.Created = engine.Time(created)
 	return p, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"postyard/internal/store"
+	"postyard/internal/store/engine"
 )
 
 // onlyNode is this process's name: the lock on the data directory keeps others out.
@@ -65,21 +66,21 @@ func (db *DB) Listening(ctx context.Context, silence, overlap time.Duration) (ga
 		if _, err := t.one([]any{&last}, `SELECT listened_at FROM installation`); err != nil {
 			return err
 		}
-		if _, err := t.exec(`UPDATE installation SET listened_at = ?`, stamp(now)); err != nil {
+		if _, err := t.exec(`UPDATE installation SET listened_at = ?`, engine.Stamp(now)); err != nil {
 			return err
 		}
-		if last == 0 || now.Sub(unstamp(last)) <= silence {
+		if last == 0 || now.Sub(engine.Time(last)) <= silence {
 			return nil
 		}
-		gap = now.Sub(unstamp(last))
-		return t.catchUpAll(unstamp(last).Add(-overlap))
+		gap = now.Sub(engine.Time(last))
+		return t.catchUpAll(engine.Time(last).Add(-overlap))
 	})
 	return gap, err
 }
 
 // catchUpAll has every TPSP in use caught up with, from a time on or an earlier one that is set.
 func (t *tx) catchUpAll(from time.Time) error {
-	_, err := t.exec(`UPDATE tpsp SET catch_up = CASE catch_up WHEN 0 THEN ?1 ELSE min(catch_up, ?1) END WHERE deleted = 0`, stamp(from))
+	_, err := t.exec(`UPDATE tpsp SET catch_up = CASE catch_up WHEN 0 THEN ?1 ELSE min(catch_up, ?1) END WHERE deleted = 0`, engine.Stamp(from))
 	return err
 }
 

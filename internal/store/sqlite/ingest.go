@@ -2,20 +2,18 @@ package sqlite
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
-	"postyard/internal/event"
 	"postyard/internal/lifecycle"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
 	"postyard/internal/route"
 	"postyard/internal/store"
+	"postyard/internal/store/engine"
 )
 
 // Receive implements store.Inbox.
@@ -27,7 +25,7 @@ func (db *DB) Receive(ctx context.Context, batch []store.Receipt) error {
 			if err != nil {
 				return fmt.Errorf("encode headers: %w", err)
 			}
-			at := stamp(r.ReceivedAt)
+			at := engine.Stamp(r.ReceivedAt)
 			if _, err := t.exec(`INSERT INTO receipt (account_id, tpsp_id, headers, body, received_at, due_at) VALUES (?, ?, ?, ?, ?, ?)`,
 				r.AccountID, r.TPSPID, headers, r.Body, at, at); err != nil {
 				return err
@@ -40,7 +38,7 @@ func (db *DB) Receive(ctx context.Context, batch []store.Receipt) error {
 // Received implements store.Inbox.
 func (db *DB) Received(ctx context.Context, now time.Time, limit int) ([]store.Receipt, error) {
 	rows, err := db.workPool.QueryContext(ctx, `SELECT id, account_id, tpsp_id, headers, body, received_at FROM receipt
-		WHERE due_at <= ? ORDER BY due_at, id LIMIT ?`, stamp(now), limit)
+		WHERE due_at <= ? ORDER BY due_at, id LIMIT ?`, engine.Stamp(now), limit)
 	if err != nil {
 		return nil, failed("read receipts", err)
 	}
@@ -50,7 +48,7 @@ func (db *DB) Received(ctx context.Context, now time.Time, limit int) ([]store.R
 		if err := rows.Scan(&r.ID, &r.AccountID, &r.TPSPID, &headers, &r.Body, &at); err != nil {
 			return r, err
 		}
-		r.ReceivedAt = unstamp(at)
+		r.ReceivedAt = engine.Time(at)
 		return r, json.Unmarshal(headers, &r.Headers)
 	})
 }
@@ -102,7 +100,7 @@ func (t *tx) ingest(p *store.Parsed, res *store.IngestResult, left *int) error {
 		}
 	}
 	if held {
-		_, err := t.exec(`UPDATE receipt SET due_at = ? WHERE id = ?`, stamp(p.HoldTo), p.Receipt.ID)
+		_, err := t.exec(`UPDATE receipt SET due_at = ? WHERE id = ?`, engine.Stamp(p.HoldTo), p.Receipt.ID)
 		return err
 	}
 	return t.forget(p.Receipt.ID)
@@ -124,7 +122,7 @@ func (t *tx) keepGarbage(p *store.Parsed) error {
 
 func (t *tx) countForeign(p *store.Parsed) error {
 	_, err := t.exec(`INSERT INTO foreign_event (tpsp_id, day, n) VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET n = n + 1`,
-		p.Receipt.TPSPID, dayOf(p.Receipt.ReceivedAt))
+		p.Receipt.TPSPID, engine.Day(p.Receipt.ReceivedAt))
 	return err
 }
 
@@ -145,8 +143,8 @@ func (t *tx) attribute(p *store.Parsed, r *provider.Report) (*stored, bool, erro
 
 // report records one attributed report, unless it was recorded before.
 func (t *tx) report(p *store.Parsed, r *provider.Report, m *stored, res *store.IngestResult, left *int) error {
-	key := sha256.Sum256([]byte(strconv.Itoa(int(p.Receipt.AccountID)) + "\x00" + r.Identity))
-	fresh, err := t.changed(`INSERT INTO event_seen (day, key) VALUES (?, ?) ON CONFLICT DO NOTHING`, dayOf(r.OccurredAt), key[:16])
+	key := engine.SeenKey(p.Receipt.AccountID, r.Identity)
+	fresh, err := t.changed(`INSERT INTO event_seen (day, key) VALUES (?, ?) ON CONFLICT DO NOTHING`, engine.Day(r.OccurredAt), key[:])
 	if err != nil {
 		return err
 	}
@@ -160,17 +158,17 @@ func (t *tx) report(p *store.Parsed, r *provider.Report, m *stored, res *store.I
 	if err := t.advance(p, r, m, egress, isCopy, left); err != nil {
 		return err
 	}
-	detail, err := encodeDetail(&r.Detail)
+	detail, err := engine.Detail(&r.Detail)
 	if err != nil {
 		return err
 	}
-	return t.record(&m.owner, happening{egress: egress, typ: r.Type, effect: store.EffectOf(triggerOf(r, isCopy)), recipient: r.Recipient, isCopy: isCopy,
+	return t.record(&m.owner, happening{egress: egress, typ: r.Type, effect: store.EffectOf(engine.TriggerOf(r, isCopy)), recipient: r.Recipient, isCopy: isCopy,
 		occurredAt: r.OccurredAt, recordedAt: p.Now, detail: detail})
 }
 
 // advance moves the message's state. Whatever a provider reports of a message, it has it: a pending one leaves the queue.
 func (t *tx) advance(p *store.Parsed, r *provider.Report, m *stored, egress route.Egress, isCopy bool, left *int) error {
-	trigger := triggerOf(r, isCopy)
+	trigger := engine.TriggerOf(r, isCopy)
 	state := m.state
 	if state.Pending() {
 		attempts, removed, err := t.overtake(m, left)
@@ -178,7 +176,7 @@ func (t *tx) advance(p *store.Parsed, r *provider.Report, m *stored, egress rout
 			return err
 		}
 		if removed {
-			if err := t.endAttempts(m.id, provider.Accepted, store.ReasonReported, p.Now); err != nil {
+			if err := t.endAttempts(m.id, provider.Accepted, engine.Reported, p.Now); err != nil {
 				return err
 			}
 			if _, err := t.exec(`UPDATE message SET attempts = ?, egress = ? WHERE id = ?`, attempts, int32(egress), m.id[:]); err != nil {
@@ -204,21 +202,4 @@ func (t *tx) overtake(m *stored, left *int) (attempts int, removed bool, err err
 		*left++
 	}
 	return attempts, removed, err
-}
-
-// triggerOf says what a report means for the state. Only the `to` address decides; reports about copies just prove that
-// the provider has the message.
-func triggerOf(r *provider.Report, isCopy bool) lifecycle.Trigger {
-	switch {
-	case isCopy:
-		return lifecycle.Accept
-	case r.Kind == event.Delivered:
-		return lifecycle.Deliver
-	case r.Kind == event.HardBounced, r.Kind == event.SoftBounced && r.Final:
-		return lifecycle.Bounce
-	case r.Kind == event.Dropped:
-		return lifecycle.Drop
-	default:
-		return lifecycle.Accept
-	}
 }

@@ -13,6 +13,7 @@ import (
 	"postyard/internal/mailbox"
 	"postyard/internal/route"
 	"postyard/internal/store"
+	"postyard/internal/store/engine"
 )
 
 // Message implements store.Journal.
@@ -38,14 +39,14 @@ func (db *DB) Message(ctx context.Context, accountID int32, id mail.ID) (*store.
 		return nil, failed("read message", err)
 	}
 	if status.Valid { // pending: the queue row knows better
-		m.State, m.Attempts, m.Egress = stateOf(int(status.Int64)), int(attempts.Int64), route.Egress(egress.Int64)
-		m.Waiting, m.DueAt = waiting.String, unstamp(due.Int64)
+		m.State, m.Attempts, m.Egress = engine.Status(status.Int64).State(), int(attempts.Int64), route.Egress(egress.Int64)
+		m.Waiting, m.DueAt = waiting.String, engine.Time(due.Int64)
 	}
-	m.SubmittedAt = unstamp(submitted)
+	m.SubmittedAt = engine.Time(submitted)
 	if m.Mailbox, err = mailbox.ByID(class); err != nil {
 		return nil, fmt.Errorf("message %s: %w", id, err)
 	}
-	if m.Content, err = decodeContent(body); err != nil {
+	if m.Content, err = engine.Content(body); err != nil {
 		return nil, fmt.Errorf("message %s: %w", id, err)
 	}
 	if err := json.Unmarshal(recipient, &m.Recipient); err != nil {
@@ -77,7 +78,7 @@ const attemptColumns = `a.message_id, a.n, a.egress, a.began, a.finished, a.clas
 func scanAttempt(rows *sql.Rows) (a store.Attempt, id mail.ID, err error) {
 	var began, finished int64
 	err = rows.Scan((*idColumn)(&id), &a.N, &a.Egress, &began, &finished, &a.Class, &a.HTTPStatus, &a.Code, &a.Text, &a.Answer)
-	a.Began, a.Finished = unstamp(began), unstamp(finished)
+	a.Began, a.Finished = engine.Time(began), engine.Time(finished)
 	return a, id, err
 }
 
@@ -132,10 +133,10 @@ func eventConditions(f store.EventFilter) (where string, args []any) {
 		add("e.recipient = ?", strings.ToLower(f.Recipient))
 	}
 	if !f.From.IsZero() {
-		add("e.occurred_at >= ?", stamp(f.From))
+		add("e.occurred_at >= ?", engine.Stamp(f.From))
 	}
 	if !f.To.IsZero() {
-		add("e.occurred_at < ?", stamp(f.To))
+		add("e.occurred_at < ?", engine.Stamp(f.To))
 	}
 	if f.After != 0 {
 		add("e.seq > ?", f.After)
@@ -166,31 +167,19 @@ func scanEvent(rows *sql.Rows) (e store.Event, err error) {
 		&e.From.Email, &e.From.Name, &e.Subject, &groups); err != nil {
 		return e, err
 	}
-	e.TPSPID, e.OccurredAt, e.RecordedAt = route.Egress(egress).TPSPID(), unstamp(occurred), unstamp(recorded)
+	e.TPSPID, e.OccurredAt, e.RecordedAt = route.Egress(egress).TPSPID(), engine.Time(occurred), engine.Time(recorded)
 	if e.Mailbox, err = mailbox.ByID(class); err != nil {
 		return e, err
 	}
 	if err := json.Unmarshal(recipient, &to); err != nil {
 		return e, err
 	}
-	addressed := addressOf(&to, e.Recipient)
+	addressed := engine.AddressOf(&to, e.Recipient)
 	e.Recipient, e.ToName = addressed.Email, addressed.Name
 	if err := json.Unmarshal(groups, &e.Groups); err != nil {
 		return e, err
 	}
 	return e, json.Unmarshal(detail, &e.Detail)
-}
-
-// addressOf finds the address as the request had it; the log keeps addresses in lower case, to be found by.
-func addressOf(r *mail.Recipient, email string) mail.Address {
-	for _, list := range [][]mail.Address{{r.Address}, r.CC, r.BCC} {
-		for _, a := range list {
-			if strings.EqualFold(a.Email, email) {
-				return a
-			}
-		}
-	}
-	return mail.Address{Email: email}
 }
 
 // Counts implements store.Journal.
@@ -200,7 +189,7 @@ func (db *DB) Counts(ctx context.Context, f store.CountFilter) ([]store.Count, e
 	rows, err := db.readPool.QueryContext(ctx, `SELECT day, type, sum(n) FROM counter
 		WHERE account_id = ? AND day BETWEEN ? AND ? AND is_copy = 0 AND (? = 0 OR sub_account_id = ?)
 		GROUP BY day, type ORDER BY day, type`,
-		f.AccountID, dayOf(f.From), dayOf(f.To), f.SubAccountID, f.SubAccountID)
+		f.AccountID, engine.Day(f.From), engine.Day(f.To), f.SubAccountID, f.SubAccountID)
 	if err != nil {
 		return nil, failed("read counters", err)
 	}

@@ -1,8 +1,6 @@
 package sqlite
 
 import (
-	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 
@@ -10,33 +8,8 @@ import (
 	"postyard/internal/mail"
 	"postyard/internal/route"
 	"postyard/internal/store"
+	"postyard/internal/store/engine"
 )
-
-// stamp turns a time into nanoseconds; the zero time is 0.
-func stamp(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixNano()
-}
-
-func unstamp(n int64) time.Time {
-	if n == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, n).UTC()
-}
-
-// dayOf counts days since 1970-01-01 UTC.
-func dayOf(t time.Time) int64 { return floorDiv(t.Unix(), 86400) }
-
-func floorDiv(a, b int64) int64 {
-	q := a / b
-	if a%b < 0 {
-		q--
-	}
-	return q
-}
 
 // owner is the part of a message that its events and counters repeat.
 type owner struct {
@@ -60,28 +33,15 @@ type happening struct {
 	detail     []byte // event.Detail as JSON
 }
 
-var noDetail = []byte("{}")
-
-func encodeDetail(d *event.Detail) ([]byte, error) {
-	if d == nil {
-		return noDetail, nil
-	}
-	b, err := json.Marshal(d)
-	if err != nil {
-		return nil, fmt.Errorf("encode event detail: %w", err)
-	}
-	return b, nil
-}
-
 // record inserts an event and counts it.
 func (t *tx) record(o *owner, h happening) error {
 	if _, err := t.exec(`INSERT INTO event (account_id, sub_account_id, message_id, pool_id, egress, type, mailbox, is_copy,
 			recipient, occurred_at, recorded_at, detail, effect) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		o.accountID, o.subAccountID, o.id[:], o.poolID, int32(h.egress), int(h.typ), o.mailbox, h.isCopy,
-		strings.ToLower(h.recipient), stamp(h.occurredAt), stamp(h.recordedAt), h.detail, int(h.effect)); err != nil {
+		strings.ToLower(h.recipient), engine.Stamp(h.occurredAt), engine.Stamp(h.recordedAt), h.detail, int(h.effect)); err != nil {
 		return err
 	}
-	t.count(counterKey{o.accountID, dayOf(h.occurredAt), store.Counter{SubAccountID: o.subAccountID, Egress: h.egress, Mailbox: o.mailbox,
+	t.count(counterKey{o.accountID, engine.Day(h.occurredAt), store.Counter{SubAccountID: o.subAccountID, Egress: h.egress, Mailbox: o.mailbox,
 		Type: h.typ, Copy: h.isCopy}})
 	return nil
 }

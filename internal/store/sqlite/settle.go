@@ -11,6 +11,7 @@ import (
 	"postyard/internal/provider"
 	"postyard/internal/route"
 	"postyard/internal/store"
+	"postyard/internal/store/engine"
 )
 
 // Settle implements store.Queue.
@@ -41,7 +42,8 @@ func (t *tx) settle(s *store.Settlement) (gone bool, err error) {
 			return done, err
 		}
 	}
-	var status, attempts int
+	var status engine.Status
+	var attempts int
 	var holder string
 	queued, err := t.one([]any{&status, &holder, &attempts}, `SELECT status, lease_owner, attempts FROM queue WHERE id = ?`, s.Job.ID[:])
 	if err != nil {
@@ -55,13 +57,13 @@ func (t *tx) settle(s *store.Settlement) (gone bool, err error) {
 		}
 		return false, nil
 	}
-	ours := holder == s.Owner && attempts == s.Job.Attempt && (status == leased || status == asking)
+	ours := holder == s.Owner && attempts == s.Job.Attempt && (status == engine.Leased || status == engine.Asking)
 	if !ours && !accepted {
 		return false, nil // the claim was lost; only proof of acceptance counts now
 	}
-	to, moved := lifecycle.Next(stateOf(status), s.Trigger)
+	to, moved := lifecycle.Next(status.State(), s.Trigger)
 	if !moved {
-		return false, fmt.Errorf("no way from %s by trigger %d", stateOf(status), s.Trigger)
+		return false, fmt.Errorf("no way from %s by trigger %d", status.State(), s.Trigger)
 	}
 	switch to {
 	case lifecycle.Queued:
@@ -105,7 +107,7 @@ func (t *tx) becomeSent(o *stored, s *store.Settlement, to lifecycle.State, atte
 	if !fresh {
 		return nil
 	}
-	detail, err := encodeDetail(&s.Detail)
+	detail, err := engine.Detail(&s.Detail)
 	if err != nil {
 		return err
 	}
@@ -130,7 +132,7 @@ func (t *tx) closeAttempt(s *store.Settlement) error {
 	}
 	o := s.Outcome
 	_, err := t.exec(`UPDATE attempt SET finished = ?, class = ?, http = ?, code = ?, text = ? WHERE message_id = ? AND n = ?`,
-		stamp(s.At), int(o.Class), o.HTTPStatus, o.Code, o.Text, s.Job.ID[:], s.Job.Attempt)
+		engine.Stamp(s.At), int(o.Class), o.HTTPStatus, o.Code, o.Text, s.Job.ID[:], s.Job.Attempt)
 	return err
 }
 
@@ -145,18 +147,18 @@ func classOf(o *provider.Outcome) any {
 // endAttempts closes the open attempts of a message of which something else has told how they ended.
 func (t *tx) endAttempts(id mail.ID, class provider.Class, text string, at time.Time) error {
 	_, err := t.exec(`UPDATE attempt SET finished = ?, class = ?, text = ? WHERE message_id = ? AND finished = 0`,
-		stamp(at), int(class), text, id[:])
+		engine.Stamp(at), int(class), text, id[:])
 	return err
 }
 
 func (t *tx) requeue(s *store.Settlement) error {
-	status := ready
+	status := engine.Ready
 	if !s.DueAt.IsZero() {
-		status = delayed
+		status = engine.Delayed
 	}
 	if _, err := t.exec(`UPDATE queue SET status = ?, egress = ?, due_at = ?, waiting = ?,
 			failures = failures + ?, asks = 0, unknown_since = 0, lease_owner = '', lease_until = 0 WHERE id = ?`,
-		status, int32(s.Egress), stamp(s.DueAt), s.Waiting, s.Failed, s.Job.ID[:]); err != nil {
+		status, int32(s.Egress), engine.Stamp(s.DueAt), s.Waiting, s.Failed, s.Job.ID[:]); err != nil {
 		return err
 	}
 	if s.Mark == store.MarkNone {
@@ -169,7 +171,7 @@ func (t *tx) requeue(s *store.Settlement) error {
 func (t *tx) doubt(s *store.Settlement) error {
 	_, err := t.exec(`UPDATE queue SET status = 3, due_at = ?, waiting = ?, asks = asks + ?,
 			unknown_since = CASE unknown_since WHEN 0 THEN ? ELSE unknown_since END, lease_owner = '', lease_until = 0 WHERE id = ?`,
-		stamp(s.DueAt), s.Waiting, s.Asked, stamp(s.At), s.Job.ID[:])
+		engine.Stamp(s.DueAt), s.Waiting, s.Asked, engine.Stamp(s.At), s.Job.ID[:])
 	return err
 }
 
@@ -220,7 +222,7 @@ func (t *tx) sent(o *stored, egress route.Egress, providerID string, typ event.T
 	if _, err := t.exec(`UPDATE message SET sent_families = ? WHERE id = ?`, o.sentFamilies, o.id[:]); err != nil {
 		return err
 	}
-	return t.record(&o.owner, happening{egress: egress, typ: typ, effect: sentEffect, recipient: o.to, occurredAt: at, recordedAt: at, detail: noDetail})
+	return t.record(&o.owner, happening{egress: egress, typ: typ, effect: sentEffect, recipient: o.to, occurredAt: at, recordedAt: at, detail: engine.NoDetail})
 }
 
 // drop records that nobody will try the message any more. The queue row is gone already.
@@ -229,7 +231,7 @@ func (t *tx) drop(o *owner, egress route.Egress, attempts int, typ event.Type, a
 		int(lifecycle.Dropped), attempts, int32(egress), o.id[:]); err != nil {
 		return err
 	}
-	detail, err := encodeDetail(d)
+	detail, err := engine.Detail(d)
 	if err != nil {
 		return err
 	}
@@ -247,8 +249,7 @@ type stored struct {
 
 // firstOf returns the bit of a sent event's family, and whether the message has no sent event of that family yet.
 func (o *stored) firstOf(sent event.Type) (family int64, fresh bool) {
-	info, _ := event.Describe(sent)
-	family = int64(1) << info.Family
+	family = engine.FamilyBit(sent)
 	return family, o.sentFamilies&family == 0
 }
 

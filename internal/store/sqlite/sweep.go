@@ -3,9 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"postyard/internal/event"
@@ -13,6 +11,7 @@ import (
 	"postyard/internal/provider"
 	"postyard/internal/route"
 	"postyard/internal/store"
+	"postyard/internal/store/engine"
 )
 
 // Recover implements store.Queue. It looks through the claims in chunks and on a reading connection, so that the writer only
@@ -44,7 +43,7 @@ func endedArgs(r store.Recovery) []any {
 	if r.Node != "" {
 		prefix = store.OwnerOf(r.Node, "")
 	}
-	return []any{stamp(r.Now), prefix, prefix, prefix, r.Owner}
+	return []any{engine.Stamp(r.Now), prefix, prefix, prefix, r.Owner}
 }
 
 // recoverSome makes claims unknown; those that were settled since they were found stay as they are.
@@ -56,14 +55,14 @@ func (db *DB) recoverSome(ctx context.Context, r store.Recovery, ids []mail.ID) 
 					unknown_since = CASE unknown_since WHEN 0 THEN ? ELSE unknown_since END,
 					waiting = ?, lease_owner = '', lease_until = 0
 					WHERE id = ? AND status IN (2, 4) AND `+ended,
-				append([]any{stamp(r.AskAt), stamp(r.Now), store.ReasonStopped, id[:]}, endedArgs(r)...)...)
+				append([]any{engine.Stamp(r.AskAt), engine.Stamp(r.Now), engine.SenderStopped, id[:]}, endedArgs(r)...)...)
 			if err != nil {
 				return err
 			}
 			if changed == 0 {
 				continue
 			}
-			if err := t.endAttempts(id, provider.Ambiguous, store.ReasonStopped, r.Now); err != nil {
+			if err := t.endAttempts(id, provider.Ambiguous, engine.SenderStopped, r.Now); err != nil {
 				return err
 			}
 			n += int(changed)
@@ -93,7 +92,7 @@ func scanWaiting(rows *sql.Rows) (w waiting, err error) {
 
 // Expire implements store.Queue. Ids sort by time, so the oldest messages are a key range.
 func (db *DB) Expire(ctx context.Context, submittedBefore, now time.Time, limit int) (n int, err error) {
-	last := firstIDAt(submittedBefore)
+	last := engine.FirstID(submittedBefore)
 	err = db.write(ctx, rest, func(t *tx) error {
 		old, err := each(t, scanWaiting, `SELECT id, attempts, egress, waiting FROM queue WHERE id < ? AND status IN (0, 1)
 				ORDER BY id LIMIT ?`, last[:], limit)
@@ -101,11 +100,7 @@ func (db *DB) Expire(ctx context.Context, submittedBefore, now time.Time, limit 
 			return err
 		}
 		for _, w := range old {
-			reason := "expired before any provider took it"
-			if w.reason != "" {
-				reason += "; last: " + w.reason
-			}
-			if err := t.dropWaiting(db, w, reason, now); err != nil {
+			if err := t.dropWaiting(db, w, engine.Expired(w.reason), now); err != nil {
 				return err
 			}
 		}
@@ -142,21 +137,14 @@ func (t *tx) leaveEgress(db *DB, w waiting, reason string, now time.Time) error 
 	if _, err := t.one([]any{&raw}, `SELECT plan FROM message WHERE id = ?`, w.id[:]); err != nil {
 		return err
 	}
-	var plan route.Plan
-	if err := json.Unmarshal(raw, &plan); err != nil {
-		return fmt.Errorf("decode plan of %s: %w", w.id, err)
+	plan, next, ok, err := engine.Without(raw, w.egress, reason)
+	if err != nil {
+		return fmt.Errorf("message %s: %w", w.id, err)
 	}
-	plan.Skipped = append(plan.Skipped, route.Skipped{Egress: w.egress, Reason: reason})
-	next := plan.Next(w.egress)
-	plan.Egresses = slices.DeleteFunc(plan.Egresses, func(e route.Egress) bool { return e == w.egress })
-	if len(plan.Egresses) == 0 {
+	if !ok {
 		return t.dropWaiting(db, w, reason, now)
 	}
-	raw, err := json.Marshal(plan)
-	if err != nil {
-		return fmt.Errorf("encode plan of %s: %w", w.id, err)
-	}
-	if _, err := t.exec(`UPDATE message SET plan = ?, egress = ? WHERE id = ?`, raw, int32(next), w.id[:]); err != nil {
+	if _, err := t.exec(`UPDATE message SET plan = ?, egress = ? WHERE id = ?`, plan, int32(next), w.id[:]); err != nil {
 		return err
 	}
 	_, err = t.exec(`UPDATE queue SET egress = ?, status = 0, due_at = 0, waiting = '' WHERE id = ?`, int32(next), w.id[:])
@@ -174,13 +162,4 @@ func (t *tx) dropWaiting(db *DB, w waiting, reason string, now time.Time) error 
 	t.onCommit(func() { db.backlog.Add(-1) })
 	dropped, _ := event.TypeOf(event.Native, event.Dropped)
 	return t.drop(&m.owner, w.egress, w.attempts, dropped, now, &event.Detail{SMTPDescription: reason})
-}
-
-// firstIDAt returns an id that sorts before every UUIDv7 made at or after t (RFC 9562 section 5.7).
-func firstIDAt(t time.Time) (id mail.ID) {
-	ms := uint64(max(t.UnixMilli(), 0))
-	for i := range 6 {
-		id[i] = byte(ms >> (8 * (5 - i)))
-	}
-	return id
 }
