@@ -17,9 +17,9 @@ const (
 	maxQuestions = 4   // at a time; a question about many messages of a busy stream takes seconds
 )
 
-// mostQuestions is how many questions a provider gets at a time; one that is in trouble gets one.
+// mostQuestions is how many questions a provider gets at a time; one that is in trouble gets one, until it has answered it.
 func (r *runner) mostQuestions() int {
-	if r.breaker.open || !r.askFrom.IsZero() {
+	if !r.askFrom.IsZero() || r.breaker.open && r.answered.Before(r.breaker.since) {
 		return 1
 	}
 	return maxQuestions

@@ -13,9 +13,10 @@ func (r *runner) note(ctx context.Context, e ending) {
 	r.count(e)
 	now := r.d.Now()
 	if e.asked {
-		r.askFrom = time.Time{}
 		if e.unanswered {
 			r.askFrom = now.Add(askAgain)
+		} else {
+			r.askFrom, r.answered = time.Time{}, now
 		}
 		return
 	}

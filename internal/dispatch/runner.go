@@ -37,6 +37,7 @@ type runner struct {
 	line      line
 	questions int       // on the wire
 	askFrom   time.Time // no question before this, after one was not answered; zero: the last one was
+	answered  time.Time // when the last question was
 	retryAt   time.Time // not before this, after the store failed
 	started   time.Time // when this process began with the egress
 	unsaved   bool      // the health could not be saved
