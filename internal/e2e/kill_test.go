@@ -25,7 +25,7 @@ const (
 const chaosTime = "POSTYARD_CHAOS_TIME"
 
 // TestKill kills the server again and again while messages are accepted and sent. Every message whose acceptance was
-// acknowledged must reach the sandbox, also when the provider itself is in trouble.
+// acknowledged must reach the sandbox, also when the provider itself is in trouble, and the books balance all the time.
 func TestKill(t *testing.T) {
 	t.Parallel()
 	t.Run("the server alone", func(t *testing.T) {
@@ -58,6 +58,7 @@ func killLoop(t *testing.T, args ...string) {
 			running.Go(func() { sendUntil(load, t, scene, fmt.Sprintf("u%d-%d", i, j), acknowledged) })
 		}
 		acknowledged.waitFor(t, 20) // at least something is on its way
+		balance(t, scene)
 		<-time.After(time.Duration(random.IntN(700)) * time.Millisecond)
 		p.kill()
 		stop()
@@ -70,8 +71,18 @@ func killLoop(t *testing.T, args ...string) {
 		t.Fatal(err)
 	}
 	acknowledged.reach(t, scene.SandboxURL, 2*time.Minute+chaos(t)) // what was on the wire at a kill is asked for, in rounds
+	balance(t, scene)
 	if code := p.stop(); code != 0 {
 		t.Errorf("exit code %d after SIGTERM", code)
+	}
+}
+
+// balance checks that the books balance, whatever is going on.
+func balance(t *testing.T, s *demo.Scene) {
+	t.Helper()
+	v, err := apiOf(s).Verify(t.Context(), time.Hour)
+	if err != nil || !v.OK {
+		t.Errorf("%d differences (%v): %+v", v.DifferenceCount, err, v.Differences[:min(len(v.Differences), 20)])
 	}
 }
 
