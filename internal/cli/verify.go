@@ -33,7 +33,7 @@ func (p *program) verify() *cobra.Command {
 				return err
 			}
 			if !v.OK { // so that scripts notice
-				return fmt.Errorf("the books differ in %s", places(v.DifferenceCount))
+				return fmt.Errorf("the books differ in %s", several(v.DifferenceCount, "place"))
 			}
 			return nil
 		})
@@ -41,11 +41,12 @@ func (p *program) verify() *cobra.Command {
 	return c
 }
 
-func places(n int64) string {
+// several is a number of things, in words.
+func several(n int64, thing string) string {
 	if n == 1 {
-		return "1 place"
+		return "1 " + thing
 	}
-	return fmt.Sprintf("%d places", n)
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // states in the order in which they are shown. A message is in one of those without a mark, and a pending one in one of the
@@ -63,8 +64,8 @@ func (p *program) showVerification(v client.Verification, awaiting time.Duration
 	if err := p.table("STATE\tMESSAGES", rows); err != nil {
 		return err
 	}
-	if err := p.say("\nChecked %d messages, %d attempts, %d events and the counters of %d days in %s.\n", v.Messages["total"], v.Attempts, v.Events,
-		v.Days, time.Duration(v.TookMs)*time.Millisecond); err != nil {
+	if err := p.say("\nChecked %s, %s, %s and the counters of %s in %s.\n", several(v.Messages["total"], "message"), several(v.Attempts, "attempt"),
+		several(v.Events, "event"), several(v.Days, "day"), time.Duration(v.TookMs)*time.Millisecond); err != nil {
 		return err
 	}
 	if v.OK {
@@ -106,7 +107,7 @@ func (p *program) showAwaiting(v *client.Verification, awaiting time.Duration) e
 	if v.AwaitingCount == 0 {
 		return nil
 	}
-	if err := p.say("\n%d messages were sent and have had no report for more than %s:\n\n", v.AwaitingCount, awaiting); err != nil {
+	if err := p.say("\nSent, and without a report for more than %s: %s.\n\n", awaiting, several(v.AwaitingCount, "message")); err != nil {
 		return err
 	}
 	rows := make([]string, len(v.Awaiting))

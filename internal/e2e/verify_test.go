@@ -67,7 +67,7 @@ func TestVerifyDiffers(t *testing.T) {
 	if r.code != 1 || r.err != "postyard: the books differ in 5 places\n" || len(sections) != 5 || strings.Contains(r.out, "balance") {
 		t.Fatalf("%+v", r)
 	}
-	if sections[1] != "Checked 7 messages, 8 attempts, 9 events and the counters of 1 days in 2.5s." {
+	if sections[1] != "Checked 7 messages, 8 attempts, 9 events and the counters of 1 day in 2.5s." {
 		t.Errorf("%q", sections[1])
 	}
 	listed, more, _ := strings.Cut(sections[2], "\n... ")
@@ -78,7 +78,7 @@ func TestVerifyDiffers(t *testing.T) {
 	if diff := cmp.Diff(want, cells(t, listed, differenceHeader...)); diff != "" || more != "and 3 more" {
 		t.Errorf("%s and %q", diff, more)
 	}
-	if sections[3] != "101 messages were sent and have had no report for more than 24h0m0s:" ||
+	if sections[3] != "Sent, and without a report for more than 24h0m0s: 101 messages." ||
 		strings.Join(strings.Fields(sections[4]), " ") != "MESSAGE SINCE PROVIDER ITS ID THERE m-1 1970-01-01 00:00:01.000Z TPSP_5 pm-1 ... and 100 more" {
 		t.Errorf("%q, %q", sections[3], sections[4])
 	}
