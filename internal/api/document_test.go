@@ -4,10 +4,13 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"postyard/internal/books"
 )
 
 var update = flag.Bool("update", false, "write the table of operations in docs/api.md anew")
@@ -46,5 +49,37 @@ func TestOperationsAreDocumented(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, string(raw)); diff != "" {
 		t.Errorf("docs/api.md is stale; go test ./internal/api -update (-code +document):\n%s", diff)
+	}
+}
+
+// TestOurFieldsAreDocumented looks up the fields of operations that SendPost has not.
+func TestOurFieldsAreDocumented(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("../../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for section, fields := range map[string][]any{
+		"Explanations": {explainAnswer{}, planAnswer{}, skippedAnswer{}, attemptAnswer{}},
+		"Verification": {verifyAnswer{}, stateCounts{}, differenceAnswer{}, counterAnswer{}, awaitingAnswer{}},
+	} {
+		_, text, _ := strings.Cut(string(raw), "\n## "+section+"\n")
+		text, _, ok := strings.Cut(text, "\n## ")
+		if !ok {
+			t.Errorf("docs/api.md has no section %s", section)
+		}
+		for _, v := range fields {
+			for i := range reflect.TypeOf(v).NumField() {
+				if name := reflect.TypeOf(v).Field(i).Tag.Get("json"); name == "" || !strings.Contains(text, "`"+name+"`") {
+					t.Errorf("%s: %T has a field `%s`", section, v, name)
+				}
+			}
+		}
+	}
+	for _, kind := range []books.Kind{books.KindState, books.KindQueue, books.KindEvents, books.KindAttempts, books.KindProof, books.KindMark,
+		books.KindCounter, books.KindOwner} {
+		if !strings.Contains(string(raw), "\n| `"+string(kind)+"` | ") {
+			t.Errorf("differences of kind %s are not in docs/api.md", kind)
+		}
 	}
 }

@@ -181,7 +181,7 @@ func (v *verification) await(e *store.Entry) {
 			since = happened.OccurredAt
 		}
 	}
-	if v.report.CheckedAt.Sub(since) <= v.Options.Awaiting {
+	if v.report.CheckedAt.Sub(since) <= v.Awaiting {
 		return
 	}
 	v.report.AwaitingCount++

@@ -34,7 +34,7 @@ type sender struct {
 type office struct {
 	*sender
 	tb      testing.TB
-	db      *sqlite.DB
+	db      store.Store
 	rand    *rand.Rand
 	account int32
 	subs    []int32
@@ -51,7 +51,7 @@ type job struct {
 	owner string
 }
 
-func newOffice(tb testing.TB, db *sqlite.DB, s *sender, name string, seed uint64) *office {
+func newOffice(tb testing.TB, db store.Store, s *sender, name string, seed uint64) *office {
 	tb.Helper()
 	o := &office{sender: s, tb: tb, db: db, rand: rand.New(rand.NewPCG(seed, seed))}
 	s.now = start

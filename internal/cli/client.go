@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -235,89 +234,3 @@ func (p *program) showEvents(list []client.Event) error {
 }
 
 func moment(ns int64) string { return time.Unix(0, ns).UTC().Format("2006-01-02 15:04:05.000Z") }
-
-func (p *program) message() *cobra.Command {
-	return p.command("message ID", "Show a message and its events", config.Client, cobra.ExactArgs(1),
-		func(c *cobra.Command, args []string, cfg config.Config) error {
-			api := clientOf(cfg)
-			path := "/api/v1/account/message/" + url.PathEscape(args[0])
-			var message, events, explain json.RawMessage
-			if err := api.Account(c.Context(), http.MethodGet, path, nil, &message); err != nil {
-				return fmt.Errorf("message %s: %w", args[0], err)
-			}
-			if err := api.Account(c.Context(), http.MethodGet, path+"/events", nil, &events); err != nil {
-				return fmt.Errorf("events of message %s: %w", args[0], err)
-			}
-			if err := api.Account(c.Context(), http.MethodGet, path+"/explain", nil, &explain); err != nil {
-				return err
-			}
-			if cfg.JSON {
-				both, err := json.Marshal(map[string]json.RawMessage{"message": message, "explain": explain, "events": events})
-				if err != nil {
-					return fmt.Errorf("encode message: %w", err)
-				}
-				return p.printJSON(both)
-			}
-			return p.showMessage(message, explain, events)
-		})
-}
-
-func (p *program) showMessage(message, explain, events json.RawMessage) error {
-	var m struct {
-		MessageID    string         `json:"messageID"`
-		SubAccountID int32          `json:"subAccountID"`
-		From         client.Address `json:"from"`
-		To           client.Address `json:"to"`
-		Subject      string         `json:"subject"`
-		IPPool       string         `json:"ipPool"`
-		EmailType    string         `json:"emailType"`
-		SubmittedAt  int64          `json:"submittedAt"`
-		Attempt      int            `json:"attempt"`
-		Groups       []string       `json:"groups"`
-	}
-	if err := json.Unmarshal(message, &m); err != nil {
-		return fmt.Errorf("decode message: %w", err)
-	}
-	var why struct {
-		State, Waiting, Mark string
-		DueAt                int64
-		Plan                 struct{ Rule string }
-	}
-	if err := json.Unmarshal(explain, &why); err != nil {
-		return fmt.Errorf("decode explanation: %w", err)
-	}
-	var list []client.Event
-	if err := json.Unmarshal(events, &list); err != nil {
-		return fmt.Errorf("decode events: %w", err)
-	}
-	facts := []string{
-		row("message", m.MessageID),
-		row("from", m.From.Email),
-		row("to", m.To.Email+" ("+m.EmailType+")"),
-		row("subject", m.Subject),
-		row("pool", m.IPPool),
-		row("sub-account", strconv.Itoa(int(m.SubAccountID))),
-		row("submitted", moment(m.SubmittedAt)),
-		row("attempts", strconv.Itoa(m.Attempt)),
-		row("route", why.Plan.Rule),
-		row("state", why.State),
-	}
-	for _, fact := range []struct{ name, text string }{{"waiting", why.Waiting}, {"mark", why.Mark}} {
-		if fact.text != "" {
-			facts = append(facts, row(fact.name, fact.text))
-		}
-	}
-	if why.DueAt > 0 {
-		facts = append(facts, row("until", moment(why.DueAt)))
-	}
-	if len(m.Groups) > 0 {
-		facts = slices.Insert(facts, 4, row("groups", strings.Join(m.Groups, ", ")))
-	}
-	if err := p.table(facts[0], facts[1:]); err != nil {
-		return err
-	}
-	if err := p.say("\n"); err != nil {
-		return err
-	}
-	return p.showEvents(list)
-}

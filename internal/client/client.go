@@ -52,10 +52,26 @@ func (e *Error) Error() string {
 // The largest answer that is read.
 const maxAnswer = 64 << 20
 
-// patient follows no redirection: the keys would go along, to whatever host it names.
-var patient = &http.Client{Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error {
-	return http.ErrUseLastResponse
-}}
+// patient ends a call after a minute, unhurried does not.
+var (
+	patient   = &http.Client{Timeout: time.Minute, CheckRedirect: stay}
+	unhurried = &http.Client{CheckRedirect: stay}
+)
+
+// stay follows no redirection: the keys would go along, to whatever host it names.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// Unhurried returns a client for calls that last as long as there is data to read. Only their context ends them.
+func (c *Client) Unhurried() *Client {
+	lasting := *c
+	lasting.HTTP = unhurried
+	if c.HTTP != nil {
+		own := *c.HTTP
+		own.Timeout = 0
+		lasting.HTTP = &own
+	}
+	return &lasting
+}
 
 // Account calls an operation with the account's key. in and out may be nil.
 func (c *Client) Account(ctx context.Context, method, path string, in, out any) error {

@@ -80,6 +80,8 @@ func cells(t *testing.T, table string, header ...string) [][]string {
 var (
 	sentHeader  = []string{"TO", "MESSAGE", "RESULT"}
 	eventHeader = []string{"TIME", "TYPE", "EVENT", "RECIPIENT", "MESSAGE", "DETAIL"}
+
+	attemptHeader = []string{"ATTEMPT", "PROVIDER", "BEGAN", "TOOK", "OUTCOME", "HTTP", "CODE", "DETAIL"}
 )
 
 // letter is a mail in the sandbox with all that a command can say.
@@ -317,23 +319,29 @@ func TestEvents(t *testing.T) {
 	t.Run("message", func(t *testing.T) {
 		t.Parallel()
 		r := run(t, user, "message", second)
-		facts, events, ok := strings.Cut(r.out, "\n\n")
-		if !ok || r.code != 0 || r.err != "" {
+		sections := strings.Split(r.out, "\n\n")
+		if len(sections) != 3 || r.code != 0 || r.err != "" {
 			t.Fatalf("%+v", r)
 		}
+		facts, attempts, events := sections[0], sections[1], sections[2]
 		have := map[string]string{}
 		for line := range strings.Lines(facts) {
 			name, value, _ := strings.Cut(line, " ")
 			have[name] = strings.TrimSpace(value)
 		}
 		for name, want := range map[string]string{"message": second, "from": demo.Sender, "to": "bob@example.net (default)", "subject": "Second",
-			"groups": "news", "pool": scene.Pool, "sub-account": strconv.Itoa(int(scene.SubAccounts[0].ID)), "attempts": "1"} {
+			"groups": "news", "pool": scene.Pool, "sub-account": strconv.Itoa(int(scene.SubAccounts[0].ID)), "attempts": "1", "state": "delivered"} {
 			if have[name] != want {
 				t.Errorf("%s is %q, want %q", name, have[name], want)
 			}
 		}
 		if _, err := time.Parse("2006-01-02 15:04:05.000Z", have["submitted"]); err != nil {
 			t.Error(err)
+		}
+		calls := cells(t, attempts, attemptHeader...)
+		if len(calls) != 1 || calls[0][0] != "1" || !strings.HasSuffix(calls[0][1], fmt.Sprintf("TPSP_%d", scene.TPSPID)) || calls[0][3] == "" ||
+			calls[0][4] != "accepted" || calls[0][5] != "200" {
+			t.Errorf("attempts %q", calls)
 		}
 		var kinds []string
 		for _, cells := range cells(t, events, eventHeader...) {
@@ -383,7 +391,12 @@ func TestForeignServers(t *testing.T) {
 		list := fmt.Sprintf(`[{"to":"%[1]s","messageId":"%[1]s","messageID":"%[1]s","errorCode":3,"message":"%[1]s","type":71,"smtpDescription":"%[1]s"},
 			{"type":76,"eventMetadata":{"clickedURL":"%[1]s"}}]`, evil)
 		message := fmt.Sprintf(`{"messageID":"%[1]s","from":{"email":"%[1]s"},"to":{"email":"%[1]s"},"emailType":"%[1]s","subject":"%[1]s",
-			"ipPool":"%[1]s","groups":["%[1]s"],"state":"%[1]s","waiting":"%[1]s","mark":"%[1]s","plan":{"rule":"%[1]s"}}`, evil)
+			"ipPool":"%[1]s","groups":["%[1]s"],"state":"%[1]s","waiting":"%[1]s","mark":"%[1]s",
+			"plan":{"rule":"%[1]s","egresses":["%[1]s"],"skipped":[{"egress":"%[1]s","reason":"%[1]s"}]},
+			"attempts":[{"egress":"%[1]s","provider":"%[1]s","finished":1,"class":"%[1]s","code":"%[1]s","text":"%[1]s","answer":"%[1]s"}]}`, evil)
+		audit := answering(t, http.StatusOK, fmt.Sprintf(`{"differenceCount":1,"differences":[{"kind":"%[1]s","messageID":"%[1]s","day":"%[1]s","stored":"%[1]s",
+			"recomputed":"%[1]s","counter":{"egress":"%[1]s","mailbox":"%[1]s","name":"%[1]s"}}],"awaitingCount":1,
+			"awaiting":[{"messageID":"%[1]s","egress":"%[1]s","providerMessageId":"%[1]s"}]}`, evil))
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			body := list
 			if strings.Contains(r.URL.Path, "/message/") && !strings.HasSuffix(r.URL.Path, "/events") {
@@ -400,7 +413,7 @@ func TestForeignServers(t *testing.T) {
 			lines  int // at least, in all
 			code   int
 		}{
-			{server, sending, 4, 1}, {server, []string{"events"}, 3, 0}, {server, []string{"message", "x"}, 12, 0},
+			{server, sending, 4, 1}, {server, []string{"events"}, 3, 0}, {server, []string{"message", "x"}, 17, 0}, {audit, []string{"verify"}, 17, 1},
 			{refusing, sending, 1, 1}, {refusing, []string{"message", "x"}, 1, 1}, {plain, []string{"events"}, 1, 1},
 		} {
 			r := run(t, append(slices.Clone(keys), "POSTYARD_URL="+tc.server.URL), tc.args...)

@@ -83,6 +83,9 @@ func killLoop(t *testing.T, args ...string) {
 			running.Go(func() { acknowledged.sendUntil(load, t, scene, fmt.Sprintf("u%d-%d", kills, j)) })
 		}
 		acknowledged.waitFor(t, 20) // at least something is on its way
+		if kills%10 == 0 {
+			books(t, scene) // they balance at any moment
+		}
 		<-time.After(time.Duration(random.IntN(700)) * time.Millisecond)
 		p.kill()
 		stop()
