@@ -106,8 +106,11 @@ func New(c Config) *Service {
 	return &Service{Config: c, stop: make(chan struct{}), passes: map[int32]*pass{}, states: map[int32]State{}}
 }
 
-// ErrRunning means that the TPSP is being caught up with already, here or by another node.
-var ErrRunning = errors.New("this provider is being caught up with already; try again when that is done")
+// ErrRunning means that the TPSP is being caught up with already, here or by another node; ErrStopped, that the server ends.
+var (
+	ErrRunning = errors.New("this provider is being caught up with already; try again when that is done")
+	ErrStopped = errors.New("the server is stopping")
+)
 
 // State returns where catching up with a TPSP stands on this node.
 func (s *Service) State(tpspID int32) State {
