@@ -52,6 +52,7 @@ type Providers interface {
 	Streams(ctx context.Context, t provider.Type, key secret.String, endpoint string) ([]provider.Stream, error)
 	Create(ctx context.Context, accountID int32, n tpsp.New) (*directory.TPSP, *route.Pool, error)
 	TPSP(accountID, id int32) (*directory.TPSP, error)
+	Update(ctx context.Context, accountID, id int32, name string, policy directory.Policy) (*directory.TPSP, error)
 	Delete(ctx context.Context, accountID, id int32, force bool) (*directory.TPSP, error)
 	Connection(t *directory.TPSP) (provider.Connection, error)
 	HookURL(t *directory.TPSP) string
@@ -79,6 +80,7 @@ type Config struct {
 	Journal      Journal
 	Books        store.Books
 	Ingest       Ingest
+	CatchUp      CatchUp
 	Installation string // the store's id of itself; event ids begin with it
 	Log          *slog.Logger
 }

@@ -14,6 +14,7 @@ import (
 
 	"postyard/internal/accept"
 	"postyard/internal/account"
+	"postyard/internal/catchup"
 	"postyard/internal/ingest"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
@@ -155,6 +156,9 @@ func TestErrorsAndTheirStatus(t *testing.T) {
 		{tpsp.ErrNotFound, 404, "not_found", ""},
 		{&tpsp.DuplicateError{Name: "x"}, 403, "duplicate_provider", ""},
 		{&tpsp.WaitingError{Name: "x", N: 3}, 409, "messages_waiting", ""},
+		{catchup.ErrNotFound, 404, "not_found", ""},
+		{catchup.ErrRunning, 409, "catch_up_running", ""},
+		{catchup.ErrStopped, 503, "unavailable", ""},
 		{store.ErrNotFound, 404, "not_found", ""},
 		{store.ErrConflict, 403, "exists_already", ""},
 		{fmt.Errorf("disk /var/x full: %w", store.ErrUnavailable), 503, "unavailable", "/var/x"},

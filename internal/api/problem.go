@@ -9,6 +9,7 @@ import (
 
 	"postyard/internal/accept"
 	"postyard/internal/account"
+	"postyard/internal/catchup"
 	"postyard/internal/ingest"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
@@ -44,7 +45,8 @@ const statusClientGone = 499
 //	403  the name (or the key with its stream) is taken, as SendPost has it
 //	404  the id is not one of the account's
 //	406  the default sub-account cannot be deleted, as SendPost has it
-//	409  messages still wait for the provider that is to be deleted; a verification of the account is running
+//	409  messages still wait for the provider that is to be deleted; a verification of the account is running; the
+//	     provider is being caught up with already
 //	502  the provider cannot be reached or is out of order: trying again may help, another request will not
 //	503  we cannot work now: the disk, the database, or a backlog that is full; with Retry-After
 func problemOf(err error) *problem {
@@ -88,11 +90,15 @@ func problemOfCause(err error) *problem {
 		return &problem{status: http.StatusNotAcceptable, Code: "default_sub_account", Message: account.ErrDefault.Error()}
 	case errors.Is(err, tpsp.ErrNotFound):
 		return notFound(tpsp.ErrNotFound.Error())
+	case errors.Is(err, catchup.ErrNotFound):
+		return notFound(catchup.ErrNotFound.Error())
+	case errors.Is(err, catchup.ErrRunning):
+		return &problem{status: http.StatusConflict, Code: "catch_up_running", Message: catchup.ErrRunning.Error(), Field: "tpspId"}
 	case errors.Is(err, store.ErrNotFound):
 		return notFound("the account has no such thing")
 	case errors.Is(err, store.ErrConflict):
 		return &problem{status: http.StatusForbidden, Code: "exists_already", Message: "this exists already"}
-	case errors.Is(err, store.ErrUnavailable):
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, catchup.ErrStopped):
 		return &problem{status: http.StatusServiceUnavailable, retryAfter: retryAfter, Code: "unavailable",
 			Message: "the server cannot take this now; nothing was stored, try again"}
 	case errors.Is(err, context.Canceled):

@@ -32,13 +32,15 @@ type officialTPSP struct {
 // tpspAnswer is a TPSP as its own operations show it: SendPost's keys and ours.
 type tpspAnswer struct {
 	officialTPSP
-	MessageStream string         `json:"messageStream"`
-	Active        bool           `json:"active"`
-	RatePerHour   int            `json:"ratePerHour"` // 0: no limit
-	MailboxLimits map[string]int `json:"mailboxLimits"`
-	WebhookStatus webhookAnswer  `json:"webhookStatus"`
-	Health        healthAnswer   `json:"health"`
-	IPPool        *poolReference `json:"ipPool,omitempty"` // in the answer to its creation: the pool that was made for it
+	MessageStream   string         `json:"messageStream"`
+	AmbiguousPolicy string         `json:"ambiguousPolicy"` // at-least-once, at-most-once
+	Active          bool           `json:"active"`
+	RatePerHour     int            `json:"ratePerHour"` // 0: no limit
+	MailboxLimits   map[string]int `json:"mailboxLimits"`
+	WebhookStatus   webhookAnswer  `json:"webhookStatus"`
+	Health          healthAnswer   `json:"health"`
+	CatchUp         *catchUpAnswer `json:"catchUp,omitempty"` // while events are to be read back
+	IPPool          *poolReference `json:"ipPool,omitempty"`  // in the answer to its creation: the pool that was made for it
 }
 
 // webhookAnswer tells where the registration of our webhook at the provider stands.
@@ -77,11 +79,14 @@ func (s *server) tpspAnswer(t *directory.TPSP) (tpspAnswer, error) {
 		return tpspAnswer{}, err
 	}
 	answer := tpspAnswer{
-		officialTPSP: official, MessageStream: t.Stream, Active: true, MailboxLimits: map[string]int{},
+		officialTPSP: official, MessageStream: t.Stream, AmbiguousPolicy: t.Policy.String(), Active: true, MailboxLimits: map[string]int{},
 		WebhookStatus: webhookAnswer{
 			State: string(t.Webhook.State), Message: t.Webhook.Error, URL: s.Providers.HookURL(t), NextTry: nanos(t.Webhook.NextTry),
 		},
-		Health: healthAnswer{State: "ok"},
+		Health: healthAnswer{State: "ok"}, CatchUp: s.pendingCatchUp(t),
+	}
+	if t.Webhook.State == directory.WebhookRegistered {
+		answer.WebhookStatus.NextTry = 0 // it is checked then, but there is nothing to try
 	}
 	switch {
 	case t.Health.Stopped:
@@ -110,14 +115,15 @@ func (s *server) listStreams(w http.ResponseWriter, r *http.Request, _ *director
 
 // tpspRequest is the body that creates a TPSP, without SendPost's keys that no provider of ours uses yet.
 type tpspRequest struct {
-	Name          string          `json:"name"`
-	Type          int             `json:"type"`
-	Key           string          `json:"key"`
-	Endpoint      string          `json:"endpoint"`
-	MessageStream string          `json:"messageStream"`
-	Active        *bool           `json:"active"`
-	RatePerHour   int             `json:"ratePerHour"`
-	MailboxLimits json.RawMessage `json:"mailboxLimits"`
+	Name            string          `json:"name"`
+	Type            int             `json:"type"`
+	Key             string          `json:"key"`
+	Endpoint        string          `json:"endpoint"`
+	MessageStream   string          `json:"messageStream"`
+	AmbiguousPolicy string          `json:"ambiguousPolicy"`
+	Active          *bool           `json:"active"`
+	RatePerHour     int             `json:"ratePerHour"`
+	MailboxLimits   json.RawMessage `json:"mailboxLimits"`
 }
 
 // refuseUnavailable refuses what we would otherwise ignore: a user who sets a limit relies on it.
@@ -150,8 +156,16 @@ func (s *server) createTPSP(w http.ResponseWriter, r *http.Request, a *directory
 	if err := in.refuseUnavailable(); err != nil {
 		return err
 	}
+	var policy directory.Policy
+	if in.AmbiguousPolicy != "" {
+		var err error
+		if policy, err = parsePolicy(in.AmbiguousPolicy); err != nil {
+			return err
+		}
+	}
 	t, pool, err := s.Providers.Create(r.Context(), a.ID, tpsp.New{
 		Name: in.Name, Type: provider.Type(in.Type), Key: secret.NewString(in.Key), Stream: in.MessageStream, Endpoint: in.Endpoint,
+		Policy: policy,
 	})
 	if err != nil {
 		return err

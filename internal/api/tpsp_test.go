@@ -16,7 +16,7 @@ const tpsps = "/api/v1/account/tpsp/"
 // What SendPost's public schemas have, and what we add in operations of our own.
 var (
 	officialTPSPKeys = []string{"id", "name", "type", "domain", "endpoint", "key", "secret", "port", "oauthToken", "retryTime", "created"}
-	tpspKeys         = append([]string{"messageStream", "active", "ratePerHour", "mailboxLimits", "webhookStatus", "health"}, officialTPSPKeys...)
+	tpspKeys         = append([]string{"messageStream", "ambiguousPolicy", "active", "ratePerHour", "mailboxLimits", "webhookStatus", "health"}, officialTPSPKeys...)
 	poolKeys         = []string{"id", "name", "type", "created", "ips", "thirdPartySendingProviders", "toAccountIPPools", "routingStrategy",
 		"routingMetaData", "autoWarmupEnabled", "infraMonitor", "ipDomainWarmupStatus", "shouldOverflow", "overflowPoolName", "warmupInterval"}
 )
@@ -182,6 +182,7 @@ func TestProviderRefusals(t *testing.T) {
 		"a limit":         {"ratePerHour", 100, "limits_not_available", "ratePerHour"},
 		"mailbox limits":  {"mailboxLimits", map[string]int{"gmail": 5}, "limits_not_available", "mailboxLimits"},
 		"paused":          {"active", false, "pause_not_available", "active"},
+		"unknown policy":  {"ambiguousPolicy", "hopefully", "unknown_policy", "ambiguousPolicy"},
 		"stream a number": {"messageStream", 7, "wrong_type", "messageStream"},
 	} {
 		body := w.postmark("Postmark", "outbound")

@@ -15,6 +15,7 @@ import (
 
 	"postyard/internal/accept"
 	"postyard/internal/account"
+	"postyard/internal/catchup"
 	"postyard/internal/directory"
 	"postyard/internal/ingest"
 	"postyard/internal/provider"
@@ -38,6 +39,7 @@ type world struct {
 	dir      *directory.Directory
 	accounts *account.Service
 	tpsps    *tpsp.Service
+	catching *catchup.Service // it is not running
 	log      *lockedBuffer
 
 	url     string // of the API
@@ -86,12 +88,17 @@ func newWorld(t *testing.T) *world {
 		Store: w.db, Directory: w.dir, Providers: adapters, Credentials: w.tpsps, Log: log, Now: time.Now,
 	})
 	runAll(t, sender.Run, inbox.Run)
+	catching := catchup.New(catchup.Config{
+		Store: w.db, Directory: w.dir, Providers: adapters, Connections: w.tpsps, Holder: "test", Log: log, Now: time.Now,
+		Jitter: func() float64 { return 0.5 },
+	})
+	w.catching = catching
 	installation, err := w.db.Installation(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	server.Config.Handler = New(Config{
-		Directory: w.dir, Accounts: w.accounts, Sender: sender, Providers: w.tpsps, Journal: w.db, Books: w.db, Ingest: inbox,
+		Directory: w.dir, Accounts: w.accounts, Sender: sender, Providers: w.tpsps, Journal: w.db, Books: w.db, Ingest: inbox, CatchUp: catching,
 		Installation: installation, Log: log,
 	})
 	server.Start()

@@ -22,6 +22,7 @@ import (
 	"postyard/internal/accept"
 	"postyard/internal/account"
 	"postyard/internal/api"
+	"postyard/internal/catchup"
 	"postyard/internal/config"
 	"postyard/internal/directory"
 	"postyard/internal/dispatch"
@@ -30,6 +31,7 @@ import (
 	"postyard/internal/provider/postmark"
 	"postyard/internal/secret"
 	"postyard/internal/ssrf"
+	"postyard/internal/store"
 	"postyard/internal/tpsp"
 )
 
@@ -49,6 +51,7 @@ type Server struct {
 	dispatcher *dispatch.Dispatcher
 	ingesting  *ingest.Service
 	registrar  *tpsp.Registrar
+	catching   *catchup.Service
 	grace      time.Duration
 }
 
@@ -95,10 +98,10 @@ func providers(transport http.RoundTripper) provider.Registry {
 
 func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Box) error {
 	s.transport = ssrf.NewTransport(ssrf.Options{AllowPrivate: cfg.AllowPrivate, MaxIdleConnsPerHost: cfg.ProviderConcurrency + 4})
-	now, adapters := s.store.Now, providers(s.transport)
+	now, adapters, holder := s.store.Now, providers(s.transport), store.OwnerOf(s.store.Node(), s.run)
 	s.Accounts = account.New(s.directory, s.store, box, now)
 	connections := tpsp.NewService(tpsp.Config{Directory: s.directory, Store: s.store, Adapters: adapters, Box: box, PublicURL: s.URL,
-		AllowPrivate: cfg.AllowPrivate, Now: now, Jitter: rand.Float64, Log: s.log})
+		AllowPrivate: cfg.AllowPrivate, Holder: holder, Now: now, Jitter: rand.Float64, Log: s.log})
 	s.registrar = tpsp.NewRegistrar(connections)
 	s.dispatcher = dispatch.New(dispatch.Config{Store: s.store, Directory: s.directory, Providers: adapters, Connections: connections,
 		Log: s.log, Now: now, Jitter: rand.Float64, Node: s.store.Node(), Run: s.run, BatchSize: cfg.BatchSize, Concurrency: cfg.ProviderConcurrency,
@@ -108,12 +111,15 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		MaxBacklog: int64(cfg.MaxBacklog), Room: s.store.room, Wake: s.dispatcher.Wake})
 	s.ingesting = ingest.New(ingest.Config{Store: s.store, Directory: s.directory, Providers: adapters, Credentials: connections,
 		Log: s.log, Now: now})
+	s.catching = catchup.New(catchup.Config{Store: s.store, Directory: s.directory, Providers: adapters, Connections: connections, Holder: holder,
+		Log: s.log, Now: now, Jitter: rand.Float64})
 	installation, err := s.store.Installation(ctx)
 	if err != nil {
 		return fmt.Errorf("read installation: %w", err)
 	}
 	s.http = newHTTPServer(api.New(api.Config{Directory: s.directory, Accounts: s.Accounts, Sender: s.accepting, Providers: connections,
-		Journal: s.store, Books: s.store, Ingest: s.ingesting, Installation: installation, Log: s.log}), s.log)
+		Journal: s.store, Books: s.store, Ingest: s.ingesting, CatchUp: s.catching, Installation: installation, Log: s.log}), s.log)
+	s.http.RegisterOnShutdown(s.catching.Stop) // a request that catches up may take long
 	return nil
 }
 
@@ -131,6 +137,7 @@ func (s *Server) Run(ctx context.Context) error {
 	running.Go(func() { s.accepting.Run(background) })
 	running.Go(func() { s.ingesting.Run(background) })
 	running.Go(func() { s.registrar.Run(background) })
+	running.Go(func() { s.catching.Run(background) })
 	if s.store.Shared() {
 		running.Go(func() { s.follow(background) })
 	}

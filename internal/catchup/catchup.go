@@ -32,6 +32,7 @@ import (
 
 const (
 	listenEvery = 30 * time.Second
+	lookEvery   = 2 * time.Second // how often the directory, which is in memory, is looked at for what has to be caught up with
 
 	// silence is how long nobody may have listened without a gap to be made up: so long a provider repeats every webhook.
 	// Postmark's shortest schedule, of older days, ends after 21 minutes; today's after 72.
@@ -106,8 +107,11 @@ func New(c Config) *Service {
 	return &Service{Config: c, stop: make(chan struct{}), passes: map[int32]*pass{}, states: map[int32]State{}}
 }
 
-// ErrRunning means that the TPSP is being caught up with already, here or by another node.
-var ErrRunning = errors.New("this provider is being caught up with already; try again when that is done")
+// ErrRunning means that the TPSP is being caught up with already, here or by another node; ErrStopped, that the server ends.
+var (
+	ErrRunning = errors.New("this provider is being caught up with already; try again when that is done")
+	ErrStopped = errors.New("the server is stopping")
+)
 
 // State returns where catching up with a TPSP stands on this node.
 func (s *Service) State(tpspID int32) State {
@@ -123,13 +127,16 @@ func (s *Service) State(tpspID int32) State {
 func (s *Service) Run(ctx context.Context) {
 	defer s.working.Wait()
 	defer s.Stop()
-	ticker := time.NewTicker(listenEvery)
-	defer ticker.Stop()
+	listening, looking := time.NewTicker(listenEvery), time.NewTicker(lookEvery)
+	defer listening.Stop()
+	defer looking.Stop()
+	s.listen(ctx)
 	for {
-		s.listen(ctx)
 		s.start(ctx)
 		select {
-		case <-ticker.C:
+		case <-listening.C:
+			s.listen(ctx)
+		case <-looking.C:
 		case <-ctx.Done():
 			return
 		}

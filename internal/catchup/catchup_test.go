@@ -226,7 +226,7 @@ func TestEndOfTheServer(t *testing.T) {
 		if took := time.Since(began); took != 0 || b.debt().IsZero() || len(b.store.leases) != 0 {
 			t.Errorf("stopping took %s, still to do: %s, leases %v", took, b.debt(), b.store.leases)
 		}
-		if _, err := b.CatchUp(t.Context(), account, tpspID, b.began); !errors.Is(err, errStopped) {
+		if _, err := b.CatchUp(t.Context(), account, tpspID, b.began); !errors.Is(err, ErrStopped) {
 			t.Errorf("after the end: %v", err)
 		}
 	})

@@ -46,7 +46,7 @@ func (s *Service) CatchUp(ctx context.Context, accountID, tpspID int32, since ti
 		})
 	}
 	working.Wait()
-	if tpspID != 0 && (errors.Is(results[0].Err, ErrRunning) || errors.Is(results[0].Err, errStopped)) {
+	if tpspID != 0 && (errors.Is(results[0].Err, ErrRunning) || errors.Is(results[0].Err, ErrStopped)) {
 		return nil, results[0].Err
 	}
 	return results, nil

@@ -35,11 +35,8 @@ func (p *pass) isStale() bool {
 	return p.stale
 }
 
-// errFull means that enough passes are under way; errStopped, that there are to be none.
-var (
-	errFull    = errors.New("enough providers are being caught up with")
-	errStopped = errors.New("the server is stopping")
-)
+// errFull means that enough passes are under way.
+var errFull = errors.New("enough providers are being caught up with")
 
 // begin opens a pass; the caller must call end. What happened before read need not be asked for again. most bounds how many
 // passes there may be, 0 does not.
@@ -48,7 +45,7 @@ func (s *Service) begin(t *directory.TPSP, debt, read time.Time, most int) (*pas
 	defer s.mu.Unlock()
 	switch {
 	case s.closed:
-		return nil, errStopped
+		return nil, ErrStopped
 	case s.passes[t.ID] != nil:
 		return nil, ErrRunning
 	case most > 0 && len(s.passes) >= most:
@@ -111,7 +108,7 @@ func (s *Service) renew(ctx context.Context, cancel context.CancelCauseFunc, p *
 		case <-ctx.Done():
 			return
 		case <-s.stop:
-			cancel(errStopped)
+			cancel(ErrStopped)
 			return
 		case <-ticker.C:
 		}
@@ -151,7 +148,7 @@ func (s *Service) open(ctx context.Context, p *pass, id mail.ID) (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, err
+		return false, s.storeFailed(err)
 	}
 	if !m.State.Pending() && m.State != lifecycle.Sent {
 		return false, nil
@@ -165,8 +162,11 @@ func (s *Service) readAwaited(ctx context.Context, p *pass, ask func([]provider.
 	var after mail.ID
 	for {
 		awaited, err := s.Store.Awaiting(ctx, p.tpsp.Egress(), p.since.Add(-transit), p.began, after, awaitedPage)
-		if err != nil || len(awaited) == 0 {
-			return err
+		if err != nil {
+			return s.storeFailed(err)
+		}
+		if len(awaited) == 0 {
+			return nil
 		}
 		list := make([]provider.Sent, len(awaited))
 		for i, a := range awaited {
@@ -197,10 +197,26 @@ func (s *Service) record(ctx context.Context, p *pass, parsed store.Parsed) erro
 		p.duplicates.Add(int64(res.Duplicates))
 		return nil
 	case errors.Is(err, store.ErrUnavailable) || ctx.Err() != nil || len(parsed.Reports) < 2:
-		return fmt.Errorf("record what was read back: %w", err)
+		return s.storeFailed(err)
 	}
 	first, second := parsed, parsed
 	half := len(parsed.Reports) / 2
 	first.Reports, second.Reports = parsed.Reports[:half], parsed.Reports[half:]
 	return errors.Join(s.record(ctx, p, first), s.record(ctx, p, second))
+}
+
+// storeError is what users are told of a store that failed.
+type storeError struct{ cause error }
+
+// Error implements error.
+func (*storeError) Error() string {
+	return "what was read back could not be compared with what is stored; the server's log says why"
+}
+
+// Unwrap implements errors.Unwrap.
+func (e *storeError) Unwrap() error { return e.cause }
+
+func (s *Service) storeFailed(err error) error {
+	s.Log.Error("store failed while catching up", "error", err)
+	return &storeError{err}
 }

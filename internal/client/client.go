@@ -234,10 +234,34 @@ type TPSP struct {
 		State  string `json:"state"`
 		Reason string `json:"reason"`
 	} `json:"health"`
+	CatchUp *struct {
+		Since   int64  `json:"since"` // ns
+		State   string `json:"state"`
+		Message string `json:"message"`
+	} `json:"catchUp"`
 	IPPool struct {
 		ID   int32  `json:"id"`
 		Name string `json:"name"`
 	} `json:"ipPool"`
+}
+
+// CatchUp asks for events to be read back from providers.
+type CatchUp struct {
+	Since  string `json:"since,omitempty"` // RFC 3339, or how long ago: "48h"
+	TPSPID int32  `json:"tpspId,omitempty"`
+}
+
+// CaughtUp tells what came of it for one provider.
+type CaughtUp struct {
+	TPSPID        int32    `json:"tpspId"`
+	Name          string   `json:"name"`
+	Since         int64    `json:"since"` // ns
+	MessagesAsked int64    `json:"messagesAsked"`
+	Reports       int64    `json:"reports"`
+	Recorded      int64    `json:"recorded"`
+	Duplicates    int64    `json:"duplicates"`
+	Missing       []string `json:"missing"`
+	Error         string   `json:"error"`
 }
 
 // Stream is a message stream of a provider.
@@ -263,6 +287,12 @@ func (c *Client) CreateTPSP(ctx context.Context, t NewTPSP) (made TPSP, err erro
 // TPSPs lists the connected providers.
 func (c *Client) TPSPs(ctx context.Context) (list []TPSP, err error) {
 	err = c.Account(ctx, http.MethodGet, "/api/v1/account/tpsp/", nil, &list)
+	return list, err
+}
+
+// CatchUp has events read back from providers.
+func (c *Client) CatchUp(ctx context.Context, what CatchUp) (list []CaughtUp, err error) {
+	err = c.Account(ctx, http.MethodPost, "/api/v1/account/catch-up", what, &list)
 	return list, err
 }
 

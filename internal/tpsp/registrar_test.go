@@ -269,7 +269,6 @@ func TestHangingProvider(t *testing.T) {
 	})
 }
 
-
 func TestRegistrationThatIsSavedButOutOfOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

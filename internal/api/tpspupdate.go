@@ -1,0 +1,95 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"postyard/internal/directory"
+	"postyard/internal/mail"
+	"postyard/internal/secret"
+)
+
+// tpspChanges is the body that changes a TPSP. What is absent stays. Clients may send back all that they have read, so what
+// cannot be changed is welcome as long as it is as it was.
+type tpspChanges struct {
+	Name            *string         `json:"name"`
+	AmbiguousPolicy *string         `json:"ambiguousPolicy"`
+	Type            *int            `json:"type"`
+	Key             *string         `json:"key"`
+	Endpoint        *string         `json:"endpoint"`
+	MessageStream   *string         `json:"messageStream"`
+	Active          *bool           `json:"active"`
+	RatePerHour     int             `json:"ratePerHour"`
+	MailboxLimits   json.RawMessage `json:"mailboxLimits"`
+}
+
+// refuseOthers refuses to change what cannot be changed. key is the TPSP's own.
+func (c *tpspChanges) refuseOthers(t *directory.TPSP, key secret.String) error {
+	limits := tpspRequest{Active: c.Active, RatePerHour: c.RatePerHour, MailboxLimits: c.MailboxLimits}
+	if err := limits.refuseUnavailable(); err != nil {
+		return err
+	}
+	for _, field := range []struct {
+		name    string
+		changed bool
+	}{
+		{"type", c.Type != nil && *c.Type != int(t.Type)},
+		{"key", c.Key != nil && *c.Key != key.Mask() && !secret.Equal(*c.Key, key.Reveal())},
+		{"endpoint", c.Endpoint != nil && strings.TrimRight(strings.TrimSpace(*c.Endpoint), "/") != t.Endpoint},
+		{"messageStream", c.MessageStream != nil && strings.TrimSpace(*c.MessageStream) != t.Stream},
+	} {
+		if field.changed {
+			return mail.Invalid("cannot_be_changed", field.name, "%s cannot be changed yet; add another provider instead", field.name)
+		}
+	}
+	return nil
+}
+
+func (s *server) updateTPSP(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	t, err := s.Providers.TPSP(a.ID, id)
+	if err != nil {
+		return err
+	}
+	var in tpspChanges
+	if err := decodeBody(w, r, maxBody, &in); err != nil {
+		return err
+	}
+	conn, err := s.Providers.Connection(t)
+	if err != nil {
+		return err
+	}
+	if err := in.refuseOthers(t, conn.Key); err != nil {
+		return err
+	}
+	name, policy := t.Name, t.Policy
+	if in.Name != nil {
+		name = *in.Name
+	}
+	if in.AmbiguousPolicy != nil {
+		if policy, err = parsePolicy(*in.AmbiguousPolicy); err != nil {
+			return err
+		}
+	}
+	if t, err = s.Providers.Update(r.Context(), a.ID, id, name, policy); err != nil {
+		return err
+	}
+	answer, err := s.tpspAnswer(t)
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, answer)
+}
+
+// parsePolicy reads what is to become of a message when its provider cannot say whether it has it.
+func parsePolicy(name string) (directory.Policy, error) {
+	policy, known := directory.PolicyNamed(name)
+	if !known {
+		return 0, mail.Invalid("unknown_policy", "ambiguousPolicy", "ambiguousPolicy is %q or %q", directory.AtLeastOnce, directory.AtMostOnce)
+	}
+	return policy, nil
+}
