@@ -32,7 +32,6 @@ func (l *ledger) add(id string) {
 	l.fresh++
 }
 
-
 // waitFor waits for n more acknowledgements.
 func (l *ledger) waitFor(t *testing.T, n int) {
 	t.Helper()
