@@ -58,9 +58,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: %+v", name, e)
 		}
 	}
-	if health := s.health(); health != "ok: " {
-		t.Errorf("health %q", health)
-	}
+	waitFor(t, "the provider to be well", func() bool { return s.health() == "ok: " })
 }
 
 // TestABadMessageStandsAlone: the provider refuses whole batches while one message is in them.

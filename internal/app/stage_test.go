@@ -43,13 +43,16 @@ type stage struct {
 }
 
 // patience is how long a call on stage may be silent; the other times are as short.
-const patience = 500 * time.Millisecond
+const patience = time.Second
+
+// limit is how long anything may take that should take seconds; the machine may be busy.
+const limit = time.Minute
 
 // newStage starts a demo; change may alter its configuration, and its server before it runs.
 func newStage(t *testing.T, change ...func(*config.Config, *Server)) *stage {
 	t.Helper()
 	cfg := config.Config{Listen: "127.0.0.1:0", SandboxListen: "127.0.0.1:0", Data: t.TempDir(), AllowPrivate: true,
-		NoTraffic: true, CallTimeout: 2 * time.Second, AskAfter: []time.Duration{300 * time.Millisecond, 600 * time.Millisecond, time.Second},
+		NoTraffic: true, CallTimeout: 4 * time.Second, AskAfter: []time.Duration{300 * time.Millisecond, 600 * time.Millisecond, time.Second},
 		AmbiguousWait: time.Minute, MessageTTL: time.Hour, ProviderConcurrency: 4, BatchSize: 50, ShutdownGrace: 5 * time.Second}
 	for _, f := range change {
 		f(&cfg, nil)
@@ -127,7 +130,7 @@ func (s *stage) send(to ...string) []string {
 // events waits until a message has n events, and returns their types.
 func (s *stage) events(id string, n int) string {
 	s.t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(limit)
 	for {
 		types := s.types(id)
 		if len(types) >= n {
@@ -215,7 +218,7 @@ func (s *stage) health() string {
 
 func waitFor(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(limit)
 	for !holds() {
 		select {
 		case <-time.After(20 * time.Millisecond):
