@@ -101,7 +101,8 @@ func (in *ingesting) find() error {
 			err := rows.Scan(idInto(&id), &k.accountID, &k.id)
 			in.known[k] = id
 			return err
-		}, `SELECT id, account_id, provider_id FROM message WHERE provider_id = ANY ($1) AND provider_id <> '' ORDER BY id DESC`, ids)
+		}, `SELECT m.id, m.account_id, p.provider_id FROM provider_message p JOIN message m ON m.id = p.message_id
+			WHERE p.provider_id = ANY ($1) ORDER BY m.id DESC`, ids)
 	}
 	if err := in.tx.flush(); err != nil {
 		return err

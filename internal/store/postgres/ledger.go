@@ -49,6 +49,7 @@ type message struct {
 	families   int64 // of its sent events, see engine.FamilyBit
 	plan       []byte
 	changed    bool
+	named      bool // by the provider, just now
 	replanned  bool
 }
 
@@ -224,13 +225,16 @@ func (l *ledger) writePlaces(t *tx) {
 }
 
 func (l *ledger) writeMessages(t *tx) error {
-	var changed, replanned []*message
+	var changed, named, replanned []*message
 	for _, m := range l.messages {
 		if m.state.Pending() && l.pending(m.id) == nil {
 			return fmt.Errorf("message %s would be pending without a place in the queue", m.id)
 		}
 		if m.changed {
 			changed = append(changed, m)
+		}
+		if m.named {
+			named = append(named, m)
 		}
 		if m.replanned {
 			replanned = append(replanned, m)
@@ -249,6 +253,11 @@ func (l *ledger) writeMessages(t *tx) error {
 			column(changed, func(m **message) int16 { return int16((*m).mark) }),
 			column(changed, func(m **message) string { return (*m).providerID }),
 			column(changed, func(m **message) int64 { return (*m).families }))
+	}
+	if len(named) > 0 {
+		t.exec(`INSERT INTO provider_message (provider_id, message_id) SELECT * FROM unnest($1::text[], $2::uuid[])`,
+			column(named, func(m **message) string { return (*m).providerID }),
+			column(named, func(m **message) pgtype.UUID { return uuidOf((*m).id) }))
 	}
 	if len(replanned) > 0 {
 		t.exec(`UPDATE message m SET plan = u.plan FROM unnest($1::uuid[], $2::bytea[]) AS u (id, plan) WHERE m.id = u.id`,

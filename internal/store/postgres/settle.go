@@ -127,7 +127,7 @@ func (m *message) becomeSent(j *journal, s *store.Settlement, to lifecycle.State
 // time.
 func (m *message) sent(j *journal, egress route.Egress, providerID string, typ event.Type, at time.Time) {
 	if providerID != "" && m.providerID == "" {
-		m.providerID, m.egress, m.changed = providerID, egress, true
+		m.providerID, m.egress, m.changed, m.named = providerID, egress, true, true
 	}
 	family := engine.FamilyBit(typ)
 	if m.families&family != 0 {
