@@ -55,6 +55,21 @@ func Run(t *testing.T, engine Engine) {
 		"providers and their pools":                  providers,
 		"the key check":                              keyCheck,
 		"sequences are spread":                       sequences,
+
+		"attempts and answers are kept":         attempts,
+		"recovery closes attempts":              recoveredAttempts,
+		"reports close attempts":                overtakenAttempts,
+		"late proof while it is sent again":     lateProof,
+		"entries of the books":                  entries,
+		"events lead to the stored state":       manyEffects,
+		"counters are events":                   tally,
+		"sent messages without a final report":  awaiting,
+		"the node's name and the store's clock": whoAndWhen,
+		"leases":                                leases,
+		"silence is caught up with":             listening,
+		"catching up begins and ends":           catchUps,
+		"a provider is updated":                 updatedProvider,
+		"revisions":                             revisions,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -6,6 +6,7 @@ package pgtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -121,9 +122,10 @@ func (c *Cluster) prepare() error {
 	if err := c.execute("CREATE DATABASE " + template); err != nil {
 		return err
 	}
-	config, err := pgx.ParseConfig(c.URL(template))
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, c.URL(template))
 	if err != nil {
 		return fmt.Errorf("test database: %w", err)
 	}
-	return migrations.Up(context.Background(), config)
+	return errors.Join(migrations.Up(ctx, conn), conn.Close(ctx))
 }
