@@ -6,8 +6,6 @@ import (
 
 	"postyard/internal/event"
 	"postyard/internal/mail"
-	"postyard/internal/provider"
-	"postyard/internal/store"
 )
 
 // rate reports how many of something were done per second.
@@ -78,14 +76,6 @@ func BenchmarkAll(b *testing.B) {
 	rate(b, n, "messages")
 }
 
-func reportsOf(ids []mail.ID, kind event.Kind) []provider.Report {
-	reports := make([]provider.Report, len(ids))
-	for i, id := range ids {
-		reports[i] = report(id, "c@d.example", kind)
-	}
-	return reports
-}
-
 // Books: one page of entries out of many messages.
 func BenchmarkEntries(b *testing.B) {
 	w := newWorld(b)
@@ -107,5 +97,3 @@ func BenchmarkEntries(b *testing.B) {
 	}
 	rate(b, n, "entries")
 }
-
-var _ store.Books = (*DB)(nil)

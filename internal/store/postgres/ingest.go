@@ -216,7 +216,7 @@ func (in *ingesting) report(p *store.Parsed, r *provider.Report, m *message) err
 	delete(in.fresh, key) // the next copy in this batch is one
 	in.res.Recorded++
 	egress := route.TPSP(p.Receipt.TPSPID)
-	isCopy := !strings.EqualFold(r.Recipient, m.to)
+	isCopy := !strings.EqualFold(text(r.Recipient), m.to)
 	trigger := engine.TriggerOf(r, isCopy)
 	in.advance(p, r, m, egress, trigger)
 	detail, err := engine.Detail(&r.Detail)

@@ -126,7 +126,7 @@ func eventConditions(f store.EventFilter) (where string, args []any) {
 		add("e.type = ANY ($%d::smallint[])", types)
 	}
 	if f.Recipient != "" {
-		add("e.recipient = $%d", term(strings.ToLower(f.Recipient)))
+		add("e.recipient = $%d", address(f.Recipient))
 	}
 	if !f.From.IsZero() {
 		add("e.occurred_at >= $%d", engine.Stamp(f.From))

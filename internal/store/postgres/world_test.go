@@ -62,13 +62,27 @@ func (w *world) must(err error) {
 	}
 }
 
+// customer is the recipient of a batch's i-th message.
+func customer(i int) string {
+	return fmt.Sprintf("c%d@%s", i, [...]string{"gmail.com", "yahoo.com", "aol.com", "d.example"}[i%4])
+}
+
+// reportsOf reports the same about every message of a batch.
+func reportsOf(ids []mail.ID, kind event.Kind) []provider.Report {
+	reports := make([]provider.Report, len(ids))
+	for i, id := range ids {
+		reports[i] = report(id, customer(i), kind)
+	}
+	return reports
+}
+
 // submissions makes requests with one message each.
 func (w *world) submissions(n int) ([]store.Submission, []mail.ID) {
 	now := time.Now()
 	batch, ids := make([]store.Submission, n), make([]mail.ID, n)
 	for i := range batch {
 		ids[i] = uuid.Must(uuid.NewV7())
-		to := fmt.Sprintf("c%d@%s", i, [...]string{"gmail.com", "yahoo.com", "aol.com", "d.example"}[i%4])
+		to := customer(i)
 		batch[i] = store.Submission{AccountID: w.account.ID, SubAccountID: w.sub.ID, Content: w.content, SubmittedAt: now,
 			Messages: []store.NewMessage{{ID: ids[i], Recipient: []byte(`{"email":"` + to + `"}`), To: to, PoolID: w.pool.ID,
 				Mailbox: mailbox.ByDomain(mail.Domain(to)),

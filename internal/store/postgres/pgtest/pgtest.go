@@ -47,16 +47,21 @@ func Stop() {
 // Database makes an empty, migrated database on the shared server and returns its URL. It is dropped when the test ends.
 func Database(t testing.TB) string {
 	t.Helper()
+	return Shared(t).Database(t)
+}
+
+// Shared returns the shared server.
+func Shared(t testing.TB) *Cluster {
+	t.Helper()
 	shared.Lock()
 	if shared.server == nil && shared.err == nil {
 		shared.server, shared.err = start()
 	}
-	server, err := shared.server, shared.err
-	shared.Unlock()
-	if err != nil {
-		t.Fatal(err)
+	defer shared.Unlock()
+	if shared.err != nil {
+		t.Fatal(shared.err)
 	}
-	return server.Database(t)
+	return shared.server
 }
 
 // New starts a private server, which ends with the test.
