@@ -89,6 +89,7 @@ func (c carrier) CanCarry(content *mail.Content) *mail.FieldError { return c.ref
 
 type contents directory.Contents
 
+func (contents) DirectoryRevision(context.Context) (int64, error) { return 0, nil }
 func (c contents) LoadDirectory(context.Context) (directory.Contents, error) {
 	return directory.Contents(c), nil
 }

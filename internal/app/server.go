@@ -106,7 +106,7 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		AllowPrivate: cfg.AllowPrivate, Now: time.Now, Jitter: rand.Float64, Log: s.log})
 	s.registrar = tpsp.NewRegistrar(connections)
 	s.dispatcher = dispatch.New(dispatch.Config{Store: s.store, Directory: s.directory, Providers: adapters, Connections: connections,
-		Log: s.log, Now: time.Now, Jitter: rand.Float64, Owner: uuid.NewString(), BatchSize: cfg.BatchSize, Concurrency: cfg.ProviderConcurrency,
+		Log: s.log, Now: time.Now, Jitter: rand.Float64, Node: s.store.Node(), Run: uuid.NewString(), BatchSize: cfg.BatchSize, Concurrency: cfg.ProviderConcurrency,
 		CallTimeout: cfg.CallTimeout, TTL: cfg.MessageTTL, Grace: cfg.ShutdownGrace,
 		Rules: dispatch.Rules{AskAfter: cfg.AskAfter, AmbiguousWait: cfg.AmbiguousWait}})
 	s.accepting = accept.New(accept.Config{Store: s.store, Directory: s.directory, Providers: adapters, Now: time.Now,

@@ -128,8 +128,8 @@ type Contents struct {
 type Loader interface {
 	LoadDirectory(ctx context.Context) (Contents, error)
 
-	// Revision returns the Revision that LoadDirectory would return; it costs little.
-	Revision(ctx context.Context) (int64, error)
+	// DirectoryRevision returns the Revision that LoadDirectory would return; it costs little.
+	DirectoryRevision(ctx context.Context) (int64, error)
 }
 
 // Directory gives out the current snapshot.
@@ -161,7 +161,7 @@ func (d *Directory) Reload(ctx context.Context) error {
 
 // Refresh reads the configuration anew when another node has changed it.
 func (d *Directory) Refresh(ctx context.Context) error {
-	revision, err := d.loader.Revision(ctx)
+	revision, err := d.loader.DirectoryRevision(ctx)
 	if err != nil {
 		return fmt.Errorf("read revision of the directory: %w", err)
 	}

@@ -19,6 +19,12 @@ type loader struct {
 	err      error
 }
 
+func (l *loader) DirectoryRevision(context.Context) (int64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.contents.Revision, l.err
+}
+
 func (l *loader) LoadDirectory(context.Context) (Contents, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -229,4 +235,26 @@ func TestReadersDoNotWait(t *testing.T) {
 		})
 	}
 	running.Wait()
+}
+
+// TestRefresh reads the configuration anew when its revision has changed, and only then.
+func TestRefresh(t *testing.T) {
+	t.Parallel()
+	l := &loader{contents: Contents{Revision: 1}}
+	d, err := Open(t.Context(), l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := d.Current()
+	if err := d.Refresh(t.Context()); err != nil || d.Current() != first {
+		t.Errorf("nothing changed, and it was read anew (%v)", err)
+	}
+	l.set(Contents{Revision: 2, Accounts: []Account{{ID: 1}}}, nil)
+	if err := d.Refresh(t.Context()); err != nil || d.Current().Account(1) == nil {
+		t.Errorf("another node's account is not seen (%v)", err)
+	}
+	l.set(Contents{}, errors.New("away"))
+	if err := d.Refresh(t.Context()); err == nil || d.Current().Account(1) == nil {
+		t.Errorf("the store is away: %v", err)
+	}
 }

@@ -17,7 +17,7 @@ func (r *runner) ask(ctx, wire context.Context, running *sync.WaitGroup, target 
 	if r.asking {
 		return nil
 	}
-	jobs, err := r.d.Store.ClaimUnknown(ctx, store.Claim{Egress: r.egress, Limit: askBatch, Owner: r.d.Owner, Now: now,
+	jobs, err := r.d.Store.ClaimUnknown(ctx, store.Claim{Egress: r.egress, Limit: askBatch, Owner: r.d.owner, Now: now,
 		LeaseUntil: r.lease(now)})
 	if err != nil || len(jobs) == 0 {
 		return err
@@ -40,7 +40,7 @@ func (r *runner) question(wire context.Context, target *directory.TPSP, jobs []s
 	for i := range jobs {
 		j := &jobs[i]
 		batch[i] = decideAnswer(j, byID[j.ID], failure, adapter.Capabilities().Family, r.d.Rules, r.started, now)
-		batch[i].Owner = r.d.Owner
+		batch[i].Owner = r.d.owner
 	}
 	r.settle(wire, batch)
 	r.log.Info("provider asked about unknown outcomes", "messages", len(jobs), "found", len(found), "error", failure)

@@ -22,7 +22,7 @@ func (r *runner) call(wire context.Context, target *directory.TPSP, jobs []store
 	batch := make([]store.Settlement, len(jobs))
 	for i := range jobs {
 		batch[i] = decide(&jobs[i], &outcomes[i], family, r.d.Rules, now, r.d.Jitter())
-		batch[i].Owner = r.d.Owner
+		batch[i].Owner = r.d.owner
 	}
 	r.settle(wire, batch)
 	for i := range batch {

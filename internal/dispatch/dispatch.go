@@ -41,7 +41,8 @@ type Config struct {
 	Now         func() time.Time
 	Jitter      func() float64 // uniform in [0,1), spreads back-off
 
-	Owner       string        // names this process in claims; different for every start
+	Node        string        // names this process's node, see store.Coordination
+	Run         string        // names this run of it; different for every start
 	Rules       Rules         // how outcomes are decided
 	BatchSize   int           // most messages in one call
 	Concurrency int           // most calls to one provider at a time
@@ -53,6 +54,7 @@ type Config struct {
 // Dispatcher runs the egresses.
 type Dispatcher struct {
 	Config
+	owner   string // in claims
 	mu      sync.Mutex
 	runners map[route.Egress]*runner
 	start   func(*runner) // nil while Run does not run
@@ -66,7 +68,7 @@ const (
 
 // New returns a Dispatcher; it works while Run runs.
 func New(c Config) *Dispatcher {
-	return &Dispatcher{Config: c, runners: map[route.Egress]*runner{}}
+	return &Dispatcher{Config: c, owner: store.OwnerOf(c.Node, c.Run), runners: map[route.Egress]*runner{}}
 }
 
 // Wake tells that an egress may have something to do. It never blocks.
@@ -98,7 +100,7 @@ func (d *Dispatcher) wakeOthers(e route.Egress) {
 // ended and is recorded, at the latest after the grace period, when calls are cut and recorded as unknown.
 func (d *Dispatcher) Run(ctx context.Context) error {
 	now := d.Now()
-	n, err := d.Store.Recover(ctx, store.Recovery{Owner: d.Owner, All: true, Now: now, AskAt: now.Add(d.Rules.AskAfter[0])})
+	n, err := d.Store.Recover(ctx, store.Recovery{Node: d.Node, Owner: d.owner, Now: now, AskAt: now.Add(d.Rules.AskAfter[0])})
 	if err != nil {
 		return fmt.Errorf("dispatch: recover: %w", err)
 	}

@@ -119,6 +119,7 @@ func (q *queue) UpdateHealth(_ context.Context, _ int32, h directory.Health) err
 	return nil
 }
 
+func (*queue) DirectoryRevision(context.Context) (int64, error) { return 0, nil }
 func (q *queue) LoadDirectory(context.Context) (directory.Contents, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -166,7 +167,7 @@ func dispatching(t *testing.T, q *queue, p postmark) (stop func()) {
 	}
 	dispatcher := New(Config{Store: q, Directory: d, Connections: connections{}, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 		Jitter:    func() float64 { return 0.5 },
-		Providers: provider.Registry{provider.Postmark: p}, Owner: "me", Rules: rules, BatchSize: 10, Concurrency: 2,
+		Providers: provider.Registry{provider.Postmark: p}, Node: "n", Run: "me", Rules: rules, BatchSize: 10, Concurrency: 2,
 		CallTimeout: time.Minute, TTL: 72 * time.Hour, Grace: 20 * time.Second})
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup

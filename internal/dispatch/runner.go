@@ -220,7 +220,7 @@ func (r *runner) fill(ctx, wire context.Context, running *sync.WaitGroup, target
 			return nil
 		}
 		lease := r.lease(now)
-		jobs, err := r.d.Store.Claim(ctx, store.Claim{Egress: r.egress, Limit: limit, Owner: r.d.Owner, Now: now, LeaseUntil: lease})
+		jobs, err := r.d.Store.Claim(ctx, store.Claim{Egress: r.egress, Limit: limit, Owner: r.d.owner, Now: now, LeaseUntil: lease})
 		if err != nil {
 			return err
 		}

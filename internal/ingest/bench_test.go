@@ -130,6 +130,7 @@ func (listener) Parse(h http.Header, body []byte) ([]provider.Report, error) {
 
 type contents directory.Contents
 
+func (contents) DirectoryRevision(context.Context) (int64, error) { return 0, nil }
 func (c contents) LoadDirectory(context.Context) (directory.Contents, error) {
 	return directory.Contents(c), nil
 }

@@ -44,7 +44,7 @@ func (w *world) operations(db *DB) map[string]func(context.Context) error {
 		},
 		"lease":     func(ctx context.Context) error { _, err := db.Lease(ctx, "l", "h", time.Second); return err },
 		"directory": func(ctx context.Context) error { _, err := db.LoadDirectory(ctx); return err },
-		"revision":  func(ctx context.Context) error { _, err := db.Revision(ctx); return err },
+		"revision":  func(ctx context.Context) error { _, err := db.DirectoryRevision(ctx); return err },
 	}
 }
 

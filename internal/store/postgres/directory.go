@@ -11,8 +11,8 @@ import (
 	"postyard/internal/store/engine"
 )
 
-// Revision implements directory.Loader.
-func (db *DB) Revision(ctx context.Context) (revision int64, err error) {
+// DirectoryRevision implements directory.Loader.
+func (db *DB) DirectoryRevision(ctx context.Context) (revision int64, err error) {
 	_, err = one(ctx, db.work, "read revision", []any{&revision}, `SELECT revision FROM installation`)
 	return revision, err
 }

@@ -43,7 +43,11 @@ func TestHostileText(t *testing.T) {
 		w.must(w.db.Accept(t.Context(), batch))
 		jobs := w.claim(w.db, 1)
 		out := &provider.Outcome{Class: provider.Transient, Code: words, Text: words}
-		w.must(w.db.Settle(t.Context(), []store.Settlement{{Job: &jobs[0], Owner: "one/run", Trigger: lifecycle.Requeue, Outcome: out, Answer: words,
+		w.must(w.db.Settle(t.Context(), []store.Settlement{{Job: &jobs[0], Owner: "one/run", Trigger: lifecycle.Doubt, Outcome: out,
+			At: time.Now(), Egress: w.tpsp.Egress(), Waiting: words}}))
+		asked, err := w.db.ClaimUnknown(t.Context(), store.Claim{Egress: w.tpsp.Egress(), Limit: 1, Owner: "one/run", Now: time.Now()})
+		w.must(err)
+		w.must(w.db.Settle(t.Context(), []store.Settlement{{Job: &asked[0], Owner: "one/run", Trigger: lifecycle.Requeue, Answer: words,
 			At: time.Now(), Egress: w.tpsp.Egress(), Waiting: words}}))
 		jobs = w.claim(w.db, 1)
 		done := w.accepted(w.db, jobs)

@@ -233,7 +233,7 @@ func (in *ingesting) advance(p *store.Parsed, r *provider.Report, m *message, eg
 	state := m.state
 	if state.Pending() {
 		in.overtake(m, egress, p.Now)
-		m.sent(&in.tx.journal, egress, term(r.ProviderMessageID), p.Sent, r.OccurredAt)
+		m.sent(&in.tx.journal, egress, term(r.ProviderMessageID), p.Sent, r.OccurredAt, engine.NoDetail)
 	}
 	if to, moved := lifecycle.Next(state, trigger); moved {
 		m.state, m.changed = to, true

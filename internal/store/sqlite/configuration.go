@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"postyard/internal/directory"
+	"postyard/internal/mail"
 	"postyard/internal/route"
 	"postyard/internal/store"
 )
@@ -100,9 +102,9 @@ func (db *DB) CreateTPSP(ctx context.Context, p *directory.TPSP, pool *route.Poo
 		w := p.Webhook
 		id, err := t.insert(`INSERT INTO tpsp (account_id, name, type, endpoint, sealed_key, key_hash, stream,
 				hook_state, hook_ref, hook_username, hook_sealed_password, hook_error, hook_tries, hook_next_try,
-				stopped, stop_reason, stopped_since, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '', 0, ?)`,
+				stopped, stop_reason, stopped_since, created, policy) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '', 0, ?, ?)`,
 			p.AccountID, p.Name, int(p.Type), p.Endpoint, p.SealedKey, p.KeyHash[:], p.Stream,
-			string(w.State), w.Ref, w.Username, notNil(w.SealedPassword), w.Error, w.Tries, stamp(w.NextTry), stamp(p.Created))
+			string(w.State), w.Ref, w.Username, notNil(w.SealedPassword), w.Error, w.Tries, stamp(w.NextTry), stamp(p.Created), int(p.Policy))
 		if err != nil {
 			return err
 		}
@@ -139,6 +141,50 @@ func (t *tx) createPool(pool *route.Pool) error {
 	}
 	return nil
 }
+
+// UpdateTPSP implements store.Configuration.
+func (db *DB) UpdateTPSP(ctx context.Context, accountID, id int32, name string, policy directory.Policy) error {
+	return db.write(ctx, rest, func(t *tx) error {
+		return orMissing(t.changed(`UPDATE tpsp SET name = ?, policy = ? WHERE account_id = ? AND id = ? AND deleted = 0`,
+			name, int(policy), accountID, id))
+	})
+}
+
+// CatchUpFrom implements store.Configuration.
+func (db *DB) CatchUpFrom(ctx context.Context, tpspID int32, from time.Time) error {
+	return db.write(ctx, rest, func(t *tx) error {
+		return orMissing(t.changed(`UPDATE tpsp SET catch_up = CASE catch_up WHEN 0 THEN ?1 ELSE min(catch_up, ?1) END WHERE id = ?2`,
+			stamp(from), tpspID))
+	})
+}
+
+// CaughtUp implements store.Configuration.
+func (db *DB) CaughtUp(ctx context.Context, tpspID int32, from time.Time) error {
+	return db.write(ctx, rest, func(t *tx) error {
+		_, err := t.exec(`UPDATE tpsp SET catch_up = 0 WHERE id = ? AND catch_up = ?`, tpspID, stamp(from))
+		return err
+	})
+}
+
+// Awaiting implements store.Configuration. Ids sort by time, so the span is a key range.
+func (db *DB) Awaiting(ctx context.Context, egress route.Egress, from, before time.Time, after mail.ID, limit int) ([]store.Awaited, error) {
+	first, last := firstIDAt(from), firstIDAt(before)
+	if bytes.Compare(after[:], first[:]) > 0 {
+		first = after
+	}
+	rows, err := db.workPool.QueryContext(ctx, `SELECT id, account_id, provider_id, to_addr FROM message
+		WHERE id > ? AND id < ? AND state = 3 AND egress = ? ORDER BY id LIMIT ?`, first[:], last[:], int32(egress), limit)
+	if err != nil {
+		return nil, failed("read what awaits a report", err)
+	}
+	return collect(rows, func(rows *sql.Rows) (a store.Awaited, err error) {
+		err = rows.Scan((*idColumn)(&a.ID), &a.AccountID, &a.ProviderID, &a.To)
+		return a, err
+	})
+}
+
+// DirectoryRevision implements directory.Loader. Nobody but this process changes the configuration.
+func (db *DB) DirectoryRevision(context.Context) (int64, error) { return 0, nil }
 
 // UpdateWebhook implements store.Configuration.
 func (db *DB) UpdateWebhook(ctx context.Context, tpspID int32, w directory.Webhook) error {
@@ -202,7 +248,7 @@ func (db *DB) LoadDirectory(ctx context.Context) (c directory.Contents, err erro
 	}
 	if c.TPSPs, err = read(ctx, snapshot, scanTPSP, `SELECT id, account_id, name, type, endpoint, sealed_key, key_hash, stream,
 			hook_state, hook_ref, hook_username, hook_sealed_password, hook_error, hook_tries, hook_next_try,
-			stopped, stop_reason, stopped_since, created, deleted FROM tpsp`); err != nil {
+			stopped, stop_reason, stopped_since, created, deleted, policy, catch_up FROM tpsp`); err != nil {
 		return c, err
 	}
 	if c.Pools, err = read(ctx, snapshot, scanPool, `SELECT id, account_id, name, strategy, routing_metadata, warmup_interval,
@@ -243,11 +289,12 @@ func scanSubAccount(rows *sql.Rows) (s directory.SubAccount, err error) {
 }
 
 func scanTPSP(rows *sql.Rows) (p directory.TPSP, err error) {
-	var next, since, created, deleted int64
+	var next, since, created, deleted, catchUp int64
 	w, h := &p.Webhook, &p.Health
 	err = rows.Scan(&p.ID, &p.AccountID, &p.Name, &p.Type, &p.Endpoint, &p.SealedKey, (*hashColumn)(&p.KeyHash), &p.Stream,
 		&w.State, &w.Ref, &w.Username, &w.SealedPassword, &w.Error, &w.Tries, &next,
-		&h.Stopped, &h.Reason, &since, &created, &deleted)
+		&h.Stopped, &h.Reason, &since, &created, &deleted, &p.Policy, &catchUp)
+	p.CatchUp = unstamp(catchUp)
 	w.NextTry, h.Since, p.Created, p.Deleted = unstamp(next), unstamp(since), unstamp(created), unstamp(deleted)
 	return p, err
 }

@@ -90,6 +90,7 @@ func (t *tx) ingest(p *store.Parsed, res *store.IngestResult, left *int) error {
 			if err := t.report(p, r, m, res, left); err != nil {
 				return err
 			}
+		case p.Receipt.ID == 0: // read back from the provider, whose other mail is none of ours
 		case !p.HoldTo.IsZero():
 			held = true
 			res.Held++
@@ -108,6 +109,9 @@ func (t *tx) ingest(p *store.Parsed, res *store.IngestResult, left *int) error {
 }
 
 func (t *tx) forget(receipt int64) error {
+	if receipt == 0 {
+		return nil
+	}
 	_, err := t.exec(`DELETE FROM receipt WHERE id = ?`, receipt)
 	return err
 }
@@ -160,7 +164,7 @@ func (t *tx) report(p *store.Parsed, r *provider.Report, m *stored, res *store.I
 	if err != nil {
 		return err
 	}
-	return t.record(&m.owner, happening{egress: egress, typ: r.Type, recipient: r.Recipient, isCopy: isCopy,
+	return t.record(&m.owner, happening{egress: egress, typ: r.Type, effect: store.EffectOf(triggerOf(r, isCopy)), recipient: r.Recipient, isCopy: isCopy,
 		occurredAt: r.OccurredAt, recordedAt: p.Now, detail: detail})
 }
 
@@ -174,6 +178,9 @@ func (t *tx) advance(p *store.Parsed, r *provider.Report, m *stored, egress rout
 			return err
 		}
 		if removed {
+			if err := t.endAttempts(m.id, provider.Accepted, store.ReasonReported, p.Now); err != nil {
+				return err
+			}
 			if _, err := t.exec(`UPDATE message SET attempts = ?, egress = ? WHERE id = ?`, attempts, int32(egress), m.id[:]); err != nil {
 				return err
 			}

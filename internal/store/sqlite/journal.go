@@ -57,6 +57,30 @@ func (db *DB) Message(ctx context.Context, accountID int32, id mail.ID) (*store.
 	return m, nil
 }
 
+// Attempts implements store.Journal.
+func (db *DB) Attempts(ctx context.Context, accountID int32, id mail.ID) ([]store.Attempt, error) {
+	ctx, end := db.keeper.query(ctx)
+	defer end()
+	rows, err := db.readPool.QueryContext(ctx, `SELECT `+attemptColumns+` FROM attempt a JOIN message m ON m.id = a.message_id
+		WHERE a.message_id = ? AND m.account_id = ? ORDER BY a.n`, id[:], accountID)
+	if err != nil {
+		return nil, failed("read attempts", err)
+	}
+	return collect(rows, func(rows *sql.Rows) (store.Attempt, error) {
+		a, _, err := scanAttempt(rows)
+		return a, err
+	})
+}
+
+const attemptColumns = `a.message_id, a.n, a.egress, a.began, a.finished, a.class, a.http, a.code, a.text, a.answer`
+
+func scanAttempt(rows *sql.Rows) (a store.Attempt, id mail.ID, err error) {
+	var began, finished int64
+	err = rows.Scan((*idColumn)(&id), &a.N, &a.Egress, &began, &finished, &a.Class, &a.HTTPStatus, &a.Code, &a.Text, &a.Answer)
+	a.Began, a.Finished = unstamp(began), unstamp(finished)
+	return a, id, err
+}
+
 // Events implements store.Journal.
 func (db *DB) Events(ctx context.Context, f store.EventFilter) ([]store.Event, error) {
 	ctx, end := db.keeper.query(ctx)

@@ -9,6 +9,7 @@ import (
 	"postyard/internal/event"
 	"postyard/internal/mail"
 	"postyard/internal/route"
+	"postyard/internal/store"
 )
 
 // stamp turns a time into nanoseconds; the zero time is 0.
@@ -51,6 +52,7 @@ type owner struct {
 type happening struct {
 	egress     route.Egress
 	typ        event.Type
+	effect     store.Effect
 	recipient  string
 	isCopy     bool
 	occurredAt time.Time
@@ -74,23 +76,20 @@ func encodeDetail(d *event.Detail) ([]byte, error) {
 // record inserts an event and counts it.
 func (t *tx) record(o *owner, h happening) error {
 	if _, err := t.exec(`INSERT INTO event (account_id, sub_account_id, message_id, pool_id, egress, type, mailbox, is_copy,
-			recipient, occurred_at, recorded_at, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			recipient, occurred_at, recorded_at, detail, effect) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		o.accountID, o.subAccountID, o.id[:], o.poolID, int32(h.egress), int(h.typ), o.mailbox, h.isCopy,
-		strings.ToLower(h.recipient), stamp(h.occurredAt), stamp(h.recordedAt), h.detail); err != nil {
+		strings.ToLower(h.recipient), stamp(h.occurredAt), stamp(h.recordedAt), h.detail, int(h.effect)); err != nil {
 		return err
 	}
-	t.count(counterKey{o.accountID, dayOf(h.occurredAt), o.subAccountID, h.egress, o.mailbox, h.typ, h.isCopy})
+	t.count(counterKey{o.accountID, dayOf(h.occurredAt), store.Counter{SubAccountID: o.subAccountID, Egress: h.egress, Mailbox: o.mailbox,
+		Type: h.typ, Copy: h.isCopy}})
 	return nil
 }
 
 type counterKey struct {
-	accountID    int32
-	day          int64
-	subAccountID int32
-	egress       route.Egress
-	mailbox      int
-	typ          event.Type
-	isCopy       bool
+	accountID int32
+	day       int64
+	store.Counter
 }
 
 // count remembers an event for flush: a batch touches each counter once.
@@ -107,7 +106,7 @@ func (t *tx) flush() error {
 		if _, err := t.exec(`INSERT INTO counter (account_id, day, sub_account_id, egress, mailbox, type, is_copy, n)
 				VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 				ON CONFLICT DO UPDATE SET n = n + excluded.n`,
-			k.accountID, k.day, k.subAccountID, int32(k.egress), k.mailbox, int(k.typ), k.isCopy, n); err != nil {
+			k.accountID, k.day, k.SubAccountID, int32(k.Egress), k.Mailbox, int(k.Type), k.Copy, n); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,8 @@ import (
 
 	"postyard/internal/event"
 	"postyard/internal/lifecycle"
+	"postyard/internal/mail"
+	"postyard/internal/provider"
 	"postyard/internal/route"
 	"postyard/internal/store"
 )
@@ -103,17 +105,47 @@ func (t *tx) becomeSent(o *stored, s *store.Settlement, to lifecycle.State, atte
 	if !fresh {
 		return nil
 	}
-	return t.record(&o.owner, happening{egress: s.Job.Egress, typ: s.Sent, recipient: o.to, occurredAt: s.At, recordedAt: s.At, detail: noDetail})
+	detail, err := encodeDetail(&s.Detail)
+	if err != nil {
+		return err
+	}
+	return t.record(&o.owner, happening{egress: s.Job.Egress, typ: s.Sent, effect: sentEffect, recipient: o.to, occurredAt: s.At, recordedAt: s.At, detail: detail})
 }
 
-// closeAttempt records how the call ended.
+// What the events that we make ourselves say about their message's state.
+var (
+	sentEffect    = store.EffectOf(lifecycle.Accept)
+	droppedEffect = store.EffectOf(lifecycle.Drop)
+)
+
+// closeAttempt records how the call ended. What the provider says when it is asked later stands beside what the call gave.
 func (t *tx) closeAttempt(s *store.Settlement) error {
+	if s.Answer != "" {
+		_, err := t.exec(`UPDATE attempt SET answer = ?, class = coalesce(?, class) WHERE message_id = ? AND n = ?`,
+			s.Answer, classOf(s.Outcome), s.Job.ID[:], s.Job.Attempt)
+		return err
+	}
 	if s.Outcome == nil {
 		return nil
 	}
 	o := s.Outcome
 	_, err := t.exec(`UPDATE attempt SET finished = ?, class = ?, http = ?, code = ?, text = ? WHERE message_id = ? AND n = ?`,
 		stamp(s.At), int(o.Class), o.HTTPStatus, o.Code, o.Text, s.Job.ID[:], s.Job.Attempt)
+	return err
+}
+
+// classOf returns the class of an outcome, or NULL.
+func classOf(o *provider.Outcome) any {
+	if o == nil {
+		return nil
+	}
+	return int(o.Class)
+}
+
+// endAttempts closes the open attempts of a message of which something else has told how they ended.
+func (t *tx) endAttempts(id mail.ID, class provider.Class, text string, at time.Time) error {
+	_, err := t.exec(`UPDATE attempt SET finished = ?, class = ?, text = ? WHERE message_id = ? AND finished = 0`,
+		stamp(at), int(class), text, id[:])
 	return err
 }
 
@@ -188,7 +220,7 @@ func (t *tx) sent(o *stored, egress route.Egress, providerID string, typ event.T
 	if _, err := t.exec(`UPDATE message SET sent_families = ? WHERE id = ?`, o.sentFamilies, o.id[:]); err != nil {
 		return err
 	}
-	return t.record(&o.owner, happening{egress: egress, typ: typ, recipient: o.to, occurredAt: at, recordedAt: at, detail: noDetail})
+	return t.record(&o.owner, happening{egress: egress, typ: typ, effect: sentEffect, recipient: o.to, occurredAt: at, recordedAt: at, detail: noDetail})
 }
 
 // drop records that nobody will try the message any more. The queue row is gone already.
@@ -201,7 +233,7 @@ func (t *tx) drop(o *owner, egress route.Egress, attempts int, typ event.Type, a
 	if err != nil {
 		return err
 	}
-	return t.record(o, happening{egress: egress, typ: typ, recipient: o.to, occurredAt: at, recordedAt: at, detail: detail})
+	return t.record(o, happening{egress: egress, typ: typ, effect: droppedEffect, recipient: o.to, occurredAt: at, recordedAt: at, detail: detail})
 }
 
 // stored is a message row as the state machine needs it.

@@ -46,6 +46,7 @@ type DB struct {
 	writer       *writer
 	keeper       *keeper
 	backlog      atomic.Int64
+	leases       leases
 	installation string
 }
 

@@ -10,17 +10,17 @@ import (
 
 	"postyard/internal/event"
 	"postyard/internal/mail"
+	"postyard/internal/provider"
 	"postyard/internal/route"
 	"postyard/internal/store"
 )
 
-// Recover implements store.Queue. It looks through the whole queue, in key ranges and on a reading connection, so that the
-// writer only sees what is found.
+// Recover implements store.Queue. It looks through the claims in chunks and on a reading connection, so that the writer only
+// sees what is found.
 func (db *DB) Recover(ctx context.Context, r store.Recovery) (int, error) {
 	total := 0
-	for after := (mail.ID{}); ; {
-		rows, err := db.workPool.QueryContext(ctx, `SELECT id FROM queue WHERE id > ? AND status IN (2, 4) AND lease_owner <> ?
-				AND (? OR lease_until <= ?) ORDER BY id LIMIT 500`, after[:], r.Owner, r.All, stamp(r.Now))
+	for {
+		rows, err := db.workPool.QueryContext(ctx, `SELECT id FROM queue WHERE status IN (2, 4) AND `+ended+` LIMIT 500`, endedArgs(r)...)
 		if err != nil {
 			return total, failed("read claims", err)
 		}
@@ -33,8 +33,18 @@ func (db *DB) Recover(ctx context.Context, r store.Recovery) (int, error) {
 			return total, err
 		}
 		total += n
-		after = ids[len(ids)-1]
 	}
+}
+
+// ended is the condition of claims whose holder is dead.
+const ended = `(lease_until <= ? OR ? <> '' AND substr(lease_owner, 1, length(?)) = ? AND lease_owner <> ?)`
+
+func endedArgs(r store.Recovery) []any {
+	prefix := ""
+	if r.Node != "" {
+		prefix = store.OwnerOf(r.Node, "")
+	}
+	return []any{stamp(r.Now), prefix, prefix, prefix, r.Owner}
 }
 
 // recoverSome makes claims unknown; those that were settled since they were found stay as they are.
@@ -44,10 +54,16 @@ func (db *DB) recoverSome(ctx context.Context, r store.Recovery, ids []mail.ID) 
 		for _, id := range ids {
 			changed, err := t.changed(`UPDATE queue SET status = 3, due_at = CASE status WHEN 2 THEN ? ELSE due_at END,
 					unknown_since = CASE unknown_since WHEN 0 THEN ? ELSE unknown_since END,
-					waiting = 'the sender stopped while the provider was being called', lease_owner = '', lease_until = 0
-					WHERE id = ? AND status IN (2, 4) AND lease_owner <> ? AND (? OR lease_until <= ?)`,
-				stamp(r.AskAt), stamp(r.Now), id[:], r.Owner, r.All, stamp(r.Now))
+					waiting = ?, lease_owner = '', lease_until = 0
+					WHERE id = ? AND status IN (2, 4) AND `+ended,
+				append([]any{stamp(r.AskAt), stamp(r.Now), store.ReasonStopped, id[:]}, endedArgs(r)...)...)
 			if err != nil {
+				return err
+			}
+			if changed == 0 {
+				continue
+			}
+			if err := t.endAttempts(id, provider.Ambiguous, store.ReasonStopped, r.Now); err != nil {
 				return err
 			}
 			n += int(changed)

@@ -30,7 +30,7 @@ func (b *bench) wantAttempts(id mail.ID, want ...store.Attempt) {
 // question claims what is to be asked for.
 func (b *bench) question() []store.Job {
 	b.t.Helper()
-	jobs, err := b.store.ClaimUnknown(b.ctx(), store.Claim{Egress: b.egress(), Limit: 10, Owner: owner, Now: b.now, LeaseUntil: b.now.Add(time.Minute)})
+	jobs, err := b.store.ClaimUnknown(b.ctx(), store.Claim{Egress: b.egress(), Limit: 10, Owner: b.owner("one"), Now: b.now, LeaseUntil: b.now.Add(time.Minute)})
 	b.must(err)
 	return jobs
 }
@@ -53,8 +53,9 @@ func attempts(t *testing.T, b *bench) {
 	first.Answer = "it does not show it"
 	b.wantAttempts(id, first)
 	jobs = b.question()
-	b.settle(store.Settlement{Job: &jobs[0], Trigger: lifecycle.Requeue, Failed: true, Answer: "it does not have it"})
-	first.Answer = "it does not have it"
+	b.settle(store.Settlement{Job: &jobs[0], Trigger: lifecycle.Requeue, Failed: true, Answer: "it does not have it",
+		Outcome: &provider.Outcome{Class: provider.Transient, Text: "not the call's words"}})
+	first.Answer, first.Class = "it does not have it", provider.Transient
 	b.wantAttempts(id, first)
 
 	b.now = b.now.Add(time.Second)
@@ -80,7 +81,7 @@ func recoveredAttempts(t *testing.T, b *bench) {
 	j := b.claim(1)[0]
 	began := b.now
 	b.now = b.now.Add(2 * time.Minute)
-	n, err := b.store.Recover(b.ctx(), store.Recovery{Node: node, Owner: owner, Now: b.now, AskAt: b.now})
+	n, err := b.store.Recover(b.ctx(), store.Recovery{Node: b.store.Node(), Owner: b.owner("one"), Now: b.now, AskAt: b.now})
 	b.must(err)
 	list := b.attempts(id)
 	if n != 1 || len(list) != 1 || list[0].Class != provider.Ambiguous || list[0].Text == "" || !list[0].Began.Equal(began) || !list[0].Finished.Equal(b.now) {
@@ -119,7 +120,7 @@ func overtakenAttempts(t *testing.T, b *bench) {
 func lateProof(t *testing.T, b *bench) {
 	id := b.accept("ana@gmail.com")[0]
 	first := b.claim(1)[0]
-	_, err := b.store.Recover(b.ctx(), store.Recovery{Node: node, Owner: store.OwnerOf(node, "two"), Now: b.now, AskAt: b.now})
+	_, err := b.store.Recover(b.ctx(), store.Recovery{Node: b.store.Node(), Owner: b.owner("two"), Now: b.now, AskAt: b.now})
 	b.must(err)
 	asked := b.question()[0]
 	b.settle(store.Settlement{Job: &asked, Trigger: lifecycle.Requeue, Failed: true})

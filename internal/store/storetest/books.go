@@ -43,7 +43,7 @@ func CheckBooks(ctx context.Context, s store.Books, accountID int32) error {
 			return fmt.Errorf("message %s: %w (%+v)", all[i].ID, err, all[i])
 		}
 	}
-	for from := int64(-1 << 40); ; {
+	for from := int64(-100_000); ; { // no event is from before the year 1696
 		day, ok, err := s.NextDay(ctx, accountID, from)
 		if err != nil || !ok {
 			return err

@@ -81,11 +81,6 @@ func Run(t *testing.T, engine Engine) {
 // Times of the suite: a day that no clock is near.
 var start = time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
 
-// The claimer of the suite.
-const node = "node"
-
-var owner = store.OwnerOf(node, "one")
-
 // bench is one store with an account, a provider and its pool.
 type bench struct {
 	t       *testing.T
@@ -179,7 +174,10 @@ func (b *bench) accept(to ...string) []mail.ID {
 	return ids
 }
 
-func (b *bench) claim(limit int) []store.Job { return b.claimAs(owner, limit) }
+// owner names a run of the store's node.
+func (b *bench) owner(run string) string { return store.OwnerOf(b.store.Node(), run) }
+
+func (b *bench) claim(limit int) []store.Job { return b.claimAs(b.owner("one"), limit) }
 
 func (b *bench) claimAs(owner string, limit int) []store.Job {
 	b.t.Helper()
@@ -192,7 +190,7 @@ func (b *bench) settle(s ...store.Settlement) {
 	b.t.Helper()
 	for i := range s {
 		if s[i].Owner == "" {
-			s[i].Owner = owner
+			s[i].Owner = b.owner("one")
 		}
 		if s[i].At.IsZero() {
 			s[i].At = b.now
