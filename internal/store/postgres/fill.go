@@ -113,9 +113,16 @@ func (f *filling) next(rows pgx.Rows) error {
 	i := f.places[id]
 	j := &f.jobs[i]
 	j.AccountID, j.SubAccountID, j.SubmittedAt = account, sub, engine.Time(submitted)
-	if f.broken[id] = decodeJob(j, class, recipient, plan); f.broken[id] != nil {
-		return nil
+	f.broken[id] = decodeJob(j, class, recipient, plan)
+	if f.broken[id] == nil {
+		f.share(i, content, size, body)
 	}
+	return nil
+}
+
+// share gives a job its content, or has it read later.
+func (f *filling) share(i int, content mail.ID, size int, body []byte) {
+	j := &f.jobs[i]
 	s := f.contents[content]
 	if s == nil {
 		s = &sharing{id: content, within: f.left > 0}
@@ -130,8 +137,7 @@ func (f *filling) next(rows pgx.Rows) error {
 		}
 	}
 	s.jobs = append(s.jobs, i)
-	j.Content, f.broken[id] = s.content, s.broken
-	return nil
+	j.Content, f.broken[j.ID] = s.content, s.broken
 }
 
 func decodeJob(j *store.Job, class int, recipient, plan []byte) (err error) {

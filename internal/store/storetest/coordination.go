@@ -28,7 +28,8 @@ func leases(t *testing.T, b *bench) {
 		b.must(err)
 		return ok
 	}
-	if !take("sweep", "one", time.Hour) || !take("sweep", "one", time.Hour) || take("sweep", "two", time.Hour) {
+	first, renewed, other := take("sweep", "one", time.Hour), take("sweep", "one", time.Hour), take("sweep", "two", time.Hour)
+	if !first || !renewed || other {
 		t.Error("a lease is its holder's alone, and can be renewed")
 	}
 	if !take("audit", "two", time.Hour) {

@@ -67,7 +67,7 @@ func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
 
 // command runs a program of PostgreSQL, which refuses to run as root. It ends when this process does.
 func (c *Cluster) command(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(c.binaries, name), args...) //nolint:noctx // it is ended by Stop and Kill
+	cmd := exec.Command(filepath.Join(c.binaries, name), args...)
 	cmd.Dir = c.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.account, Pdeathsig: syscall.SIGQUIT}
 	return cmd
