@@ -43,12 +43,6 @@ func (s Status) State() lifecycle.State {
 	}
 }
 
-// Words that are stored, for people.
-const (
-	SenderStopped = "the sender stopped while the provider was being called" // why a recovered message waits
-	Reported      = "the provider reported it"                               // the outcome of a call that a report overtook
-)
-
 // UnreadableFor is how long a message that cannot be read is left alone.
 const UnreadableFor = 15 * time.Minute
 

@@ -172,7 +172,7 @@ func (t *tx) insertContents(list []contentRow) {
 }
 
 func (t *tx) insertMessages(list []incoming) {
-	ids := column(list, func(m *incoming) pgtype.UUID { return uuidOf(m.owner.id) })
+	ids := column(list, func(m *incoming) pgtype.UUID { return uuidOf(m.id) })
 	mailboxes := column(list, func(m *incoming) int16 { return m.mailbox })
 	egresses := column(list, func(m *incoming) int32 { return int32(m.egress) })
 	times := column(list, func(m *incoming) int64 { return m.submitted })

@@ -83,7 +83,7 @@ func (db *DB) Counted(ctx context.Context, accountID int32, day int64) (counters
 			err := rows.Scan(&c.SubAccountID, &c.Egress, &c.Mailbox, &c.Type, &c.Copy, &n)
 			counters[c] = n
 			return err
-		}, `SELECT sub_account_id, egress, mailbox, type, is_copy, n FROM counter WHERE account_id = $1 AND day = $2`, accountID, day)
+		}, `SELECT sub_account_id, egress, mailbox, type, is_copy, n FROM counter WHERE account_id = $1 AND day = $2::bigint`, accountID, day)
 		t.row([]any{&upTo}, `SELECT coalesce(max(seq), 0) FROM event WHERE account_id = $1`, accountID)
 	})
 	return counters, upTo, err
@@ -120,7 +120,7 @@ func (db *DB) Tally(ctx context.Context, accountID int32, day, upTo int64, from 
 }
 
 const nextDayQuery = `SELECT least(
-	(SELECT day FROM counter WHERE account_id = $1 AND day >= $2 ORDER BY day LIMIT 1),
+	(SELECT day FROM counter WHERE account_id = $1 AND day >= $2::bigint ORDER BY day LIMIT 1),
 	(SELECT floor(occurred_at / $4::numeric)::bigint FROM event WHERE account_id = $1 AND occurred_at >= $3 ORDER BY occurred_at LIMIT 1))`
 
 // NextDay implements store.Books.

@@ -94,3 +94,6 @@ func term(s string) string {
 	}
 	return s
 }
+
+// address is a term that is looked up in whatever case it is written.
+func address(s string) string { return strings.ToLower(term(s)) }

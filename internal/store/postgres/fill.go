@@ -55,74 +55,89 @@ func (db *DB) filled(ctx context.Context, jobs []store.Job, c store.Claim) ([]st
 
 // filling is the reading of claimed messages under way.
 type filling struct {
-	jobs   []store.Job
-	places map[mail.ID]int   // in jobs
-	broken map[mail.ID]error // those that cannot be read
-	shared []sharing
+	jobs     []store.Job
+	places   map[mail.ID]int   // in jobs
+	broken   map[mail.ID]error // those that cannot be read
+	contents map[mail.ID]*sharing
+	large    []*sharing // contents that are read apart
+	left     int        // bytes
 }
 
 // sharing is a content and the jobs that have it.
 type sharing struct {
-	id   mail.ID
-	size int
-	jobs []int
+	id      mail.ID
+	content *mail.Content
+	broken  error
+	within  bool // claimBytes
+	jobs    []int
 }
 
 func (db *DB) fill(ctx context.Context, f *filling) error {
 	if err := db.fillMessages(ctx, f); err != nil {
 		return err
 	}
-	left, most := claimBytes, 0
-	for most < len(f.shared) && left > 0 {
-		left -= f.shared[most].size
-		most++
-	}
-	for _, s := range f.shared[most:] {
-		for _, i := range s.jobs {
-			delete(f.broken, f.jobs[i].ID)
-		}
-	}
-	return db.fillContents(ctx, f, f.shared[:most])
+	return db.fillContents(ctx, f)
 }
 
-// fillMessages reads all but the contents.
+// smallContent is how large a content may be to come with every message that has it.
+const smallContent = 16 << 10
+
+const fillQuery = `SELECT m.id, m.account_id, m.sub_account_id, m.mailbox, m.recipient, m.plan, m.submitted_at, m.content_id,
+		octet_length(c.body), CASE WHEN octet_length(c.body) <= $2 THEN c.body END
+	FROM unnest($1::uuid[]) WITH ORDINALITY AS want (id, place) JOIN message m ON m.id = want.id JOIN content c ON c.id = m.content_id
+	ORDER BY want.place`
+
+// fillMessages reads all but large contents.
 func (db *DB) fillMessages(ctx context.Context, f *filling) error {
 	ids := column(f.jobs, func(j *store.Job) pgtype.UUID { return uuidOf(j.ID) })
 	return read(ctx, db.work, "read claimed messages", func(ctx context.Context, conn *pgx.Conn) error {
-		rows, err := conn.Query(ctx, `SELECT m.id, m.account_id, m.sub_account_id, m.mailbox, m.recipient, m.plan, m.submitted_at,
-				m.content_id, octet_length(c.body)
-				FROM unnest($1::uuid[]) WITH ORDINALITY AS want (id, place) JOIN message m ON m.id = want.id JOIN content c ON c.id = m.content_id
-				ORDER BY want.place`, ids)
+		rows, err := conn.Query(ctx, fillQuery, ids, smallContent)
 		if err != nil {
 			return err
 		}
-		f.shared = nil
-		byContent := map[mail.ID]int{}
-		return scanAll(rows, func(rows pgx.Rows) error {
-			var id, content mail.ID
-			var m store.Job
-			var class, size int
-			var submitted int64
-			var recipient, plan []byte
-			if err := rows.Scan(idInto(&id), &m.AccountID, &m.SubAccountID, &class, &recipient, &plan, &submitted, idInto(&content), &size); err != nil {
-				return err
-			}
-			i := f.places[id]
-			j := &f.jobs[i]
-			j.AccountID, j.SubAccountID, j.SubmittedAt = m.AccountID, m.SubAccountID, engine.Time(submitted)
-			if f.broken[id] = decodeJob(j, class, recipient, plan); f.broken[id] != nil {
-				return nil
-			}
-			place, known := byContent[content]
-			if !known {
-				place = len(f.shared)
-				byContent[content] = place
-				f.shared = append(f.shared, sharing{id: content, size: size})
-			}
-			f.shared[place].jobs = append(f.shared[place].jobs, i)
-			return nil
-		})
+		f.left, f.large, f.contents = claimBytes, nil, map[mail.ID]*sharing{}
+		return scanAll(rows, f.next)
 	})
+}
+
+// next reads one message into its job.
+func (f *filling) next(rows pgx.Rows) error {
+	var id, content mail.ID
+	var class, size int
+	var account, sub int32
+	var submitted int64
+	var recipient, plan, body pgtype.DriverBytes // the connection's own buffers: they are decoded before the next row comes
+	if err := rows.Scan(idInto(&id), &account, &sub, &class, &recipient, &plan, &submitted, idInto(&content), &size, &body); err != nil {
+		return err
+	}
+	i := f.places[id]
+	j := &f.jobs[i]
+	j.AccountID, j.SubAccountID, j.SubmittedAt = account, sub, engine.Time(submitted)
+	f.broken[id] = decodeJob(j, class, recipient, plan)
+	if f.broken[id] == nil {
+		f.share(i, content, size, body)
+	}
+	return nil
+}
+
+// share gives a job its content, or has it read later.
+func (f *filling) share(i int, content mail.ID, size int, body []byte) {
+	j := &f.jobs[i]
+	s := f.contents[content]
+	if s == nil {
+		s = &sharing{id: content, within: f.left > 0}
+		f.contents[content] = s
+		f.left -= size
+		switch {
+		case !s.within: // the rest comes with the next claim
+		case body == nil:
+			f.large = append(f.large, s)
+		default:
+			s.content, s.broken = engine.Content(body)
+		}
+	}
+	s.jobs = append(s.jobs, i)
+	j.Content, f.broken[j.ID] = s.content, s.broken
 }
 
 func decodeJob(j *store.Job, class int, recipient, plan []byte) (err error) {
@@ -132,13 +147,12 @@ func decodeJob(j *store.Job, class int, recipient, plan []byte) (err error) {
 	return errors.Join(json.Unmarshal(recipient, &j.Recipient), json.Unmarshal(plan, &j.Plan))
 }
 
-// fillContents reads each content once.
-func (db *DB) fillContents(ctx context.Context, f *filling, wanted []sharing) error {
-	byID := make(map[mail.ID]*sharing, len(wanted))
-	for i := range wanted {
-		byID[wanted[i].id] = &wanted[i]
+// fillContents reads the large contents, each once.
+func (db *DB) fillContents(ctx context.Context, f *filling) error {
+	if len(f.large) == 0 {
+		return nil
 	}
-	ids := column(wanted, func(s *sharing) pgtype.UUID { return uuidOf(s.id) })
+	ids := column(f.large, func(s **sharing) pgtype.UUID { return uuidOf((*s).id) })
 	return read(ctx, db.work, "read claimed contents", func(ctx context.Context, conn *pgx.Conn) error {
 		rows, err := conn.Query(ctx, `SELECT id, body FROM content WHERE id = ANY ($1)`, ids)
 		if err != nil {
@@ -146,12 +160,12 @@ func (db *DB) fillContents(ctx context.Context, f *filling, wanted []sharing) er
 		}
 		return scanAll(rows, func(rows pgx.Rows) error {
 			var id mail.ID
-			var body pgtype.DriverBytes // the connection's own buffer: it is decoded before the next row comes
+			var body pgtype.DriverBytes
 			if err := rows.Scan(idInto(&id), &body); err != nil {
 				return err
 			}
 			content, err := engine.Content(body)
-			for _, i := range byID[id].jobs {
+			for _, i := range f.contents[id].jobs {
 				f.jobs[i].Content, f.broken[f.jobs[i].ID] = content, err
 			}
 			return nil

@@ -101,7 +101,8 @@ func (in *ingesting) find() error {
 			err := rows.Scan(idInto(&id), &k.accountID, &k.id)
 			in.known[k] = id
 			return err
-		}, `SELECT id, account_id, provider_id FROM message WHERE provider_id = ANY ($1) AND provider_id <> '' ORDER BY id DESC`, ids)
+		}, `SELECT m.id, m.account_id, p.provider_id FROM provider_message p JOIN message m ON m.id = p.message_id
+			WHERE p.provider_id = ANY ($1) ORDER BY m.id DESC`, ids)
 	}
 	if err := in.tx.flush(); err != nil {
 		return err
@@ -215,7 +216,7 @@ func (in *ingesting) report(p *store.Parsed, r *provider.Report, m *message) err
 	delete(in.fresh, key) // the next copy in this batch is one
 	in.res.Recorded++
 	egress := route.TPSP(p.Receipt.TPSPID)
-	isCopy := !strings.EqualFold(r.Recipient, m.to)
+	isCopy := !strings.EqualFold(text(r.Recipient), m.to)
 	trigger := engine.TriggerOf(r, isCopy)
 	in.advance(p, r, m, egress, trigger)
 	detail, err := engine.Detail(&r.Detail)
@@ -232,7 +233,7 @@ func (in *ingesting) advance(p *store.Parsed, r *provider.Report, m *message, eg
 	state := m.state
 	if state.Pending() {
 		in.overtake(m, egress, p.Now)
-		m.sent(&in.tx.journal, egress, term(r.ProviderMessageID), p.Sent, r.OccurredAt)
+		m.sent(&in.tx.journal, egress, term(r.ProviderMessageID), p.Sent, r.OccurredAt, engine.NoDetail)
 	}
 	if to, moved := lifecycle.Next(state, trigger); moved {
 		m.state, m.changed = to, true

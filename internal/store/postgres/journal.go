@@ -126,7 +126,7 @@ func eventConditions(f store.EventFilter) (where string, args []any) {
 		add("e.type = ANY ($%d::smallint[])", types)
 	}
 	if f.Recipient != "" {
-		add("e.recipient = $%d", term(strings.ToLower(f.Recipient)))
+		add("e.recipient = $%d", address(f.Recipient))
 	}
 	if !f.From.IsZero() {
 		add("e.occurred_at >= $%d", engine.Stamp(f.From))
@@ -181,7 +181,7 @@ func (db *DB) Counts(ctx context.Context, f store.CountFilter) ([]store.Count, e
 		c.Day = time.Unix(day*86400, 0).UTC().Format(time.DateOnly)
 		return c, err
 	}, `SELECT day, type, sum(n)::bigint FROM counter
-		WHERE account_id = $1 AND day BETWEEN $2 AND $3 AND NOT is_copy AND ($4 = 0 OR sub_account_id = $4)
+		WHERE account_id = $1 AND day BETWEEN $2::bigint AND $3::bigint AND NOT is_copy AND ($4 = 0 OR sub_account_id = $4)
 		GROUP BY day, type ORDER BY day, type`,
 		f.AccountID, engine.Day(f.From), engine.Day(f.To), f.SubAccountID)
 }

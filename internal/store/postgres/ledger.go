@@ -49,6 +49,7 @@ type message struct {
 	families   int64 // of its sent events, see engine.FamilyBit
 	plan       []byte
 	changed    bool
+	named      bool // by the provider, just now
 	replanned  bool
 }
 
@@ -64,14 +65,15 @@ func callIDs(list []call) []pgtype.UUID {
 
 func callNumbers(list []call) []int32 { return column(list, func(c *call) int32 { return int32(c.n) }) }
 
-// closing is how a call ended.
+// closing is how a call ended, and what the provider said when it was asked about it later.
 type closing struct {
 	call
 	at       time.Time
 	outcome  provider.Outcome
 	ends     bool
-	onlyOpen bool // it is not the provider's answer: one that is recorded already stays
+	onlyOpen bool // the outcome is not the provider's: one that is recorded already stays
 	answer   string
+	class    *provider.Class // that the answer gives the call, nil when it says nothing
 }
 
 const placeColumns = `id, egress, status, due_at, lease_owner, attempts, failures, asks, unknown_since, waiting`
@@ -123,31 +125,42 @@ func (l *ledger) pending(id mail.ID) *place {
 	return nil
 }
 
+// of returns what is to be written about a call.
+func (l *ledger) of(c call) *closing {
+	if l.calls[c] == nil {
+		l.calls[c] = &closing{call: c}
+	}
+	return l.calls[c]
+}
+
 // close records the outcome of a call.
-func (l *ledger) close(c closing) {
-	old := l.calls[c.call]
-	if old == nil {
-		l.calls[c.call] = &c
-		return
-	}
-	if c.ends && (!c.onlyOpen || !old.ends) {
-		old.at, old.outcome, old.ends, old.onlyOpen = c.at, c.outcome, true, c.onlyOpen
-	}
-	if c.answer != "" {
-		old.answer = c.answer
+func (l *ledger) close(c call, outcome provider.Outcome, at time.Time) {
+	o := l.of(c)
+	o.at, o.outcome, o.ends, o.onlyOpen = at, outcome, true, false
+}
+
+// answer records what the provider said when it was asked about a call; it stands beside the outcome of the call.
+func (l *ledger) answer(c call, words string, outcome *provider.Outcome) {
+	o := l.of(c)
+	o.answer = words
+	if outcome != nil {
+		o.class = &outcome.Class
 	}
 }
 
 // endCall closes a call that is open and will not be any more, by what is known of it; an outcome that is recorded stays.
 func (l *ledger) endCall(p *place, known provider.Outcome, at time.Time) {
-	if p.status == engine.Leased {
-		l.close(closing{call: call{p.id, p.attempts}, at: at, outcome: known, ends: true, onlyOpen: true})
+	if p.status != engine.Leased {
+		return
+	}
+	if o := l.of(call{p.id, p.attempts}); !o.ends {
+		o.at, o.outcome, o.ends, o.onlyOpen = at, known, true, true
 	}
 }
 
 // leave takes a message out of the queue that a provider has, or that nobody will try any more.
 func (l *ledger) leave(p *place, at time.Time) {
-	l.endCall(p, provider.Outcome{Class: provider.Accepted, Text: engine.Reported}, at)
+	l.endCall(p, provider.Outcome{Class: provider.Accepted, Text: store.ReasonReported}, at)
 	p.gone = true
 }
 
@@ -183,12 +196,20 @@ func (l *ledger) writeCalls(t *tx) {
 			column(ended, func(c **closing) bool { return (*c).onlyOpen }))
 	}
 	if len(answered) > 0 {
-		t.exec(`UPDATE attempt a SET answer = u.answer FROM unnest($1::uuid[], $2::int[], $3::text[]) AS u (id, n, answer)
-			WHERE a.message_id = u.id AND a.n = u.n`,
+		t.exec(`UPDATE attempt a SET answer = u.answer, class = coalesce(u.class, a.class)
+			FROM unnest($1::uuid[], $2::int[], $3::text[], $4::smallint[]) AS u (id, n, answer, class) WHERE a.message_id = u.id AND a.n = u.n`,
 			column(answered, func(c **closing) pgtype.UUID { return uuidOf((*c).id) }),
 			column(answered, func(c **closing) int32 { return int32((*c).n) }),
-			column(answered, func(c **closing) string { return text((*c).answer) }))
+			column(answered, func(c **closing) string { return text((*c).answer) }),
+			column(answered, func(c **closing) pgtype.Int2 { return (*c).classColumn() }))
 	}
+}
+
+func (c *closing) classColumn() pgtype.Int2 {
+	if c.class == nil {
+		return pgtype.Int2{}
+	}
+	return pgtype.Int2{Int16: int16(*c.class), Valid: true}
 }
 
 func (l *ledger) writePlaces(t *tx) {
@@ -224,13 +245,16 @@ func (l *ledger) writePlaces(t *tx) {
 }
 
 func (l *ledger) writeMessages(t *tx) error {
-	var changed, replanned []*message
+	var changed, named, replanned []*message
 	for _, m := range l.messages {
 		if m.state.Pending() && l.pending(m.id) == nil {
 			return fmt.Errorf("message %s would be pending without a place in the queue", m.id)
 		}
 		if m.changed {
 			changed = append(changed, m)
+		}
+		if m.named {
+			named = append(named, m)
 		}
 		if m.replanned {
 			replanned = append(replanned, m)
@@ -249,6 +273,11 @@ func (l *ledger) writeMessages(t *tx) error {
 			column(changed, func(m **message) int16 { return int16((*m).mark) }),
 			column(changed, func(m **message) string { return (*m).providerID }),
 			column(changed, func(m **message) int64 { return (*m).families }))
+	}
+	if len(named) > 0 {
+		t.exec(`INSERT INTO provider_message (provider_id, message_id) SELECT * FROM unnest($1::text[], $2::uuid[])`,
+			column(named, func(m **message) string { return (*m).providerID }),
+			column(named, func(m **message) pgtype.UUID { return uuidOf((*m).id) }))
 	}
 	if len(replanned) > 0 {
 		t.exec(`UPDATE message m SET plan = u.plan FROM unnest($1::uuid[], $2::bytea[]) AS u (id, plan) WHERE m.id = u.id`,

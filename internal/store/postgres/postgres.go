@@ -41,6 +41,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -98,10 +99,7 @@ func Open(ctx context.Context, c Config) (_ *DB, err error) {
 		return nil, fmt.Errorf("open database: %w", err) // pgx leaves the password out
 	}
 	prepare(base, c.Node)
-	if err := check(ctx, base); err != nil {
-		return nil, failed("open database", err)
-	}
-	if err := migrations.Up(ctx, base); err != nil {
+	if err := setUp(ctx, base); err != nil {
 		return nil, failed("open database", err)
 	}
 	defer func() {
@@ -172,13 +170,21 @@ func openPool(ctx context.Context, c Config, size int32) (*pgxpool.Pool, error) 
 	return pool, failed("open database", err)
 }
 
-// check refuses a server that the engine was not made for.
-func check(ctx context.Context, c *pgx.ConnConfig) error {
+// setUp checks the server and brings the tables up to date.
+func setUp(ctx context.Context, c *pgx.ConnConfig) (err error) {
 	conn, err := pgx.ConnectConfig(ctx, c)
 	if err != nil {
 		return unavailable(err)
 	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
+	if err := check(ctx, conn); err != nil {
+		return err
+	}
+	return migrations.Up(ctx, conn)
+}
+
+// check refuses a server that the engine was not made for.
+func check(ctx context.Context, conn *pgx.Conn) error {
 	var version int
 	var encoding string
 	if err := conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('server_encoding')`).Scan(&version, &encoding); err != nil {

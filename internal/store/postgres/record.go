@@ -3,7 +3,6 @@ package postgres
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
@@ -116,7 +115,7 @@ func (j *journal) write(t *tx) {
 		column(e, func(r *recorded) int16 { return r.mailbox }),
 		column(e, func(r *recorded) int16 { return int16(r.effect) }),
 		column(e, func(r *recorded) bool { return r.isCopy }),
-		column(e, func(r *recorded) string { return term(strings.ToLower(r.recipient)) }),
+		column(e, func(r *recorded) string { return address(r.recipient) }),
 		column(e, func(r *recorded) int64 { return engine.Stamp(r.occurredAt) }),
 		column(e, func(r *recorded) int64 { return engine.Stamp(r.recordedAt) }),
 		column(e, func(r *recorded) []byte { return r.detail }))

@@ -36,12 +36,12 @@ func (db *DB) Settle(ctx context.Context, batch []store.Settlement) error {
 
 // settle records one outcome.
 func (l *ledger) settle(j *journal, s *store.Settlement) error {
-	c := closing{call: call{s.Job.ID, s.Job.Attempt}, at: s.At, answer: s.Answer}
-	if s.Outcome != nil {
-		c.outcome, c.ends = *s.Outcome, true
-	}
-	if c.ends || c.answer != "" {
-		l.close(c)
+	c := call{s.Job.ID, s.Job.Attempt}
+	switch {
+	case s.Answer != "":
+		l.answer(c, s.Answer, s.Outcome)
+	case s.Outcome != nil:
+		l.close(c, *s.Outcome, s.At)
 	}
 	m, p := l.messages[s.Job.ID], l.pending(s.Job.ID)
 	accepted := s.Trigger == lifecycle.Accept
@@ -49,7 +49,7 @@ func (l *ledger) settle(j *journal, s *store.Settlement) error {
 	case p == nil && (!accepted || m == nil):
 		return nil
 	case p == nil: // a report of the provider was faster and has moved the message on
-		m.sent(j, s.Job.Egress, providerID(s), s.Sent, s.At)
+		m.sent(j, s.Job.Egress, providerID(s), s.Sent, s.At, engine.NoDetail)
 		return nil
 	case m == nil:
 		return store.ErrNotFound
@@ -76,7 +76,7 @@ func (l *ledger) settle(j *journal, s *store.Settlement) error {
 		if to == lifecycle.Dropped {
 			return m.drop(j, s.Job.Egress, p.attempts, *s.Drop, s.At, &s.Detail)
 		}
-		m.becomeSent(j, s, to, p.attempts)
+		return m.becomeSent(j, s, to, p.attempts)
 	}
 	return nil
 }
@@ -118,16 +118,18 @@ func (l *ledger) doubt(p *place, s *store.Settlement) {
 }
 
 // becomeSent moves a message that has left the queue to sent, with its event.
-func (m *message) becomeSent(j *journal, s *store.Settlement, to lifecycle.State, attempts int) {
+func (m *message) becomeSent(j *journal, s *store.Settlement, to lifecycle.State, attempts int) error {
 	m.state, m.attempts, m.egress, m.changed = to, attempts, s.Job.Egress, true
-	m.sent(j, s.Job.Egress, providerID(s), s.Sent, s.At)
+	detail, err := engine.Detail(&s.Detail)
+	m.sent(j, s.Job.Egress, providerID(s), s.Sent, s.At, detail)
+	return err
 }
 
 // sent records that a provider has the message: its id for it, and the sent event of the family. It does nothing the second
 // time.
-func (m *message) sent(j *journal, egress route.Egress, providerID string, typ event.Type, at time.Time) {
+func (m *message) sent(j *journal, egress route.Egress, providerID string, typ event.Type, at time.Time, detail []byte) {
 	if providerID != "" && m.providerID == "" {
-		m.providerID, m.egress, m.changed = providerID, egress, true
+		m.providerID, m.egress, m.changed, m.named = providerID, egress, true, true
 	}
 	family := engine.FamilyBit(typ)
 	if m.families&family != 0 {
@@ -136,7 +138,7 @@ func (m *message) sent(j *journal, egress route.Egress, providerID string, typ e
 	m.families |= family
 	m.changed = true
 	j.record(&m.owner, happening{egress: egress, typ: typ, effect: store.EffectOf(lifecycle.Accept), recipient: m.to, occurredAt: at, recordedAt: at,
-		detail: engine.NoDetail})
+		detail: detail})
 }
 
 // drop records that nobody will try the message any more. It has left the queue already.

@@ -34,7 +34,7 @@ func (db *DB) Recover(ctx context.Context, r store.Recovery) (total int, err err
 	for {
 		n := 0
 		err := db.write(ctx, db.work, "recover", func(t *tx) error {
-			t.row([]any{&n}, recoverClaims, engine.Stamp(r.Now), r.Node, r.Owner, recoveries, engine.Stamp(r.AskAt), engine.SenderStopped,
+			t.row([]any{&n}, recoverClaims, engine.Stamp(r.Now), r.Node, r.Owner, recoveries, engine.Stamp(r.AskAt), store.ReasonStopped,
 				int16(provider.Ambiguous))
 			return nil
 		})

@@ -162,7 +162,7 @@ func settleAccepted(t *testing.T, b *bench) {
 func lostClaim(t *testing.T, b *bench) {
 	id := b.accept("ana@gmail.com")[0]
 	j := b.claim(1)[0]
-	n, err := b.store.Recover(b.ctx(), store.Recovery{Node: node, Owner: store.OwnerOf(node, "two"), Now: b.now, AskAt: b.now})
+	n, err := b.store.Recover(b.ctx(), store.Recovery{Node: b.store.Node(), Owner: b.owner("two"), Now: b.now, AskAt: b.now})
 	b.must(err)
 	if n != 1 {
 		t.Fatalf("recovered %d", n)
@@ -177,7 +177,7 @@ func lostClaim(t *testing.T, b *bench) {
 func lostClaimProof(t *testing.T, b *bench) {
 	id := b.accept("ana@gmail.com")[0]
 	j := b.claim(1)[0]
-	_, err := b.store.Recover(b.ctx(), store.Recovery{Node: node, Owner: store.OwnerOf(node, "two"), Now: b.now, AskAt: b.now})
+	_, err := b.store.Recover(b.ctx(), store.Recovery{Node: b.store.Node(), Owner: b.owner("two"), Now: b.now, AskAt: b.now})
 	b.must(err)
 	b.settle(accepted(&j, "pm-1"))
 	b.wantState(id, lifecycle.Sent)
@@ -193,7 +193,7 @@ func doubt(t *testing.T, b *bench) {
 	b.settle(store.Settlement{Job: &j, Trigger: lifecycle.Doubt, DueAt: b.now.Add(time.Second), Waiting: "time-out",
 		Outcome: &provider.Outcome{Class: provider.Ambiguous}})
 	b.wantState(id, lifecycle.Unknown)
-	question := store.Claim{Egress: b.egress(), Limit: 10, Owner: owner, Now: b.now, LeaseUntil: b.now.Add(time.Minute)}
+	question := store.Claim{Egress: b.egress(), Limit: 10, Owner: b.owner("one"), Now: b.now, LeaseUntil: b.now.Add(time.Minute)}
 	early, err := b.store.ClaimUnknown(b.ctx(), question)
 	b.must(err)
 	if len(early) != 0 {
@@ -224,7 +224,8 @@ func doubt(t *testing.T, b *bench) {
 
 func recovery(t *testing.T, b *bench) {
 	sending := b.accept("a@gmail.com")[0]
-	b.claimAs(store.OwnerOf(node, "dead"), 1)
+	node := b.store.Node()
+	b.claimAs(b.owner("dead"), 1)
 	waiting := b.accept("b@gmail.com")[0]
 	ask := b.now.Add(5 * time.Second)
 	b.restart()
@@ -236,9 +237,9 @@ func recovery(t *testing.T, b *bench) {
 		{"its lease has not ended", store.Recovery{}, 0},
 		{"it is another node's", store.Recovery{Node: "other", Owner: store.OwnerOf("other", "alive")}, 0},
 		{"the other's name only begins alike", store.Recovery{Node: node[:1], Owner: store.OwnerOf(node[:1], "alive")}, 0},
-		{"it is this run's", store.Recovery{Node: node, Owner: store.OwnerOf(node, "dead")}, 0},
-		{"it is an earlier run's", store.Recovery{Node: node, Owner: store.OwnerOf(node, "alive")}, 1},
-		{"it is recovered already", store.Recovery{Node: node, Owner: store.OwnerOf(node, "alive")}, 0},
+		{"it is this run's", store.Recovery{Node: node, Owner: b.owner("dead")}, 0},
+		{"it is an earlier run's", store.Recovery{Node: node, Owner: b.owner("alive")}, 1},
+		{"it is recovered already", store.Recovery{Node: node, Owner: b.owner("alive")}, 0},
 	} {
 		test.recovery.Now, test.recovery.AskAt = b.now, ask
 		n, err := b.store.Recover(b.ctx(), test.recovery)

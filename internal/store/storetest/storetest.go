@@ -55,6 +55,21 @@ func Run(t *testing.T, engine Engine) {
 		"providers and their pools":                  providers,
 		"the key check":                              keyCheck,
 		"sequences are spread":                       sequences,
+
+		"attempts and answers are kept":         attempts,
+		"recovery closes attempts":              recoveredAttempts,
+		"reports close attempts":                overtakenAttempts,
+		"late proof while it is sent again":     lateProof,
+		"entries of the books":                  entries,
+		"events lead to the stored state":       manyEffects,
+		"counters are events":                   tally,
+		"sent messages without a final report":  awaiting,
+		"the node's name and the store's clock": whoAndWhen,
+		"leases":                                leases,
+		"silence is caught up with":             listening,
+		"catching up begins and ends":           catchUps,
+		"a provider is updated":                 updatedProvider,
+		"revisions":                             revisions,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -65,11 +80,6 @@ func Run(t *testing.T, engine Engine) {
 
 // Times of the suite: a day that no clock is near.
 var start = time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
-
-// The claimer of the suite.
-const node = "node"
-
-var owner = store.OwnerOf(node, "one")
 
 // bench is one store with an account, a provider and its pool.
 type bench struct {
@@ -164,7 +174,10 @@ func (b *bench) accept(to ...string) []mail.ID {
 	return ids
 }
 
-func (b *bench) claim(limit int) []store.Job { return b.claimAs(owner, limit) }
+// owner names a run of the store's node.
+func (b *bench) owner(run string) string { return store.OwnerOf(b.store.Node(), run) }
+
+func (b *bench) claim(limit int) []store.Job { return b.claimAs(b.owner("one"), limit) }
 
 func (b *bench) claimAs(owner string, limit int) []store.Job {
 	b.t.Helper()
@@ -177,7 +190,7 @@ func (b *bench) settle(s ...store.Settlement) {
 	b.t.Helper()
 	for i := range s {
 		if s[i].Owner == "" {
-			s[i].Owner = owner
+			s[i].Owner = b.owner("one")
 		}
 		if s[i].At.IsZero() {
 			s[i].At = b.now

@@ -88,8 +88,8 @@ EXCEPTION WHEN feature_not_supported THEN NULL; -- a server that was built witho
 END $$;
 -- +goose StatementEnd
 
--- While a message is pending, where it stands is in its queue row; state is then 0. The fill factor leaves room for what is
--- known later.
+-- While a message is pending, where it stands is in its queue row; state is then 0. What changes later is in no index, and
+-- the fill factor leaves room for it, so that an update stays on its page and touches no index.
 CREATE TABLE message (
   id             uuid PRIMARY KEY,
   account_id     integer NOT NULL,
@@ -107,8 +107,14 @@ CREATE TABLE message (
   attempts       integer NOT NULL DEFAULT 0,
   provider_id    text NOT NULL DEFAULT '',
   sent_families  bigint NOT NULL DEFAULT 0
-) WITH (fillfactor = 80);
-CREATE INDEX message_provider ON message (provider_id) WHERE provider_id <> '';
+) WITH (fillfactor = 50);
+
+-- Finds messages by message.provider_id.
+CREATE TABLE provider_message (
+  provider_id text NOT NULL,
+  message_id  uuid NOT NULL,
+  PRIMARY KEY (provider_id, message_id)
+);
 
 -- Pending messages only. status: 0 ready, 1 waits until due_at, 2 claimed for sending, 3 unknown (asked for at due_at),
 -- 4 claimed for asking. Rows come and go, so they are vacuumed early.

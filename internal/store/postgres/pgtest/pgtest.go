@@ -6,6 +6,7 @@ package pgtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -46,16 +47,21 @@ func Stop() {
 // Database makes an empty, migrated database on the shared server and returns its URL. It is dropped when the test ends.
 func Database(t testing.TB) string {
 	t.Helper()
+	return Shared(t).Database(t)
+}
+
+// Shared returns the shared server.
+func Shared(t testing.TB) *Cluster {
+	t.Helper()
 	shared.Lock()
 	if shared.server == nil && shared.err == nil {
 		shared.server, shared.err = start()
 	}
-	server, err := shared.server, shared.err
-	shared.Unlock()
-	if err != nil {
-		t.Fatal(err)
+	defer shared.Unlock()
+	if shared.err != nil {
+		t.Fatal(shared.err)
 	}
-	return server.Database(t)
+	return shared.server
 }
 
 // New starts a private server, which ends with the test.
@@ -121,9 +127,10 @@ func (c *Cluster) prepare() error {
 	if err := c.execute("CREATE DATABASE " + template); err != nil {
 		return err
 	}
-	config, err := pgx.ParseConfig(c.URL(template))
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, c.URL(template))
 	if err != nil {
 		return fmt.Errorf("test database: %w", err)
 	}
-	return migrations.Up(context.Background(), config)
+	return errors.Join(migrations.Up(ctx, conn), conn.Close(ctx))
 }

@@ -1,0 +1,190 @@
+package storetest
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"postyard/internal/directory"
+	"postyard/internal/store"
+)
+
+// whoAndWhen: the clock goes with the machine's, as both are here, and the name stays.
+func whoAndWhen(t *testing.T, b *bench) {
+	before := b.store.Node()
+	b.restart()
+	if after := b.store.Node(); after != before || after == "" {
+		t.Errorf("node %q, then %q", before, after)
+	}
+	if off := time.Since(b.store.Now()).Abs(); off > 10*time.Second {
+		t.Errorf("the clock is %s off", off)
+	}
+}
+
+func leases(t *testing.T, b *bench) {
+	take := func(name, holder string, length time.Duration) bool {
+		t.Helper()
+		ok, err := b.store.Lease(b.ctx(), name, holder, length)
+		b.must(err)
+		return ok
+	}
+	first, renewed, other := take("sweep", "one", time.Hour), take("sweep", "one", time.Hour), take("sweep", "two", time.Hour)
+	if !first || !renewed || other {
+		t.Error("a lease is its holder's alone, and can be renewed")
+	}
+	if !take("audit", "two", time.Hour) {
+		t.Error("another name is another lease")
+	}
+	b.must(b.store.Release(b.ctx(), "sweep", "two"))
+	if take("sweep", "two", time.Hour) {
+		t.Error("released by another")
+	}
+	b.must(b.store.Release(b.ctx(), "sweep", "one"))
+	b.must(b.store.Release(b.ctx(), "sweep", "one"))
+	if !take("sweep", "two", time.Millisecond) {
+		t.Error("a released lease is free")
+	}
+	for end := time.Now().Add(10 * time.Second); !take("sweep", "three", time.Hour); {
+		if time.Now().After(end) {
+			t.Fatal("a lease does not end")
+		}
+	}
+}
+
+func (b *bench) catchUp() time.Time {
+	b.t.Helper()
+	c, err := b.store.LoadDirectory(b.ctx())
+	b.must(err)
+	for _, p := range c.TPSPs {
+		if p.ID == b.tpsp.ID {
+			return p.CatchUp
+		}
+	}
+	b.t.Fatal("the TPSP is gone")
+	return time.Time{}
+}
+
+func listening(t *testing.T, b *bench) {
+	listen := func(silence time.Duration) time.Duration {
+		t.Helper()
+		gap, err := b.store.Listening(b.ctx(), silence, time.Minute)
+		b.must(err)
+		return gap
+	}
+	if gap := listen(0); gap != 0 || !b.catchUp().IsZero() {
+		t.Errorf("the first record opens a gap of %s", gap)
+	}
+	b.restart()
+	if gap := listen(time.Hour); gap != 0 || !b.catchUp().IsZero() {
+		t.Errorf("a gap of %s within an hour", gap)
+	}
+	gone, _ := b.newTPSP(b.account.ID, "Postmark", "token", "broadcast")
+	b.must(b.store.DeleteTPSP(b.ctx(), b.account.ID, gone.ID, false, b.now))
+	var gap time.Duration
+	for end := time.Now().Add(10 * time.Second); gap == 0 && time.Now().Before(end); {
+		gap = listen(0)
+	}
+	first := b.catchUp()
+	if since := b.store.Now().Sub(first); gap <= 0 || since < time.Minute || since > 2*time.Minute {
+		t.Errorf("a gap of %s is caught up with from %s before", gap, since)
+	}
+	for end := time.Now().Add(10 * time.Second); listen(0) == 0 && time.Now().Before(end); {
+	}
+	if second := b.catchUp(); !second.Equal(first) {
+		t.Errorf("a later gap moves the start from %s to %s", first, second)
+	}
+	c, err := b.store.LoadDirectory(b.ctx())
+	b.must(err)
+	for _, p := range c.TPSPs {
+		if p.ID == gone.ID && !p.CatchUp.IsZero() {
+			t.Error("a deleted TPSP is to be caught up with")
+		}
+	}
+}
+
+func catchUps(t *testing.T, b *bench) {
+	from := start.Add(-time.Hour)
+	b.must(b.store.CatchUpFrom(b.ctx(), b.tpsp.ID, from))
+	b.must(b.store.CatchUpFrom(b.ctx(), b.tpsp.ID, from.Add(time.Minute)))
+	if got := b.catchUp(); !got.Equal(from) {
+		t.Errorf("from %s, want %s: the earlier time stays", got, from)
+	}
+	earlier := from.Add(-time.Minute)
+	b.must(b.store.CatchUpFrom(b.ctx(), b.tpsp.ID, earlier))
+	b.must(b.store.CaughtUp(b.ctx(), b.tpsp.ID, from)) // of the time that was set before
+	if got := b.catchUp(); !got.Equal(earlier) {
+		t.Errorf("from %s, want %s", got, earlier)
+	}
+	b.must(b.store.CaughtUp(b.ctx(), b.tpsp.ID, earlier))
+	if got := b.catchUp(); !got.IsZero() {
+		t.Errorf("from %s after it was caught up with", got)
+	}
+}
+
+func updatedProvider(t *testing.T, b *bench) {
+	b.must(b.store.UpdateTPSP(b.ctx(), b.account.ID, b.tpsp.ID, "Renamed", directory.AtMostOnce))
+	b.restart()
+	c, err := b.store.LoadDirectory(b.ctx())
+	b.must(err)
+	if p := c.TPSPs[0]; p.Name != "Renamed" || p.Policy != directory.AtMostOnce {
+		t.Errorf("updated %+v", p)
+	}
+	if err := b.store.UpdateTPSP(b.ctx(), b.account.ID+1, b.tpsp.ID, "x", directory.AtLeastOnce); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("another account updates: %v", err)
+	}
+	b.must(b.store.DeleteTPSP(b.ctx(), b.account.ID, b.tpsp.ID, true, b.now))
+	if err := b.store.UpdateTPSP(b.ctx(), b.account.ID, b.tpsp.ID, "x", directory.AtLeastOnce); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("updated after it was deleted: %v", err)
+	}
+}
+
+// revisions: every change of the configuration shows, and mail does not.
+func revisions(t *testing.T, b *bench) {
+	revision := func() int64 {
+		t.Helper()
+		n, err := b.store.DirectoryRevision(b.ctx())
+		b.must(err)
+		c, err := b.store.LoadDirectory(b.ctx())
+		b.must(err)
+		if c.Revision != n {
+			t.Errorf("revision %d, in the directory %d", n, c.Revision)
+		}
+		return n
+	}
+	if !b.store.Shared() {
+		if first := revision(); first != revision() {
+			t.Error("the only node need not look for changes, but is told of one")
+		}
+		return
+	}
+	seen := map[int64]string{revision(): "nothing"}
+	changed := func(what string, err error) {
+		t.Helper()
+		b.must(err)
+		n := revision()
+		if before, ok := seen[n]; ok {
+			t.Errorf("%s: revision %d is that of %s", what, n, before)
+		}
+		seen[n] = what
+	}
+	sub := directory.SubAccount{AccountID: b.account.ID, Name: "second", SealedKey: []byte("x"), Created: b.now}
+	changed("create sub-account", b.store.CreateSubAccount(b.ctx(), &sub))
+	changed("rename sub-account", b.store.RenameSubAccount(b.ctx(), b.account.ID, sub.ID, "renamed"))
+	changed("delete sub-account", b.store.DeleteSubAccount(b.ctx(), b.account.ID, sub.ID, b.now))
+	second, _ := b.newTPSP(b.account.ID, "Postmark", "token", "broadcast")
+	changed("create provider", nil)
+	changed("update provider", b.store.UpdateTPSP(b.ctx(), b.account.ID, second.ID, "Renamed", directory.AtMostOnce))
+	changed("update webhook", b.store.UpdateWebhook(b.ctx(), second.ID, directory.Webhook{State: directory.WebhookRegistered}))
+	changed("update health", b.store.UpdateHealth(b.ctx(), second.ID, directory.Health{Stopped: true, Reason: "r", Since: b.now}))
+	changed("set catch-up", b.store.CatchUpFrom(b.ctx(), second.ID, b.now))
+	changed("end catch-up", b.store.CaughtUp(b.ctx(), second.ID, b.now))
+	changed("delete provider", b.store.DeleteTPSP(b.ctx(), b.account.ID, second.ID, false, b.now))
+	b.newAccount("third")
+	changed("create account", nil)
+	last := revision()
+	b.send("ana@gmail.com")
+	b.restart()
+	if n := revision(); n != last {
+		t.Errorf("revision %d, want %d: only mail was sent", n, last)
+	}
+}
