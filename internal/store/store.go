@@ -165,8 +165,12 @@ type Settlement struct {
 	Detail event.Detail
 }
 
-// ReasonDeleted is why DropWaiting drops or moves a message.
-const ReasonDeleted = "the provider was deleted"
+// What the store says of a message or an attempt on its own.
+const (
+	ReasonDeleted  = "the provider was deleted"                                // why DropWaiting drops or moves a message
+	ReasonStopped  = "the sender stopped while the provider was being called"  // how Recover closes an attempt
+	ReasonReported = "the provider reported about it before the call was over" // how Ingest closes one
+)
 
 // Mark says that a promise could not be kept for a message, and which.
 type Mark uint8

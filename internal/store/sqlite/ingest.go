@@ -176,7 +176,7 @@ func (t *tx) advance(p *store.Parsed, r *provider.Report, m *stored, egress rout
 			return err
 		}
 		if removed {
-			if err := t.endAttempts(m.id, provider.Accepted, engine.Reported, p.Now); err != nil {
+			if err := t.endAttempts(m.id, provider.Accepted, store.ReasonReported, p.Now); err != nil {
 				return err
 			}
 			if _, err := t.exec(`UPDATE message SET attempts = ?, egress = ? WHERE id = ?`, attempts, int32(egress), m.id[:]); err != nil {

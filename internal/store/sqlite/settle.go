@@ -180,6 +180,10 @@ func (t *tx) leave(s *store.Settlement, to lifecycle.State, attempts int) error 
 	if _, err := t.exec(`DELETE FROM queue WHERE id = ?`, s.Job.ID[:]); err != nil {
 		return err
 	}
+	// When this is late proof of an earlier attempt, another one may be on the wire.
+	if err := t.endAttempts(s.Job.ID, provider.Accepted, store.ReasonReported, s.At); err != nil {
+		return err
+	}
 	o, found, err := t.message(s.Job.ID)
 	if err != nil {
 		return err

@@ -55,14 +55,14 @@ func (db *DB) recoverSome(ctx context.Context, r store.Recovery, ids []mail.ID) 
 					unknown_since = CASE unknown_since WHEN 0 THEN ? ELSE unknown_since END,
 					waiting = ?, lease_owner = '', lease_until = 0
 					WHERE id = ? AND status IN (2, 4) AND `+ended,
-				append([]any{engine.Stamp(r.AskAt), engine.Stamp(r.Now), engine.SenderStopped, id[:]}, endedArgs(r)...)...)
+				append([]any{engine.Stamp(r.AskAt), engine.Stamp(r.Now), store.ReasonStopped, id[:]}, endedArgs(r)...)...)
 			if err != nil {
 				return err
 			}
 			if changed == 0 {
 				continue
 			}
-			if err := t.endAttempts(id, provider.Ambiguous, engine.SenderStopped, r.Now); err != nil {
+			if err := t.endAttempts(id, provider.Ambiguous, store.ReasonStopped, r.Now); err != nil {
 				return err
 			}
 			n += int(changed)

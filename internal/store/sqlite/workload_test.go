@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -190,7 +191,7 @@ func (l *workload) act() {
 		l.ingest()
 	case n < 90:
 		value := l.name("key")
-		l.do("set key check", func(w *world) { w.KeyCheck = value }, func() error { return l.db.SetKeyCheck(l.ctx(), []byte(value)) })
+		l.do("set key check", func(w *world) { w.KeyCheck = cmp.Or(w.KeyCheck, value) }, func() error { return l.db.SetKeyCheck(l.ctx(), []byte(value)) })
 	case n < 94:
 		if l.reader == nil { // else it would wait for the reader
 			l.do("checkpoint", func(*world) {}, func() error { return l.db.checkpoint(l.ctx()) })
