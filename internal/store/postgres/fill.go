@@ -14,8 +14,8 @@ import (
 	"postyard/internal/store/engine"
 )
 
-// claimBytes bounds the contents that one claim takes into memory. What exceeds it goes back to the queue.
-const claimBytes = 64 << 20
+// mostBytes bounds the contents that one claim takes into memory. What exceeds it goes back to the queue.
+const mostBytes = 64 << 20
 
 // filled reads the messages of claimed jobs and returns those that can be worked on. It does so after the claim: what it
 // reads does not change while the claim lasts. It goes on when ctx ends, because the claim stands. Nothing of the rest was on
@@ -68,7 +68,7 @@ type sharing struct {
 	id      mail.ID
 	content *mail.Content
 	broken  error
-	within  bool // claimBytes
+	within  bool // what a claim may take
 	jobs    []int
 }
 
@@ -95,7 +95,7 @@ func (db *DB) fillMessages(ctx context.Context, f *filling) error {
 		if err != nil {
 			return err
 		}
-		f.left, f.large, f.contents = claimBytes, nil, map[mail.ID]*sharing{}
+		f.left, f.large, f.contents = db.claimBytes, nil, map[mail.ID]*sharing{}
 		return scanAll(rows, f.next)
 	})
 }
@@ -153,22 +153,28 @@ func (db *DB) fillContents(ctx context.Context, f *filling) error {
 		return nil
 	}
 	ids := column(f.large, func(s **sharing) pgtype.UUID { return uuidOf((*s).id) })
-	return read(ctx, db.work, "read claimed contents", func(ctx context.Context, conn *pgx.Conn) error {
+	bodies := make(map[mail.ID][]byte, len(f.large))
+	err := read(ctx, db.work, "read claimed contents", func(ctx context.Context, conn *pgx.Conn) error {
 		rows, err := conn.Query(ctx, `SELECT id, body FROM content WHERE id = ANY ($1)`, ids)
 		if err != nil {
 			return err
 		}
 		return scanAll(rows, func(rows pgx.Rows) error {
 			var id mail.ID
-			var body pgtype.DriverBytes
-			if err := rows.Scan(idInto(&id), &body); err != nil {
-				return err
-			}
-			content, err := engine.Content(body)
-			for _, i := range f.contents[id].jobs {
-				f.jobs[i].Content, f.broken[f.jobs[i].ID] = content, err
-			}
-			return nil
+			var body []byte
+			err := rows.Scan(idInto(&id), &body)
+			bodies[id] = body
+			return err
 		})
 	})
+	if err != nil {
+		return err
+	}
+	for id, body := range bodies { // now that the database need not wait any more
+		content, err := engine.Content(body)
+		for _, i := range f.contents[id].jobs {
+			f.jobs[i].Content, f.broken[f.jobs[i].ID] = content, err
+		}
+	}
+	return nil
 }

@@ -130,17 +130,18 @@ func TestAMessageThatCannotBeRead(t *testing.T) {
 func TestAClaimIsBoundedInBytes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.content = w.contentOf(mail.Content{HTML: strings.Repeat("x", 8<<20)})
+	w.db.claimBytes = 512 << 10
+	w.content = w.contentOf(mail.Content{HTML: strings.Repeat("x", 64<<10)})
 	for range 6 {
 		w.accept(2)
 	}
 	first := w.claim(w.db, 100)
 	second := w.claim(w.db, 100)
 	if len(first) < 2 || len(first) > 9 || len(first)+len(second) != 12 {
-		t.Errorf("claimed %d, then %d of 12 messages of 8 MiB", len(first), len(second))
+		t.Errorf("claimed %d, then %d of 12 messages of 64 kiB where 512 kiB may be taken", len(first), len(second))
 	}
 	for _, j := range append(first, second...) {
-		if j.Attempt != 1 || len(j.Content.HTML) != 8<<20 {
+		if j.Attempt != 1 || len(j.Content.HTML) != 64<<10 {
 			t.Errorf("attempt %d", j.Attempt)
 		}
 	}

@@ -178,6 +178,11 @@ func TestEverythingAtOnce(t *testing.T) {
 	if n, err := w.db.Waiting(t.Context(), w.tpsp.Egress()); err != nil || n != 0 {
 		t.Errorf("%d wait (%v)", n, err)
 	}
+	var deadlocks int
+	_, err := one(t.Context(), w.db.work, "look", []any{&deadlocks}, `SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`)
+	if err != nil || deadlocks != 0 {
+		t.Errorf("%d deadlocks (%v): somebody takes locks out of order", deadlocks, err)
+	}
 }
 
 // A reader that goes on after the last Seq it saw never misses an event, whatever commits meanwhile.

@@ -86,6 +86,7 @@ type DB struct {
 	queries      *pgxpool.Pool // the journal and the books
 	clock        *clock
 	backlog      backlog
+	claimBytes   int
 	installation string
 }
 
@@ -93,7 +94,7 @@ var _ store.Store = (*DB)(nil)
 
 // Open connects to the database and creates or migrates its tables. Other nodes may do so at the same time.
 func Open(ctx context.Context, c Config) (_ *DB, err error) {
-	db := &DB{node: c.Node}
+	db := &DB{node: c.Node, claimBytes: mostBytes}
 	base, err := pgx.ParseConfig(c.URL)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err) // pgx leaves the password out

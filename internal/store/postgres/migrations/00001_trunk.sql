@@ -169,7 +169,7 @@ CREATE TABLE event (
   detail         bytea NOT NULL,
   PRIMARY KEY (account_id, seq)
 );
-CREATE INDEX event_message ON event (message_id);
+CREATE INDEX event_message ON event (message_id, seq);
 CREATE INDEX event_recipient ON event (account_id, recipient, seq);
 
 -- One row per provider event that was recorded, by the day of the event; it makes a second copy a duplicate.
