@@ -39,13 +39,15 @@ type Adapter struct {
 	now       func() time.Time
 	bodyLimit int                              // maxBody; tests set less
 	pause     func(context.Context, int) error // pauseAfter; tests do not wait
+	reach     int                              // maxSearch; tests set less, as of maxDetail
+	maxDetail int64
 }
 
 var _ provider.Adapter = (*Adapter)(nil)
 
 // New returns the adapter.
 func New(c Config) *Adapter {
-	a := &Adapter{transport: c.Transport, userAgent: c.UserAgent, now: c.Now, bodyLimit: maxBody, pause: pauseAfter}
+	a := &Adapter{transport: c.Transport, userAgent: c.UserAgent, now: c.Now, bodyLimit: maxBody, pause: pauseAfter, reach: maxSearch, maxDetail: maxDetail}
 	if a.transport == nil {
 		a.transport = &http.Transport{
 			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 16, IdleConnTimeout: 90 * time.Second,

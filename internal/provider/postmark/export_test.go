@@ -20,3 +20,6 @@ func (a *Adapter) SetBodyLimit(bytes int) { a.bodyLimit = bytes }
 
 // SetPause replaces the waits between the tries of a question.
 func (a *Adapter) SetPause(pause func(context.Context, int) error) { a.pause = pause }
+
+// SetReach makes lists end after so many entries, and details be too long beyond so many bytes.
+func (a *Adapter) SetReach(entries int, detail int64) { a.reach, a.maxDetail = entries, detail }

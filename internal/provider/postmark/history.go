@@ -54,7 +54,7 @@ func (a *Adapter) History(ctx context.Context, conn provider.Connection, past pr
 		faults = append(faults, err)
 		if !whole && err == nil {
 			outOfReach = append(outOfReach, l)
-			r.miss("%s of messages that were sent before %s, beyond the newest %d", l.name, past.Since.UTC().Format(time.RFC3339), maxSearch)
+			r.miss("%s of messages that were sent before %s, beyond the newest %d", l.name, past.Since.UTC().Format(time.RFC3339), a.reach)
 		}
 	}
 	if len(outOfReach) > 0 {
@@ -119,7 +119,7 @@ func (r *reading) details(ctx context.Context, id string) error {
 		return nil
 	}
 	var m record
-	err := r.ask(ctx, call{method: http.MethodGet, path: "/messages/outbound/" + url.PathEscape(id) + "/details", limit: maxDetail}, &m)
+	err := r.ask(ctx, call{method: http.MethodGet, path: "/messages/outbound/" + url.PathEscape(id) + "/details", limit: r.adapter.maxDetail}, &m)
 	if tooLong, ok := errors.AsType[*callError](err); ok && errors.Is(tooLong, errAnswerTooLong) {
 		r.miss("details of the message %s, which are too long", clean(id, maxID))
 		return nil
@@ -148,7 +148,7 @@ func (r *reading) bounce(ctx context.Context, id int64) (b record, err error) {
 	if id == 0 {
 		return nil, nil
 	}
-	err = r.ask(ctx, call{method: http.MethodGet, path: "/bounces/" + strconv.FormatInt(id, 10), limit: maxDetail}, &b)
+	err = r.ask(ctx, call{method: http.MethodGet, path: "/bounces/" + strconv.FormatInt(id, 10), limit: r.adapter.maxDetail}, &b)
 	return b, unlessUnknown(err)
 }
 

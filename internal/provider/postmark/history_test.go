@@ -22,7 +22,10 @@ import (
 	"postyard/internal/provider/postmark"
 )
 
-// archive is a fake of Postmark's read side with long lists, which it shows newest first and up to 10,000 entries.
+// reach is how many entries of a list the fake shows, and the adapter asks for: a tenth of what Postmark does.
+const reach = 1000
+
+// archive is a fake of Postmark's read side with long lists, which it shows newest first.
 type archive struct {
 	recorder
 	lists    map[string][]map[string]any // by path
@@ -46,7 +49,7 @@ func (a *archive) serve(t *testing.T) string {
 		q := r.URL.Query()
 		offset, _ := strconv.Atoi(q.Get("offset"))
 		count, _ := strconv.Atoi(q.Get("count"))
-		if count < 1 || count > 500 || offset+count > 10_000 {
+		if count < 1 || count > 500 || offset+count > reach {
 			reply(w, http.StatusUnprocessableEntity, map[string]any{"ErrorCode": 700})
 			return
 		}
@@ -101,6 +104,7 @@ func history(t *testing.T, a *archive, since time.Time) (found map[string]int, m
 	t.Helper()
 	adapter := newAdapter(t)
 	adapter.SetPause(func(ctx context.Context, _ int) error { return ctx.Err() })
+	adapter.SetReach(reach, 1<<20)
 	found = map[string]int{}
 	missing, err := adapter.History(t.Context(), connection(a.serve(t)), provider.Past{Since: since,
 		Open: func(context.Context, mail.ID) (bool, error) { return false, nil },
@@ -119,8 +123,8 @@ func history(t *testing.T, a *archive, since time.Time) (found map[string]int, m
 func TestHistoryStopsAtItsTime(t *testing.T) {
 	t.Parallel()
 	a := &archive{lists: map[string][]map[string]any{
-		"/bounces": fill(5000, testNow, time.Minute, bounceEntry),
-		"/messages/outbound/opens": fill(9000, testNow, time.Minute, func(i int, at string) map[string]any {
+		"/bounces": fill(900, testNow, time.Minute, bounceEntry),
+		"/messages/outbound/opens": fill(3000, testNow, time.Minute, func(i int, at string) map[string]any {
 			return engagementEntry("m"+strconv.Itoa(i), at)
 		}),
 	}}
@@ -133,20 +137,20 @@ func TestHistoryStopsAtItsTime(t *testing.T) {
 	}
 }
 
-// TestHistoryDividesLongLists: 14,000 bounces, 11,000 of them within four minutes.
+// TestHistoryDividesLongLists: 2,400 bounces, 1,600 of them within four minutes.
 func TestHistoryDividesLongLists(t *testing.T) {
 	t.Parallel()
-	burst := fill(11_000, testNow.Add(-time.Hour), 20*time.Millisecond, bounceEntry)
-	calm := fill(3000, testNow.Add(-2*time.Hour), time.Second, func(i int, at string) map[string]any { return bounceEntry(30_000+i, at) })
+	burst := fill(1600, testNow.Add(-time.Hour), 150*time.Millisecond, bounceEntry)
+	calm := fill(800, testNow.Add(-2*time.Hour), time.Second, func(i int, at string) map[string]any { return bounceEntry(30_000+i, at) })
 	a := &archive{lists: map[string][]map[string]any{"/bounces": slices.Concat(burst, calm)}}
 	found, missing := history(t, a, testNow.Add(-24*time.Hour))
-	if len(found) != 14_000 || len(missing) > 0 {
+	if len(found) != 2400 || len(missing) > 0 {
 		t.Errorf("%d found, missing %q", len(found), missing)
 	}
 	// Where only days count, it is said what is missing, and no endless search is made.
 	a = &archive{lists: a.lists, timeless: true}
 	found, missing = history(t, a, testNow.Add(-3*time.Hour))
-	if len(found) < 10_000 || len(missing) != 1 || !strings.Contains(missing[0], "bounces") || len(a.all()) > 100 {
+	if len(found) < reach || len(missing) != 1 || !strings.Contains(missing[0], "bounces") || len(a.all()) > 100 {
 		t.Errorf("%d found in %d questions, missing %q", len(found), len(a.all()), missing)
 	}
 }
@@ -156,7 +160,7 @@ func TestHistoryOfOpensOutOfReach(t *testing.T) {
 	t.Parallel()
 	mine := messageID(1)
 	a := &archive{lists: map[string][]map[string]any{
-		"/messages/outbound/opens": fill(10_200, testNow, 10*time.Millisecond, func(i int, at string) map[string]any {
+		"/messages/outbound/opens": fill(1100, testNow, 10*time.Millisecond, func(i int, at string) map[string]any {
 			return engagementEntry("m"+strconv.Itoa(i), at)
 		}),
 		"/messages/outbound": {
@@ -172,7 +176,7 @@ func TestHistoryOfOpensOutOfReach(t *testing.T) {
 		return true
 	}
 	found, missing := history(t, a, testNow.Add(-time.Hour))
-	if len(found) != 10_001 || len(missing) != 1 || !strings.Contains(missing[0], "opens of messages that were sent before") {
+	if len(found) != reach+1 || len(missing) != 1 || !strings.Contains(missing[0], "opens of messages that were sent before") {
 		t.Errorf("%d found, missing %q", len(found), missing)
 	}
 	for _, r := range a.all() {
@@ -213,7 +217,7 @@ func TestHistoryAsksForWhatMatters(t *testing.T) {
 		case strings.Contains(r.URL.Path, "/gone/"):
 			reply(w, http.StatusUnprocessableEntity, map[string]any{"ErrorCode": 701})
 		case strings.Contains(r.URL.Path, "/open/"):
-			_, _ = w.Write(make([]byte, 33<<20))
+			_, _ = w.Write(make([]byte, 2<<20))
 		default:
 			return false
 		}
@@ -221,6 +225,7 @@ func TestHistoryAsksForWhatMatters(t *testing.T) {
 	}
 	adapter := newAdapter(t)
 	adapter.SetPause(func(ctx context.Context, _ int) error { return ctx.Err() })
+	adapter.SetReach(reach, 1<<20)
 	missing, err := adapter.History(t.Context(), connection(a.serve(t)), provider.Past{Since: testNow.Add(-time.Hour),
 		Open:  func(_ context.Context, id mail.ID) (bool, error) { return id == messageID(3), nil },
 		Yield: func([]provider.Report) error { return nil }})

@@ -116,15 +116,15 @@ func (r *reading) divide(ctx context.Context, l listing, s span, take func(conte
 	if err != nil {
 		return err
 	}
-	timeless := counts[2] > maxSearch && counts[0]+counts[1] > counts[2]+counts[2]/2 // each half is the whole: only the day counts
+	timeless := counts[2] > int64(r.adapter.reach) && counts[0]+counts[1] > counts[2]+counts[2]/2 // each half is the whole: only the day counts
 	if timeless || end.Sub(s.from) < shortest {
-		r.miss("%s from %s on, beyond %d", l.name, s.from.UTC().Format(time.RFC3339), maxSearch)
+		r.miss("%s from %s on, beyond %d", l.name, s.from.UTC().Format(time.RFC3339), r.adapter.reach)
 		_, err := r.walk(ctx, l, s.narrow, take)
 		return err
 	}
 	for i, half := range halves {
 		whole := false
-		if counts[i] <= maxSearch {
+		if counts[i] <= int64(r.adapter.reach) {
 			if whole, err = r.walk(ctx, l, half.narrow, take); err != nil {
 				return err
 			}
@@ -157,7 +157,7 @@ func (r *reading) totals(ctx context.Context, l listing, spans []span) ([]int64,
 // false when Postmark ended it before.
 func (r *reading) walk(ctx context.Context, l listing, narrow func(url.Values), take func(context.Context, []record) error) (whole bool, err error) {
 	var order order
-	for offset := 0; offset < maxSearch; offset += pageSize {
+	for offset := 0; offset < r.adapter.reach; offset += pageSize {
 		query := l.query(r.conn, offset)
 		if narrow != nil {
 			narrow(query)

@@ -205,16 +205,14 @@ func Reset(conn net.Conn) {
 	}
 }
 
-// ClosedAddress returns a loopback address where nothing listens.
+// ClosedAddress returns a loopback address where nothing listens, and where nobody else will as long as the test runs: it is
+// the near end of a connection.
 func ClosedAddress(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", Listen(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }))
 	if err != nil {
-		t.Fatalf("listen: %v", err)
+		t.Fatalf("connect: %v", err)
 	}
-	address := listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		t.Fatalf("close the listener: %v", err)
-	}
-	return address
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn.LocalAddr().String()
 }
