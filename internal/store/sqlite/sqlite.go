@@ -53,7 +53,15 @@ var _ store.Store = (*DB)(nil)
 
 // Open creates or migrates the database in dir, which is created with mode 0700 when it is missing. It fails when another
 // process has the directory open.
-func Open(ctx context.Context, dir string) (_ *DB, err error) {
+func Open(ctx context.Context, dir string) (*DB, error) { return open(ctx, dir, files{open: openFile}) }
+
+// files is how the engine comes to its files. Tests come to them by a disk that fails, and loses what was not synced.
+type files struct {
+	vfs  string // of SQLite; its default one when empty
+	open func(path string) (file, error)
+}
+
+func open(ctx context.Context, dir string, by files) (_ *DB, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
@@ -67,7 +75,10 @@ func Open(ctx context.Context, dir string) (_ *DB, err error) {
 		}
 	}()
 	path := filepath.Join(dir, fileName)
-	if db.writePool, err = openPool(path, 1, "synchronous(FULL)", "wal_autocheckpoint(4000)", "cache_size(-65536)"); err != nil {
+	if err = by.renew(path + "-wal"); err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	if db.writePool, err = openPool(path, by.vfs, 1, "synchronous(FULL)", "wal_autocheckpoint(4000)", "cache_size(-65536)"); err != nil {
 		return nil, err
 	}
 	// Both stay with the file. The page size only counts before the first page is written, so the order matters.
@@ -77,10 +88,10 @@ func Open(ctx context.Context, dir string) (_ *DB, err error) {
 	if err = migrate(ctx, db.writePool); err != nil {
 		return nil, err
 	}
-	if db.readPool, err = openPool(path, readers, "query_only(1)", "cache_size(-16384)"); err != nil {
+	if db.readPool, err = openPool(path, by.vfs, readers, "query_only(1)", "cache_size(-16384)"); err != nil {
 		return nil, err
 	}
-	if db.workPool, err = openPool(path, workers, "query_only(1)", "cache_size(-16384)"); err != nil {
+	if db.workPool, err = openPool(path, by.vfs, workers, "query_only(1)", "cache_size(-16384)"); err != nil {
 		return nil, err
 	}
 	if db.writer, err = startWriter(ctx, db.writePool); err != nil {
@@ -143,8 +154,11 @@ func (db *DB) Installation(context.Context) (string, error) { return db.installa
 // Backlog implements store.Queue.
 func (db *DB) Backlog(context.Context) (int64, error) { return db.backlog.Load(), nil }
 
-func openPool(path string, connections int, pragmas ...string) (*sql.DB, error) {
+func openPool(path, vfs string, connections int, pragmas ...string) (*sql.DB, error) {
 	query := url.Values{}
+	if vfs != "" {
+		query.Set("vfs", vfs)
+	}
 	for _, p := range append([]string{"busy_timeout(10000)"}, pragmas...) {
 		query.Add("_pragma", p)
 	}
