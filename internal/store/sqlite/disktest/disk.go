@@ -87,6 +87,7 @@ func New(t testing.TB) *Disk {
 		if err := d.unregister(); err != nil {
 			t.Error(err)
 		}
+		d.log = nil // package testing holds on to what a test cleans up
 	})
 	return d
 }
