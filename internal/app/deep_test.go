@@ -166,7 +166,7 @@ func (d *deep) rate(n int) float64 {
 
 // median is the rate of several tries.
 func (d *deep) median(n int) float64 {
-	var rates [5]float64
+	var rates [3]float64
 	for i := range rates {
 		rates[i] = d.rate(n)
 	}
@@ -186,8 +186,9 @@ func heap() float64 {
 // TestDeepQueue has many messages wait for one provider, and checks that the mail of another one does not notice, that they
 // take no memory, and that a start among them is quick.
 func TestDeepQueue(t *testing.T) {
-	depth := 20_000
-	if text := os.Getenv(deepQueue); text != "" {
+	depth, text := 4000, os.Getenv(deepQueue)
+	measured := text != ""
+	if measured {
 		var err error
 		if depth, err = strconv.Atoi(text); err != nil {
 			t.Fatalf("%s: %v", deepQueue, err)
@@ -197,7 +198,7 @@ func TestDeepQueue(t *testing.T) {
 		"SQLite": func(*testing.T) string { return "" }, "PostgreSQL": func(t *testing.T) string { return pgtest.Database(t) },
 	} {
 		t.Run(engine, func(t *testing.T) { // one after the other: they are measured
-			const sample = 4000
+			sample := min(max(depth/10, 300), 4000)
 			d := newDeep(t, database(t))
 			alone, small := d.median(sample), heap()
 			d.fill(d.egresses[0], depth)
@@ -214,7 +215,7 @@ func TestDeepQueue(t *testing.T) {
 			first := time.Since(began)
 			t.Logf("%d wait: %.0f messages/s alone, %.0f/s beside them; heap %.1f MiB, then %.1f MiB; first send %v after a cold start",
 				depth, alone, beside, small, big, first.Round(time.Millisecond))
-			if beside < alone/2 {
+			if measured && beside < alone*0.7 { // a few messages on a busy machine tell nothing
 				t.Errorf("another provider's mail left at %.0f/s, and at %.0f/s without the waiting messages", beside, alone)
 			}
 			if big > small+50 {

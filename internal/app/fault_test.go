@@ -54,7 +54,7 @@ func TestRefusals(t *testing.T) {
 		s.faults(rule)
 		id := s.send("a@gmail.com")[0]
 		s.want("[69 74]", 0, id)
-		if e := s.explain(id); e.State != "dropped" || e.Attempts != 1 {
+		if e := s.explain(id); e.State != "dropped" || len(e.Attempts) != 1 {
 			t.Errorf("%s: %+v", name, e)
 		}
 	}

@@ -24,7 +24,7 @@ func TestAHangingProvider(t *testing.T) {
 	}
 	more := s.send("b@gmail.com", "c@yahoo.com")
 	for _, id := range more {
-		if e := s.explain(id); e.Attempts == 0 && !strings.Contains(e.Waiting, "the provider is not used for now") {
+		if e := s.explain(id); len(e.Attempts) == 0 && !strings.Contains(e.Waiting, "the provider is not used for now") {
 			t.Errorf("%+v", e)
 		}
 	}

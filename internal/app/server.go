@@ -75,11 +75,13 @@ func NewServer(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *Ser
 	if s.store, err = openStorage(ctx, cfg, log); err != nil {
 		return nil, err
 	}
-	box, err := openBox(ctx, cfg, s.store)
-	if err != nil {
-		return nil, err
-	}
-	if s.directory, err = directory.Open(ctx, s.store); err != nil {
+	var box *secret.Box
+	if err = s.patiently(ctx, func() (err error) {
+		if box, err = openBox(ctx, cfg, s.store); err == nil {
+			s.directory, err = directory.Open(ctx, s.store)
+		}
+		return err
+	}); err != nil {
 		return nil, err
 	}
 	if s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen); err != nil {

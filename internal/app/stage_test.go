@@ -196,7 +196,7 @@ func (s *stage) want(types string, arrived int, ids ...string) {
 // explanation is what explain says of a message.
 type explanation struct {
 	State, Waiting, Mark string
-	Attempts             int
+	Attempts             []client.Attempt
 }
 
 func (s *stage) explain(id string) (e explanation) {

@@ -51,8 +51,11 @@ func openStorage(ctx context.Context, cfg config.Config, log *slog.Logger) (*sto
 		return nil, errors.Join(err, dir.Close())
 	}
 	clock := func() time.Time { return time.Now().Add(cfg.ClockOffset) }
-	db, err := postgres.Open(ctx, postgres.Config{URL: cfg.Database.Reveal(), Node: node, Now: clock, Log: log})
-	if err != nil {
+	var db *postgres.DB
+	if err := untilThere(ctx, log, func() (err error) {
+		db, err = postgres.Open(ctx, postgres.Config{URL: cfg.Database.Reveal(), Node: node, Now: clock, Log: log})
+		return err
+	}); err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}
 	log.Info("database open", "engine", "PostgreSQL", "node", node, "clock", db.Now().Sub(clock()).Round(time.Millisecond))
@@ -66,6 +69,24 @@ func (s *storage) Close() error {
 		err = errors.Join(err, s.dir.Close())
 	}
 	return err
+}
+
+// untilThere does something at the start that needs a database that others run. It may be started after us, or be started
+// anew just now, so it is waited for.
+func untilThere(ctx context.Context, log *slog.Logger, do func() error) error {
+	const pause = time.Second
+	for {
+		err := do()
+		if !errors.Is(err, store.ErrUnavailable) {
+			return err
+		}
+		log.Error("the database does not answer; trying again", "error", err)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return errors.Join(err, context.Cause(ctx))
+		}
+	}
 }
 
 // followEvery is how often a server looks whether another one has changed the configuration.
@@ -101,13 +122,25 @@ func (s *Server) follow(ctx context.Context) {
 // Bootstrap makes the first account of a fresh database, and shows its keys. Of servers that start at once, one makes it.
 func (s *Server) Bootstrap(ctx context.Context, name string) (fresh account.Fresh, created bool, err error) {
 	const lease, length = "bootstrap", 30 * time.Second
-	if err := s.await(ctx, lease, length); err != nil {
-		return fresh, false, err
-	}
-	if err = s.directory.Reload(ctx); err == nil {
+	err = s.patiently(ctx, func() error {
+		if err := s.await(ctx, lease, length); err != nil {
+			return err
+		}
+		if err := s.directory.Reload(ctx); err != nil {
+			return err
+		}
 		fresh, created, err = s.Accounts.Bootstrap(ctx, name)
+		return errors.Join(err, s.store.Release(ctx, lease, s.run))
+	})
+	return fresh, created, err
+}
+
+// patiently is untilThere for a database that may be away; the one in our own data directory is not.
+func (s *Server) patiently(ctx context.Context, do func() error) error {
+	if !s.store.Shared() {
+		return do()
 	}
-	return fresh, created, errors.Join(err, s.store.Release(ctx, lease, s.run))
+	return untilThere(ctx, s.log, do)
 }
 
 // await takes a lease as soon as its holder gives it back.

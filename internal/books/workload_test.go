@@ -191,23 +191,7 @@ func (o *office) outcome(j job) {
 	default:
 		s.Trigger, s.DueAt = lifecycle.Requeue, pick(o, []time.Time{{}, o.now.Add(time.Minute)})
 	}
-	if !o.movedOn(&s) {
-		o.settle(s)
-	}
-}
-
-// movedOn tells of two late ends that are left out: that an attempt was accepted while a later one is open, and that it was
-// not after the provider said that it has the message.
-func (o *office) movedOn(s *store.Settlement) bool {
-	m, err := o.db.Message(o.tb.Context(), o.account, s.Job.ID)
-	o.must(err)
-	calls, err := o.db.Attempts(o.tb.Context(), o.account, s.Job.ID)
-	o.must(err)
-	if s.Trigger == lifecycle.Accept {
-		return m.State == lifecycle.Sending && m.Attempts > s.Job.Attempt
-	}
-	c := calls[s.Job.Attempt-1]
-	return !c.Finished.IsZero() && c.Class == provider.Accepted
+	o.settle(s)
 }
 
 // answer records what the provider said of a message in doubt, or could not say.
@@ -225,9 +209,7 @@ func (o *office) answer(j job) {
 	case 4:
 		s.Trigger, s.Mark = lifecycle.Accept, store.MarkUnconfirmed
 	}
-	if s.Trigger != lifecycle.Accept || !o.movedOn(&s) {
-		o.settle(s)
-	}
+	o.settle(s)
 }
 
 var reported = []event.Kind{event.Delivered, event.Delivered, event.Delivered, event.HardBounced, event.SoftBounced, event.Dropped, event.Opened, event.Clicked, event.Spam}

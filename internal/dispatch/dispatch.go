@@ -109,13 +109,8 @@ func (d *Dispatcher) wakeOthers(e route.Egress) {
 // Run takes over what a dead process left, then dispatches until ctx ends. It returns when every call on the wire has
 // ended and is recorded, at the latest after the grace period, when calls are cut and recorded as unknown.
 func (d *Dispatcher) Run(ctx context.Context) error {
-	now := d.Now()
-	n, err := d.Store.Recover(ctx, store.Recovery{Node: d.Node, Owner: d.owner, Now: now, AskAt: now.Add(d.Rules.AskAfter[0])})
-	if err != nil {
+	if err := d.takeOver(ctx); err != nil {
 		return fmt.Errorf("dispatch: recover: %w", err)
-	}
-	if n > 0 {
-		d.Log.Info("messages were on the wire when the last process ended; their providers will be asked", "messages", n)
 	}
 	wire, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
@@ -141,6 +136,29 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		<-stopped
 	}
 	return nil
+}
+
+// takeOver has the providers asked about what was on the wire when the last run of this node ended. It waits for a store that
+// is away.
+func (d *Dispatcher) takeOver(ctx context.Context) error {
+	for {
+		now := d.Now()
+		n, err := d.Store.Recover(ctx, store.Recovery{Node: d.Node, Owner: d.owner, Now: now, AskAt: now.Add(d.Rules.AskAfter[0])})
+		if n > 0 {
+			d.Log.Info("messages were on the wire when the last process ended; their providers will be asked", "messages", n)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil // stopped before it began
+		case !errors.Is(err, store.ErrUnavailable):
+			return err
+		}
+		d.Log.Error("what the last process left cannot be taken over; trying again", "error", err)
+		select {
+		case <-time.After(storeRetry):
+		case <-ctx.Done():
+		}
+	}
 }
 
 // sweep drops messages that have waited for too long, and takes over claims whose lease has ended: of an outcome that could

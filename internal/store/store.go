@@ -165,6 +165,11 @@ type Settlement struct {
 	Detail event.Detail
 }
 
+// Proves tells whether the settlement proves that the provider has the message. A policy that leaves it as sent does not.
+func (s *Settlement) Proves() bool {
+	return s.Trigger == lifecycle.Accept && s.Outcome != nil && s.Outcome.Class == provider.Accepted
+}
+
 // What the store says of a message or an attempt on its own.
 const (
 	ReasonDeleted  = "the provider was deleted"                                // why DropWaiting drops or moves a message

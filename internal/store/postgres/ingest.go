@@ -151,7 +151,7 @@ func (in *ingesting) lock() error {
 			r := &p.Reports[k]
 			if id, found := in.attribute(p, r); found {
 				ids = append(ids, id)
-				keys = append(keys, keyOf(p, r))
+				keys = append(keys, keyOf(p, r, id))
 			}
 		}
 	}
@@ -160,8 +160,8 @@ func (in *ingesting) lock() error {
 	return in.tx.flush()
 }
 
-func keyOf(p *store.Parsed, r *provider.Report) seenKey {
-	return seenKey{int32(engine.Day(r.OccurredAt)), engine.SeenKey(p.Receipt.AccountID, r.Identity)}
+func keyOf(p *store.Parsed, r *provider.Report, about mail.ID) seenKey {
+	return seenKey{int32(engine.SeenDay(about)), engine.SeenKey(p.Receipt.AccountID, r.Identity)}
 }
 
 func (in *ingesting) ingest(p *store.Parsed) error {
@@ -208,7 +208,7 @@ func (in *ingesting) ingest(p *store.Parsed) error {
 
 // report records one attributed report, unless it was recorded before.
 func (in *ingesting) report(p *store.Parsed, r *provider.Report, m *message) error {
-	key := keyOf(p, r)
+	key := keyOf(p, r, m.id)
 	if !in.fresh[key] {
 		in.res.Duplicates++
 		return nil

@@ -185,7 +185,8 @@ func (l *ledger) writeCalls(t *tx) {
 		t.exec(`UPDATE attempt a SET finished = u.finished, class = u.class, http = u.http, code = u.code, text = u.text
 			FROM unnest($1::uuid[], $2::int[], $3::bigint[], $4::smallint[], $5::int[], $6::text[], $7::text[], $8::bool[])
 				AS u (id, n, finished, class, http, code, text, only_open)
-			WHERE a.message_id = u.id AND a.n = u.n AND (a.finished = 0 OR NOT u.only_open)`,
+			WHERE a.message_id = u.id AND a.n = u.n AND (a.finished = 0 OR NOT u.only_open)
+				AND (u.class = 0 OR NOT (`+proven+`))`,
 			column(ended, func(c **closing) pgtype.UUID { return uuidOf((*c).id) }),
 			column(ended, func(c **closing) int32 { return int32((*c).n) }),
 			column(ended, func(c **closing) int64 { return engine.Stamp((*c).at) }),
@@ -196,7 +197,7 @@ func (l *ledger) writeCalls(t *tx) {
 			column(ended, func(c **closing) bool { return (*c).onlyOpen }))
 	}
 	if len(answered) > 0 {
-		t.exec(`UPDATE attempt a SET answer = u.answer, class = coalesce(u.class, a.class)
+		t.exec(`UPDATE attempt a SET answer = u.answer, class = CASE WHEN `+proven+` THEN a.class ELSE coalesce(u.class, a.class) END
 			FROM unnest($1::uuid[], $2::int[], $3::text[], $4::smallint[]) AS u (id, n, answer, class) WHERE a.message_id = u.id AND a.n = u.n`,
 			column(answered, func(c **closing) pgtype.UUID { return uuidOf((*c).id) }),
 			column(answered, func(c **closing) int32 { return int32((*c).n) }),
@@ -204,6 +205,10 @@ func (l *ledger) writeCalls(t *tx) {
 			column(answered, func(c **closing) pgtype.Int2 { return (*c).classColumn() }))
 	}
 }
+
+// proven is the condition of an attempt that the provider is known to have accepted (0 is provider.Accepted): an outcome that
+// comes after that and says less changes nothing.
+const proven = `a.finished <> 0 AND a.class = 0`
 
 func (c *closing) classColumn() pgtype.Int2 {
 	if c.class == nil {

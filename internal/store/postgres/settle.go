@@ -44,9 +44,8 @@ func (l *ledger) settle(j *journal, s *store.Settlement) error {
 		l.close(c, *s.Outcome, s.At)
 	}
 	m, p := l.messages[s.Job.ID], l.pending(s.Job.ID)
-	accepted := s.Trigger == lifecycle.Accept
 	switch {
-	case p == nil && (!accepted || m == nil):
+	case p == nil && (!s.Proves() || m == nil):
 		return nil
 	case p == nil: // a report of the provider was faster and has moved the message on
 		m.sent(j, s.Job.Egress, providerID(s), s.Sent, s.At, engine.NoDetail)
@@ -55,7 +54,7 @@ func (l *ledger) settle(j *journal, s *store.Settlement) error {
 		return store.ErrNotFound
 	}
 	ours := p.owner == s.Owner && p.attempts == s.Job.Attempt && (p.status == engine.Leased || p.status == engine.Asking)
-	if !ours && !accepted {
+	if !ours && !s.Proves() {
 		return nil // the claim was lost; only proof of acceptance counts now
 	}
 	to, moved := lifecycle.Next(p.status.State(), s.Trigger)

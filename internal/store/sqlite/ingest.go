@@ -144,7 +144,7 @@ func (t *tx) attribute(p *store.Parsed, r *provider.Report) (*stored, bool, erro
 // report records one attributed report, unless it was recorded before.
 func (t *tx) report(p *store.Parsed, r *provider.Report, m *stored, res *store.IngestResult, left *int) error {
 	key := engine.SeenKey(p.Receipt.AccountID, r.Identity)
-	fresh, err := t.changed(`INSERT INTO event_seen (day, key) VALUES (?, ?) ON CONFLICT DO NOTHING`, engine.Day(r.OccurredAt), key[:])
+	fresh, err := t.changed(`INSERT INTO event_seen (day, key) VALUES (?, ?) ON CONFLICT DO NOTHING`, engine.SeenDay(m.id), key[:])
 	if err != nil {
 		return err
 	}

@@ -49,16 +49,15 @@ func (t *tx) settle(s *store.Settlement) (gone bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	accepted := s.Trigger == lifecycle.Accept
 	if !queued {
 		// A report of the provider was faster and has moved the message on.
-		if accepted {
+		if s.Proves() {
 			return false, t.confirm(s)
 		}
 		return false, nil
 	}
 	ours := holder == s.Owner && attempts == s.Job.Attempt && (status == engine.Leased || status == engine.Asking)
-	if !ours && !accepted {
+	if !ours && !s.Proves() {
 		return false, nil // the claim was lost; only proof of acceptance counts now
 	}
 	to, moved := lifecycle.Next(status.State(), s.Trigger)
@@ -120,10 +119,12 @@ var (
 	droppedEffect = store.EffectOf(lifecycle.Drop)
 )
 
-// closeAttempt records how the call ended. What the provider says when it is asked later stands beside what the call gave.
+// closeAttempt records how the call ended. What the provider says when it is asked later stands beside what the call gave. That
+// the provider has the message is proven once and for all: an outcome that comes after that and says less changes nothing.
 func (t *tx) closeAttempt(s *store.Settlement) error {
 	if s.Answer != "" {
-		_, err := t.exec(`UPDATE attempt SET answer = ?, class = coalesce(?, class) WHERE message_id = ? AND n = ?`,
+		_, err := t.exec(`UPDATE attempt SET answer = ?, class = CASE WHEN `+proven+` THEN class ELSE coalesce(?, class) END
+				WHERE message_id = ? AND n = ?`,
 			s.Answer, classOf(s.Outcome), s.Job.ID[:], s.Job.Attempt)
 		return err
 	}
@@ -131,10 +132,14 @@ func (t *tx) closeAttempt(s *store.Settlement) error {
 		return nil
 	}
 	o := s.Outcome
-	_, err := t.exec(`UPDATE attempt SET finished = ?, class = ?, http = ?, code = ?, text = ? WHERE message_id = ? AND n = ?`,
-		engine.Stamp(s.At), int(o.Class), o.HTTPStatus, o.Code, o.Text, s.Job.ID[:], s.Job.Attempt)
+	_, err := t.exec(`UPDATE attempt SET finished = ?, class = ?, http = ?, code = ?, text = ? WHERE message_id = ? AND n = ?
+			AND (? = 0 OR NOT (`+proven+`))`,
+		engine.Stamp(s.At), int(o.Class), o.HTTPStatus, o.Code, o.Text, s.Job.ID[:], s.Job.Attempt, int(o.Class))
 	return err
 }
+
+// proven is the condition of an attempt that the provider is known to have accepted; 0 is provider.Accepted.
+const proven = `finished <> 0 AND class = 0`
 
 // classOf returns the class of an outcome, or NULL.
 func classOf(o *provider.Outcome) any {

@@ -135,3 +135,37 @@ func lateProof(t *testing.T, b *bench) {
 	}
 	b.wantBooks()
 }
+
+// provenForGood: a call that the provider is known to have accepted stays accepted, whatever its own end says later.
+func provenForGood(t *testing.T, b *bench) {
+	id := b.accept("ana@gmail.com")[0]
+	lost := b.claim(1)[0]
+	_, err := b.store.Recover(b.ctx(), store.Recovery{Node: b.store.Node(), Owner: b.owner("two"), Now: b.now, AskAt: b.now})
+	b.must(err)
+	asked := b.question()[0]
+	s := accepted(&asked, "pm-1")
+	s.Answer = "it has it"
+	b.settle(s)
+	b.settle(store.Settlement{Job: &lost, Trigger: lifecycle.Doubt, DueAt: b.now, Outcome: &provider.Outcome{Class: provider.Ambiguous, Text: "reset"}})
+	b.wantState(id, lifecycle.Sent)
+	if list := b.attempts(id); len(list) != 1 || list[0].Class != provider.Accepted || list[0].Answer != "it has it" {
+		t.Errorf("attempts %+v", list)
+	}
+	b.wantBooks()
+}
+
+// policyIsNoProof: a claim that was lost cannot leave a message as sent by a policy.
+func policyIsNoProof(t *testing.T, b *bench) {
+	id := b.accept("ana@gmail.com")[0]
+	b.claim(1)
+	_, err := b.store.Recover(b.ctx(), store.Recovery{Node: b.store.Node(), Owner: b.owner("two"), Now: b.now, AskAt: b.now})
+	b.must(err)
+	asked := b.question()[0]
+	b.now = b.now.Add(time.Hour)
+	_, err = b.store.Recover(b.ctx(), store.Recovery{Now: b.now, AskAt: b.now})
+	b.must(err)
+	b.settle(store.Settlement{Job: &asked, Trigger: lifecycle.Accept, Mark: store.MarkUnconfirmed, Sent: 70, Answer: "left as sent"})
+	b.wantState(id, lifecycle.Unknown)
+	b.wantTypes(id, 69)
+	b.wantBooks()
+}

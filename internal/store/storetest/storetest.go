@@ -60,6 +60,8 @@ func Run(t *testing.T, engine Engine) {
 		"recovery closes attempts":              recoveredAttempts,
 		"reports close attempts":                overtakenAttempts,
 		"late proof while it is sent again":     lateProof,
+		"a proof stays":                         provenForGood,
+		"a policy proves nothing":               policyIsNoProof,
 		"entries of the books":                  entries,
 		"events lead to the stored state":       manyEffects,
 		"counters are events":                   tally,

@@ -172,7 +172,7 @@ CREATE TABLE event (
 CREATE INDEX event_message ON event (message_id, seq);
 CREATE INDEX event_recipient ON event (account_id, recipient, seq);
 
--- One row per provider event that was recorded, by the day of the event; it makes a second copy a duplicate.
+-- One row per provider event that was recorded, by the day of the message; it makes a second copy a duplicate.
 CREATE TABLE event_seen (
   day integer NOT NULL,
   key uuid NOT NULL,

@@ -151,7 +151,7 @@ CREATE INDEX event_account ON event (account_id); -- with the row id at its end:
 CREATE INDEX event_message ON event (message_id);
 CREATE INDEX event_recipient ON event (account_id, recipient);
 
--- One row per provider event that was recorded, by the day of the event; it makes a second copy a duplicate.
+-- One row per provider event that was recorded, by the day of the message; it makes a second copy a duplicate.
 CREATE TABLE event_seen (
   day INTEGER NOT NULL,
   key BLOB NOT NULL,

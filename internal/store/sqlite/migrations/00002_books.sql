@@ -2,6 +2,9 @@
 
 -- What an event says about its message's state: a lifecycle trigger and one, 0 for nothing.
 ALTER TABLE event ADD COLUMN effect INTEGER NOT NULL DEFAULT 0;
+UPDATE event SET effect = CASE -- accept 2, drop 5, deliver 6, bounce 7; of the events that there were until now
+  WHEN is_copy THEN 2 WHEN type = 69 THEN 0 WHEN type IN (1, 74) THEN 5 WHEN type = 71 THEN 6 WHEN type = 72 THEN 7
+  WHEN type = 73 AND (SELECT state FROM message WHERE id = message_id) = 5 THEN 7 ELSE 2 END;
 CREATE INDEX event_day ON event (account_id, occurred_at); -- with the row id at its end
 
 -- What the provider said when it was asked about the attempt.
