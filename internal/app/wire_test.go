@@ -57,7 +57,7 @@ func (c *stingy) Write(p []byte) (int, error) {
 		return c.Conn.Write(p)
 	}
 	n, err := c.Conn.Write(p[:c.left])
-	_ = c.Conn.Close()
+	_ = c.Close()
 	return n, errors.Join(err, syscall.EPIPE)
 }
 

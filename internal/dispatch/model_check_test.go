@@ -93,10 +93,11 @@ func reachable(from, to lifecycle.State) bool {
 	for list := []lifecycle.State{from}; len(list) > 0; list = list[1:] {
 		for trigger := lifecycle.Claim; trigger <= lifecycle.Bounce; trigger++ {
 			next, moved := lifecycle.Next(list[0], trigger)
-			if moved && !seen[next] && !(list[0] == lifecycle.Sent && trigger == lifecycle.Requeue) {
-				seen[next] = true
-				list = append(list, next)
+			if !moved || seen[next] || list[0] == lifecycle.Sent && trigger == lifecycle.Requeue {
+				continue
 			}
+			seen[next] = true
+			list = append(list, next)
 		}
 	}
 	return seen[to]
@@ -104,12 +105,12 @@ func reachable(from, to lifecycle.State) bool {
 
 // checkCounters: the counters of every day are what its events add up to.
 func (w *world) checkCounters(t *rapid.T) {
-	for day, ok := int64(0), true; ; day++ {
-		var err error
-		if day, ok, err = w.db.NextDay(w.ctx, w.account, day); err != nil || !ok {
-			must(t, err)
+	for from := int64(0); ; {
+		day, ok, err := w.db.NextDay(w.ctx, w.account, from)
+		if must(t, err); !ok {
 			return
 		}
+		from = day + 1
 		want, upTo, err := w.db.Counted(w.ctx, w.account, day)
 		must(t, err)
 		got := map[store.Counter]int64{}
