@@ -40,7 +40,7 @@ func TestAHangOfHours(t *testing.T) {
 	s := newStage(t, short)
 	s.faults(fault{"kind": "hang", "path": "/email", "count": 3}, fault{"kind": "drip", "path": "/email", "count": 1}, fault{"kind": "hang", "path": "/email"})
 	ids := s.send(addresses(30)...)
-	end := time.After(12 * time.Second) // calls, probes, and questions about both
+	end := time.After(8 * time.Second) // calls, probes, and questions about both
 	for going := true; going; {
 		select {
 		case <-end:

@@ -81,6 +81,13 @@ func newStage(t *testing.T, change ...func(*config.Config, *Server)) *stage {
 		SubAccountKey: secret.NewString(scene.SubAccounts[0].APIKey)}}
 }
 
+// as is the stage for a part of the test.
+func (s *stage) as(t *testing.T) *stage {
+	part := *s
+	part.t = t
+	return &part
+}
+
 // control calls the sandbox's control API.
 func (s *stage) control(method, path string, in, out any) {
 	s.t.Helper()

@@ -92,13 +92,12 @@ func reachable(from, to lifecycle.State) bool {
 	seen := map[lifecycle.State]bool{from: true}
 	for list := []lifecycle.State{from}; len(list) > 0; list = list[1:] {
 		for trigger := lifecycle.Claim; trigger <= lifecycle.Bounce; trigger++ {
-			if list[0] == lifecycle.Sent && trigger == lifecycle.Requeue {
+			next, moved := lifecycle.Next(list[0], trigger)
+			if !moved || seen[next] || list[0] == lifecycle.Sent && trigger == lifecycle.Requeue {
 				continue
 			}
-			if next, moved := lifecycle.Next(list[0], trigger); moved && !seen[next] {
-				seen[next] = true
-				list = append(list, next)
-			}
+			seen[next] = true
+			list = append(list, next)
 		}
 	}
 	return seen[to]
@@ -108,8 +107,7 @@ func reachable(from, to lifecycle.State) bool {
 func (w *world) checkCounters(t *rapid.T) {
 	for from := int64(0); ; {
 		day, ok, err := w.db.NextDay(w.ctx, w.account, from)
-		must(t, err)
-		if !ok {
+		if must(t, err); !ok {
 			return
 		}
 		from = day + 1
