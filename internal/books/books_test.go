@@ -177,6 +177,13 @@ func TestDifferences(t *testing.T) {
 			func(l *ledger) { l.entries[aCarriedOver].Calls[0].Finished = time.Time{} },
 			[]string{"attempts of message 10: attempt 1 of 2 is open | the message is sent"},
 		},
+		"open, and so no proof": {
+			func(l *ledger) { l.entries[aCarriedOver].Calls[1].Finished = time.Time{} },
+			[]string{
+				"attempts of message 10: attempt 2 of 2 is open | the message is sent",
+				"proof of message 10: sent | no attempt was accepted, and no provider reported about it",
+			},
+		},
 		"open although it waits": {
 			func(l *ledger) { l.entries[aWaiting].Calls[0].Finished = time.Time{} },
 			[]string{"attempts of message 2: attempt 1 of 1 is open | the message is queued"},
@@ -303,6 +310,22 @@ func (l *ledger) retype(message, i int, typ event.Type) {
 	l.count(keyOf(e, e.Events[i]), e.Events[i].OccurredAt, -1)
 	e.Events[i].Type = typ
 	l.count(keyOf(e, e.Events[i]), e.Events[i].OccurredAt, 1)
+}
+
+// A soft bounce may end a message, and whatever is reported of a copy proves that the provider has the message.
+func TestBalancedByReports(t *testing.T) {
+	t.Parallel()
+	l := balanced(t)
+	l.add(lifecycle.Bounced, []provider.Class{provider.Accepted}, processed, sent, soft).Events[2].Effect = store.EffectOf(lifecycle.Bounce)
+	l.add(lifecycle.Sent, []provider.Class{provider.Ambiguous}, processed, sent)
+	l.seq++
+	last := &l.entries[len(l.entries)-1]
+	copied := store.EntryEvent{Seq: l.seq, Type: dropped, Copy: true, Effect: store.EffectOf(lifecycle.Accept), OccurredAt: start}
+	last.Events = append(last.Events, copied)
+	l.count(keyOf(last, copied), copied.OccurredAt, 1)
+	if r := l.verify(DefaultAwaiting); !r.OK() {
+		t.Errorf("%q", lines(r))
+	}
 }
 
 // A minute between the clocks of two nodes is no difference.
