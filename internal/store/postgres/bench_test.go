@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"strings"
+	"sync"
 	"testing"
 
 	"postyard/internal/event"
@@ -24,16 +25,21 @@ func BenchmarkAccept(b *testing.B) {
 	rate(b, n, "messages")
 }
 
-// The way of a message from the queue to "sent".
+// The way of a message from the queue to "sent", for two calls at a time.
 func BenchmarkClaimAndSettle(b *testing.B) {
 	w := newWorld(b)
 	n := 0
 	for b.Loop() {
 		b.StopTimer()
 		w.accept(400)
+		w.accept(400)
 		b.StartTimer()
-		w.send(w.db, 400)
-		n += 400
+		var senders sync.WaitGroup
+		for range 2 {
+			senders.Go(func() { w.send(w.db, 400) })
+		}
+		senders.Wait()
+		n += 800
 	}
 	rate(b, n, "messages")
 }

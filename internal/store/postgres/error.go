@@ -22,6 +22,8 @@ const (
 	deadlockDetected     = "40P01"
 	lockNotAvailable     = "55P03"
 	queryCanceled        = "57014"
+	adminShutdown        = "57P01"
+	crashShutdown        = "57P02"
 )
 
 // failed wraps an error with the operation's name, and marks those that mean that the store cannot work now.

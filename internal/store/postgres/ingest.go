@@ -60,8 +60,8 @@ type providerKey struct {
 	id        string
 }
 
-// find takes the receipts, passing over those that another node has ingested or is ingesting, and finds the messages that
-// the reports may be about. A message never changes its account, so this needs no lock.
+// find locks the receipts, passing over those that another node has ingested meanwhile, and finds the messages that the
+// reports may be about. A message never changes its account, so this needs no lock.
 func (in *ingesting) find() error {
 	var receipts []int64
 	var named []mail.ID
@@ -86,7 +86,7 @@ func (in *ingesting) find() error {
 		err := rows.Scan(&id)
 		in.ours[id] = true
 		return err
-	}, `SELECT id FROM receipt WHERE id = ANY ($1) ORDER BY id FOR UPDATE SKIP LOCKED`, receipts)
+	}, `SELECT id FROM receipt WHERE id = ANY ($1) ORDER BY id FOR UPDATE`, receipts)
 	in.tx.each(func(rows pgx.Rows) error {
 		var id mail.ID
 		var account int32

@@ -9,6 +9,7 @@
 // Locks are taken in one order, so that transactions wait for each other but not in a circle:
 //
 //   - the installation row (configuration only), pools, TPSPs
+//   - receipts, sorted by id
 //   - queue rows, sorted by id
 //   - message rows, sorted by id
 //   - keys of reports that were seen, sorted
@@ -109,10 +110,11 @@ func Open(ctx context.Context, c Config) (_ *DB, err error) {
 		}
 	}()
 	for _, p := range []struct {
-		pool **pgxpool.Pool
-		size int32
-	}{{&db.front, frontConns}, {&db.work, workConns}, {&db.queries, readConns}} {
-		if *p.pool, err = openPool(ctx, c, p.size); err != nil {
+		pool  **pgxpool.Pool
+		size  int32
+		plans string
+	}{{&db.front, frontConns, "force_generic_plan"}, {&db.work, workConns, "force_generic_plan"}, {&db.queries, readConns, "auto"}} {
+		if *p.pool, err = openPool(ctx, c, p.size, p.plans); err != nil {
 			return nil, err
 		}
 	}
@@ -156,7 +158,8 @@ var settings = map[string]string{
 	"jit":              "off",
 }
 
-func openPool(ctx context.Context, c Config, size int32) (*pgxpool.Pool, error) {
+// openPool opens connections that plan a statement once (force_generic_plan), or anew where its values make a difference (auto).
+func openPool(ctx context.Context, c Config, size int32, plans string) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(c.URL)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
@@ -165,6 +168,7 @@ func openPool(ctx context.Context, c Config, size int32) (*pgxpool.Pool, error) 
 	for name, value := range settings {
 		config.ConnConfig.RuntimeParams[name] = value
 	}
+	config.ConnConfig.RuntimeParams["plan_cache_mode"] = plans
 	config.MaxConns = size
 	config.PingTimeout = pingTime
 	pool, err := pgxpool.NewWithConfig(ctx, config)

@@ -29,12 +29,17 @@ func (db *DB) write(ctx context.Context, pool *pgxpool.Pool, op string, run func
 			return context.Cause(ctx)
 		case try == tries || time.Now().After(end):
 			return failed(op, err)
-		case t.broken && !t.committing: // the server was restarted; a new connection may do
-		case hasCode(err, deadlockDetected, serializationFailure):
+		case t.lost(err) || hasCode(err, deadlockDetected, serializationFailure):
 		default:
 			return failed(op, err)
 		}
 	}
+}
+
+// lost tells whether the transaction ended with its connection, for sure, so that a new connection may do: the server was
+// restarted while the connection was idle. A server that says farewell before it answers anything has done nothing.
+func (t *tx) lost(err error) bool {
+	return t.broken && (!t.committing || !t.begun && hasCode(err, adminShutdown, crashShutdown))
 }
 
 // tx is one transaction. Statements are queued and travel together with flush: at the latest at the end, with the events
@@ -45,6 +50,7 @@ type tx struct {
 	ctx        context.Context
 	queue      *pgx.Batch
 	sent       bool // anything was
+	begun      bool // the server has answered
 	committing bool
 	broken     bool // the connection
 	journal    journal
@@ -59,7 +65,7 @@ func (t *tx) transact(ctx context.Context, pool *pgxpool.Pool, end time.Time, ru
 	t.ctx, cancel = context.WithDeadline(context.WithoutCancel(ctx), end)
 	defer cancel()
 	t.queue = &pgx.Batch{}
-	t.exec(`begin`)
+	t.queue.Queue(`begin`).Exec(func(pgconn.CommandTag) error { t.begun = true; return nil })
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("transaction panicked: %v", p)
