@@ -141,16 +141,13 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 // takeOver has the providers asked about what was on the wire when the last run of this node ended. It waits for a store that
 // is away.
 func (d *Dispatcher) takeOver(ctx context.Context) error {
-	for {
+	for ctx.Err() == nil {
 		now := d.Now()
 		n, err := d.Store.Recover(ctx, store.Recovery{Node: d.Node, Owner: d.owner, Now: now, AskAt: now.Add(d.Rules.AskAfter[0])})
 		if n > 0 {
 			d.Log.Info("messages were on the wire when the last process ended; their providers will be asked", "messages", n)
 		}
-		switch {
-		case ctx.Err() != nil:
-			return nil // stopped before it began
-		case !errors.Is(err, store.ErrUnavailable):
+		if err == nil || !errors.Is(err, store.ErrUnavailable) && ctx.Err() == nil {
 			return err
 		}
 		d.Log.Error("what the last process left cannot be taken over; trying again", "error", err)
@@ -159,6 +156,7 @@ func (d *Dispatcher) takeOver(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
+	return nil // stopped before it began
 }
 
 // sweep drops messages that have waited for too long, and takes over claims whose lease has ended: of an outcome that could
