@@ -235,6 +235,7 @@ func (in *ingesting) advance(p *store.Parsed, r *provider.Report, m *message, eg
 		in.overtake(m, egress, p.Now)
 		m.sent(&in.tx.journal, egress, term(r.ProviderMessageID), p.Sent, r.OccurredAt, engine.NoDetail)
 	}
+	m.name(egress, term(r.ProviderMessageID)) // one that was left as sent has no id yet
 	if to, moved := lifecycle.Next(state, trigger); moved {
 		m.state, m.changed = to, true
 	}

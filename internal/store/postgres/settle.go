@@ -127,9 +127,7 @@ func (m *message) becomeSent(j *journal, s *store.Settlement, to lifecycle.State
 // sent records that a provider has the message: its id for it, and the sent event of the family. It does nothing the second
 // time.
 func (m *message) sent(j *journal, egress route.Egress, providerID string, typ event.Type, at time.Time, detail []byte) {
-	if providerID != "" && m.providerID == "" {
-		m.providerID, m.egress, m.changed, m.named = providerID, egress, true, true
-	}
+	m.name(egress, providerID)
 	family := engine.FamilyBit(typ)
 	if m.families&family != 0 {
 		return
@@ -138,6 +136,13 @@ func (m *message) sent(j *journal, egress route.Egress, providerID string, typ e
 	m.changed = true
 	j.record(&m.owner, happening{egress: egress, typ: typ, effect: store.EffectOf(lifecycle.Accept), recipient: m.to, occurredAt: at, recordedAt: at,
 		detail: detail})
+}
+
+// name keeps the provider's id of a message, the first one that is known.
+func (m *message) name(egress route.Egress, providerID string) {
+	if providerID != "" && m.providerID == "" {
+		m.providerID, m.egress, m.changed, m.named = providerID, egress, true, true
+	}
 }
 
 // drop records that nobody will try the message any more. It has left the queue already.

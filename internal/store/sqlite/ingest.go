@@ -186,6 +186,8 @@ func (t *tx) advance(p *store.Parsed, r *provider.Report, m *stored, egress rout
 		if err := t.sent(m, egress, r.ProviderMessageID, p.Sent, r.OccurredAt); err != nil {
 			return err
 		}
+	} else if err := t.name(m, egress, r.ProviderMessageID); err != nil { // one that was left as sent has no id yet
+		return err
 	}
 	to, moved := lifecycle.Next(state, trigger)
 	if !moved {

@@ -215,13 +215,20 @@ func (t *tx) confirm(s *store.Settlement) error {
 	return t.sent(o, s.Job.Egress, providerID, s.Sent, s.At)
 }
 
+// name keeps the provider's id of a message, the first one that is known.
+func (t *tx) name(o *stored, egress route.Egress, providerID string) error {
+	if providerID == "" || o.providerID != "" {
+		return nil
+	}
+	o.providerID = providerID
+	_, err := t.exec(`UPDATE message SET provider_id = ?, egress = ? WHERE id = ?`, providerID, int32(egress), o.id[:])
+	return err
+}
+
 // sent records that a provider has the message. It does nothing the second time.
 func (t *tx) sent(o *stored, egress route.Egress, providerID string, typ event.Type, at time.Time) error {
-	if providerID != "" && o.providerID == "" {
-		if _, err := t.exec(`UPDATE message SET provider_id = ?, egress = ? WHERE id = ?`, providerID, int32(egress), o.id[:]); err != nil {
-			return err
-		}
-		o.providerID = providerID
+	if err := t.name(o, egress, providerID); err != nil {
+		return err
 	}
 	family, fresh := o.firstOf(typ)
 	if !fresh {

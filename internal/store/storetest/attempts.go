@@ -169,3 +169,23 @@ func policyIsNoProof(t *testing.T, b *bench) {
 	b.wantTypes(id, 69)
 	b.wantBooks()
 }
+
+// namedLater: a message that was left as sent gets the provider's id from the first report about it.
+func namedLater(t *testing.T, b *bench) {
+	id := b.accept("ana@gmail.com")[0]
+	b.claim(1)
+	_, err := b.store.Recover(b.ctx(), store.Recovery{Node: b.store.Node(), Owner: b.owner("two"), Now: b.now, AskAt: b.now})
+	b.must(err)
+	asked := b.question()[0]
+	b.settle(store.Settlement{Job: &asked, Trigger: lifecycle.Accept, Mark: store.MarkUnconfirmed, Sent: 70, Answer: "left as sent"})
+	opened := b.report(id, event.Opened, "o1")
+	opened.MessageID = mail.ID{}
+	b.deliver(b.report(id, event.Delivered, "d1"))
+	if res := b.deliver(opened); res.Recorded != 1 {
+		t.Errorf("a report with the provider's id only: %+v", res)
+	}
+	if m := b.message(id); m.ProviderID != "pm-"+id.String() || m.State != lifecycle.Delivered {
+		t.Errorf("message %+v", m)
+	}
+	b.wantBooks()
+}
