@@ -110,8 +110,8 @@ func (s *Service) Accept(ctx context.Context, sub *directory.SubAccount, req *Re
 		return nil, bad
 	}
 	results, err := s.place(ctx, sub, req)
-	if errors.Is(err, store.ErrConflict) || s.unknownPool(sub.AccountID, req.Content.Pool) {
-		// A provider was deleted between the plan and the commit, or another node has changed the pools.
+	if errors.Is(err, store.ErrConflict) || isRefusal(err) && s.unknownPool(sub.AccountID, req.Content.Pool) {
+		// A provider was deleted between the plan and the commit, or another node has made the pool. Nothing is stored yet.
 		if err := s.Directory.Refresh(ctx); err != nil {
 			return nil, fmt.Errorf("accept: %w", err)
 		}
@@ -124,6 +124,12 @@ func (s *Service) Accept(ctx context.Context, sub *directory.SubAccount, req *Re
 		return nil, &OverloadedError{Reason: "the IP pool is being changed", RetryAfter: time.Second}
 	}
 	return results, err
+}
+
+// isRefusal tells whether an error refuses the request, of which nothing was stored.
+func isRefusal(err error) bool {
+	_, refused := errors.AsType[*mail.FieldError](err)
+	return refused
 }
 
 // unknownPool tells whether this node knows no pool for a request.
@@ -242,7 +248,7 @@ func (s *Service) compose(view *directory.Snapshot, sub *directory.SubAccount, p
 			results[i].Code, results[i].Message = code, why
 			continue
 		}
-		id, err := uuid.NewV7()
+		id, err := newID(now)
 		if err != nil {
 			return store.Submission{}, nil, fmt.Errorf("accept: make message id: %w", err)
 		}
@@ -255,6 +261,15 @@ func (s *Service) compose(view *directory.Snapshot, sub *directory.SubAccount, p
 			Mailbox: mailbox.ByDomain(mail.Domain(r.Email)), PoolID: pool.ID, Spread: len(pool.Members) > 1, Plan: plan})
 	}
 	return submission, results, nil
+}
+
+// newID makes an id that sorts by the store's clock, which all nodes share, and not by this machine's (RFC 9562 section 5.7).
+func newID(now time.Time) (mail.ID, error) {
+	id, err := uuid.NewV7()
+	for i, ms := 5, uint64(max(now.UnixMilli(), 0)); i >= 0; i, ms = i-1, ms>>8 {
+		id[i] = byte(ms)
+	}
+	return id, err
 }
 
 // planner returns what the store calls with each message's place in the pool's sequence.

@@ -263,3 +263,33 @@ func TestABadRequestNeedsNoStore(t *testing.T) {
 	b.books.err = store.ErrUnavailable
 	b.refuses(request(func(r *accept.Request) { r.Recipients = nil }), "missing_recipients", "to")
 }
+
+// during runs something while a batch is being stored.
+type during struct {
+	accept.Store
+	run func()
+}
+
+func (d during) Accept(ctx context.Context, batch []store.Submission) error {
+	d.run()
+	return d.Store.Accept(ctx, batch)
+}
+
+// TestPoolsChangeMeanwhile stores a request once, and says so, although by the time it is on disk its pool would not be found
+// any more.
+func TestPoolsChangeMeanwhile(t *testing.T) {
+	t.Parallel()
+	configured := pools(pool(31, "one", 101), route.Pool{ID: 32, AccountID: 2, Name: "other", Members: []route.Egress{101}})
+	b := start(t, configured, func(c *accept.Config) {
+		c.Store = during{c.Store, func() {
+			configured.Pools[1].AccountID = 1
+			if err := c.Directory.Reload(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}}
+	})
+	b.mustAccept(request(func(r *accept.Request) { r.Content.Pool = "" }))
+	if n := len(b.books.messages()); n != 1 {
+		t.Errorf("%d messages are stored", n)
+	}
+}

@@ -100,7 +100,7 @@ func problemOfCause(err error) *problem {
 		return &problem{status: http.StatusForbidden, Code: "exists_already", Message: "this exists already"}
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, catchup.ErrStopped):
 		return &problem{status: http.StatusServiceUnavailable, retryAfter: retryAfter, Code: "unavailable",
-			Message: "the server cannot take this now; nothing was stored, try again"}
+			Message: "the server cannot work now: try again; what this request asked for may have been done or not"}
 	case errors.Is(err, context.Canceled):
 		return &problem{status: statusClientGone, Code: "client_gone", Message: "the client ended the request"}
 	case errors.Is(err, context.DeadlineExceeded):

@@ -92,15 +92,16 @@ func NewServer(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *Ser
 }
 
 // providers is the registry: one line for each kind of provider.
-func providers(transport http.RoundTripper) provider.Registry {
+func providers(transport http.RoundTripper, now func() time.Time) provider.Registry {
 	return provider.Registry{
-		provider.Postmark: postmark.New(postmark.Config{Transport: transport}),
+		provider.Postmark: postmark.New(postmark.Config{Transport: transport, Now: now}),
 	}
 }
 
 func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Box) error {
 	s.transport = ssrf.NewTransport(ssrf.Options{AllowPrivate: cfg.AllowPrivate, MaxIdleConnsPerHost: cfg.ProviderConcurrency + 4})
-	now, adapters, holder := s.store.Now, providers(s.transport), store.OwnerOf(s.store.Node(), s.run)
+	now, holder := s.store.Now, store.OwnerOf(s.store.Node(), s.run)
+	adapters := providers(s.transport, now)
 	s.Accounts = account.New(s.directory, s.store, box, now)
 	connections := tpsp.NewService(tpsp.Config{Directory: s.directory, Store: s.store, Adapters: adapters, Box: box, PublicURL: s.URL,
 		AllowPrivate: cfg.AllowPrivate, Holder: holder, Now: now, Jitter: rand.Float64, Log: s.log})

@@ -96,16 +96,16 @@ const followEvery = time.Second
 func (s *Server) follow(ctx context.Context) {
 	ticker := time.NewTicker(followEvery)
 	defer ticker.Stop()
-	away := false
+	away, known := false, s.directory.Current()
 	for {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
 			return
 		}
-		before := s.directory.Current()
 		err := s.directory.Refresh(ctx)
-		if err == nil && s.directory.Current() != before {
+		if now := s.directory.Current(); now != known { // whoever loaded it: a node dispatches for every egress
+			known = now
 			s.dispatcher.WakeAll()
 		}
 		if gone := err != nil && ctx.Err() == nil; gone != away {
@@ -130,9 +130,15 @@ func (s *Server) Bootstrap(ctx context.Context, name string) (fresh account.Fres
 			return err
 		}
 		fresh, created, err = s.Accounts.Bootstrap(ctx, name)
-		return errors.Join(err, s.store.Release(ctx, lease, s.run))
+		return err
 	})
-	return fresh, created, err
+	if err != nil {
+		return fresh, false, err
+	}
+	if err := s.store.Release(ctx, lease, s.run); err != nil {
+		s.log.Warn("a lease could not be given back and ends by itself", "lease", lease, "error", err)
+	}
+	return fresh, created, nil
 }
 
 // patiently is untilThere for a database that may be away; the one in our own data directory is not.

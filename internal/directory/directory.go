@@ -1,5 +1,6 @@
 // Package directory holds what is configured (accounts, sub-accounts, TPSPs, IP pools) in memory, as one immutable snapshot,
-// so that authentication, routing and webhook checks cost no query and keep working while the database is away.
+// so that authentication, routing and webhook checks cost no query. Only who is not found there is looked for in the store:
+// where several nodes share it, another one may have made it.
 //
 // Whoever changes the configuration writes to the store and then calls Reload. Readers take Current once per request and see
 // one consistent state. The package does no I/O of its own.
@@ -136,6 +137,9 @@ type Loader interface {
 type Directory struct {
 	loader  Loader
 	reload  sync.Mutex
+	look    sync.Mutex    // one looks for all who ask meanwhile
+	looks   atomic.Uint64 // how many looks have begun
+	looked  uint64        // the last one that ended well
 	current atomic.Pointer[Snapshot]
 }
 
@@ -159,16 +163,26 @@ func (d *Directory) Reload(ctx context.Context) error {
 	return d.load(ctx)
 }
 
-// Refresh reads the configuration anew when another node has changed it.
+// Refresh reads the configuration anew when another node has changed it. Callers that come at once share a look.
 func (d *Directory) Refresh(ctx context.Context) error {
+	came := d.looks.Load()
+	d.look.Lock()
+	defer d.look.Unlock()
+	if d.looked > came { // one that began after this call has been made meanwhile
+		return nil
+	}
+	began := d.looks.Add(1)
 	revision, err := d.loader.DirectoryRevision(ctx)
 	if err != nil {
 		return fmt.Errorf("read revision of the directory: %w", err)
 	}
-	if revision == d.Current().revision {
-		return nil
+	if revision != d.Current().revision {
+		if err := d.load(ctx); err != nil {
+			return err
+		}
 	}
-	return d.load(ctx)
+	d.looked = began
+	return nil
 }
 
 func (d *Directory) load(ctx context.Context) error {

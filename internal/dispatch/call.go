@@ -61,6 +61,7 @@ func (r *runner) sendHalving(wire context.Context, a provider.Adapter, conn prov
 	ctx, cancel := context.WithTimeout(f.watched(wire), left)
 	outcomes := safely(len(batch), func() []provider.Outcome { return a.Send(ctx, conn, batch) })
 	cancel()
+	f.made = f.made || !outcomes[0].Unsent
 	return r.again(wire, a, conn, batch, outcomes, f)
 }
 

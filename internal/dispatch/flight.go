@@ -14,6 +14,7 @@ type flight struct {
 	now   func() time.Time
 	line  *line
 
+	made   bool // something of it reached the provider
 	probe  bool // of an open breaker
 	silent bool // counted as failed while it was on the wire
 	failed bool // as the breaker counts

@@ -22,6 +22,9 @@ func (r *runner) note(ctx context.Context, e ending) {
 	}
 	if e.unmade {
 		r.breaker.unmade(e.flight)
+		if e.flight.made {
+			r.pace.slower() // its refusals took all the time: a smaller batch gets further
+		}
 		return
 	}
 	switch {
@@ -31,7 +34,7 @@ func (r *runner) note(ctx context.Context, e ending) {
 		r.pace.slower()
 	case e.slow && !e.flight.silent:
 		r.pace.slower()
-	case e.class == provider.Accepted, e.class == provider.Rejected, e.class == provider.Inactive:
+	case r.answers(e.class):
 		r.line.hear(now)
 		r.pace.faster() // it answers
 	}
@@ -41,9 +44,21 @@ func (r *runner) note(ctx context.Context, e ending) {
 	if switched {
 		r.switched()
 	}
-	if refusals || reason != r.breaker.reason {
+	if refusals || reason != r.breaker.reason || r.answers(e.class) && r.staleStop(now) {
 		r.showHealth(ctx, now)
 	}
+}
+
+// answers tells whether a call of the class shows that the provider works.
+func (*runner) answers(c provider.Class) bool {
+	return c == provider.Accepted || c == provider.Rejected || c == provider.Inactive
+}
+
+// staleStop tells whether the provider is shown as stopped although it is used here, and for longer than the node that stopped
+// it would need to probe it: that node is gone.
+func (r *runner) staleStop(now time.Time) bool {
+	t := r.d.Directory.Current().AnyTPSP(r.egress.TPSPID())
+	return !r.breaker.open && t != nil && t.Health.Stopped && now.Sub(t.Health.Since) > 2*lastProbe
 }
 
 // switched follows the breaker.

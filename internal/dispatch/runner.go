@@ -15,6 +15,7 @@ import (
 const (
 	idlePoll   = 30 * time.Second // longest sleep of one process alone; hints and due times wake a runner earlier
 	storeRetry = time.Second      // after the store failed
+	tolerance  = time.Minute      // a gap in serving that is longer than a sleep by this does not count against the provider
 
 	// leaseMargin is how much longer a claim lasts than what it is for may take. It is for recording the outcome, and for
 	// clocks that differ: after it others count the claimer as dead.
@@ -39,7 +40,8 @@ type runner struct {
 	askFrom   time.Time // no question before this, after one was not answered; zero: the last one was
 	answered  time.Time // when the last question was
 	retryAt   time.Time // not before this, after the store failed
-	started   time.Time // when this process began with the egress
+	started   time.Time // since when this process has served the egress without a gap
+	served    time.Time // when it did so last
 	unsaved   bool      // the health could not be saved
 }
 
@@ -150,6 +152,10 @@ func (r *runner) serve(ctx, wire context.Context, running *sync.WaitGroup, targe
 	if err != nil {
 		return 0, err
 	}
+	if !r.served.IsZero() && now.Sub(r.served) > r.d.Poll+tolerance {
+		r.started = now // the store was away, or the machine stood still: nobody could ask
+	}
+	r.served = now
 	if arrived(due.Ask, now) {
 		if err := r.ask(ctx, wire, running, target, now); err != nil {
 			return 0, err
@@ -218,7 +224,10 @@ func (r *runner) nap(due store.Due, now time.Time) time.Duration {
 	}
 	held := r.busy()
 	if due.Ready || !due.Send.IsZero() {
-		send := later(due.Send, r.paused)
+		send := r.paused
+		if !due.Ready {
+			send = later(due.Send, r.paused)
+		}
 		if r.breaker.open {
 			send = later(send, r.breaker.probeAt)
 		}

@@ -56,7 +56,7 @@ func newTransport(o Options, check func(netip.Addr) error) *http.Transport {
 		Proxy:                  nil, // see the package comment
 		DialContext:            dialer.DialContext,
 		TLSClientConfig:        o.TLS.Clone(),
-		ForceAttemptHTTP2:      true, // net/http tries HTTP/2 by itself only with its own dialer
+		ForceAttemptHTTP2:      false, // over HTTP/2 what was given to the transport may wait for a window long after we looked at the clock
 		TLSHandshakeTimeout:    handshakeTimeout,
 		ExpectContinueTimeout:  time.Second,
 		IdleConnTimeout:        idleTimeout,

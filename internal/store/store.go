@@ -61,8 +61,8 @@ type Queue interface {
 	// ClaimUnknown takes messages of an egress whose outcome is unknown and whose time to ask has come.
 	ClaimUnknown(ctx context.Context, c Claim) ([]Job, error)
 
-	// Settle records outcomes. An outcome whose claim was lost meanwhile changes nothing, unless it proves that the
-	// provider has the message.
+	// Settle records outcomes. An outcome whose claim was lost meanwhile changes the record of its attempt only, unless it
+	// proves that the provider has the message.
 	Settle(ctx context.Context, batch []Settlement) error
 
 	// NextDue returns when the egress has something to do next.

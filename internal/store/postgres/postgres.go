@@ -49,6 +49,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"postyard/internal/store"
@@ -178,8 +179,11 @@ func openPool(ctx context.Context, c Config, size int32, plans string) (*pgxpool
 // setUp checks the server and brings the tables up to date.
 func setUp(ctx context.Context, c *pgx.ConnConfig) (err error) {
 	conn, err := pgx.ConnectConfig(ctx, c)
-	if err != nil {
+	if _, refused := errors.AsType[*pgconn.PgError](err); err != nil && !refused {
 		return unavailable(err)
+	}
+	if err != nil {
+		return err // a password, a name of a database: failed tells those from a server that starts
 	}
 	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
 	if err := check(ctx, conn); err != nil {
