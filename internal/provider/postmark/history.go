@@ -213,10 +213,13 @@ const maxMissing = 20
 // tries is how often a question about the past is asked when Postmark is busy or out of order.
 const tries = 6
 
+// patience is how long one try may take, its answer included. Nobody waits for it, but the questions that come after.
+const patience = time.Minute
+
 // ask makes a call and waits between tries: Postmark gives no limits, only 429 when they are exceeded.
 func (r *reading) ask(ctx context.Context, c call, into any) error {
 	for n := 1; ; n++ {
-		err := r.adapter.ask(ctx, r.conn, c, into)
+		err := r.try(ctx, c, into)
 		if err == nil || n == tries || !passing(err) {
 			return err
 		}
@@ -224,6 +227,13 @@ func (r *reading) ask(ctx context.Context, c call, into any) error {
 			return err
 		}
 	}
+}
+
+// try makes a call once. Without a limit of its own, a connection that stands still would hold up all that comes after it.
+func (r *reading) try(ctx context.Context, c call, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, r.adapter.patience)
+	defer cancel()
+	return r.adapter.ask(ctx, r.conn, c, into)
 }
 
 // passing tells whether an error may be gone after a while.

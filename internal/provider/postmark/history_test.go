@@ -246,6 +246,31 @@ func TestHistoryAsksForWhatMatters(t *testing.T) {
 	}
 }
 
+// TestHistoryDoesNotWaitForEver: an answer that does not come is asked for again.
+func TestHistoryDoesNotWaitForEver(t *testing.T) {
+	t.Parallel()
+	var hung atomic.Bool
+	a := &archive{lists: map[string][]map[string]any{"/bounces": fill(1, testNow, time.Minute, bounceEntry)}}
+	a.handle = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/bounces" || hung.Swap(true) {
+			return false
+		}
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		return true
+	}
+	adapter := newAdapter(t)
+	adapter.SetPause(func(ctx context.Context, _ int) error { return ctx.Err() })
+	adapter.SetPatience(200 * time.Millisecond)
+	n := 0
+	_, err := adapter.History(t.Context(), connection(a.serve(t)), provider.Past{Since: testNow.Add(-time.Hour),
+		Yield: func(reports []provider.Report) error { n += len(reports); return nil }})
+	if err != nil || n != 1 || !hung.Load() {
+		t.Errorf("%d reports, %v", n, err)
+	}
+}
+
 // TestSandboxHistory compares what the simulator's webhooks told with what it lets be read back.
 func TestSandboxHistory(t *testing.T) {
 	t.Parallel()
