@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,7 +38,7 @@ type reading struct {
 //   - bounces of all types, complaints included;
 //   - first opens, and clicks.
 //
-// The order matters: a message in doubt becomes known by its details, which carry our id; opens and clicks do not. The
+// The order matters: a message in doubt becomes known by its details, which carry our id; bounces, opens and clicks do not. The
 // suppression list is not read. It names addresses and no messages, and what put an address there is among the bounces.
 //
 // Postmark shows 10,000 entries of a list. The search and the bounces are then read in shorter spans of time. Opens and
@@ -128,6 +129,7 @@ func (r *reading) details(ctx context.Context, id string) error {
 		return unlessUnknown(err)
 	}
 	var reports []provider.Report
+	delayed := false
 	for _, e := range m.list("MessageEvents") {
 		switch e.text("Type", maxID) {
 		case "Delivered":
@@ -137,10 +139,32 @@ func (r *reading) details(ctx context.Context, id string) error {
 			if err != nil {
 				return err
 			}
-			reports = r.adapter.bounced(reports, bounce)
+			reports = r.adapter.bounced(reports, bounce.of(m))
+		case "Transient":
+			delayed = true // without the id of a bounce
+		}
+	}
+	if delayed {
+		_, bounces, err := r.page(ctx, bouncesList, url.Values{"count": {strconv.Itoa(pageSize)}, "offset": {"0"}, "messageID": {id}})
+		if err != nil {
+			return unlessUnknown(err)
+		}
+		for _, bounce := range bounces {
+			if strings.EqualFold(bounce.text("MessageID", maxID), m.text("MessageID", maxID)) {
+				reports = r.adapter.bounced(reports, bounce.of(m))
+			}
 		}
 	}
 	return r.yield(reports)
+}
+
+// of gives a bounce the metadata of its message. Bounces that are read carry none, so that those of a message whose id at
+// Postmark we do not know yet could not be attributed.
+func (r record) of(message record) record {
+	if r != nil && len(message["Metadata"]) > 0 {
+		r["Metadata"] = message["Metadata"]
+	}
+	return r
 }
 
 // bounce reads one bounce: details of a message do not tell of which type it is.

@@ -271,6 +271,32 @@ func TestHistoryDoesNotWaitForEver(t *testing.T) {
 	}
 }
 
+// TestFateOfADelayedMessage: what is read of its bounces does not say whose they are, its details do.
+func TestFateOfADelayedMessage(t *testing.T) {
+	t.Parallel()
+	at := testNow.Format(time.RFC3339)
+	a := &archive{lists: map[string][]map[string]any{"/bounces": {
+		{"ID": 7, "Type": "Transient", "TypeCode": 2, "MessageID": "slow", "Email": "a@b.test", "BouncedAt": at, "at": testNow},
+		{"ID": 8, "Type": "Transient", "TypeCode": 2, "MessageID": "another", "Email": "a@b.test", "BouncedAt": at, "at": testNow},
+	}}}
+	a.handle = func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/slow/details") {
+			return false
+		}
+		reply(w, http.StatusOK, map[string]any{"MessageID": "slow", "Metadata": metadataOf(messageID(1)),
+			"MessageEvents": []any{map[string]any{"Recipient": "a@b.test", "Type": "Transient", "ReceivedAt": at}}})
+		return true
+	}
+	adapter := newAdapter(t)
+	adapter.SetReach(reach, 1<<20)
+	var got []provider.Report
+	err := adapter.Fates(t.Context(), connection(a.serve(t)), []provider.Sent{{ID: messageID(1), ProviderMessageID: "slow"}},
+		func(reports []provider.Report) error { got = append(got, reports...); return nil })
+	if err != nil || len(got) != 1 || got[0].MessageID != messageID(1) || got[0].Type != 73 || got[0].Final {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 // TestSandboxHistory compares what the simulator's webhooks told with what it lets be read back.
 func TestSandboxHistory(t *testing.T) {
 	t.Parallel()

@@ -72,6 +72,11 @@ func testHistory(t *testing.T, h Harness) {
 	if err := adapter.Fates(t.Context(), conn, sent, fates.yield); err != nil {
 		t.Fatalf("Fates: %v", err)
 	}
+	for _, r := range fates.reports {
+		if _, ours := has[r.MessageID]; !ours {
+			t.Errorf("cannot be attributed while the provider's id of the message is not known: %+v", r)
+		}
+	}
 	delivered := slices.DeleteFunc(told, func(r provider.Report) bool { return r.Kind != event.Delivered })
 	got.reports = slices.DeleteFunc(fates.reports, func(r provider.Report) bool { return r.Kind != event.Delivered })
 	if diff := cmp.Diff(essence(delivered), essence(got.reports)); diff != "" {
