@@ -246,6 +246,7 @@ func TestAsked(t *testing.T) {
 			}
 			return []string{"x"}, past.Yield([]provider.Report{{Identity: "a"}})
 		}
+		b.provider.missing = []string{"x", "y"}
 		b.provider.fates = func(sent []provider.Sent, yield func([]provider.Report) error) error {
 			return yield([]provider.Report{{Identity: "a"}, {Identity: sent[0].ProviderMessageID}})
 		}
@@ -254,7 +255,7 @@ func TestAsked(t *testing.T) {
 			t.Fatalf("%+v, %v", results, err)
 		}
 		r := results[0]
-		if r.Asked != 452 || r.Reports != 7 || r.Recorded != 4 || r.Duplicates != 3 || len(r.Missing) != 1 || r.Err != nil ||
+		if r.Asked != 452 || r.Reports != 7 || r.Recorded != 4 || r.Duplicates != 3 || !slices.Equal(r.Missing, []string{"x", "y"}) || r.Err != nil ||
 			r.TPSP.ID != tpspID || !r.Since.Equal(b.began.Add(-time.Hour)) || len(b.provider.asked) != 450 {
 			t.Errorf("%+v", r)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -135,10 +136,17 @@ func (s *Service) read(ctx context.Context, p *pass) error {
 	}
 	sent, _ := event.TypeOf(adapter.Capabilities().Family, event.Sent)
 	yield := func(reports []provider.Report) error { return s.ingest(ctx, p, sent, reports) }
-	missing, err := adapter.History(ctx, conn, provider.Past{Since: p.since, Yield: yield,
+	p.missing, err = adapter.History(ctx, conn, provider.Past{Since: p.since, Yield: yield,
 		Open: func(ctx context.Context, id mail.ID) (bool, error) { return s.open(ctx, p, id) }})
-	p.missing = missing
-	return errors.Join(err, s.readAwaited(ctx, p, func(list []provider.Sent) error { return adapter.Fates(ctx, conn, list, yield) }))
+	return errors.Join(err, s.readAwaited(ctx, p, func(list []provider.Sent) error {
+		missing, err := adapter.Fates(ctx, conn, list, yield)
+		for _, m := range missing {
+			if !slices.Contains(p.missing, m) { // History asked about it, too
+				p.missing = append(p.missing, m)
+			}
+		}
+		return err
+	}))
 }
 
 // open tells whether a message has not come to its end, so that its details are worth a question.

@@ -1,6 +1,7 @@
 package postmark
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,8 @@ type reading struct {
 
 	mu      sync.Mutex // held while yielding
 	missing []string
+	silent  []string // messages that Postmark would not tell of
+	inARow  int      // how many of them since it told of one
 }
 
 // History implements provider.Adapter. It reads, in this order:
@@ -62,30 +65,84 @@ func (a *Adapter) History(ctx context.Context, conn provider.Connection, past pr
 		faults = append(faults, r.search(ctx, func(ctx context.Context, m record) error { return r.askEngagements(ctx, m, outOfReach) }))
 	}
 	if err := errors.Join(faults...); err != nil {
-		return r.missing, fmt.Errorf("read Postmark's history: %w", err)
+		return r.allMissing(), fmt.Errorf("read Postmark's history: %w", err)
 	}
-	return r.missing, nil
+	return r.allMissing(), nil
 }
 
 // Fates implements provider.Adapter.
-func (a *Adapter) Fates(ctx context.Context, conn provider.Connection, sent []provider.Sent, yield func([]provider.Report) error) error {
+func (a *Adapter) Fates(ctx context.Context, conn provider.Connection, sent []provider.Sent, yield func([]provider.Report) error) (missing []string, err error) {
 	r := &reading{adapter: a, conn: conn, past: provider.Past{Yield: yield}}
-	err := inParallel(ctx, sent, func(ctx context.Context, m provider.Sent) error {
-		id := m.ProviderMessageID
-		if id == "" {
-			query := url.Values{"count": {"1"}, "offset": {"0"}, "metadata_" + messageIDKey: {m.ID.String()}}
-			_, entries, err := r.page(ctx, messagesList, query)
-			if err != nil || len(entries) == 0 {
+	err = inParallel(ctx, sent, func(ctx context.Context, m provider.Sent) error {
+		name := cmp.Or(m.ProviderMessageID, m.ID.String())
+		return r.about(ctx, name, func() error {
+			id, err := r.providerID(ctx, m)
+			if err != nil {
 				return err
 			}
-			id = entries[0].text("MessageID", maxID)
-		}
-		return r.details(ctx, id)
+			return r.details(ctx, id)
+		})
 	})
 	if err != nil {
-		return fmt.Errorf("ask Postmark about %d messages: %w", len(sent), err)
+		return r.allMissing(), fmt.Errorf("ask Postmark about %d messages: %w", len(sent), err)
 	}
+	return r.allMissing(), nil
+}
+
+// providerID returns Postmark's id of a message; "" when it has none.
+func (r *reading) providerID(ctx context.Context, m provider.Sent) (string, error) {
+	if m.ProviderMessageID != "" {
+		return m.ProviderMessageID, nil
+	}
+	query := url.Values{"count": {"1"}, "offset": {"0"}, "metadata_" + messageIDKey: {m.ID.String()}}
+	_, entries, err := r.page(ctx, messagesList, query)
+	if err != nil || len(entries) == 0 {
+		return "", err
+	}
+	return entries[0].text("MessageID", maxID), nil
+}
+
+// After so many messages in a row that Postmark does not tell of, or so many in all, the fault is taken to be Postmark's: it
+// has to be asked again.
+const (
+	silentInARow = 5
+	mostSilent   = 50
+)
+
+// about asks about one message. One that Postmark would not tell of must not keep back those that come after it, for ever:
+// it is remembered, and named at the end.
+func (r *reading) about(ctx context.Context, name string, ask func() error) error {
+	err := ask()
+	if err != nil && (ctx.Err() != nil || !concernsOne(err)) {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err == nil {
+		r.inARow = 0
+		return nil
+	}
+	r.inARow++
+	if r.inARow >= silentInARow || len(r.silent) == mostSilent {
+		return err
+	}
+	r.silent = append(r.silent, fmt.Sprintf("what became of the message %s: %v", clean(name, maxID), err))
 	return nil
+}
+
+// concernsOne tells whether an error may be about the one message that was asked about: what others would meet as well is not.
+func concernsOne(err error) bool {
+	if _, ok := errors.AsType[*unreadable](err); ok || errors.Is(err, errAnswerTooLong) || errors.Is(err, context.DeadlineExceeded) {
+		return true
+	}
+	r, ok := errors.AsType[*refusal](err)
+	return ok && r.status != http.StatusUnauthorized && r.status != http.StatusForbidden && r.status != http.StatusTooManyRequests &&
+		r.code != codeForbiddenIP && r.code != codeUnknownStream
+}
+
+// allMissing is what could not be read, in words.
+func (r *reading) allMissing() []string {
+	return append(r.missing, r.silent...)
 }
 
 // search visits our messages of the span.
@@ -100,7 +157,8 @@ func (r *reading) askDetails(ctx context.Context, m record) error {
 	if wanted, err := r.wants(ctx, m); err != nil || !wanted {
 		return err
 	}
-	return r.details(ctx, m.text("MessageID", maxID))
+	id := m.text("MessageID", maxID)
+	return r.about(ctx, id, func() error { return r.details(ctx, id) })
 }
 
 func (r *reading) wants(ctx context.Context, m record) (bool, error) {
@@ -182,13 +240,24 @@ func (r *reading) askEngagements(ctx context.Context, m record, lists []listing)
 	if id == "" || m.object("Metadata").messageID() == (mail.ID{}) {
 		return nil
 	}
-	for _, l := range lists {
-		query := url.Values{"count": {strconv.Itoa(pageSize)}, "offset": {"0"}}
-		one := l
-		one.path += "/" + url.PathEscape(id)
-		_, entries, err := r.page(ctx, one, query)
+	return r.about(ctx, id, func() error {
+		for _, l := range lists {
+			l.path += "/" + url.PathEscape(id)
+			if err := r.engagements(ctx, l, id); err != nil {
+				return unlessUnknown(err)
+			}
+		}
+		return nil
+	})
+}
+
+// engagements reads the list of one message, whatever was before the time that is asked for included.
+func (r *reading) engagements(ctx context.Context, l listing, id string) error {
+	for offset := 0; offset < r.adapter.reach; offset += pageSize {
+		query := url.Values{"count": {strconv.Itoa(pageSize)}, "offset": {strconv.Itoa(offset)}}
+		_, entries, err := r.page(ctx, l, query)
 		if err != nil {
-			return unlessUnknown(err)
+			return err
 		}
 		var reports []provider.Report
 		for _, e := range entries {
@@ -197,7 +266,11 @@ func (r *reading) askEngagements(ctx context.Context, m record, lists []listing)
 		if err := r.yield(reports); err != nil {
 			return err
 		}
+		if len(entries) < pageSize {
+			return nil
+		}
 	}
+	r.miss("%s of the message %s, beyond %d", l.name, clean(id, maxID), r.adapter.reach)
 	return nil
 }
 

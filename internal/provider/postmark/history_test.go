@@ -290,10 +290,75 @@ func TestFateOfADelayedMessage(t *testing.T) {
 	adapter := newAdapter(t)
 	adapter.SetReach(reach, 1<<20)
 	var got []provider.Report
-	err := adapter.Fates(t.Context(), connection(a.serve(t)), []provider.Sent{{ID: messageID(1), ProviderMessageID: "slow"}},
+	_, err := adapter.Fates(t.Context(), connection(a.serve(t)), []provider.Sent{{ID: messageID(1), ProviderMessageID: "slow"}},
 		func(reports []provider.Report) error { got = append(got, reports...); return nil })
 	if err != nil || len(got) != 1 || got[0].MessageID != messageID(1) || got[0].Type != 73 || got[0].Final {
 		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// TestHistoryPassesOverSingleMessages: one that Postmark does not tell of is named, and does not keep back those after it.
+func TestHistoryPassesOverSingleMessages(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		broken map[int]bool
+		status int
+		fails  bool
+	}{
+		"one":          {map[int]bool{1: true}, http.StatusInternalServerError, false},
+		"unreadable":   {map[int]bool{1: true}, http.StatusOK, false},
+		"all":          {nil, http.StatusInternalServerError, true},
+		"a token":      {map[int]bool{1: true}, http.StatusUnauthorized, true},
+		"too fast":     {map[int]bool{1: true}, http.StatusTooManyRequests, true},
+		"no more room": {map[int]bool{1: true}, http.StatusInsufficientStorage, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := &archive{lists: map[string][]map[string]any{}}
+			var sent []provider.Sent
+			for i := range 40 {
+				sent = append(sent, provider.Sent{ID: messageID(byte(i)), ProviderMessageID: "m" + strconv.Itoa(i)})
+				a.lists["/messages/outbound"] = append(a.lists["/messages/outbound"], map[string]any{"MessageID": "m" + strconv.Itoa(i),
+					"ReceivedAt": testNow.Format(time.RFC3339), "Metadata": metadataOf(messageID(byte(i))), "at": testNow})
+			}
+			a.handle = func(w http.ResponseWriter, r *http.Request) bool {
+				name, ok := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, "/messages/outbound/m"), "/details")
+				if !ok {
+					return false
+				}
+				if i, _ := strconv.Atoi(name); tc.broken == nil || tc.broken[i] {
+					w.WriteHeader(tc.status)
+					_, _ = w.Write([]byte("<html>"))
+					return true
+				}
+				reply(w, http.StatusOK, map[string]any{"MessageID": "m" + name, "MessageEvents": []any{map[string]any{"Type": "Delivered",
+					"Recipient": "a@b.test", "ReceivedAt": testNow.Format(time.RFC3339)}}})
+				return true
+			}
+			adapter := newAdapter(t)
+			adapter.SetPause(func(ctx context.Context, _ int) error { return ctx.Err() })
+			adapter.SetReach(reach, 1<<20)
+			conn := connection(a.serve(t))
+			for step, read := range map[string]func(func([]provider.Report) error) ([]string, error){
+				"History": func(yield func([]provider.Report) error) ([]string, error) {
+					return adapter.History(t.Context(), conn, provider.Past{Since: testNow.Add(-time.Hour), Yield: yield,
+						Open: func(context.Context, mail.ID) (bool, error) { return true, nil }})
+				},
+				"Fates": func(yield func([]provider.Report) error) ([]string, error) {
+					return adapter.Fates(t.Context(), conn, sent, yield)
+				},
+			} {
+				n := 0
+				missing, err := read(func(reports []provider.Report) error { n += len(reports); return nil })
+				if tc.fails {
+					if err == nil {
+						t.Errorf("%s: no error, missing %q", step, missing)
+					}
+				} else if err != nil || n != 39 || len(missing) != 1 || !strings.Contains(missing[0], "the message m1:") {
+					t.Errorf("%s: %d reports, %v, missing %q", step, n, err, missing)
+				}
+			}
+		})
 	}
 }
 
@@ -382,6 +447,6 @@ func FuzzHistory(f *testing.F) {
 		conn := connection("http://postmark.invalid")
 		_, _ = adapter.History(t.Context(), conn, provider.Past{Since: testNow.AddDate(0, 0, -1), Yield: yield,
 			Open: func(context.Context, mail.ID) (bool, error) { return true, nil }})
-		_ = adapter.Fates(t.Context(), conn, []provider.Sent{{ID: messageID(1)}, {ID: messageID(2), ProviderMessageID: "../x?y"}}, yield)
+		_, _ = adapter.Fates(t.Context(), conn, []provider.Sent{{ID: messageID(1)}, {ID: messageID(2), ProviderMessageID: "../x?y"}}, yield)
 	})
 }
