@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -125,7 +126,13 @@ func (s *Service) renew(ctx context.Context, cancel context.CancelCauseFunc, p *
 }
 
 // read asks the provider what happened since, and then about each message that is still awaited.
-func (s *Service) read(ctx context.Context, p *pass) error {
+func (s *Service) read(ctx context.Context, p *pass) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			s.Log.Error("the adapter failed while catching up", "tpsp", p.tpsp.ID, "cause", cause, "stack", string(debug.Stack()))
+			err = fmt.Errorf("the adapter failed: %v", cause)
+		}
+	}()
 	adapter := s.Providers[p.tpsp.Type]
 	if adapter == nil {
 		return errors.New("this version has no adapter for the provider's type")

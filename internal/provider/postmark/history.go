@@ -361,7 +361,7 @@ func inParallel[T any](ctx context.Context, items []T, do func(context.Context, 
 				if ctx.Err() != nil {
 					return
 				}
-				if err := do(ctx, item); err != nil {
+				if err := guarded(func() error { return do(ctx, item) }); err != nil {
 					stop(err)
 					return
 				}
@@ -370,4 +370,14 @@ func inParallel[T any](ctx context.Context, items []T, do func(context.Context, 
 	}
 	working.Wait()
 	return context.Cause(ctx)
+}
+
+// guarded makes an error of a panic: in a goroutine of its own it would end the process.
+func guarded(do func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("reading failed: %v", p)
+		}
+	}()
+	return do()
 }

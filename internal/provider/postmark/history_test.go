@@ -362,6 +362,18 @@ func TestHistoryPassesOverSingleMessages(t *testing.T) {
 	}
 }
 
+func TestHistorySurvivesAPanic(t *testing.T) {
+	t.Parallel()
+	a := &archive{lists: map[string][]map[string]any{"/messages/outbound": {
+		{"MessageID": "m", "ReceivedAt": testNow.Format(time.RFC3339), "Metadata": metadataOf(messageID(1)), "at": testNow}}}}
+	_, err := newAdapter(t).History(t.Context(), connection(a.serve(t)), provider.Past{Since: testNow.Add(-time.Hour),
+		Open:  func(context.Context, mail.ID) (bool, error) { panic("no such field") },
+		Yield: func([]provider.Report) error { return nil }})
+	if err == nil || !strings.Contains(err.Error(), "no such field") {
+		t.Error(err)
+	}
+}
+
 // TestSandboxHistory compares what the simulator's webhooks told with what it lets be read back.
 func TestSandboxHistory(t *testing.T) {
 	t.Parallel()
