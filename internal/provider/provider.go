@@ -130,6 +130,10 @@ type Hook struct {
 	URL         string
 	Credentials Credentials
 	Ref         string // the provider's id of a hook that we registered before, "" for a new one
+
+	// Broken is called, unless it is nil, when the hook does not stand as it should, before that is put right: what it records
+	// must not be lost when we are stopped in between. With an error, which Register returns, nothing is put right.
+	Broken func() error
 }
 
 // SetupError says why a provider refused a set-up step, in words for the user.
