@@ -32,25 +32,30 @@ type reading struct {
 	missing []string
 	silent  []string // messages that Postmark would not tell of
 	inARow  int      // how many of them since it told of one
+
+	suppressed map[string]suppression // addresses of which no bounce was read so far
 }
 
 // History implements provider.Adapter. It reads, in this order:
 //
+//   - the suppression list, which names addresses and no messages;
 //   - the outbound search, for the messages whose end is not known and for those with copies, and then each one's details: only
 //     these tell of a delivery;
 //   - bounces of all types, complaints included;
-//   - first opens, and clicks.
+//   - first opens, and clicks;
+//   - for addresses that were suppressed since then and of which no bounce was read, what put them there: a bounce, or the
+//     message that was answered by an unsubscription.
 //
-// The order matters: a message in doubt becomes known by its details, which carry our id; bounces, opens and clicks do not. The
-// suppression list is not read. It names addresses and no messages, and what put an address there is among the bounces.
+// The order matters: a message in doubt becomes known by its details, which carry our id; bounces, opens and clicks do not.
 //
 // Postmark shows 10,000 entries of a list. The search and the bounces are then read in shorter spans of time. Opens and
 // clicks cannot be narrowed so; those that are out of reach are asked for message by message, as far as the search goes.
 func (a *Adapter) History(ctx context.Context, conn provider.Connection, past provider.Past) (missing []string, err error) {
 	r := &reading{adapter: a, conn: conn, past: past}
 	faults := []error{
+		r.suppressions(ctx),
 		r.search(ctx, r.askDetails),
-		r.read(ctx, bouncesList, a.bounced),
+		r.read(ctx, bouncesList, r.listed),
 	}
 	var outOfReach []listing
 	for _, l := range []listing{opensList, clicksList} {
@@ -67,6 +72,9 @@ func (a *Adapter) History(ctx context.Context, conn provider.Connection, past pr
 	if err := errors.Join(faults...); err != nil {
 		return r.allMissing(), fmt.Errorf("read Postmark's history: %w", err)
 	}
+	if err := r.unexplained(ctx); err != nil { // only now is it known what is left
+		return r.allMissing(), fmt.Errorf("read Postmark's history: %w", err)
+	}
 	return r.allMissing(), nil
 }
 
@@ -75,7 +83,7 @@ func (a *Adapter) Fates(ctx context.Context, conn provider.Connection, sent []pr
 	r := &reading{adapter: a, conn: conn, past: provider.Past{Yield: yield}}
 	err = inParallel(ctx, sent, func(ctx context.Context, m provider.Sent) error {
 		name := cmp.Or(m.ProviderMessageID, m.ID.String())
-		return r.about(ctx, name, func() error {
+		return r.about(ctx, "what became of the message "+name, func() error {
 			id, err := r.providerID(ctx, m)
 			if err != nil {
 				return err
@@ -109,9 +117,9 @@ const (
 	mostSilent   = 50
 )
 
-// about asks about one message. One that Postmark would not tell of must not keep back those that come after it, for ever:
+// about asks about one message or address. One that Postmark would not tell of must not keep back those that come after it, for ever:
 // it is remembered, and named at the end.
-func (r *reading) about(ctx context.Context, name string, ask func() error) error {
+func (r *reading) about(ctx context.Context, what string, ask func() error) error {
 	err := ask()
 	if err != nil && (ctx.Err() != nil || !concernsOne(err)) {
 		return err
@@ -126,7 +134,7 @@ func (r *reading) about(ctx context.Context, name string, ask func() error) erro
 	if r.inARow >= silentInARow || len(r.silent) == mostSilent {
 		return err
 	}
-	r.silent = append(r.silent, fmt.Sprintf("what became of the message %s: %v", clean(name, maxID), err))
+	r.silent = append(r.silent, fmt.Sprintf("%s: %v", clean(what, maxField), err))
 	return nil
 }
 
@@ -158,7 +166,7 @@ func (r *reading) askDetails(ctx context.Context, m record) error {
 		return err
 	}
 	id := m.text("MessageID", maxID)
-	return r.about(ctx, id, func() error { return r.details(ctx, id) })
+	return r.about(ctx, "what became of the message "+id, func() error { return r.details(ctx, id) })
 }
 
 func (r *reading) wants(ctx context.Context, m record) (bool, error) {
@@ -177,14 +185,9 @@ func (r *reading) details(ctx context.Context, id string) error {
 	if id == "" {
 		return nil
 	}
-	var m record
-	err := r.ask(ctx, call{method: http.MethodGet, path: "/messages/outbound/" + url.PathEscape(id) + "/details", limit: r.adapter.maxDetail}, &m)
-	if tooLong, ok := errors.AsType[*callError](err); ok && errors.Is(tooLong, errAnswerTooLong) {
-		r.miss("details of the message %s, which are too long", clean(id, maxID))
-		return nil
-	}
+	m, err := r.detailsOf(ctx, id)
 	if err != nil {
-		return unlessUnknown(err)
+		return err
 	}
 	var reports []provider.Report
 	delayed := false
@@ -216,6 +219,19 @@ func (r *reading) details(ctx context.Context, id string) error {
 	return r.yield(reports)
 }
 
+// detailsOf returns the details of a message; nil when Postmark does not show it, or when they are too long.
+func (r *reading) detailsOf(ctx context.Context, id string) (m record, err error) {
+	err = r.ask(ctx, call{method: http.MethodGet, path: "/messages/outbound/" + url.PathEscape(id) + "/details", limit: r.adapter.maxDetail}, &m)
+	if errors.Is(err, errAnswerTooLong) {
+		r.miss("details of the message %s, which are too long", clean(id, maxID))
+		return nil, nil
+	}
+	if err != nil {
+		return nil, unlessUnknown(err)
+	}
+	return m, nil
+}
+
 // of gives a bounce the metadata of its message. Bounces that are read carry none, so that those of a message whose id at
 // Postmark we do not know yet could not be attributed.
 func (r record) of(message record) record {
@@ -240,7 +256,7 @@ func (r *reading) askEngagements(ctx context.Context, m record, lists []listing)
 	if id == "" || m.object("Metadata").messageID() == (mail.ID{}) {
 		return nil
 	}
-	return r.about(ctx, id, func() error {
+	return r.about(ctx, "opens or clicks of the message "+id, func() error {
 		for _, l := range lists {
 			l.path += "/" + url.PathEscape(id)
 			if err := r.engagements(ctx, l, id); err != nil {

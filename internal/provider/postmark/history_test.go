@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -43,7 +44,8 @@ func (a *archive) serve(t *testing.T) string {
 		}
 		key, known := keysOf[r.URL.Path]
 		if !known {
-			reply(w, http.StatusOK, map[string]any{"MessageEvents": []any{}, "Opens": []any{}, "Clicks": []any{}})
+			reply(w, http.StatusOK, map[string]any{"MessageEvents": []any{}, "Opens": []any{}, "Clicks": []any{},
+				"Suppressions": []any{}})
 			return
 		}
 		q := r.URL.Query()
@@ -132,7 +134,7 @@ func TestHistoryStopsAtItsTime(t *testing.T) {
 	if len(found) != 61+61 || len(missing) > 0 {
 		t.Errorf("%d found, missing %q", len(found), missing)
 	}
-	if n := len(a.all()); n > 6 {
+	if n := len(a.all()); n > 7 {
 		t.Errorf("%d questions", n)
 	}
 }
@@ -374,6 +376,82 @@ func TestHistorySurvivesAPanic(t *testing.T) {
 	}
 }
 
+// TestHistoryOfSuppressions: each address is traced to a bounce or to a message, or is said not to be.
+func TestHistoryOfSuppressions(t *testing.T) {
+	t.Parallel()
+	at := testNow.Add(-time.Minute).Format(time.RFC3339)
+	entry := func(address, reason, origin, at string) map[string]any {
+		return map[string]any{"EmailAddress": address, "SuppressionReason": reason, "Origin": origin, "CreatedAt": at}
+	}
+	bounce := func(id int, address, kind string) map[string]any {
+		return map[string]any{"ID": id, "Type": kind, "MessageID": fmt.Sprint("b", id), "Email": address, "BouncedAt": at, "Inactive": true}
+	}
+	a := &archive{lists: map[string][]map[string]any{"/bounces": {bounce(1, "Listed@x.test", "HardBounce"), bounce(2, "spam@x.test", "SpamComplaint")}}}
+	for _, b := range a.lists["/bounces"] {
+		b["at"] = testNow
+	}
+	a.handle = func(w http.ResponseWriter, r *http.Request) bool {
+		q := r.URL.Query()
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/suppressions/dump"):
+			if r.URL.Path != "/message-streams/outbound/suppressions/dump" || q.Get("fromdate") != "2026-03-01" {
+				t.Errorf("asked %s", r.URL)
+			}
+			reply(w, http.StatusOK, map[string]any{"Suppressions": []any{
+				entry("listed@x.test", "HardBounce", "Recipient", at), entry("spam@x.test", "SpamComplaint", "Recipient", at),
+				entry("late@x.test", "HardBounce", "Recipient", at), entry("unknown@x.test", "SpamComplaint", "Recipient", at),
+				entry("left@x.test", "ManualSuppression", "Recipient", at), entry("other@x.test", "ManualSuppression", "Recipient", at),
+				entry("vague@x.test", "ManualSuppression", "Recipient", at), entry("operator@x.test", "ManualSuppression", "Customer", at),
+				entry("old@x.test", "HardBounce", "Recipient", testNow.Add(-2*time.Hour).Format(time.RFC3339)), "odd",
+			}})
+		case q.Get("emailFilter") == "late@x.test":
+			reply(w, http.StatusOK, map[string]any{"TotalCount": 3, "Bounces": []any{
+				bounce(7, "late@x.test", "HardBounce"), bounce(8, "chocolate@x.test", "HardBounce"), bounce(9, "late@x.test", "SpamComplaint")}})
+		case q.Get("emailFilter") != "":
+			reply(w, http.StatusOK, map[string]any{"TotalCount": 0, "Bounces": []any{}})
+		case q.Get("recipient") != "":
+			name, _, _ := strings.Cut(q.Get("recipient"), "@")
+			message := map[string]any{"MessageID": name, "ReceivedAt": at, "Metadata": metadataOf(messageID(5))}
+			later := map[string]any{"MessageID": "later", "ReceivedAt": testNow.Add(time.Hour).Format(time.RFC3339), "Metadata": metadataOf(messageID(6))}
+			if name == "other" {
+				message["Metadata"] = map[string]any{}
+			}
+			reply(w, http.StatusOK, map[string]any{"TotalCount": 2, "Messages": []any{later, message}})
+		case r.URL.Path == "/messages/outbound/left/details":
+			change := func(recipient, suppress string) map[string]any {
+				return map[string]any{"Type": "SubscriptionChanged", "Recipient": recipient, "ReceivedAt": at,
+					"Details": map[string]any{"Origin": "Recipient", "SuppressSending": suppress}}
+			}
+			reply(w, http.StatusOK, map[string]any{"MessageID": "left", "Metadata": metadataOf(messageID(5)), "MessageEvents": []any{
+				change("copy@x.test", "True"), change("left@x.test", "False"), change("Left@x.test", "True"), change("left@x.test", "True")}})
+		default:
+			return false
+		}
+		return true
+	}
+	adapter := newAdapter(t)
+	adapter.SetReach(reach, 1<<20)
+	got := map[string]provider.Report{}
+	missing, err := adapter.History(t.Context(), connection(a.serve(t)), provider.Past{Since: testNow.Add(-time.Hour),
+		Open: func(context.Context, mail.ID) (bool, error) { return false, nil },
+		Yield: func(reports []provider.Report) error {
+			for _, r := range reports {
+				got[strings.ToLower(r.Recipient)+" "+r.ProviderMessageID+" "+strconv.Itoa(int(r.Type))] = r
+			}
+			return nil
+		}})
+	if err != nil || len(missing) != 1 || !strings.Contains(missing[0], "why 2 addresses are suppressed") {
+		t.Errorf("%v, missing %q", err, missing)
+	}
+	want := []string{"late@x.test b7 72", "left@x.test left 78", "listed@x.test b1 72", "spam@x.test b2 77"}
+	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(got))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if left := got[want[1]]; left.MessageID != messageID(5) || left.Final || !left.OccurredAt.Equal(testNow.Add(-time.Minute)) {
+		t.Errorf("%+v", left)
+	}
+}
+
 // TestSandboxHistory compares what the simulator's webhooks told with what it lets be read back.
 func TestSandboxHistory(t *testing.T) {
 	t.Parallel()
@@ -442,7 +520,9 @@ func FuzzHistory(f *testing.F) {
 		"Metadata":{"messageId":"01930000-0000-7000-8000-000000000001"}}],
 		"Bounces":[{"ID":7,"Type":"HardBounce","MessageID":"m","Email":"a@b.test","BouncedAt":"2026-03-02T12:00:00Z"}],
 		"Opens":[{"MessageID":"m","Recipient":"a@b.test","ReceivedAt":"2026-03-02T12:00:00Z"}],"Clicks":[{},null,7],
+		"Suppressions":[{"EmailAddress":"a","SuppressionReason":"ManualSuppression","Origin":"Recipient","CreatedAt":"2026-03-02T12:00:00Z"},7],
 		"MessageID":"m","MessageEvents":[{"Type":"Delivered","Recipient":"a","ReceivedAt":"2026-03-02T12:00:00Z"},
+		{"Type":"SubscriptionChanged","Recipient":"a","ReceivedAt":"2026-03-02T12:00:00Z","Details":{"Origin":"Recipient","SuppressSending":"True"}},
 		{"Type":"Bounced","Details":{"BounceID":"7"}}],"ID":7,"BouncedAt":"2026-03-02T12:00:00Z","Email":"a@b.test"}`))
 	f.Add([]byte(`{"TotalCount":99999999999,"Messages":[],"Bounces":[],"Opens":[],"Clicks":[]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
