@@ -17,7 +17,8 @@ import (
 )
 
 const (
-	atOnce    = 4 // questions about the past at a time: they must not slow down sending
+	keptDays  = 45 // of messages and what became of them; accounts may have paid for more
+	atOnce    = 4  // questions about the past at a time: they must not slow down sending
 	perYield  = 250
 	maxDetail = 32 << 20 // details hold the source of a message, which may have 10 MB of attachments
 )
@@ -52,6 +53,10 @@ type reading struct {
 // clicks cannot be narrowed so; those that are out of reach are asked for message by message, as far as the search goes.
 func (a *Adapter) History(ctx context.Context, conn provider.Connection, past provider.Past) (missing []string, err error) {
 	r := &reading{adapter: a, conn: conn, past: past}
+	if kept := a.now().AddDate(0, 0, -keptDays); past.Since.Before(kept) {
+		r.miss("what happened before %s, unless this account's retention was extended: Postmark keeps %d days",
+			kept.UTC().Format(time.DateOnly), keptDays)
+	}
 	faults := []error{
 		r.suppressions(ctx),
 		r.search(ctx, r.askDetails),

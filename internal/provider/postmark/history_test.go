@@ -157,6 +157,21 @@ func TestHistoryDividesLongLists(t *testing.T) {
 	}
 }
 
+func opensOf(name string, n int) []map[string]any {
+	return fill(n, testNow, time.Second, func(_ int, at string) map[string]any { return engagementEntry(name, at) })
+}
+
+// TestHistoryBeyondRetention: what Postmark has forgotten is named.
+func TestHistoryBeyondRetention(t *testing.T) {
+	t.Parallel()
+	for days, want := range map[int]int{44: 0, 46: 1} {
+		_, missing := history(t, &archive{}, testNow.AddDate(0, 0, -days))
+		if len(missing) != want || want > 0 && !strings.Contains(missing[0], "before 2026-01-16") {
+			t.Errorf("%d days: missing %q", days, missing)
+		}
+	}
+}
+
 // TestHistoryOfOpensOutOfReach asks for the rest message by message.
 func TestHistoryOfOpensOutOfReach(t *testing.T) {
 	t.Parallel()
@@ -174,11 +189,12 @@ func TestHistoryOfOpensOutOfReach(t *testing.T) {
 		if r.URL.Path != "/messages/outbound/opens/early" {
 			return false
 		}
-		reply(w, http.StatusOK, map[string]any{"TotalCount": 1, "Opens": []any{engagementEntry("early", testNow.Format(time.RFC3339))}})
+		offset, _ := strconv.Atoi(r.URL.Query().Get("offset")) // more than a page
+		reply(w, http.StatusOK, map[string]any{"TotalCount": 510, "Opens": opensOf("early", 510)[offset:min(offset+500, 510)]})
 		return true
 	}
 	found, missing := history(t, a, testNow.Add(-time.Hour))
-	if len(found) != reach+1 || len(missing) != 1 || !strings.Contains(missing[0], "opens of messages that were sent before") {
+	if len(found) != reach+510 || len(missing) != 1 || !strings.Contains(missing[0], "opens of messages that were sent before") {
 		t.Errorf("%d found, missing %q", len(found), missing)
 	}
 	for _, r := range a.all() {
