@@ -41,6 +41,7 @@ type Adapter struct {
 	pause     func(context.Context, int) error // pauseAfter; tests do not wait
 	reach     int                              // maxSearch; tests set less, as of maxDetail
 	maxDetail int64
+	large     chan struct{} // holds a token for each answer under way that may be large
 	patience  time.Duration // how long one try of a question about the past may take; tests set less
 }
 
@@ -49,7 +50,7 @@ var _ provider.Adapter = (*Adapter)(nil)
 // New returns the adapter.
 func New(c Config) *Adapter {
 	a := &Adapter{transport: c.Transport, userAgent: c.UserAgent, now: c.Now, bodyLimit: maxBody, pause: pauseAfter, reach: maxSearch,
-		maxDetail: maxDetail, patience: patience}
+		maxDetail: maxDetail, large: make(chan struct{}, largeAtOnce), patience: patience}
 	if a.transport == nil {
 		a.transport = &http.Transport{
 			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 16, IdleConnTimeout: 90 * time.Second,

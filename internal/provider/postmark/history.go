@@ -17,10 +17,13 @@ import (
 )
 
 const (
-	keptDays  = 45 // of messages and what became of them; accounts may have paid for more
-	atOnce    = 4  // questions about the past at a time: they must not slow down sending
-	perYield  = 250
-	maxDetail = 32 << 20 // details hold the source of a message, which may have 10 MB of attachments
+	keptDays = 45 // of messages and what became of them; accounts may have paid for more
+	atOnce   = 4  // questions about the past at a time: they must not slow down sending
+	perYield = 250
+
+	// largeAtOnce bounds the memory that large answers take, whatever is read at the same time.
+	largeAtOnce = 2
+	maxDetail   = 32 << 20 // details hold the source of a message, which may have 10 MB of attachments
 )
 
 // reading is one History or Fates under way.
@@ -234,6 +237,9 @@ func (r *reading) detailsOf(ctx context.Context, id string) (m record, err error
 	if err != nil {
 		return nil, unlessUnknown(err)
 	}
+	for _, content := range []string{"Body", "HtmlBody", "TextBody", "Attachments"} {
+		delete(m, content) // not to be held while more is asked
+	}
 	return m, nil
 }
 
@@ -252,6 +258,7 @@ func (r *reading) bounce(ctx context.Context, id int64) (b record, err error) {
 		return nil, nil
 	}
 	err = r.ask(ctx, call{method: http.MethodGet, path: "/bounces/" + strconv.FormatInt(id, 10), limit: r.adapter.maxDetail}, &b)
+	delete(b, "Content")
 	return b, unlessUnknown(err)
 }
 
@@ -349,6 +356,14 @@ func (r *reading) ask(ctx context.Context, c call, into any) error {
 
 // try makes a call once. Without a limit of its own, a connection that stands still would hold up all that comes after it.
 func (r *reading) try(ctx context.Context, c call, into any) error {
+	if c.limit > 0 {
+		select {
+		case r.adapter.large <- struct{}{}:
+			defer func() { <-r.adapter.large }()
+		case <-ctx.Done():
+			return &callError{text: "no time was left to ask Postmark", cause: ctx.Err()}
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, r.adapter.patience)
 	defer cancel()
 	return r.adapter.ask(ctx, r.conn, c, into)

@@ -259,7 +259,7 @@ func TestHistoryAsksForWhatMatters(t *testing.T) {
 	if diff := cmp.Diff(map[string]bool{"ended-with-copy": true, "open": true, "gone": true}, asked); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)
 	}
-	if most.Load() > 4 {
+	if most.Load() > 2 { // details may be large
 		t.Errorf("%d questions at once", most.Load())
 	}
 }
