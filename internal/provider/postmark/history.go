@@ -125,8 +125,8 @@ const (
 	mostSilent   = 50
 )
 
-// about asks about one message or address. One that Postmark would not tell of must not keep back those that come after it, for ever:
-// it is remembered, and named at the end.
+// about asks about one message or address. One that Postmark would not tell of must not keep back those that come after it,
+// for ever: it is remembered, and named at the end.
 func (r *reading) about(ctx context.Context, what string, ask func() error) error {
 	err := ask()
 	if err != nil && (ctx.Err() != nil || !concernsOne(err)) {
@@ -146,10 +146,14 @@ func (r *reading) about(ctx context.Context, what string, ask func() error) erro
 	return nil
 }
 
-// concernsOne tells whether an error may be about the one message that was asked about: what others would meet as well is not.
+// concernsOne tells whether an error may be about the one message that was asked about: what others would meet as well is
+// not, nor is what the store says to a report.
 func concernsOne(err error) bool {
-	if _, ok := errors.AsType[*unreadable](err); ok || errors.Is(err, errAnswerTooLong) || errors.Is(err, context.DeadlineExceeded) {
+	if _, ok := errors.AsType[*unreadable](err); ok {
 		return true
+	}
+	if c, ok := errors.AsType[*callError](err); ok {
+		return errors.Is(c, errAnswerTooLong) || errors.Is(c, context.DeadlineExceeded)
 	}
 	r, ok := errors.AsType[*refusal](err)
 	return ok && r.status != http.StatusUnauthorized && r.status != http.StatusForbidden && r.status != http.StatusTooManyRequests &&
@@ -197,7 +201,15 @@ func (r *reading) details(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	var reports []provider.Report
+	reports, fault := r.fates(ctx, id, m)
+	if err := r.yield(reports); err != nil { // what is known counts, whatever the fault is
+		return err
+	}
+	return fault
+}
+
+// fates reads the events in a message's details, and its bounces. With an error there may be reports, too.
+func (r *reading) fates(ctx context.Context, id string, m record) (reports []provider.Report, fault error) {
 	delayed := false
 	for _, e := range m.list("MessageEvents") {
 		switch e.text("Type", maxID) {
@@ -206,25 +218,24 @@ func (r *reading) details(ctx context.Context, id string) error {
 		case "Bounced":
 			bounce, err := r.bounce(ctx, e.object("Details").integer("BounceID"))
 			if err != nil {
-				return err
+				fault = err
+				continue
 			}
 			reports = r.adapter.bounced(reports, bounce.of(m))
 		case "Transient":
 			delayed = true // without the id of a bounce
 		}
 	}
-	if delayed {
-		_, bounces, err := r.page(ctx, bouncesList, url.Values{"count": {strconv.Itoa(pageSize)}, "offset": {"0"}, "messageID": {id}})
-		if err != nil {
-			return unlessUnknown(err)
-		}
-		for _, bounce := range bounces {
-			if strings.EqualFold(bounce.text("MessageID", maxID), m.text("MessageID", maxID)) {
-				reports = r.adapter.bounced(reports, bounce.of(m))
-			}
+	if !delayed || fault != nil {
+		return reports, fault
+	}
+	_, bounces, err := r.page(ctx, bouncesList, url.Values{"count": {strconv.Itoa(pageSize)}, "offset": {"0"}, "messageID": {id}})
+	for _, bounce := range bounces {
+		if strings.EqualFold(bounce.text("MessageID", maxID), m.text("MessageID", maxID)) {
+			reports = r.adapter.bounced(reports, bounce.of(m))
 		}
 	}
-	return r.yield(reports)
+	return reports, unlessUnknown(err)
 }
 
 // detailsOf returns the details of a message; nil when Postmark does not show it, or when they are too long.

@@ -3,6 +3,7 @@ package postmark_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -377,6 +378,39 @@ func TestHistoryPassesOverSingleMessages(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestHalfAFate: what is known of a message is reported although its bounce cannot be read, and a store that fails is no
+// fault of the message.
+func TestHalfAFate(t *testing.T) {
+	t.Parallel()
+	a := &archive{}
+	a.handle = func(w http.ResponseWriter, r *http.Request) bool {
+		at := testNow.Format(time.RFC3339)
+		switch r.URL.Path {
+		case "/messages/outbound/m/details":
+			reply(w, http.StatusOK, map[string]any{"MessageID": "m", "Metadata": metadataOf(messageID(1)), "MessageEvents": []any{
+				map[string]any{"Recipient": "a@b.test", "Type": "Bounced", "ReceivedAt": at, "Details": map[string]any{"BounceID": "7"}},
+				map[string]any{"Recipient": "c@d.test", "Type": "Delivered", "ReceivedAt": at}}})
+		case "/bounces/7":
+			w.WriteHeader(http.StatusInternalServerError)
+		default:
+			return false
+		}
+		return true
+	}
+	adapter := newAdapter(t)
+	adapter.SetPause(func(ctx context.Context, _ int) error { return ctx.Err() })
+	conn, sent := connection(a.serve(t)), []provider.Sent{{ID: messageID(1), ProviderMessageID: "m"}}
+	n := 0
+	missing, err := adapter.Fates(t.Context(), conn, sent, func(reports []provider.Report) error { n += len(reports); return nil })
+	if err != nil || n != 1 || len(missing) != 1 {
+		t.Errorf("%d reports, %v, missing %q", n, err, missing)
+	}
+	late := fmt.Errorf("write: %w", context.DeadlineExceeded)
+	if _, err := adapter.Fates(t.Context(), conn, sent, func([]provider.Report) error { return late }); !errors.Is(err, late) {
+		t.Errorf("a store that fails: %v", err)
 	}
 }
 
