@@ -78,7 +78,9 @@ func (s *server) catchUp(w http.ResponseWriter, r *http.Request, a *directory.Ac
 			s.Log.DebugContext(r.Context(), "deadline of a connection not set", "error", err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), catchUpFor)
+	// Nor is its end for it: proxies cut what takes long, and what was begun is worth to be finished. The end of the server
+	// ends it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), catchUpFor)
 	defer cancel()
 	results, err := s.CatchUp.CatchUp(ctx, a.ID, in.TPSPID, since)
 	if err != nil {

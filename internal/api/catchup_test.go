@@ -1,11 +1,17 @@
 package api
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
+	"postyard/internal/catchup"
+	"postyard/internal/directory"
 	"postyard/internal/mail"
 )
 
@@ -37,6 +43,31 @@ func TestCatchUp(t *testing.T) {
 	w.asAccount("POST", catchUpPath, "{}").ok(200, &got)
 	if len(got) != 1 || got[0].Error == "" {
 		t.Errorf("%+v", got)
+	}
+}
+
+// patient is catching up that tells whether it may go on.
+type patient struct{}
+
+func (patient) CatchUp(ctx context.Context, _, _ int32, _ time.Time) ([]catchup.Result, error) {
+	if _, limited := ctx.Deadline(); !limited {
+		return nil, errors.New("it may take for ever")
+	}
+	return nil, ctx.Err()
+}
+
+func (patient) State(int32) catchup.State { return catchup.State{} }
+
+// A proxy that cuts the connection does not end what was begun.
+func TestCatchUpOutlivesItsConnection(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s := &server{Config: Config{CatchUp: patient{}, Log: slog.New(slog.DiscardHandler)}}
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, catchUpPath, strings.NewReader("{}"))
+	r.Header.Set("Content-Type", "application/json")
+	if err := s.catchUp(httptest.NewRecorder(), r, &directory.Account{}); err != nil {
+		t.Error(err)
 	}
 }
 

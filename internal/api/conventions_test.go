@@ -158,7 +158,7 @@ func TestErrorsAndTheirStatus(t *testing.T) {
 		{&tpsp.WaitingError{Name: "x", N: 3}, 409, "messages_waiting", ""},
 		{catchup.ErrNotFound, 404, "not_found", ""},
 		{catchup.ErrRunning, 409, "catch_up_running", ""},
-		{catchup.ErrStopped, 503, "unavailable", ""},
+		{catchup.ErrStopped, 503, "unavailable", "nothing was stored"},
 		{store.ErrNotFound, 404, "not_found", ""},
 		{store.ErrConflict, 403, "exists_already", ""},
 		{fmt.Errorf("disk /var/x full: %w", store.ErrUnavailable), 503, "unavailable", "/var/x"},

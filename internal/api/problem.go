@@ -98,7 +98,10 @@ func problemOfCause(err error) *problem {
 		return notFound("the account has no such thing")
 	case errors.Is(err, store.ErrConflict):
 		return &problem{status: http.StatusForbidden, Code: "exists_already", Message: "this exists already"}
-	case errors.Is(err, store.ErrUnavailable), errors.Is(err, catchup.ErrStopped):
+	case errors.Is(err, catchup.ErrStopped):
+		return &problem{status: http.StatusServiceUnavailable, retryAfter: retryAfter, Code: "unavailable",
+			Message: "the server is stopping; what was read back is stored, try again for the rest"}
+	case errors.Is(err, store.ErrUnavailable):
 		return &problem{status: http.StatusServiceUnavailable, retryAfter: retryAfter, Code: "unavailable",
 			Message: "the server cannot work now: try again; what this request asked for may have been done or not"}
 	case errors.Is(err, context.Canceled):

@@ -206,6 +206,7 @@ func (m *memory) Ingest(_ context.Context, batch []store.Parsed) (res store.Inge
 type scripted struct {
 	provider.Adapter
 	history func(ctx context.Context, n int, past provider.Past) ([]string, error) // n counts from 1
+	missing []string                                                               // of Fates
 	fates   func(sent []provider.Sent, yield func([]provider.Report) error) error
 
 	mu     sync.Mutex
@@ -229,14 +230,14 @@ func (s *scripted) History(ctx context.Context, _ provider.Connection, past prov
 	return s.history(ctx, n, past)
 }
 
-func (s *scripted) Fates(_ context.Context, _ provider.Connection, sent []provider.Sent, yield func([]provider.Report) error) error {
+func (s *scripted) Fates(_ context.Context, _ provider.Connection, sent []provider.Sent, yield func([]provider.Report) error) ([]string, error) {
 	s.mu.Lock()
 	s.asked = append(s.asked, sent...)
 	s.mu.Unlock()
 	if s.fates == nil {
-		return nil
+		return nil, nil
 	}
-	return s.fates(sent, yield)
+	return s.missing, s.fates(sent, yield)
 }
 
 // passes returns how often the provider was asked so far, and since when the last time.

@@ -193,8 +193,13 @@ func (s *Service) start(ctx context.Context) {
 		}
 		go func() {
 			defer s.end(p)
-			if held, err := s.hold(ctx, p); err != nil || !held {
+			switch held, err := s.hold(ctx, p); {
+			case err != nil:
 				s.failed(t.ID, err)
+				return
+			case !held:
+				state.Error, state.NextTry = "", s.Now().Add(leaseFor) // another node is at it, and may pay the debt
+				s.wait(t.ID, state)
 				return
 			}
 			s.settle(ctx, p, s.run(ctx, p))
@@ -268,10 +273,7 @@ func stands(t *directory.TPSP) bool { return t.Webhook.State == directory.Webhoo
 func (s *Service) failed(id int32, err error) {
 	state := s.State(id)
 	state.tries++
-	state.Error = ErrRunning.Error()
-	if err != nil {
-		state.Error = err.Error()
-	}
+	state.Error = err.Error()
 	state.NextTry = s.Now().Add(s.spread(min(firstRetry<<min(state.tries-1, 16), mostRetry)))
 	s.wait(id, state)
 }

@@ -191,6 +191,27 @@ func TestOnlyOneAtATime(t *testing.T) {
 	})
 }
 
+// What another node is at has not failed.
+func TestAnotherNodeIsAtIt(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.change(func(p *directory.TPSP) { p.CatchUp = b.began.Add(-time.Hour) })
+		b.store.leases["catch-up/7"] = "another node"
+		stop := b.run()
+		defer stop()
+		elapse(20 * time.Minute)
+		if state := b.State(tpspID); state.Error != "" || state.tries != 0 || state.NextTry.After(time.Now().Add(leaseFor)) {
+			t.Errorf("%+v", state)
+		}
+		b.store.mu.Lock()
+		delete(b.store.leases, "catch-up/7")
+		b.store.mu.Unlock()
+		elapse(leaseFor + lookEvery)
+		if n, _ := b.provider.passes(); n != 1 || !b.debt().IsZero() {
+			t.Errorf("%d passes; still to do: %s", n, b.debt())
+		}
+	})
+}
+
 func TestLostLeaseEndsThePass(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		b.provider.history = func(ctx context.Context, _ int, _ provider.Past) ([]string, error) {
@@ -246,6 +267,7 @@ func TestAsked(t *testing.T) {
 			}
 			return []string{"x"}, past.Yield([]provider.Report{{Identity: "a"}})
 		}
+		b.provider.missing = []string{"x", "y"}
 		b.provider.fates = func(sent []provider.Sent, yield func([]provider.Report) error) error {
 			return yield([]provider.Report{{Identity: "a"}, {Identity: sent[0].ProviderMessageID}})
 		}
@@ -254,7 +276,7 @@ func TestAsked(t *testing.T) {
 			t.Fatalf("%+v, %v", results, err)
 		}
 		r := results[0]
-		if r.Asked != 452 || r.Reports != 7 || r.Recorded != 4 || r.Duplicates != 3 || len(r.Missing) != 1 || r.Err != nil ||
+		if r.Asked != 452 || r.Reports != 7 || r.Recorded != 4 || r.Duplicates != 3 || !slices.Equal(r.Missing, []string{"x", "y"}) || r.Err != nil ||
 			r.TPSP.ID != tpspID || !r.Since.Equal(b.began.Add(-time.Hour)) || len(b.provider.asked) != 450 {
 			t.Errorf("%+v", r)
 		}
@@ -292,6 +314,17 @@ func TestBadReport(t *testing.T) {
 		}
 		results, err := b.CatchUp(t.Context(), account, tpspID, b.began)
 		if err != nil || results[0].Recorded != 4 || results[0].Err == nil {
+			t.Errorf("%+v, %v", results, err)
+		}
+	})
+}
+
+// A fault in an adapter is a pass that failed, and no end of the server.
+func TestPanickingAdapter(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.provider.history = func(context.Context, int, provider.Past) ([]string, error) { panic("no such field") }
+		results, err := b.CatchUp(t.Context(), account, tpspID, b.began)
+		if err != nil || results[0].Err == nil || !strings.Contains(results[0].Err.Error(), "no such field") || len(b.store.leases) != 0 {
 			t.Errorf("%+v, %v", results, err)
 		}
 	})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -124,7 +126,13 @@ func (s *Service) renew(ctx context.Context, cancel context.CancelCauseFunc, p *
 }
 
 // read asks the provider what happened since, and then about each message that is still awaited.
-func (s *Service) read(ctx context.Context, p *pass) error {
+func (s *Service) read(ctx context.Context, p *pass) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			s.Log.Error("the adapter failed while catching up", "tpsp", p.tpsp.ID, "cause", cause, "stack", string(debug.Stack()))
+			err = fmt.Errorf("the adapter failed: %v", cause)
+		}
+	}()
 	adapter := s.Providers[p.tpsp.Type]
 	if adapter == nil {
 		return errors.New("this version has no adapter for the provider's type")
@@ -135,10 +143,17 @@ func (s *Service) read(ctx context.Context, p *pass) error {
 	}
 	sent, _ := event.TypeOf(adapter.Capabilities().Family, event.Sent)
 	yield := func(reports []provider.Report) error { return s.ingest(ctx, p, sent, reports) }
-	missing, err := adapter.History(ctx, conn, provider.Past{Since: p.since, Yield: yield,
+	p.missing, err = adapter.History(ctx, conn, provider.Past{Since: p.since, Yield: yield,
 		Open: func(ctx context.Context, id mail.ID) (bool, error) { return s.open(ctx, p, id) }})
-	p.missing = missing
-	return errors.Join(err, s.readAwaited(ctx, p, func(list []provider.Sent) error { return adapter.Fates(ctx, conn, list, yield) }))
+	return errors.Join(err, s.readAwaited(ctx, p, func(list []provider.Sent) error {
+		missing, err := adapter.Fates(ctx, conn, list, yield)
+		for _, m := range missing {
+			if !slices.Contains(p.missing, m) { // History asked about it, too
+				p.missing = append(p.missing, m)
+			}
+		}
+		return err
+	}))
 }
 
 // open tells whether a message has not come to its end, so that its details are worth a question.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -23,18 +22,17 @@ func (p *program) catchUp() *cobra.Command {
 	var tpsp int32
 	c := p.command("catch-up", "Read back from providers what their webhooks did not bring", config.Client, cobra.NoArgs,
 		func(c *cobra.Command, _ []string, cfg config.Config) error {
-			api := clientOf(cfg)
 			ctx, cancel := context.WithTimeout(c.Context(), catchUpFor)
 			defer cancel()
-			var raw json.RawMessage
-			if err := api.Unhurried().Account(ctx, http.MethodPost, "/api/v1/account/catch-up", client.CatchUp{Since: since, TPSPID: tpsp}, &raw); err != nil {
+			list, err := clientOf(cfg).CatchUp(ctx, client.CatchUp{Since: since, TPSPID: tpsp})
+			if err != nil {
 				return err
 			}
-			var list []client.CaughtUp
-			if err := json.Unmarshal(raw, &list); err != nil {
-				return fmt.Errorf("decode answer: %w", err)
-			}
 			if cfg.JSON {
+				raw, err := json.Marshal(list)
+				if err != nil {
+					return fmt.Errorf("encode answer: %w", err)
+				}
 				if err := p.printJSON(raw); err != nil {
 					return err
 				}

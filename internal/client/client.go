@@ -290,9 +290,9 @@ func (c *Client) TPSPs(ctx context.Context) (list []TPSP, err error) {
 	return list, err
 }
 
-// CatchUp has events read back from providers.
+// CatchUp has events read back from providers. It may take half an hour; only ctx ends it.
 func (c *Client) CatchUp(ctx context.Context, what CatchUp) (list []CaughtUp, err error) {
-	err = c.Account(ctx, http.MethodPost, "/api/v1/account/catch-up", what, &list)
+	err = c.Unhurried().Account(ctx, http.MethodPost, "/api/v1/account/catch-up", what, &list)
 	return list, err
 }
 

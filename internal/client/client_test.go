@@ -9,13 +9,17 @@ import (
 	"postyard/internal/secret"
 )
 
-// A verification lasts as long as it lasts, whatever other calls are given.
-func TestVerifyIsNotHurried(t *testing.T) {
+// A verification and a catch-up last as long as they last, whatever other calls are given.
+func TestLongCallsAreNotHurried(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-r.Context().Done():
+		}
+		if r.URL.Path == "/api/v1/account/catch-up" {
+			_, _ = w.Write([]byte(`[{"tpspId": 7}]`))
+			return
 		}
 		if r.URL.Path != "/api/v1/account/verify" || r.URL.Query().Get("awaiting") != "1h30m0s" || r.Header.Get("X-Account-ApiKey") != "key" {
 			w.WriteHeader(http.StatusTeapot)
@@ -27,6 +31,9 @@ func TestVerifyIsNotHurried(t *testing.T) {
 	c := &Client{URL: server.URL, AccountKey: secret.NewString("key"), HTTP: hurried}
 	if v, err := c.Verify(t.Context(), 90*time.Minute); err != nil || !v.OK {
 		t.Errorf("%+v, %v", v, err)
+	}
+	if list, err := c.CatchUp(t.Context(), CatchUp{}); err != nil || len(list) != 1 || list[0].TPSPID != 7 {
+		t.Errorf("%+v, %v", list, err)
 	}
 	if err := c.Ready(t.Context()); err == nil || hurried.Timeout == 0 || c.HTTP != hurried {
 		t.Errorf("other calls are not hurried any more (%v)", err)

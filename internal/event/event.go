@@ -131,7 +131,7 @@ var catalogue = []Info{
 	{75, "PM Open", Postmark, Opened},
 	{76, "PM Click", Postmark, Clicked},
 	{77, "PM Spam Report", Postmark, Spam},
-	{78, "PM Unsubscribe", Postmark, Unsubscribed}, // reserved: the subscription trigger is not registered
+	{78, "PM Unsubscribe", Postmark, Unsubscribed}, // read back only: the subscription trigger is not registered
 }
 
 // Catalogue returns every type, in the order of ids.

@@ -130,6 +130,10 @@ type Hook struct {
 	URL         string
 	Credentials Credentials
 	Ref         string // the provider's id of a hook that we registered before, "" for a new one
+
+	// Broken is called, unless it is nil, when the hook does not stand as it should, before that is put right: what it records
+	// must not be lost when we are stopped in between. With an error, which Register returns, nothing is put right.
+	Broken func() error
 }
 
 // SetupError says why a provider refused a set-up step, in words for the user.
@@ -208,8 +212,9 @@ type Adapter interface {
 	History(ctx context.Context, conn Connection, past Past) (missing []string, err error)
 
 	// Fates reads back what became of single messages: delivered or bounced. One that the provider does not know gives no
-	// report and no error. yield is called as History's.
-	Fates(ctx context.Context, conn Connection, sent []Sent, yield func(reports []Report) error) error
+	// report and no error. yield is called as History's, and missing and err are as History's; single messages that the
+	// provider does not tell of, although it was asked again, are missing.
+	Fates(ctx context.Context, conn Connection, sent []Sent, yield func(reports []Report) error) (missing []string, err error)
 
 	// Check verifies the connection's credentials and settings. The error is a *SetupError where the provider refused.
 	Check(ctx context.Context, conn Connection) error

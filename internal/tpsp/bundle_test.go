@@ -168,6 +168,7 @@ type scripted struct {
 	check      func(ctx context.Context) error
 	register   func(ctx context.Context, n int) (string, error) // n counts from 1
 	unregister func(ctx context.Context, n int) error
+	repaired   func()           // is called when the webhook stands at the provider
 	changed    func(n int) bool // the webhook had to be put right; by default when it is new
 
 	mu      sync.Mutex
@@ -222,6 +223,14 @@ func (s *scripted) Register(ctx context.Context, conn provider.Connection, hook 
 	changed := hook.Ref == ""
 	if s.changed != nil {
 		changed = s.changed(n)
+	}
+	if changed && hook.Broken != nil {
+		if err := hook.Broken(); err != nil {
+			return "", false, err
+		}
+	}
+	if s.repaired != nil {
+		s.repaired()
 	}
 	if s.register != nil {
 		ref, err := s.register(ctx, n)

@@ -43,8 +43,8 @@ func TestRepairedWebhookHasToBeCaughtUpWith(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
-		b.provider.changed = func(n int) bool { return n == 1 || n == 3 }
-		b.store.debts = 1 // the disk is away for a moment: the debt is not forgotten
+		b.provider.changed = func(n int) bool { return n == 1 || n == 3 || n == 4 }
+		b.store.debts = 1 // the disk is away for a moment: then nothing is put right
 		stop := run(t, b.Service)
 		defer stop()
 		made := b.create("outbound")
@@ -60,6 +60,29 @@ func TestRepairedWebhookHasToBeCaughtUpWith(t *testing.T) {
 		}
 		if got := b.Directory.Current().TPSP(b.account, made.ID); !got.CatchUp.Equal(from) || got.Webhook.State != directory.WebhookRegistered {
 			t.Errorf("the directory was not told: %+v", got)
+		}
+	})
+}
+
+// A process that is killed when the webhook is put right, and before that is recorded, leaves the debt.
+func TestDebtIsRecordedBeforeTheRepair(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		made := b.create("outbound")
+		b.provider.changed = func(int) bool { return true }
+		repaired := 0
+		b.provider.repaired = func() {
+			repaired++
+			if b.now(made.ID).CatchUp.IsZero() {
+				t.Error("put right without a debt")
+			}
+		}
+		stop := run(t, b.restart("https://one.example.com"))
+		defer stop()
+		synctest.Wait()
+		if repaired != 1 {
+			t.Errorf("put right %d times", repaired)
 		}
 	})
 }

@@ -25,8 +25,14 @@ const checkEvery = time.Hour
 func (s *Service) register(ctx context.Context, t *directory.TPSP) {
 	callCtx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
-	ref, changed, err := s.callRegister(callCtx, t)
-	if err != nil && ctx.Err() != nil {
+	owed := true
+	ref, changed, err := s.callRegister(callCtx, t, func() error {
+		if owed = s.owe(ctx, t.ID, lostSince(t, true, nil)); !owed {
+			return errors.New("that events may be lost could not be recorded")
+		}
+		return nil
+	})
+	if err != nil && ctx.Err() != nil || !owed {
 		return
 	}
 	w, stood, known := t.Webhook, t.Webhook.State == directory.WebhookRegistered, s.busy.of(t.ID)
@@ -104,11 +110,13 @@ func unreached(err error) bool {
 	return ok && (refused.Code == provider.CodeUnreachable || refused.Code == provider.CodeUnavailable)
 }
 
-func (s *Service) callRegister(ctx context.Context, t *directory.TPSP) (ref string, changed bool, err error) {
+// callRegister calls broken before anything is put right at the provider.
+func (s *Service) callRegister(ctx context.Context, t *directory.TPSP, broken func() error) (ref string, changed bool, err error) {
 	conn, hook, err := s.reach(t)
 	if err != nil {
 		return "", false, err
 	}
+	hook.Broken = broken
 	ref, changed, err = s.Adapters[t.Type].Register(ctx, conn, hook)
 	return ref, changed, refusal(ctx, err)
 }

@@ -41,13 +41,16 @@ type Adapter struct {
 	pause     func(context.Context, int) error // pauseAfter; tests do not wait
 	reach     int                              // maxSearch; tests set less, as of maxDetail
 	maxDetail int64
+	large     chan struct{} // holds a token for each answer under way that may be large
+	patience  time.Duration // how long one try of a question about the past may take; tests set less
 }
 
 var _ provider.Adapter = (*Adapter)(nil)
 
 // New returns the adapter.
 func New(c Config) *Adapter {
-	a := &Adapter{transport: c.Transport, userAgent: c.UserAgent, now: c.Now, bodyLimit: maxBody, pause: pauseAfter, reach: maxSearch, maxDetail: maxDetail}
+	a := &Adapter{transport: c.Transport, userAgent: c.UserAgent, now: c.Now, bodyLimit: maxBody, pause: pauseAfter, reach: maxSearch,
+		maxDetail: maxDetail, large: make(chan struct{}, largeAtOnce), patience: patience}
 	if a.transport == nil {
 		a.transport = &http.Transport{
 			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 16, IdleConnTimeout: 90 * time.Second,

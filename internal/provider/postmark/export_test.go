@@ -2,6 +2,7 @@ package postmark
 
 import (
 	"context"
+	"time"
 
 	"postyard/internal/provider"
 )
@@ -23,3 +24,6 @@ func (a *Adapter) SetPause(pause func(context.Context, int) error) { a.pause = p
 
 // SetReach makes lists end after so many entries, and details be too long beyond so many bytes.
 func (a *Adapter) SetReach(entries int, detail int64) { a.reach, a.maxDetail = entries, detail }
+
+// SetPatience limits each try of a question about the past.
+func (a *Adapter) SetPatience(d time.Duration) { a.patience = d }

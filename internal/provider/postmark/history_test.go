@@ -3,8 +3,10 @@ package postmark_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -43,7 +45,8 @@ func (a *archive) serve(t *testing.T) string {
 		}
 		key, known := keysOf[r.URL.Path]
 		if !known {
-			reply(w, http.StatusOK, map[string]any{"MessageEvents": []any{}, "Opens": []any{}, "Clicks": []any{}})
+			reply(w, http.StatusOK, map[string]any{"MessageEvents": []any{}, "Opens": []any{}, "Clicks": []any{},
+				"Suppressions": []any{}})
 			return
 		}
 		q := r.URL.Query()
@@ -132,7 +135,7 @@ func TestHistoryStopsAtItsTime(t *testing.T) {
 	if len(found) != 61+61 || len(missing) > 0 {
 		t.Errorf("%d found, missing %q", len(found), missing)
 	}
-	if n := len(a.all()); n > 6 {
+	if n := len(a.all()); n > 7 {
 		t.Errorf("%d questions", n)
 	}
 }
@@ -155,6 +158,21 @@ func TestHistoryDividesLongLists(t *testing.T) {
 	}
 }
 
+func opensOf(name string, n int) []map[string]any {
+	return fill(n, testNow, time.Second, func(_ int, at string) map[string]any { return engagementEntry(name, at) })
+}
+
+// TestHistoryBeyondRetention: what Postmark has forgotten is named.
+func TestHistoryBeyondRetention(t *testing.T) {
+	t.Parallel()
+	for days, want := range map[int]int{44: 0, 46: 1} {
+		_, missing := history(t, &archive{}, testNow.AddDate(0, 0, -days))
+		if len(missing) != want || want > 0 && !strings.Contains(missing[0], "before 2026-01-16") {
+			t.Errorf("%d days: missing %q", days, missing)
+		}
+	}
+}
+
 // TestHistoryOfOpensOutOfReach asks for the rest message by message.
 func TestHistoryOfOpensOutOfReach(t *testing.T) {
 	t.Parallel()
@@ -172,11 +190,12 @@ func TestHistoryOfOpensOutOfReach(t *testing.T) {
 		if r.URL.Path != "/messages/outbound/opens/early" {
 			return false
 		}
-		reply(w, http.StatusOK, map[string]any{"TotalCount": 1, "Opens": []any{engagementEntry("early", testNow.Format(time.RFC3339))}})
+		offset, _ := strconv.Atoi(r.URL.Query().Get("offset")) // more than a page
+		reply(w, http.StatusOK, map[string]any{"TotalCount": 510, "Opens": opensOf("early", 510)[offset:min(offset+500, 510)]})
 		return true
 	}
 	found, missing := history(t, a, testNow.Add(-time.Hour))
-	if len(found) != reach+1 || len(missing) != 1 || !strings.Contains(missing[0], "opens of messages that were sent before") {
+	if len(found) != reach+510 || len(missing) != 1 || !strings.Contains(missing[0], "opens of messages that were sent before") {
 		t.Errorf("%d found, missing %q", len(found), missing)
 	}
 	for _, r := range a.all() {
@@ -241,8 +260,245 @@ func TestHistoryAsksForWhatMatters(t *testing.T) {
 	if diff := cmp.Diff(map[string]bool{"ended-with-copy": true, "open": true, "gone": true}, asked); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)
 	}
-	if most.Load() > 4 {
+	if most.Load() > 2 { // details may be large
 		t.Errorf("%d questions at once", most.Load())
+	}
+}
+
+// TestHistoryDoesNotWaitForEver: an answer that does not come is asked for again.
+func TestHistoryDoesNotWaitForEver(t *testing.T) {
+	t.Parallel()
+	var hung atomic.Bool
+	a := &archive{lists: map[string][]map[string]any{"/bounces": fill(1, testNow, time.Minute, bounceEntry)}}
+	a.handle = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/bounces" || hung.Swap(true) {
+			return false
+		}
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		return true
+	}
+	adapter := newAdapter(t)
+	adapter.SetPause(func(ctx context.Context, _ int) error { return ctx.Err() })
+	adapter.SetPatience(200 * time.Millisecond)
+	n := 0
+	_, err := adapter.History(t.Context(), connection(a.serve(t)), provider.Past{Since: testNow.Add(-time.Hour),
+		Yield: func(reports []provider.Report) error { n += len(reports); return nil }})
+	if err != nil || n != 1 || !hung.Load() {
+		t.Errorf("%d reports, %v", n, err)
+	}
+}
+
+// TestFateOfADelayedMessage: what is read of its bounces does not say whose they are, its details do.
+func TestFateOfADelayedMessage(t *testing.T) {
+	t.Parallel()
+	at := testNow.Format(time.RFC3339)
+	a := &archive{lists: map[string][]map[string]any{"/bounces": {
+		{"ID": 7, "Type": "Transient", "TypeCode": 2, "MessageID": "slow", "Email": "a@b.test", "BouncedAt": at, "at": testNow},
+		{"ID": 8, "Type": "Transient", "TypeCode": 2, "MessageID": "another", "Email": "a@b.test", "BouncedAt": at, "at": testNow},
+	}}}
+	a.handle = func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/slow/details") {
+			return false
+		}
+		reply(w, http.StatusOK, map[string]any{"MessageID": "slow", "Metadata": metadataOf(messageID(1)),
+			"MessageEvents": []any{map[string]any{"Recipient": "a@b.test", "Type": "Transient", "ReceivedAt": at}}})
+		return true
+	}
+	adapter := newAdapter(t)
+	adapter.SetReach(reach, 1<<20)
+	var got []provider.Report
+	_, err := adapter.Fates(t.Context(), connection(a.serve(t)), []provider.Sent{{ID: messageID(1), ProviderMessageID: "slow"}},
+		func(reports []provider.Report) error { got = append(got, reports...); return nil })
+	if err != nil || len(got) != 1 || got[0].MessageID != messageID(1) || got[0].Type != 73 || got[0].Final {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// TestHistoryPassesOverSingleMessages: one that Postmark does not tell of is named, and does not keep back those after it.
+func TestHistoryPassesOverSingleMessages(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		broken map[int]bool
+		status int
+		fails  bool
+	}{
+		"one":          {map[int]bool{1: true}, http.StatusInternalServerError, false},
+		"unreadable":   {map[int]bool{1: true}, http.StatusOK, false},
+		"all":          {nil, http.StatusInternalServerError, true},
+		"a token":      {map[int]bool{1: true}, http.StatusUnauthorized, true},
+		"too fast":     {map[int]bool{1: true}, http.StatusTooManyRequests, true},
+		"no more room": {map[int]bool{1: true}, http.StatusInsufficientStorage, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := &archive{lists: map[string][]map[string]any{}}
+			var sent []provider.Sent
+			for i := range 40 {
+				sent = append(sent, provider.Sent{ID: messageID(byte(i)), ProviderMessageID: "m" + strconv.Itoa(i)})
+				a.lists["/messages/outbound"] = append(a.lists["/messages/outbound"], map[string]any{"MessageID": "m" + strconv.Itoa(i),
+					"ReceivedAt": testNow.Format(time.RFC3339), "Metadata": metadataOf(messageID(byte(i))), "at": testNow})
+			}
+			a.handle = func(w http.ResponseWriter, r *http.Request) bool {
+				name, ok := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, "/messages/outbound/m"), "/details")
+				if !ok {
+					return false
+				}
+				if i, _ := strconv.Atoi(name); tc.broken == nil || tc.broken[i] {
+					w.WriteHeader(tc.status)
+					_, _ = w.Write([]byte("<html>"))
+					return true
+				}
+				reply(w, http.StatusOK, map[string]any{"MessageID": "m" + name, "MessageEvents": []any{map[string]any{"Type": "Delivered",
+					"Recipient": "a@b.test", "ReceivedAt": testNow.Format(time.RFC3339)}}})
+				return true
+			}
+			adapter := newAdapter(t)
+			adapter.SetPause(func(ctx context.Context, _ int) error { return ctx.Err() })
+			adapter.SetReach(reach, 1<<20)
+			conn := connection(a.serve(t))
+			for step, read := range map[string]func(func([]provider.Report) error) ([]string, error){
+				"History": func(yield func([]provider.Report) error) ([]string, error) {
+					return adapter.History(t.Context(), conn, provider.Past{Since: testNow.Add(-time.Hour), Yield: yield,
+						Open: func(context.Context, mail.ID) (bool, error) { return true, nil }})
+				},
+				"Fates": func(yield func([]provider.Report) error) ([]string, error) {
+					return adapter.Fates(t.Context(), conn, sent, yield)
+				},
+			} {
+				n := 0
+				missing, err := read(func(reports []provider.Report) error { n += len(reports); return nil })
+				if tc.fails {
+					if err == nil {
+						t.Errorf("%s: no error, missing %q", step, missing)
+					}
+				} else if err != nil || n != 39 || len(missing) != 1 || !strings.Contains(missing[0], "the message m1:") {
+					t.Errorf("%s: %d reports, %v, missing %q", step, n, err, missing)
+				}
+			}
+		})
+	}
+}
+
+// TestHalfAFate: what is known of a message is reported although its bounce cannot be read, and a store that fails is no
+// fault of the message.
+func TestHalfAFate(t *testing.T) {
+	t.Parallel()
+	a := &archive{}
+	a.handle = func(w http.ResponseWriter, r *http.Request) bool {
+		at := testNow.Format(time.RFC3339)
+		switch r.URL.Path {
+		case "/messages/outbound/m/details":
+			reply(w, http.StatusOK, map[string]any{"MessageID": "m", "Metadata": metadataOf(messageID(1)), "MessageEvents": []any{
+				map[string]any{"Recipient": "a@b.test", "Type": "Bounced", "ReceivedAt": at, "Details": map[string]any{"BounceID": "7"}},
+				map[string]any{"Recipient": "c@d.test", "Type": "Delivered", "ReceivedAt": at}}})
+		case "/bounces/7":
+			w.WriteHeader(http.StatusInternalServerError)
+		default:
+			return false
+		}
+		return true
+	}
+	adapter := newAdapter(t)
+	adapter.SetPause(func(ctx context.Context, _ int) error { return ctx.Err() })
+	conn, sent := connection(a.serve(t)), []provider.Sent{{ID: messageID(1), ProviderMessageID: "m"}}
+	n := 0
+	missing, err := adapter.Fates(t.Context(), conn, sent, func(reports []provider.Report) error { n += len(reports); return nil })
+	if err != nil || n != 1 || len(missing) != 1 {
+		t.Errorf("%d reports, %v, missing %q", n, err, missing)
+	}
+	late := fmt.Errorf("write: %w", context.DeadlineExceeded)
+	if _, err := adapter.Fates(t.Context(), conn, sent, func([]provider.Report) error { return late }); !errors.Is(err, late) {
+		t.Errorf("a store that fails: %v", err)
+	}
+}
+
+func TestHistorySurvivesAPanic(t *testing.T) {
+	t.Parallel()
+	a := &archive{lists: map[string][]map[string]any{"/messages/outbound": {
+		{"MessageID": "m", "ReceivedAt": testNow.Format(time.RFC3339), "Metadata": metadataOf(messageID(1)), "at": testNow}}}}
+	_, err := newAdapter(t).History(t.Context(), connection(a.serve(t)), provider.Past{Since: testNow.Add(-time.Hour),
+		Open:  func(context.Context, mail.ID) (bool, error) { panic("no such field") },
+		Yield: func([]provider.Report) error { return nil }})
+	if err == nil || !strings.Contains(err.Error(), "no such field") {
+		t.Error(err)
+	}
+}
+
+// TestHistoryOfSuppressions: each address is traced to a bounce or to a message, or is said not to be.
+func TestHistoryOfSuppressions(t *testing.T) {
+	t.Parallel()
+	at := testNow.Add(-time.Minute).Format(time.RFC3339)
+	entry := func(address, reason, origin, at string) map[string]any {
+		return map[string]any{"EmailAddress": address, "SuppressionReason": reason, "Origin": origin, "CreatedAt": at}
+	}
+	bounce := func(id int, address, kind string) map[string]any {
+		return map[string]any{"ID": id, "Type": kind, "MessageID": fmt.Sprint("b", id), "Email": address, "BouncedAt": at, "Inactive": true}
+	}
+	a := &archive{lists: map[string][]map[string]any{"/bounces": {bounce(1, "Listed@x.test", "HardBounce"), bounce(2, "spam@x.test", "SpamComplaint")}}}
+	for _, b := range a.lists["/bounces"] {
+		b["at"] = testNow
+	}
+	a.handle = func(w http.ResponseWriter, r *http.Request) bool {
+		q := r.URL.Query()
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/suppressions/dump"):
+			if r.URL.Path != "/message-streams/outbound/suppressions/dump" || q.Get("fromdate") != "2026-03-01" {
+				t.Errorf("asked %s", r.URL)
+			}
+			reply(w, http.StatusOK, map[string]any{"Suppressions": []any{
+				entry("listed@x.test", "HardBounce", "Recipient", at), entry("spam@x.test", "SpamComplaint", "Recipient", at),
+				entry("late@x.test", "HardBounce", "Recipient", at), entry("unknown@x.test", "SpamComplaint", "Recipient", at),
+				entry("left@x.test", "ManualSuppression", "Recipient", at), entry("other@x.test", "ManualSuppression", "Recipient", at),
+				entry("vague@x.test", "ManualSuppression", "Recipient", at), entry("operator@x.test", "ManualSuppression", "Customer", at),
+				entry("old@x.test", "HardBounce", "Recipient", testNow.Add(-2*time.Hour).Format(time.RFC3339)), "odd",
+			}})
+		case q.Get("emailFilter") == "late@x.test":
+			reply(w, http.StatusOK, map[string]any{"TotalCount": 3, "Bounces": []any{
+				bounce(7, "late@x.test", "HardBounce"), bounce(8, "chocolate@x.test", "HardBounce"), bounce(9, "late@x.test", "SpamComplaint")}})
+		case q.Get("emailFilter") != "":
+			reply(w, http.StatusOK, map[string]any{"TotalCount": 0, "Bounces": []any{}})
+		case q.Get("recipient") != "":
+			name, _, _ := strings.Cut(q.Get("recipient"), "@")
+			message := map[string]any{"MessageID": name, "ReceivedAt": at, "Metadata": metadataOf(messageID(5))}
+			later := map[string]any{"MessageID": "later", "ReceivedAt": testNow.Add(time.Hour).Format(time.RFC3339), "Metadata": metadataOf(messageID(6))}
+			if name == "other" {
+				message["Metadata"] = map[string]any{}
+			}
+			reply(w, http.StatusOK, map[string]any{"TotalCount": 2, "Messages": []any{later, message}})
+		case r.URL.Path == "/messages/outbound/left/details":
+			change := func(recipient, suppress string) map[string]any {
+				return map[string]any{"Type": "SubscriptionChanged", "Recipient": recipient, "ReceivedAt": at,
+					"Details": map[string]any{"Origin": "Recipient", "SuppressSending": suppress}}
+			}
+			reply(w, http.StatusOK, map[string]any{"MessageID": "left", "Metadata": metadataOf(messageID(5)), "MessageEvents": []any{
+				change("copy@x.test", "True"), change("left@x.test", "False"), change("Left@x.test", "True"), change("left@x.test", "True")}})
+		default:
+			return false
+		}
+		return true
+	}
+	adapter := newAdapter(t)
+	adapter.SetReach(reach, 1<<20)
+	got := map[string]provider.Report{}
+	missing, err := adapter.History(t.Context(), connection(a.serve(t)), provider.Past{Since: testNow.Add(-time.Hour),
+		Open: func(context.Context, mail.ID) (bool, error) { return false, nil },
+		Yield: func(reports []provider.Report) error {
+			for _, r := range reports {
+				got[strings.ToLower(r.Recipient)+" "+r.ProviderMessageID+" "+strconv.Itoa(int(r.Type))] = r
+			}
+			return nil
+		}})
+	if err != nil || len(missing) != 1 || !strings.Contains(missing[0], "why 2 addresses are suppressed") {
+		t.Errorf("%v, missing %q", err, missing)
+	}
+	want := []string{"late@x.test b7 72", "left@x.test left 78", "listed@x.test b1 72", "spam@x.test b2 77"}
+	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(got))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if left := got[want[1]]; left.MessageID != messageID(5) || left.Final || !left.OccurredAt.Equal(testNow.Add(-time.Minute)) {
+		t.Errorf("%+v", left)
 	}
 }
 
@@ -314,7 +570,9 @@ func FuzzHistory(f *testing.F) {
 		"Metadata":{"messageId":"01930000-0000-7000-8000-000000000001"}}],
 		"Bounces":[{"ID":7,"Type":"HardBounce","MessageID":"m","Email":"a@b.test","BouncedAt":"2026-03-02T12:00:00Z"}],
 		"Opens":[{"MessageID":"m","Recipient":"a@b.test","ReceivedAt":"2026-03-02T12:00:00Z"}],"Clicks":[{},null,7],
+		"Suppressions":[{"EmailAddress":"a","SuppressionReason":"ManualSuppression","Origin":"Recipient","CreatedAt":"2026-03-02T12:00:00Z"},7],
 		"MessageID":"m","MessageEvents":[{"Type":"Delivered","Recipient":"a","ReceivedAt":"2026-03-02T12:00:00Z"},
+		{"Type":"SubscriptionChanged","Recipient":"a","ReceivedAt":"2026-03-02T12:00:00Z","Details":{"Origin":"Recipient","SuppressSending":"True"}},
 		{"Type":"Bounced","Details":{"BounceID":"7"}}],"ID":7,"BouncedAt":"2026-03-02T12:00:00Z","Email":"a@b.test"}`))
 	f.Add([]byte(`{"TotalCount":99999999999,"Messages":[],"Bounces":[],"Opens":[],"Clicks":[]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -331,6 +589,6 @@ func FuzzHistory(f *testing.F) {
 		conn := connection("http://postmark.invalid")
 		_, _ = adapter.History(t.Context(), conn, provider.Past{Since: testNow.AddDate(0, 0, -1), Yield: yield,
 			Open: func(context.Context, mail.ID) (bool, error) { return true, nil }})
-		_ = adapter.Fates(t.Context(), conn, []provider.Sent{{ID: messageID(1)}, {ID: messageID(2), ProviderMessageID: "../x?y"}}, yield)
+		_, _ = adapter.Fates(t.Context(), conn, []provider.Sent{{ID: messageID(1)}, {ID: messageID(2), ProviderMessageID: "../x?y"}}, yield)
 	})
 }

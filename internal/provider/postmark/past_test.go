@@ -67,6 +67,12 @@ func playPast(w http.ResponseWriter, r *http.Request, has map[mail.ID]string) {
 			entries = append(entries, p.bounce(id, readAt))
 		}
 		answer("Bounces", entries)
+	case strings.HasSuffix(r.URL.Path, "/suppressions/dump"):
+		for _, id := range p.order {
+			b := p.bounce(id, readAt)
+			entries = append(entries, map[string]any{"EmailAddress": b["Email"], "SuppressionReason": b["Type"], "Origin": "Recipient", "CreatedAt": readAt})
+		}
+		answer("Suppressions", entries)
 	case strings.HasPrefix(r.URL.Path, "/bounces/"):
 		for _, id := range p.order {
 			if b := p.bounce(id, readAt); strconv.FormatInt(b["ID"].(int64), 10) == strings.TrimPrefix(r.URL.Path, "/bounces/") {

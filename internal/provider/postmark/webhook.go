@@ -111,11 +111,17 @@ func (a *Adapter) Register(ctx context.Context, conn provider.Connection, hook p
 		}
 		own = own[:len(own)-1]
 	}
-	saved := webhook{}
-	switch {
-	case len(own) == 1 && own[0].asWanted(hook):
+	if len(own) == 1 && own[0].asWanted(hook) {
 		return strconv.FormatInt(own[0].ID, 10), false, nil
-	case len(own) == 1:
+	}
+	if hook.Broken != nil {
+		if err := hook.Broken(); err != nil {
+			return "", false, err
+		}
+	}
+	saved := webhook{}
+	switch len(own) {
+	case 1:
 		saved, err = a.saveWebhook(ctx, conn, hook, own[0].ID)
 		if gone(err) {
 			saved, err = a.saveWebhook(ctx, conn, hook, 0)

@@ -2,6 +2,7 @@ package postmark_test
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -189,12 +190,26 @@ func TestRegisterRepairs(t *testing.T) {
 			hook := ourHook()
 			hook.Ref = tc.ref
 			conn := connection(serve(t, h.ServeHTTP))
+			repairs := func() int {
+				return len(slices.DeleteFunc(h.changes(), func(c string) bool { return strings.HasPrefix(c, "DELETE") }))
+			}
+			broken, full := 0, errors.New("the disk is full")
+			hook.Broken = func() error {
+				broken++
+				if broken == 1 {
+					return full
+				}
+				return nil
+			}
+			if _, _, err := newAdapter(t).Register(t.Context(), conn, hook); broken > 0 && (!errors.Is(err, full) || repairs() != 0) {
+				t.Errorf("put right before that was recorded: %v, changes %v", err, h.changes())
+			}
 			ref, changed, err := newAdapter(t).Register(t.Context(), conn, hook)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if repaired := slices.ContainsFunc(tc.want, func(c string) bool { return !strings.HasPrefix(c, "DELETE") }); changed != repaired {
-				t.Errorf("changed = %t", changed)
+			if repaired := repairs() > 0; changed != repaired || repaired != (broken == 2) {
+				t.Errorf("changed = %t, said to be broken %d times", changed, broken)
 			}
 			if diff := cmp.Diff(tc.want, h.changes()); diff != "" {
 				t.Errorf("changes (-want +got):\n%s", diff)

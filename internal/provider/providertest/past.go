@@ -69,8 +69,13 @@ func testHistory(t *testing.T, h Harness) {
 	sent[1].ProviderMessageID = "" // to be found by our id
 	sent = append(sent, provider.Sent{ID: newID(t), ProviderMessageID: "nobody's"}, provider.Sent{ID: newID(t)})
 	var fates collector
-	if err := adapter.Fates(t.Context(), conn, sent, fates.yield); err != nil {
-		t.Fatalf("Fates: %v", err)
+	if missing, err := adapter.Fates(t.Context(), conn, sent, fates.yield); err != nil || len(missing) > 0 {
+		t.Fatalf("Fates: %v, missing %q", err, missing)
+	}
+	for _, r := range fates.reports {
+		if _, ours := has[r.MessageID]; !ours {
+			t.Errorf("cannot be attributed while the provider's id of the message is not known: %+v", r)
+		}
 	}
 	delivered := slices.DeleteFunc(told, func(r provider.Report) bool { return r.Kind != event.Delivered })
 	got.reports = slices.DeleteFunc(fates.reports, func(r provider.Report) bool { return r.Kind != event.Delivered })
@@ -91,7 +96,10 @@ func essence(reports []provider.Report) []string {
 
 func testHistoryFails(t *testing.T, h Harness) {
 	adapter := h.adapter(t)
-	sent := []provider.Sent{{ID: newID(t), ProviderMessageID: "provider-0"}, {ID: newID(t)}}
+	var sent []provider.Sent // enough for the fault not to be theirs
+	for range 20 {
+		sent = append(sent, provider.Sent{ID: newID(t), ProviderMessageID: "provider-0"}, provider.Sent{ID: newID(t)})
+	}
 	past := provider.Past{Since: time.Now().Add(-day), Open: open, Yield: func([]provider.Report) error { return nil }}
 	for name, answer := range map[string]http.HandlerFunc{
 		"500":  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
@@ -104,8 +112,9 @@ func testHistoryFails(t *testing.T, h Harness) {
 		},
 	} {
 		conn := h.connection(serve(t, answer))
-		_, err := adapter.History(t.Context(), conn, past)
-		for step, err := range map[string]error{"History": err, "Fates": adapter.Fates(t.Context(), conn, sent, past.Yield)} {
+		_, historyErr := adapter.History(t.Context(), conn, past)
+		_, fatesErr := adapter.Fates(t.Context(), conn, sent, past.Yield)
+		for step, err := range map[string]error{"History": historyErr, "Fates": fatesErr} {
 			if err == nil {
 				t.Errorf("%s: %s without an error", name, step)
 				continue

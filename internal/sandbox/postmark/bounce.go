@@ -59,12 +59,13 @@ type bounceList struct {
 	Bounces    []bouncePayload
 }
 
-// body is the bounce as the read API has it. Inactive follows the suppression list, which may have changed since. The caller
-// holds mu.
+// body is the bounce as the read API has it: without metadata. Inactive follows the suppression list, which may have changed
+// since. The caller holds mu.
 func (b bounceRef) body(withContent bool) bouncePayload {
 	m := contentOf(b.mail)
 	p := m.bounce(b.mail, m.message(), b.event, withContent)
 	p.Inactive = p.Inactive && m.owner.suppressed(b.mail.Stream, b.event.Recipient)
+	p.Metadata = nil
 	return p
 }
 

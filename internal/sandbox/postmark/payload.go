@@ -28,7 +28,7 @@ type bouncePayload struct {
 	Name          string
 	Tag           *string
 	MessageID     string
-	Metadata      map[string]string
+	Metadata      map[string]string `json:",omitzero"` // webhooks only
 	ServerID      int
 	Description   string
 	Details       string
