@@ -158,16 +158,15 @@ func (m *memory) CaughtUp(_ context.Context, _ int32, from time.Time) error {
 	return nil
 }
 
-func (m *memory) Awaiting(_ context.Context, _ route.Egress, _, _ time.Time, after mail.ID, limit int) ([]store.Awaited, error) {
+func (m *memory) Awaiting(_ context.Context, _ route.Egress, _, _ time.Time, after mail.ID, limit int) (list []store.Awaited, last mail.ID, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var list []store.Awaited
 	for _, a := range m.awaiting {
 		if a.ID.String() > after.String() && len(list) < limit {
-			list = append(list, a)
+			list, last = append(list, a), a.ID
 		}
 	}
-	return list, nil
+	return list, last, nil
 }
 
 func (m *memory) Message(_ context.Context, _ int32, id mail.ID) (*store.Message, error) {

@@ -49,8 +49,9 @@ const (
 	pollEvery   = 15 * time.Minute // while the webhook does not stand
 	leaseFor    = 2 * time.Minute
 	renewEvery  = 30 * time.Second
-	atOnce      = 2   // TPSPs that are caught up with at the same time, unasked
-	awaitedPage = 200 // messages that are asked for one by one, in one go
+	atOnce      = 2    // TPSPs that are caught up with at the same time, unasked
+	scanPage    = 2000 // messages that are looked at for those that await a report, in one go
+	awaitedPage = 200  // messages that are asked for one by one, in one go
 )
 
 // Store is what the package needs of the storage contract.
@@ -59,7 +60,7 @@ type Store interface {
 	Lease(ctx context.Context, name, holder string, length time.Duration) (bool, error)
 	Release(ctx context.Context, name, holder string) error
 	CaughtUp(ctx context.Context, tpspID int32, from time.Time) error
-	Awaiting(ctx context.Context, egress route.Egress, from, before time.Time, after mail.ID, limit int) ([]store.Awaited, error)
+	Awaiting(ctx context.Context, egress route.Egress, from, before time.Time, after mail.ID, limit int) ([]store.Awaited, mail.ID, error)
 	Message(ctx context.Context, accountID int32, id mail.ID) (*store.Message, error)
 	Ingest(ctx context.Context, batch []store.Parsed) (store.IngestResult, error)
 }

@@ -176,22 +176,24 @@ func (s *Service) open(ctx context.Context, p *pass, id mail.ID) (bool, error) {
 func (s *Service) readAwaited(ctx context.Context, p *pass, ask func([]provider.Sent) error) error {
 	var after mail.ID
 	for {
-		awaited, err := s.Store.Awaiting(ctx, p.tpsp.Egress(), p.since.Add(-transit), p.began, after, awaitedPage)
+		awaited, last, err := s.Store.Awaiting(ctx, p.tpsp.Egress(), p.since.Add(-transit), p.began, after, scanPage)
 		if err != nil {
 			return s.storeFailed(err)
 		}
-		if len(awaited) == 0 {
+		if last == (mail.ID{}) {
 			return nil
 		}
-		list := make([]provider.Sent, len(awaited))
-		for i, a := range awaited {
-			list[i] = provider.Sent{ID: a.ID, ProviderMessageID: a.ProviderID}
+		for few := range slices.Chunk(awaited, awaitedPage) {
+			list := make([]provider.Sent, len(few))
+			for i, a := range few {
+				list[i] = provider.Sent{ID: a.ID, ProviderMessageID: a.ProviderID}
+			}
+			p.asked.Add(int64(len(list)))
+			if err := ask(list); err != nil {
+				return err
+			}
 		}
-		p.asked.Add(int64(len(list)))
-		if err := ask(list); err != nil {
-			return err
-		}
-		after = awaited[len(awaited)-1].ID
+		after = last
 	}
 }
 

@@ -465,9 +465,10 @@ type Configuration interface {
 	// CaughtUp ends that, unless another time was set meanwhile.
 	CaughtUp(ctx context.Context, tpspID int32, from time.Time) error
 
-	// Awaiting returns messages of an egress that are sent and have no final report, submitted from..before, in the order
-	// of ids, after the given one.
-	Awaiting(ctx context.Context, egress route.Egress, from, before time.Time, after mail.ID, limit int) ([]Awaited, error)
+	// Awaiting looks at messages submitted from..before, at most limit of them in the order of ids after the given one, and
+	// returns those of an egress that are sent and have no final report. last is the last one that it looked at, zero when
+	// there is none: few may be returned of many, and the work of one call stays bounded.
+	Awaiting(ctx context.Context, egress route.Egress, from, before time.Time, after mail.ID, limit int) (list []Awaited, last mail.ID, err error)
 
 	// UpdateWebhook records where the registration stands.
 	UpdateWebhook(ctx context.Context, tpspID int32, w directory.Webhook) error

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -206,19 +207,35 @@ func (db *DB) DeleteTPSP(ctx context.Context, accountID, id int32, force bool, n
 	})
 }
 
-// idSlack is how far a message's id, which is made by the clock of a machine, may be from the time of its submission.
-const idSlack = time.Hour
-
-// Awaiting implements store.Configuration.
-func (db *DB) Awaiting(ctx context.Context, egress route.Egress, from, before time.Time, after mail.ID, limit int) ([]store.Awaited, error) {
-	first, last := engine.FirstID(from.Add(-idSlack)), engine.FirstID(before.Add(idSlack))
-	return list(ctx, db.work, "read awaited messages", func(rows pgx.Rows) (a store.Awaited, err error) {
-		err = rows.Scan(idInto(&a.ID), &a.AccountID, &a.ProviderID, &a.To)
-		return a, err
-	}, `SELECT id, account_id, provider_id, to_addr FROM message
-		WHERE id > $1 AND id >= $2 AND id < $3 AND egress = $4 AND state = 3 AND submitted_at >= $5 AND submitted_at < $6 ORDER BY id LIMIT $7`,
-		uuidOf(after), uuidOf(first), uuidOf(last), int32(egress), engine.Stamp(from), engine.Stamp(before), limit)
+// Awaiting implements store.Configuration. Ids sort by time, so the span is a key range.
+func (db *DB) Awaiting(ctx context.Context, egress route.Egress, from, before time.Time, after mail.ID, limit int) (list []store.Awaited, last mail.ID, err error) {
+	first, end := engine.FirstID(from), engine.FirstID(before)
+	if bytes.Compare(after[:], first[:]) > 0 {
+		first = after
+	}
+	err = read(ctx, db.work, "read awaited messages", func(ctx context.Context, conn *pgx.Conn) error {
+		list, last = nil, mail.ID{}
+		rows, err := conn.Query(ctx, awaitingQuery, uuidOf(first), uuidOf(end), limit, int32(egress))
+		if err != nil {
+			return err
+		}
+		return scanAll(rows, func(rows pgx.Rows) error {
+			var a store.Awaited
+			var awaits bool
+			err := rows.Scan(idInto(&a.ID), &a.AccountID, &a.ProviderID, &a.To, &awaits)
+			if last = a.ID; awaits {
+				list = append(list, a)
+			}
+			return err
+		})
+	})
+	return list, last, err
 }
+
+// awaitingQuery also returns the last message of the range that it looked at, whether that awaits anything or not.
+const awaitingQuery = `WITH few AS MATERIALIZED (SELECT id, account_id, provider_id, to_addr, state = 3 AND egress = $4 AS awaits
+		FROM message WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3)
+	SELECT * FROM few WHERE awaits OR id = (SELECT id FROM few ORDER BY id DESC LIMIT 1) ORDER BY id`
 
 // notNil keeps an empty blob from becoming NULL.
 func notNil(b []byte) []byte {

@@ -168,21 +168,31 @@ func (db *DB) CaughtUp(ctx context.Context, tpspID int32, from time.Time) error 
 }
 
 // Awaiting implements store.Configuration. Ids sort by time, so the span is a key range.
-func (db *DB) Awaiting(ctx context.Context, egress route.Egress, from, before time.Time, after mail.ID, limit int) ([]store.Awaited, error) {
-	first, last := engine.FirstID(from), engine.FirstID(before)
+func (db *DB) Awaiting(ctx context.Context, egress route.Egress, from, before time.Time, after mail.ID, limit int) (list []store.Awaited, last mail.ID, err error) {
+	first, end := engine.FirstID(from), engine.FirstID(before)
 	if bytes.Compare(after[:], first[:]) > 0 {
 		first = after
 	}
-	rows, err := db.workPool.QueryContext(ctx, `SELECT id, account_id, provider_id, to_addr FROM message
-		WHERE id > ? AND id < ? AND state = 3 AND egress = ? ORDER BY id LIMIT ?`, first[:], last[:], int32(egress), limit)
+	rows, err := db.workPool.QueryContext(ctx, awaitingQuery, int32(egress), first[:], end[:], limit)
 	if err != nil {
-		return nil, failed("read what awaits a report", err)
+		return nil, last, failed("read what awaits a report", err)
 	}
-	return collect(rows, func(rows *sql.Rows) (a store.Awaited, err error) {
-		err = rows.Scan((*idColumn)(&a.ID), &a.AccountID, &a.ProviderID, &a.To)
-		return a, err
+	_, err = collect(rows, func(rows *sql.Rows) (struct{}, error) {
+		var a store.Awaited
+		var awaits bool
+		err := rows.Scan((*idColumn)(&a.ID), &a.AccountID, &a.ProviderID, &a.To, &awaits)
+		if last = a.ID; awaits {
+			list = append(list, a)
+		}
+		return struct{}{}, err
 	})
+	return list, last, err
 }
+
+// awaitingQuery also returns the last message of the range that it looked at, whether that awaits anything or not.
+const awaitingQuery = `WITH few AS MATERIALIZED (SELECT id, account_id, provider_id, to_addr, state = 3 AND egress = ? AS awaits
+		FROM message WHERE id > ? AND id < ? ORDER BY id LIMIT ?)
+	SELECT * FROM few WHERE awaits OR id = (SELECT max(id) FROM few) ORDER BY id`
 
 // DirectoryRevision implements directory.Loader. Nobody but this process changes the configuration.
 func (db *DB) DirectoryRevision(context.Context) (int64, error) { return 0, nil }

@@ -37,7 +37,7 @@ func TestPlans(t *testing.T) {
 		t.Fatal(err)
 	}
 	queries := []string{
-		nextDueQuery, entriesQuery, callsQuery(500), entryEventsQuery(500), countedQuery, tallyQuery, nextDayQuery,
+		nextDueQuery, awaitingQuery, entriesQuery, callsQuery(500), entryEventsQuery(500), countedQuery, tallyQuery, nextDayQuery,
 		`SELECT ` + storedColumns + ` FROM message WHERE provider_id = ? AND provider_id <> '' AND account_id = ?`,
 	}
 	for query := range db.writer.stmts {

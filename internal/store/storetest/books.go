@@ -245,13 +245,16 @@ func awaiting(t *testing.T, b *bench) {
 	b.deliver(b.report(done, event.Delivered, "d1"), b.report(want[0].ID, event.Opened, "o1"))
 	b.accept("queued@gmail.com")
 	ask := func(from, before time.Time) (got []store.Awaited) {
-		for after := (mail.ID{}); ; after = got[len(got)-1].ID {
-			page, err := b.store.Awaiting(b.ctx(), b.egress(), from, before, after, 2)
+		for after := (mail.ID{}); ; {
+			page, last, err := b.store.Awaiting(b.ctx(), b.egress(), from, before, after, 2)
 			b.must(err)
-			got = append(got, page...)
-			if len(page) < 2 {
+			if got = append(got, page...); last == (mail.ID{}) {
 				return got
 			}
+			if len(page) > 2 || last.String() <= after.String() {
+				t.Fatalf("%d of 2, up to %s after %s", len(page), last, after)
+			}
+			after = last
 		}
 	}
 	if diff := cmp.Diff(want, ask(from, from.Add(time.Minute))); diff != "" {
@@ -260,7 +263,7 @@ func awaiting(t *testing.T, b *bench) {
 	if got := ask(from.Add(-time.Hour), from.Add(-time.Minute)); len(got) != 0 {
 		t.Errorf("awaited from before: %v", got)
 	}
-	if got, err := b.store.Awaiting(b.ctx(), b.egress()+1, from, from.Add(time.Minute), mail.ID{}, 10); err != nil || len(got) != 0 {
+	if got, last, err := b.store.Awaiting(b.ctx(), b.egress()+1, from, from.Add(time.Minute), mail.ID{}, 10); err != nil || len(got) != 0 || last == (mail.ID{}) {
 		t.Errorf("awaited of another egress: %v, %v", got, err)
 	}
 }
