@@ -277,6 +277,37 @@ func TestAStoppedEgressIsProbedAfterAStart(t *testing.T) {
 	})
 }
 
+// A stop that another node has recorded, and did not take back for long, ends with mail that goes out here.
+func TestTheStopOfADeadNode(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q, sizes := newQueue(), &calls{}
+		dispatcher, stop := dispatcherOver(t, q, answering(sizes, provider.Accepted), 2)
+		synctest.Wait()
+		send := func() directory.Health {
+			q.add(1)
+			if err := dispatcher.Directory.Reload(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			dispatcher.WakeAll()
+			synctest.Wait()
+			h, _ := q.state()
+			return h
+		}
+		q.mu.Lock()
+		q.health = directory.Health{Stopped: true, Reason: "no answer", Since: time.Now()}
+		q.mu.Unlock()
+		if h := send(); !h.Stopped {
+			t.Error("the other node may be about to probe it")
+		}
+		<-time.After(2*lastProbe + time.Second)
+		if h := send(); h.Stopped {
+			t.Errorf("health %+v", h)
+		}
+		stop()
+	})
+}
+
 // A throttled egress rests as long as it asked for.
 func TestAThrottledEgressRests(t *testing.T) {
 	t.Parallel()
