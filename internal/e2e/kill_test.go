@@ -83,10 +83,10 @@ func killLoop(t *testing.T, args ...string) {
 			running.Go(func() { acknowledged.sendUntil(load, t, scene, fmt.Sprintf("u%d-%d", kills, j)) })
 		}
 		acknowledged.waitFor(t, 20) // at least something is on its way
-		if kills%10 == 0 {
+		if kills%50 == 0 {
 			books(t, scene) // they balance at any moment
 		}
-		<-time.After(time.Duration(random.IntN(700)) * time.Millisecond)
+		<-time.After(time.Duration(random.IntN(400)) * time.Millisecond)
 		p.kill()
 		stop()
 		running.Wait()
