@@ -23,7 +23,7 @@ lint: $(GOLANGCI) ## Vet and lint
 	$(GOLANGCI) run ./...
 
 bench: ## Measure accepting and dispatching (fsync on)
-	go test -run '^$$' -bench . -benchtime 5s ./internal/app
+	go test -run '^$$' -bench . -benchtime 5s ./internal/app ./internal/store/postgres ./internal/books
 
 chaos: ## Kill the server again and again under load and faults, for CHAOS_TIME (10m)
 	POSTYARD_CHAOS_TIME=$(CHAOS_TIME) go test $(CHAOS_FLAGS) -timeout 0 -count 1 -run '$(CHAOS)' -v ./internal/e2e
