@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -98,11 +99,9 @@ func (l *workload) report() (provider.Report, func(*world), bool) {
 		}
 		w.Seen[r.Identity] = true
 		w.update(id, func(m *message) {
+			m.ProviderID = cmp.Or(m.ProviderID, r.ProviderMessageID)
 			if m.State.Pending() {
 				m.Waiting = ""
-				if m.ProviderID == "" {
-					m.ProviderID = r.ProviderMessageID
-				}
 				m.Events = append(m.Events, sent)
 			}
 			m.State, _ = lifecycle.Next(m.State, trigger)
