@@ -170,6 +170,14 @@ func (s *Settlement) Proves() bool {
 	return s.Trigger == lifecycle.Accept && s.Outcome != nil && s.Outcome.Class == provider.Accepted
 }
 
+// ProviderMessageID returns the provider's id of the message, "" when the settlement does not tell it.
+func (s *Settlement) ProviderMessageID() string {
+	if s.Outcome == nil {
+		return ""
+	}
+	return s.Outcome.ProviderMessageID
+}
+
 // What the store says of a message or an attempt on its own.
 const (
 	ReasonDeleted  = "the provider was deleted"                                // why DropWaiting drops or moves a message

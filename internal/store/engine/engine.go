@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,8 +16,10 @@ import (
 	"postyard/internal/event"
 	"postyard/internal/lifecycle"
 	"postyard/internal/mail"
+	"postyard/internal/mailbox"
 	"postyard/internal/provider"
 	"postyard/internal/route"
+	"postyard/internal/store"
 )
 
 // Status is where a queue row stands. The numbers are stored.
@@ -198,12 +201,42 @@ func Content(body []byte) (*mail.Content, error) {
 	return c, nil
 }
 
+// Complete decodes into a message what is stored encoded.
+func Complete(m *store.Message, class int, content, recipient, plan []byte) (err error) {
+	if m.Mailbox, err = mailbox.ByID(class); err != nil {
+		return err
+	}
+	if m.Content, err = Content(content); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(recipient, &m.Recipient); err != nil {
+		return fmt.Errorf("decode recipient: %w", err)
+	}
+	if err := json.Unmarshal(plan, &m.Plan); err != nil {
+		return fmt.Errorf("decode plan: %w", err)
+	}
+	return nil
+}
+
+// Spread counts the messages of a batch that need a place in the sequence of their pool.
+func Spread(batch []store.Submission) map[int32]uint64 {
+	wanted := map[int32]uint64{}
+	for i := range batch {
+		for j := range batch[i].Messages {
+			if m := &batch[i].Messages[j]; m.Spread {
+				wanted[m.PoolID]++
+			}
+		}
+	}
+	return wanted
+}
+
 // NoDetail is the stored form of an event without one.
 var NoDetail = []byte("{}")
 
-// Detail encodes the detail of an event; nil is none.
+// Detail encodes the detail of an event; nil is none. Most events of ours have none, and are not worth the encoder's time.
 func Detail(d *event.Detail) ([]byte, error) {
-	if d == nil {
+	if d == nil || reflect.ValueOf(d).Elem().IsZero() {
 		return NoDetail, nil
 	}
 	b, err := json.Marshal(d)

@@ -94,14 +94,7 @@ func (db *DB) Accept(ctx context.Context, batch []store.Submission) error {
 
 // takeSequences reserves a range of every pool that spreads messages of this batch, and returns the next number of each.
 func (t *tx) takeSequences(batch []store.Submission) (map[int32]uint64, error) {
-	wanted := map[int32]int64{}
-	for i := range batch {
-		for j := range batch[i].Messages {
-			if m := &batch[i].Messages[j]; m.Spread {
-				wanted[m.PoolID]++
-			}
-		}
-	}
+	wanted := engine.Spread(batch)
 	if len(wanted) == 0 {
 		return nil, nil
 	}
@@ -112,7 +105,7 @@ func (t *tx) takeSequences(batch []store.Submission) (map[int32]uint64, error) {
 			err := rows.Scan(&first)
 			next[pool] = uint64(first)
 			return err
-		}, `UPDATE pool SET next_seq = next_seq + $2 WHERE id = $1 RETURNING next_seq - $2`, pool, wanted[pool])
+		}, `UPDATE pool SET next_seq = next_seq + $2 WHERE id = $1 RETURNING next_seq - $2`, pool, int64(wanted[pool]))
 	}
 	if err := t.flush(); err != nil {
 		return nil, err

@@ -48,7 +48,7 @@ func (l *ledger) settle(j *journal, s *store.Settlement) error {
 	case p == nil && (!s.Proves() || m == nil):
 		return nil
 	case p == nil: // a report of the provider was faster and has moved the message on
-		m.sent(j, s.Job.Egress, providerID(s), s.Sent, s.At, engine.NoDetail)
+		m.sent(j, s.Job.Egress, term(s.ProviderMessageID()), s.Sent, s.At, engine.NoDetail)
 		return nil
 	case m == nil:
 		return store.ErrNotFound
@@ -78,13 +78,6 @@ func (l *ledger) settle(j *journal, s *store.Settlement) error {
 		return m.becomeSent(j, s, to, p.attempts)
 	}
 	return nil
-}
-
-func providerID(s *store.Settlement) string {
-	if s.Outcome == nil {
-		return ""
-	}
-	return term(s.Outcome.ProviderMessageID)
 }
 
 // unrecorded is the outcome of a call that ended without one.
@@ -120,7 +113,7 @@ func (l *ledger) doubt(p *place, s *store.Settlement) {
 func (m *message) becomeSent(j *journal, s *store.Settlement, to lifecycle.State, attempts int) error {
 	m.state, m.attempts, m.egress, m.changed = to, attempts, s.Job.Egress, true
 	detail, err := engine.Detail(&s.Detail)
-	m.sent(j, s.Job.Egress, providerID(s), s.Sent, s.At, detail)
+	m.sent(j, s.Job.Egress, term(s.ProviderMessageID()), s.Sent, s.At, detail)
 	return err
 }
 

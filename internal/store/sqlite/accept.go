@@ -31,14 +31,7 @@ func (db *DB) Accept(ctx context.Context, batch []store.Submission) error {
 
 // takeSequences reserves a range of every pool that spreads messages of this batch, and returns the next number of each.
 func (t *tx) takeSequences(batch []store.Submission) (map[int32]uint64, error) {
-	wanted := map[int32]uint64{}
-	for i := range batch {
-		for j := range batch[i].Messages {
-			if m := &batch[i].Messages[j]; m.Spread {
-				wanted[m.PoolID]++
-			}
-		}
-	}
+	wanted := engine.Spread(batch)
 	next := make(map[int32]uint64, len(wanted))
 	for pool, n := range wanted {
 		var after uint64

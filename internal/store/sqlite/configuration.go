@@ -154,7 +154,7 @@ func (db *DB) UpdateTPSP(ctx context.Context, accountID, id int32, name string, 
 // CatchUpFrom implements store.Configuration.
 func (db *DB) CatchUpFrom(ctx context.Context, tpspID int32, from time.Time) error {
 	return db.write(ctx, rest, func(t *tx) error {
-		return orMissing(t.changed(`UPDATE tpsp SET catch_up = CASE catch_up WHEN 0 THEN ?1 ELSE min(catch_up, ?1) END WHERE id = ?2`,
+		return orMissing(t.changed(setCatchUp+` WHERE id = ?2`,
 			engine.Stamp(from), tpspID))
 	})
 }

@@ -78,9 +78,12 @@ func (db *DB) Listening(ctx context.Context, silence, overlap time.Duration) (ga
 	return gap, err
 }
 
+// setCatchUp begins the statement that sets a time to catch up from; an earlier one that is set stays.
+const setCatchUp = `UPDATE tpsp SET catch_up = CASE catch_up WHEN 0 THEN ?1 ELSE min(catch_up, ?1) END`
+
 // catchUpAll has every TPSP in use caught up with, from a time on or an earlier one that is set.
 func (t *tx) catchUpAll(from time.Time) error {
-	_, err := t.exec(`UPDATE tpsp SET catch_up = CASE catch_up WHEN 0 THEN ?1 ELSE min(catch_up, ?1) END WHERE deleted = 0`, engine.Stamp(from))
+	_, err := t.exec(setCatchUp+` WHERE deleted = 0`, engine.Stamp(from))
 	return err
 }
 

@@ -43,17 +43,8 @@ func (db *DB) Message(ctx context.Context, accountID int32, id mail.ID) (*store.
 		m.Waiting, m.DueAt = waiting.String, engine.Time(due.Int64)
 	}
 	m.SubmittedAt = engine.Time(submitted)
-	if m.Mailbox, err = mailbox.ByID(class); err != nil {
+	if err := engine.Complete(m, class, body, recipient, plan); err != nil {
 		return nil, fmt.Errorf("message %s: %w", id, err)
-	}
-	if m.Content, err = engine.Content(body); err != nil {
-		return nil, fmt.Errorf("message %s: %w", id, err)
-	}
-	if err := json.Unmarshal(recipient, &m.Recipient); err != nil {
-		return nil, fmt.Errorf("decode recipient of %s: %w", id, err)
-	}
-	if err := json.Unmarshal(plan, &m.Plan); err != nil {
-		return nil, fmt.Errorf("decode plan of %s: %w", id, err)
 	}
 	return m, nil
 }

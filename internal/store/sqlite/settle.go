@@ -94,13 +94,9 @@ func (t *tx) settleAccepted(s *store.Settlement) (done bool, err error) {
 // becomeSent moves a message that has left the queue to sent, with its event.
 func (t *tx) becomeSent(o *stored, s *store.Settlement, to lifecycle.State, attempts int) error {
 	family, fresh := o.firstOf(s.Sent)
-	providerID := ""
-	if s.Outcome != nil {
-		providerID = s.Outcome.ProviderMessageID
-	}
 	if _, err := t.exec(`UPDATE message SET state = ?, attempts = ?, egress = ?, mark = max(mark, ?), sent_families = sent_families | ?,
 			provider_id = CASE provider_id WHEN '' THEN ? ELSE provider_id END WHERE id = ?`,
-		int(to), attempts, int32(s.Job.Egress), int(s.Mark), family, providerID, o.id[:]); err != nil {
+		int(to), attempts, int32(s.Job.Egress), int(s.Mark), family, s.ProviderMessageID(), o.id[:]); err != nil {
 		return err
 	}
 	if !fresh {
@@ -208,11 +204,7 @@ func (t *tx) confirm(s *store.Settlement) error {
 	if err != nil || !found {
 		return err
 	}
-	providerID := ""
-	if s.Outcome != nil {
-		providerID = s.Outcome.ProviderMessageID
-	}
-	return t.sent(o, s.Job.Egress, providerID, s.Sent, s.At)
+	return t.sent(o, s.Job.Egress, s.ProviderMessageID(), s.Sent, s.At)
 }
 
 // name keeps the provider's id of a message, the first one that is known.
