@@ -215,7 +215,7 @@ func (s *Service) refusals(view *directory.Snapshot, pool *route.Pool, c *mail.C
 			refused[e] = "this version does not know its kind of provider"
 			continue
 		}
-		if bad := adapter.CanCarry(c); bad != nil {
+		if bad := adapter.CanCarry(c, provider.Terms{Raw: t.AllowRaw}); bad != nil {
 			refused[e] = bad.Message
 			if first == nil {
 				first = bad

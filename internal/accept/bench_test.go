@@ -84,8 +84,8 @@ type carrier struct {
 	refuse *mail.FieldError
 }
 
-func (c carrier) Capabilities() provider.Capabilities             { return provider.Capabilities{Family: c.family} }
-func (c carrier) CanCarry(content *mail.Content) *mail.FieldError { return c.refuse }
+func (c carrier) Capabilities() provider.Capabilities                               { return provider.Capabilities{Family: c.family} }
+func (c carrier) CanCarry(content *mail.Content, _ provider.Terms) *mail.FieldError { return c.refuse }
 
 type contents directory.Contents
 

@@ -66,16 +66,18 @@ func (s *server) updateTPSP(w http.ResponseWriter, r *http.Request, a *directory
 	if err := in.refuseOthers(t, conn.Key); err != nil {
 		return err
 	}
-	name, policy := t.Name, t.Policy
-	if in.Name != nil {
-		name = *in.Name
-	}
+	policy := t.Policy
 	if in.AmbiguousPolicy != nil {
 		if policy, err = parsePolicy(*in.AmbiguousPolicy); err != nil {
 			return err
 		}
 	}
-	if t, err = s.Providers.Update(r.Context(), a.ID, id, name, policy); err != nil {
+	if t, err = s.Providers.Update(r.Context(), a.ID, id, func(t *directory.TPSP) {
+		t.Policy = policy
+		if in.Name != nil {
+			t.Name = *in.Name
+		}
+	}); err != nil {
 		return err
 	}
 	answer, err := s.tpspAnswer(t)

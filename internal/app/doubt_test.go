@@ -148,7 +148,9 @@ func TestPolicies(t *testing.T) {
 func (s *stage) follow(p directory.Policy) {
 	s.t.Helper()
 	ctx := context.WithoutCancel(s.t.Context())
-	if err := s.server.store.UpdateTPSP(ctx, s.AccountID, s.TPSPID, "Postmark sandbox", p); err != nil {
+	changed := *s.server.directory.Current().TPSP(s.AccountID, s.TPSPID)
+	changed.Policy = p
+	if err := s.server.store.UpdateTPSP(ctx, &changed); err != nil {
 		s.t.Fatal(err)
 	}
 	if err := s.server.directory.Reload(ctx); err != nil {

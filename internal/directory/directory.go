@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"postyard/internal/limit"
 	"postyard/internal/provider"
 	"postyard/internal/route"
 )
@@ -37,6 +38,7 @@ type SubAccount struct {
 	AccountID int32
 	Name      string
 	Default   bool // made with the account; it cannot be deleted
+	Paused    bool // its mail is accepted and waits
 	KeyHash   KeyHash
 	SealedKey []byte
 	Created   time.Time
@@ -63,11 +65,22 @@ type Webhook struct {
 	NextTry        time.Time // when it is tried again or, while it stands, checked; zero: at once
 }
 
-// Health tells whether an egress is in use.
+// Health tells whether an egress is in use, as its breaker has it.
 type Health struct {
 	Stopped bool
-	Reason  string    // why it is stopped, or what it refuses while it is in use, in the provider's words
-	Since   time.Time // since when it is stopped
+	Reason  string        // why it is stopped, in the provider's words
+	Since   time.Time     // since when it is stopped
+	ProbeAt time.Time     // while it is stopped: when one message tries it
+	Wait    time.Duration // how long the next probe waits when that one fails
+}
+
+// Refusal is a sender domain whose mail a provider refuses, while it carries the mail of others.
+type Refusal struct {
+	Domain  string
+	Reason  string // in the provider's words
+	Since   time.Time
+	ProbeAt time.Time     // from when on mail of the domain tries the provider again
+	Wait    time.Duration // how long the next try waits when that one fails
 }
 
 // Policy decides about a message when its provider cannot say whether it has it.
@@ -101,13 +114,21 @@ type TPSP struct {
 	AccountID int32
 	Name      string
 	Type      provider.Type
+	Domain    string
 	Endpoint  string // base URL, "" for the provider's public one
+	Port      int    // 0 for the usual one
 	SealedKey []byte
+	Secret    []byte  // sealed; empty for providers that need a key only
 	KeyHash   KeyHash // finds the same token registered twice
 	Stream    string
 	Policy    Policy
+	AllowRaw  bool         // Postmark: it takes messages without a template
+	Paused    bool         // by the operator: no mail is planned for it, and what waits goes elsewhere
+	Drill     time.Time    // until then it counts as stopped: a rehearsed outage
+	Limits    limit.Limits // in messages in any 60 minutes
 	Webhook   Webhook
 	Health    Health
+	Refused   []Refusal // in the order of domains
 	CatchUp   time.Time // events since then may have been missed and are to be asked for; zero: none
 	Created   time.Time
 	Deleted   time.Time // zero while it is in use; a deleted one still attributes late events
@@ -115,6 +136,32 @@ type TPSP struct {
 
 // Egress returns the TPSP as a way out.
 func (t *TPSP) Egress() route.Egress { return route.TPSP(t.ID) }
+
+// Away says why mail cannot leave through the TPSP at a moment, or "".
+func (t *TPSP) Away(now time.Time) string {
+	switch {
+	case !t.Deleted.IsZero():
+		return "the provider was deleted"
+	case t.Paused:
+		return "the provider is paused"
+	case now.Before(t.Drill):
+		return "an outage of the provider is rehearsed until " + t.Drill.UTC().Format(time.RFC3339)
+	case t.Health.Stopped:
+		return "the provider is not used for now: " + t.Health.Reason
+	default:
+		return ""
+	}
+}
+
+// Refuses says why the provider does not take mail of a sender domain at present, or "".
+func (t *TPSP) Refuses(domain string, now time.Time) string {
+	for i := range t.Refused {
+		if t.Refused[i].Domain == domain && now.Before(t.Refused[i].ProbeAt) {
+			return "the provider refuses mail from " + domain + ": " + t.Refused[i].Reason
+		}
+	}
+	return ""
+}
 
 // Contents is everything that is configured, as the store keeps it.
 type Contents struct {

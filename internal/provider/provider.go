@@ -87,9 +87,17 @@ type Outgoing struct {
 type Connection struct {
 	AccountID int32
 	TPSPID    int32
+	Domain    string
 	Endpoint  string // base URL; "" means the provider's public one
+	Port      int    // 0 is the usual one
 	Key       secret.String
-	Stream    string // Postmark's message stream
+	Secret    secret.String // for providers that need more than a key
+	Stream    string        // Postmark's message stream
+}
+
+// Terms are what a user allowed a connection to carry.
+type Terms struct {
+	Raw bool // Postmark: messages without a template
 }
 
 // Capabilities tells what an adapter can do.
@@ -97,6 +105,7 @@ type Capabilities struct {
 	Family    event.Family // the family of the events that it causes
 	BatchSize int          // most messages in one call
 	CanLookup bool         // the provider can be asked whether it has a message
+	Templates bool         // the provider holds templates, and renders them
 }
 
 // Stream is a message stream of a provider that has such a thing (PM-2).
@@ -195,7 +204,7 @@ type Adapter interface {
 	Capabilities() Capabilities
 
 	// CanCarry says why this provider cannot carry the content, or nil. It is asked when a message is accepted.
-	CanCarry(c *mail.Content) *mail.FieldError
+	CanCarry(c *mail.Content, terms Terms) *mail.FieldError
 
 	// Send hands a batch over and returns one outcome per message, in the batch's order. It returns when ctx ends. It tells
 	// the Watch in ctx how it goes, by Leaving and Answered.

@@ -40,8 +40,14 @@ type Pool struct {
 	Strategy        Strategy
 	RoutingMetaData string
 	Members         []Egress
-	WarmupInterval  int   // hours; kept for SendPost's shape
-	AutoTPSP        int32 // the TPSP that this pool was made for, 0 for pools that users made
+	Overflow        int32         // the pool that takes what this one cannot (RT-7); 0 is none
+	Targets         []int32       // pools that are tried after that (RT-8)
+	Priority        int           // within a lane, mail of a pool with a higher one goes first
+	TTL             time.Duration // how long its mail may wait; 0 is the server's own
+	Paused          bool          // its mail is accepted and waits
+	Revision        int64         // changes with what plans are made from; the sequence begins anew with it
+	WarmupInterval  int           // hours; kept for SendPost's shape
+	AutoTPSP        int32         // the TPSP that this pool was made for, 0 for pools that users made
 	Created         time.Time
 }
 

@@ -464,8 +464,26 @@ type Configuration interface {
 	// stream already. The pool's name is made free by counting up (`-2`, `-3`, ...).
 	CreateTPSP(ctx context.Context, t *directory.TPSP, p *route.Pool) error
 
-	// UpdateTPSP changes the name and the policy of a TPSP in use. ErrNotFound: the account has none with this id.
-	UpdateTPSP(ctx context.Context, accountID, id int32, name string, policy directory.Policy) error
+	// UpdateTPSP changes what users may change of a TPSP in use: its name, policy, limits, and whether it is paused or takes
+	// raw messages. ErrNotFound: the account has none with this id.
+	UpdateTPSP(ctx context.Context, t *directory.TPSP) error
+
+	// Drill sets until when a TPSP in use counts as stopped; the zero time ends it. ErrNotFound as above.
+	Drill(ctx context.Context, accountID, id int32, until time.Time) error
+
+	// CreatePool stores a pool and gives its id. ErrConflict: the name is taken.
+	CreatePool(ctx context.Context, p *route.Pool) error
+
+	// UpdatePool changes everything of a pool but what was made with it, and begins a new sequence. It gives the revision.
+	// ErrNotFound: the account has none with this id. ErrConflict: the name is taken.
+	UpdatePool(ctx context.Context, p *route.Pool) error
+
+	// DeletePool removes a pool, and what other pools say of it. ErrNotFound as above.
+	DeletePool(ctx context.Context, accountID, id int32) error
+
+	// PausePool and PauseSubAccount set whether mail waits. ErrNotFound as above.
+	PausePool(ctx context.Context, accountID, id int32, paused bool) error
+	PauseSubAccount(ctx context.Context, accountID, id int32, paused bool) error
 
 	// CatchUpFrom sets since when a TPSP has to be caught up with. An earlier time that is set stays.
 	CatchUpFrom(ctx context.Context, tpspID int32, from time.Time) error
@@ -483,6 +501,10 @@ type Configuration interface {
 
 	// UpdateHealth records whether the egress is in use.
 	UpdateHealth(ctx context.Context, tpspID int32, h directory.Health) error
+
+	// Refuse records that a TPSP refuses mail of a sender domain; since when, stays. Admit ends it.
+	Refuse(ctx context.Context, tpspID int32, r directory.Refusal) error
+	Admit(ctx context.Context, tpspID int32, domain string) error
 
 	// DeleteTPSP takes the TPSP out of use and removes it from every pool, and the pool that was made for it. Without force
 	// it fails with ErrConflict while messages are pending there; with force the caller moves or drops them by DropWaiting.

@@ -71,7 +71,7 @@ func (e *WaitingError) Error() string {
 // Store is what the package needs of the storage contract.
 type Store interface {
 	CreateTPSP(ctx context.Context, t *directory.TPSP, p *route.Pool) error
-	UpdateTPSP(ctx context.Context, accountID, id int32, name string, policy directory.Policy) error
+	UpdateTPSP(ctx context.Context, t *directory.TPSP) error
 	UpdateWebhook(ctx context.Context, tpspID int32, w directory.Webhook) error
 	CatchUpFrom(ctx context.Context, tpspID int32, from time.Time) error
 	DeleteTPSP(ctx context.Context, accountID, id int32, force bool, now time.Time) error
@@ -185,13 +185,20 @@ func (s *Service) removeOnce(ctx context.Context, id int32) {
 	}
 }
 
-// Update changes the name and the policy of one of the account's TPSPs. It fails with ErrNotFound or a *mail.FieldError.
-func (s *Service) Update(ctx context.Context, accountID, id int32, name string, policy directory.Policy) (*directory.TPSP, error) {
-	name, err := directory.ParseName(name)
+// Update changes one of the account's TPSPs: its name, policy, limits, and whether it is paused or takes raw messages. It fails
+// with ErrNotFound or a *mail.FieldError.
+func (s *Service) Update(ctx context.Context, accountID, id int32, change func(*directory.TPSP)) (*directory.TPSP, error) {
+	known, err := s.TPSP(accountID, id)
 	if err != nil {
 		return nil, err
 	}
-	switch err := s.Store.UpdateTPSP(ctx, accountID, id, name, policy); {
+	t := *known
+	t.Limits = known.Limits.Clone()
+	change(&t)
+	if t.Name, err = directory.ParseName(t.Name); err != nil {
+		return nil, err
+	}
+	switch err := s.Store.UpdateTPSP(ctx, &t); {
 	case errors.Is(err, store.ErrNotFound):
 		return nil, ErrNotFound
 	case err != nil:

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"postyard/internal/mail"
+	"postyard/internal/provider"
 )
 
 // Postmark's limits on a message, in characters.
@@ -25,8 +26,8 @@ const (
 )
 
 // CanCarry implements provider.Adapter: what Postmark is known to refuse is refused when the message is accepted.
-func (*Adapter) CanCarry(c *mail.Content) *mail.FieldError {
-	if strings.TrimSpace(c.Template) == "" {
+func (*Adapter) CanCarry(c *mail.Content, terms provider.Terms) *mail.FieldError {
+	if strings.TrimSpace(c.Template) == "" && !terms.Raw {
 		return mail.Invalid(missingTemplate, "tpspTemplate",
 			"Postmark sends templates only: name one of its templates by alias")
 	}

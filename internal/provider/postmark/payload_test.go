@@ -228,7 +228,7 @@ func TestCanCarry(t *testing.T) {
 			t.Parallel()
 			content := templated()
 			tc.change(content)
-			got := newAdapter(t).CanCarry(content)
+			got := newAdapter(t).CanCarry(content, provider.Terms{})
 			switch {
 			case tc.code == "" && got != nil:
 				t.Errorf("refused: %v", got)

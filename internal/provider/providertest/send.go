@@ -84,7 +84,7 @@ func testCapabilities(t *testing.T, h Harness) {
 	if c.CanLookup && h.Search == nil {
 		t.Error("the adapter can look up, but the harness cannot play the search")
 	}
-	if err := h.adapter(t).CanCarry(h.Content()); err != nil {
+	if err := h.adapter(t).CanCarry(h.Content(), provider.Terms{}); err != nil {
 		t.Errorf("CanCarry refuses the suite's own content: %v", err)
 	}
 }

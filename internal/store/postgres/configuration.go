@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"postyard/internal/directory"
+	"postyard/internal/limit"
 	"postyard/internal/mail"
 	"postyard/internal/route"
 	"postyard/internal/store"
@@ -115,23 +116,25 @@ func (db *DB) CreateTPSP(ctx context.Context, p *directory.TPSP, pool *route.Poo
 	base := pool.Name
 	return db.configure(ctx, "create provider", func(t *tx) error {
 		w := p.Webhook
-		id, err := t.insert(`INSERT INTO tpsp (account_id, name, type, endpoint, sealed_key, key_hash, stream, policy,
-				hook_state, hook_ref, hook_username, hook_sealed_password, hook_error, hook_tries, hook_next_try, created)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) RETURNING id`,
-			p.AccountID, text(p.Name), int32(p.Type), text(p.Endpoint), notNil(p.SealedKey), p.KeyHash[:], text(p.Stream), int16(p.Policy),
+		id, err := t.insert(`INSERT INTO tpsp (account_id, name, type, domain, endpoint, port, sealed_key, sealed_secret, key_hash, stream, policy,
+				allow_raw, paused, per_hour, hook_state, hook_ref, hook_username, hook_sealed_password, hook_error, hook_tries, hook_next_try, created)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) RETURNING id`,
+			p.AccountID, text(p.Name), int32(p.Type), text(p.Domain), text(p.Endpoint), int32(p.Port), notNil(p.SealedKey), notNil(p.Secret),
+			p.KeyHash[:], text(p.Stream), int16(p.Policy), p.AllowRaw, p.Paused, int32(p.Limits.PerHour),
 			string(w.State), text(w.Ref), text(w.Username), notNil(w.SealedPassword), text(w.Error), int32(w.Tries), engine.Stamp(w.NextTry),
 			engine.Stamp(p.Created))
 		if err != nil {
 			return err
 		}
+		t.setLimits(id, p.Limits)
 		p.ID, pool.AutoTPSP = id, id
 		pool.AccountID, pool.Members = p.AccountID, []route.Egress{route.TPSP(id)}
-		return t.createPool(pool, base)
+		return t.createAutoPool(pool, base)
 	})
 }
 
-// createPool stores a pool under the first free name of base, base-2, base-3, ...
-func (t *tx) createPool(pool *route.Pool, base string) error {
+// createAutoPool stores a pool under the first free name of base, base-2, base-3, ...
+func (t *tx) createAutoPool(pool *route.Pool, base string) error {
 	pool.Name = base
 	for n := 2; ; n++ {
 		var taken bool
@@ -140,28 +143,125 @@ func (t *tx) createPool(pool *route.Pool, base string) error {
 			return err
 		}
 		if !taken {
-			break
+			return t.createPool(pool)
 		}
 		pool.Name = fmt.Sprintf("%s-%d", base, n)
 	}
-	id, err := t.insert(`INSERT INTO pool (account_id, name, strategy, routing_metadata, warmup_interval, auto_tpsp, created)
-		VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id`, pool.AccountID, text(pool.Name), int32(pool.Strategy), text(pool.RoutingMetaData),
-		int32(pool.WarmupInterval), pool.AutoTPSP, engine.Stamp(pool.Created))
+}
+
+// CreatePool implements store.Configuration.
+func (db *DB) CreatePool(ctx context.Context, p *route.Pool) error {
+	return db.configure(ctx, "create pool", func(t *tx) error { return t.createPool(p) })
+}
+
+func (t *tx) createPool(p *route.Pool) error {
+	id, err := t.insert(`INSERT INTO pool (account_id, name, strategy, routing_metadata, warmup_interval, auto_tpsp, created,
+			priority, overflow_pool, ttl, paused) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id`,
+		p.AccountID, text(p.Name), int32(p.Strategy), text(p.RoutingMetaData), int32(p.WarmupInterval), p.AutoTPSP, engine.Stamp(p.Created),
+		int32(p.Priority), p.Overflow, int64(p.TTL), p.Paused)
 	if err != nil {
 		return err
 	}
-	pool.ID = id
-	for i, e := range pool.Members {
-		t.exec(`INSERT INTO pool_member (pool_id, position, egress) VALUES ($1, $2, $3)`, id, int32(i), int32(e))
-	}
+	p.ID, p.Revision = id, 1
+	t.setMembers(p)
 	return nil
 }
 
+// UpdatePool implements store.Configuration.
+func (db *DB) UpdatePool(ctx context.Context, p *route.Pool) error {
+	return db.configure(ctx, "update pool", func(t *tx) error {
+		var revision int64
+		t.row([]any{&revision}, `UPDATE pool SET name = $3, strategy = $4, routing_metadata = $5, warmup_interval = $6, priority = $7,
+				overflow_pool = $8, ttl = $9, paused = $10, revision = revision + 1, next_seq = 0 WHERE account_id = $1 AND id = $2 RETURNING revision`,
+			p.AccountID, p.ID, text(p.Name), int32(p.Strategy), text(p.RoutingMetaData), int32(p.WarmupInterval), int32(p.Priority),
+			p.Overflow, int64(p.TTL), p.Paused)
+		if err := t.flush(); err != nil {
+			return conflicted(err)
+		}
+		if revision == 0 {
+			return store.ErrNotFound
+		}
+		p.Revision = revision
+		t.setMembers(p)
+		return nil
+	})
+}
+
+// setMembers stores the lists of a pool, instead of those that it had.
+func (t *tx) setMembers(p *route.Pool) {
+	t.exec(`DELETE FROM pool_member WHERE pool_id = $1`, p.ID)
+	t.exec(`DELETE FROM pool_target WHERE pool_id = $1`, p.ID)
+	for i, e := range p.Members {
+		t.exec(`INSERT INTO pool_member (pool_id, position, egress) VALUES ($1, $2, $3)`, p.ID, int32(i), int32(e))
+	}
+	for i, target := range p.Targets {
+		t.exec(`INSERT INTO pool_target (pool_id, position, target) VALUES ($1, $2, $3)`, p.ID, int32(i), target)
+	}
+}
+
+// DeletePool implements store.Configuration.
+func (db *DB) DeletePool(ctx context.Context, accountID, id int32) error {
+	return db.configure(ctx, "delete pool", func(t *tx) error {
+		var found bool
+		t.row([]any{&found}, `SELECT EXISTS (SELECT FROM pool WHERE account_id = $1 AND id = $2)`, accountID, id)
+		if err := t.flush(); err != nil {
+			return err
+		}
+		if !found {
+			return store.ErrNotFound
+		}
+		t.removePool(id)
+		return nil
+	})
+}
+
+// removePool removes a pool, and what other pools say of it.
+func (t *tx) removePool(id int32) {
+	t.exec(`DELETE FROM pool_member WHERE pool_id = $1`, id)
+	t.exec(`DELETE FROM pool_target WHERE pool_id = $1 OR target = $1`, id)
+	t.exec(`UPDATE pool SET overflow_pool = 0 WHERE overflow_pool = $1`, id)
+	t.exec(`DELETE FROM pool WHERE id = $1`, id)
+}
+
+// PausePool implements store.Configuration.
+func (db *DB) PausePool(ctx context.Context, accountID, id int32, paused bool) error {
+	return db.configure(ctx, "pause pool", func(t *tx) error {
+		return t.touch(`UPDATE pool SET paused = $3 WHERE account_id = $1 AND id = $2`, accountID, id, paused)
+	})
+}
+
+// PauseSubAccount implements store.Configuration.
+func (db *DB) PauseSubAccount(ctx context.Context, accountID, id int32, paused bool) error {
+	return db.configure(ctx, "pause sub-account", func(t *tx) error {
+		return t.touch(`UPDATE sub_account SET paused = $3 WHERE account_id = $1 AND id = $2 AND deleted = 0`, accountID, id, paused)
+	})
+}
+
 // UpdateTPSP implements store.Configuration.
-func (db *DB) UpdateTPSP(ctx context.Context, accountID, id int32, name string, policy directory.Policy) error {
+func (db *DB) UpdateTPSP(ctx context.Context, p *directory.TPSP) error {
 	return db.configure(ctx, "update provider", func(t *tx) error {
-		return t.touch(`UPDATE tpsp SET name = $3, policy = $4 WHERE account_id = $1 AND id = $2 AND deleted = 0`,
-			accountID, id, text(name), int16(policy))
+		if err := t.touch(`UPDATE tpsp SET name = $3, policy = $4, paused = $5, allow_raw = $6, per_hour = $7
+				WHERE account_id = $1 AND id = $2 AND deleted = 0`,
+			p.AccountID, p.ID, text(p.Name), int16(p.Policy), p.Paused, p.AllowRaw, int32(p.Limits.PerHour)); err != nil {
+			return err
+		}
+		t.setLimits(p.ID, p.Limits)
+		return nil
+	})
+}
+
+// setLimits stores the limits of a TPSP's lanes, instead of those that it had.
+func (t *tx) setLimits(id int32, l limit.Limits) {
+	t.exec(`DELETE FROM tpsp_limit WHERE tpsp_id = $1`, id)
+	for class, perHour := range l.Mailbox {
+		t.exec(`INSERT INTO tpsp_limit (tpsp_id, mailbox, per_hour) VALUES ($1, $2, $3)`, id, int16(class.ID()), int32(perHour))
+	}
+}
+
+// Drill implements store.Configuration.
+func (db *DB) Drill(ctx context.Context, accountID, id int32, until time.Time) error {
+	return db.configure(ctx, "drill", func(t *tx) error {
+		return t.touch(`UPDATE tpsp SET drill_until = $3 WHERE account_id = $1 AND id = $2 AND deleted = 0`, accountID, id, engine.Stamp(until))
 	})
 }
 
@@ -177,8 +277,26 @@ func (db *DB) UpdateWebhook(ctx context.Context, tpspID int32, w directory.Webho
 // UpdateHealth implements store.Configuration.
 func (db *DB) UpdateHealth(ctx context.Context, tpspID int32, h directory.Health) error {
 	return db.configure(ctx, "update health", func(t *tx) error {
-		return t.touch(`UPDATE tpsp SET stopped = $2, stop_reason = $3, stopped_since = $4 WHERE id = $1`,
-			tpspID, h.Stopped, text(h.Reason), engine.Stamp(h.Since))
+		return t.touch(`UPDATE tpsp SET stopped = $2, stop_reason = $3, stopped_since = $4, probe_at = $5, probe_wait = $6 WHERE id = $1`,
+			tpspID, h.Stopped, text(h.Reason), engine.Stamp(h.Since), engine.Stamp(h.ProbeAt), int64(h.Wait))
+	})
+}
+
+// Refuse implements store.Configuration.
+func (db *DB) Refuse(ctx context.Context, tpspID int32, r directory.Refusal) error {
+	return db.configure(ctx, "refuse sender", func(t *tx) error {
+		t.exec(`INSERT INTO refused_sender (tpsp_id, domain, reason, since, probe_at, probe_wait) VALUES ($1, $2, $3, $4, $5, $6)
+			ON CONFLICT (tpsp_id, domain) DO UPDATE SET reason = excluded.reason, probe_at = excluded.probe_at, probe_wait = excluded.probe_wait`,
+			tpspID, text(r.Domain), text(r.Reason), engine.Stamp(r.Since), engine.Stamp(r.ProbeAt), int64(r.Wait))
+		return nil
+	})
+}
+
+// Admit implements store.Configuration.
+func (db *DB) Admit(ctx context.Context, tpspID int32, domain string) error {
+	return db.configure(ctx, "admit sender", func(t *tx) error {
+		t.exec(`DELETE FROM refused_sender WHERE tpsp_id = $1 AND domain = $2`, tpspID, text(domain))
+		return nil
 	})
 }
 
@@ -201,8 +319,16 @@ func (db *DB) DeleteTPSP(ctx context.Context, accountID, id int32, force bool, n
 		if pending && !force {
 			return store.ErrConflict
 		}
+		t.exec(`UPDATE pool SET revision = revision + 1, next_seq = 0 WHERE id IN (SELECT pool_id FROM pool_member WHERE egress = $1)`, egress)
 		t.exec(`DELETE FROM pool_member WHERE egress = $1`, egress)
-		t.exec(`DELETE FROM pool WHERE auto_tpsp = $1 AND NOT EXISTS (SELECT FROM pool_member WHERE pool_id = pool.id)`, egress)
+		var pool int32
+		t.row([]any{&pool}, `SELECT id FROM pool WHERE auto_tpsp = $1 AND NOT EXISTS (SELECT FROM pool_member WHERE pool_id = pool.id)`, egress)
+		if err := t.flush(); err != nil {
+			return err
+		}
+		if pool != 0 {
+			t.removePool(pool)
+		}
 		return nil
 	})
 }

@@ -1,12 +1,15 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
 	"postyard/internal/directory"
+	"postyard/internal/mailbox"
 	"postyard/internal/route"
 	"postyard/internal/store/engine"
 )
@@ -24,12 +27,18 @@ func (db *DB) LoadDirectory(ctx context.Context) (c directory.Contents, err erro
 		t.row([]any{&c.Revision}, `SELECT revision FROM installation`)
 		t.each(scanInto(&c.Accounts, scanAccount), `SELECT id, name, key_hash, sealed_key, created FROM account ORDER BY id`)
 		t.each(scanInto(&c.SubAccounts, scanSubAccount),
-			`SELECT id, account_id, name, is_default, key_hash, sealed_key, created FROM sub_account WHERE deleted = 0 ORDER BY id`)
-		t.each(scanInto(&c.TPSPs, scanTPSP), `SELECT id, account_id, name, type, endpoint, sealed_key, key_hash, stream, policy, catch_up,
+			`SELECT id, account_id, name, is_default, paused, key_hash, sealed_key, created FROM sub_account WHERE deleted = 0 ORDER BY id`)
+		t.each(scanInto(&c.TPSPs, scanTPSP), `SELECT id, account_id, name, type, domain, endpoint, port, sealed_key, sealed_secret, key_hash,
+			stream, policy, allow_raw, paused, drill_until, per_hour, catch_up,
 			hook_state, hook_ref, hook_username, hook_sealed_password, hook_error, hook_tries, hook_next_try,
-			stopped, stop_reason, stopped_since, created, deleted FROM tpsp ORDER BY id`)
-		t.each(scanInto(&c.Pools, scanPool), `SELECT id, account_id, name, strategy, routing_metadata, warmup_interval, auto_tpsp, created,
-			ARRAY (SELECT egress FROM pool_member WHERE pool_id = pool.id ORDER BY position) FROM pool ORDER BY id`)
+			stopped, stop_reason, stopped_since, probe_at, probe_wait, created, deleted FROM tpsp ORDER BY id`)
+		t.each(func(rows pgx.Rows) error { return scanRefusal(rows, c.TPSPs) },
+			`SELECT tpsp_id, domain, reason, since, probe_at, probe_wait FROM refused_sender ORDER BY tpsp_id, domain`)
+		t.each(func(rows pgx.Rows) error { return scanLimit(rows, c.TPSPs) }, `SELECT tpsp_id, mailbox, per_hour FROM tpsp_limit`)
+		t.each(scanInto(&c.Pools, scanPool), `SELECT id, account_id, name, strategy, routing_metadata, priority, overflow_pool, ttl, paused,
+			revision, warmup_interval, auto_tpsp, created,
+			ARRAY (SELECT egress FROM pool_member WHERE pool_id = pool.id ORDER BY position),
+			ARRAY (SELECT target FROM pool_target WHERE pool_id = pool.id ORDER BY position) FROM pool ORDER BY id`)
 	})
 	return c, err
 }
@@ -57,7 +66,7 @@ func scanAccount(rows pgx.Rows) (a directory.Account, err error) {
 func scanSubAccount(rows pgx.Rows) (s directory.SubAccount, err error) {
 	var created int64
 	var hash []byte
-	if err := rows.Scan(&s.ID, &s.AccountID, &s.Name, &s.Default, &hash, &s.SealedKey, &created); err != nil {
+	if err := rows.Scan(&s.ID, &s.AccountID, &s.Name, &s.Default, &s.Paused, &hash, &s.SealedKey, &created); err != nil {
 		return s, err
 	}
 	s.Created = engine.Time(created)
@@ -66,27 +75,80 @@ func scanSubAccount(rows pgx.Rows) (s directory.SubAccount, err error) {
 }
 
 func scanTPSP(rows pgx.Rows) (p directory.TPSP, err error) {
-	var catchUp, next, since, created, deleted int64
+	var drill, catchUp, next, since, probeAt, created, deleted int64
 	var hash []byte
 	w, h := &p.Webhook, &p.Health
-	if err := rows.Scan(&p.ID, &p.AccountID, &p.Name, &p.Type, &p.Endpoint, &p.SealedKey, &hash, &p.Stream, &p.Policy, &catchUp,
+	if err := rows.Scan(&p.ID, &p.AccountID, &p.Name, &p.Type, &p.Domain, &p.Endpoint, &p.Port, &p.SealedKey, &p.Secret, &hash,
+		&p.Stream, &p.Policy, &p.AllowRaw, &p.Paused, &drill, &p.Limits.PerHour, &catchUp,
 		&w.State, &w.Ref, &w.Username, &w.SealedPassword, &w.Error, &w.Tries, &next,
-		&h.Stopped, &h.Reason, &since, &created, &deleted); err != nil {
+		&h.Stopped, &h.Reason, &since, &probeAt, &h.Wait, &created, &deleted); err != nil {
 		return p, err
 	}
-	p.CatchUp, w.NextTry, h.Since = engine.Time(catchUp), engine.Time(next), engine.Time(since)
+	if len(p.Secret) == 0 {
+		p.Secret = nil
+	}
+	p.Drill, p.CatchUp = engine.Time(drill), engine.Time(catchUp)
+	w.NextTry, h.Since, h.ProbeAt = engine.Time(next), engine.Time(since), engine.Time(probeAt)
 	p.Created, p.Deleted = engine.Time(created), engine.Time(deleted)
 	p.KeyHash, err = keyHash(hash)
 	return p, err
 }
 
+// withID finds a TPSP in a list in the order of ids.
+func withID(list []directory.TPSP, id int32) (*directory.TPSP, error) {
+	i, found := slices.BinarySearchFunc(list, id, func(p directory.TPSP, id int32) int { return cmp.Compare(p.ID, id) })
+	if !found {
+		return nil, fmt.Errorf("provider %d is missing", id)
+	}
+	return &list[i], nil
+}
+
+// scanRefusal adds a sender that a TPSP refuses to it.
+func scanRefusal(rows pgx.Rows, list []directory.TPSP) error {
+	var id int32
+	var r directory.Refusal
+	var since, probeAt int64
+	if err := rows.Scan(&id, &r.Domain, &r.Reason, &since, &probeAt, &r.Wait); err != nil {
+		return err
+	}
+	r.Since, r.ProbeAt = engine.Time(since), engine.Time(probeAt)
+	p, err := withID(list, id)
+	if err == nil {
+		p.Refused = append(p.Refused, r)
+	}
+	return err
+}
+
+// scanLimit adds the limit of a lane to its TPSP.
+func scanLimit(rows pgx.Rows, list []directory.TPSP) error {
+	var id int32
+	var lane, perHour int
+	if err := rows.Scan(&id, &lane, &perHour); err != nil {
+		return err
+	}
+	p, err := withID(list, id)
+	if err != nil {
+		return err
+	}
+	class, err := mailbox.ByID(lane)
+	if p.Limits.Mailbox == nil {
+		p.Limits.Mailbox = map[mailbox.Class]int{}
+	}
+	p.Limits.Mailbox[class] = perHour
+	return err
+}
+
 func scanPool(rows pgx.Rows) (p route.Pool, err error) {
 	var created int64
 	var members []int32
-	err = rows.Scan(&p.ID, &p.AccountID, &p.Name, &p.Strategy, &p.RoutingMetaData, &p.WarmupInterval, &p.AutoTPSP, &created, &members)
+	err = rows.Scan(&p.ID, &p.AccountID, &p.Name, &p.Strategy, &p.RoutingMetaData, &p.Priority, &p.Overflow, &p.TTL, &p.Paused,
+		&p.Revision, &p.WarmupInterval, &p.AutoTPSP, &created, &members, &p.Targets)
 	p.Created = engine.Time(created)
 	for _, e := range members {
 		p.Members = append(p.Members, route.Egress(e))
+	}
+	if len(p.Targets) == 0 {
+		p.Targets = nil
 	}
 	return p, err
 }

@@ -87,7 +87,7 @@ func TestHostileConfiguration(t *testing.T) {
 		w.must(w.db.CreateTPSP(t.Context(), &p, &route.Pool{Name: short}))
 		w.must(w.db.UpdateWebhook(t.Context(), p.ID, directory.Webhook{State: directory.WebhookFailed, Ref: words, Username: words, Error: words}))
 		w.must(w.db.UpdateHealth(t.Context(), p.ID, directory.Health{Stopped: true, Reason: words}))
-		w.must(w.db.UpdateTPSP(t.Context(), w.account.ID, p.ID, words, directory.AtMostOnce))
+		w.must(w.db.UpdateTPSP(t.Context(), &p))
 	}
 	if _, err := w.db.LoadDirectory(t.Context()); err != nil {
 		t.Error(err)

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"postyard/internal/directory"
+	"postyard/internal/limit"
 	"postyard/internal/mail"
+	"postyard/internal/mailbox"
 	"postyard/internal/route"
 	"postyard/internal/store"
 	"postyard/internal/store/engine"
@@ -101,22 +103,27 @@ func orMissing(n int64, err error) error {
 func (db *DB) CreateTPSP(ctx context.Context, p *directory.TPSP, pool *route.Pool) error {
 	return db.write(ctx, rest, func(t *tx) error {
 		w := p.Webhook
-		id, err := t.insert(`INSERT INTO tpsp (account_id, name, type, endpoint, sealed_key, key_hash, stream,
+		id, err := t.insert(`INSERT INTO tpsp (account_id, name, type, domain, endpoint, port, sealed_key, sealed_secret, key_hash, stream,
 				hook_state, hook_ref, hook_username, hook_sealed_password, hook_error, hook_tries, hook_next_try,
-				stopped, stop_reason, stopped_since, created, policy) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '', 0, ?, ?)`,
-			p.AccountID, p.Name, int(p.Type), p.Endpoint, p.SealedKey, p.KeyHash[:], p.Stream,
-			string(w.State), w.Ref, w.Username, notNil(w.SealedPassword), w.Error, w.Tries, engine.Stamp(w.NextTry), engine.Stamp(p.Created), int(p.Policy))
+				stopped, stop_reason, stopped_since, created, policy, allow_raw, paused, per_hour)
+				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '', 0, ?, ?, ?, ?, ?)`,
+			p.AccountID, p.Name, int(p.Type), p.Domain, p.Endpoint, p.Port, p.SealedKey, notNil(p.Secret), p.KeyHash[:], p.Stream,
+			string(w.State), w.Ref, w.Username, notNil(w.SealedPassword), w.Error, w.Tries, engine.Stamp(w.NextTry), engine.Stamp(p.Created),
+			int(p.Policy), p.AllowRaw, p.Paused, p.Limits.PerHour)
 		if err != nil {
+			return err
+		}
+		if err := t.setLimits(id, p.Limits); err != nil {
 			return err
 		}
 		p.ID, pool.AutoTPSP = id, id
 		pool.AccountID, pool.Members = p.AccountID, []route.Egress{route.TPSP(id)}
-		return t.createPool(pool)
+		return t.createAutoPool(pool)
 	})
 }
 
-// createPool stores a pool under the first free name of name, name-2, name-3, ...
-func (t *tx) createPool(pool *route.Pool) error {
+// createAutoPool stores a pool under the first free name of name, name-2, name-3, ...
+func (t *tx) createAutoPool(pool *route.Pool) error {
 	for base, n := pool.Name, 2; ; n++ {
 		var taken int
 		found, err := t.one([]any{&taken}, `SELECT 1 FROM pool WHERE account_id = ? AND name = ?`, pool.AccountID, pool.Name)
@@ -124,30 +131,137 @@ func (t *tx) createPool(pool *route.Pool) error {
 			return err
 		}
 		if !found {
-			break
+			return t.createPool(pool)
 		}
 		pool.Name = fmt.Sprintf("%s-%d", base, n)
 	}
-	id, err := t.insert(`INSERT INTO pool (account_id, name, strategy, routing_metadata, warmup_interval, auto_tpsp, created)
-		VALUES (?, ?, ?, ?, ?, ?, ?)`, pool.AccountID, pool.Name, int(pool.Strategy), pool.RoutingMetaData, pool.WarmupInterval,
-		pool.AutoTPSP, engine.Stamp(pool.Created))
+}
+
+// CreatePool implements store.Configuration.
+func (db *DB) CreatePool(ctx context.Context, p *route.Pool) error {
+	return db.write(ctx, rest, func(t *tx) error { return t.createPool(p) })
+}
+
+func (t *tx) createPool(p *route.Pool) error {
+	id, err := t.insert(`INSERT INTO pool (account_id, name, strategy, routing_metadata, warmup_interval, auto_tpsp, created,
+			priority, overflow_pool, ttl, paused) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		p.AccountID, p.Name, int(p.Strategy), p.RoutingMetaData, p.WarmupInterval, p.AutoTPSP, engine.Stamp(p.Created),
+		p.Priority, p.Overflow, int64(p.TTL), p.Paused)
 	if err != nil {
 		return err
 	}
-	pool.ID = id
-	for i, e := range pool.Members {
-		if _, err := t.exec(`INSERT INTO pool_member (pool_id, position, egress) VALUES (?, ?, ?)`, id, i, int32(e)); err != nil {
+	p.ID, p.Revision = id, 1
+	return t.setMembers(p)
+}
+
+// UpdatePool implements store.Configuration.
+func (db *DB) UpdatePool(ctx context.Context, p *route.Pool) error {
+	return db.write(ctx, rest, func(t *tx) error {
+		found, err := t.one([]any{&p.Revision}, `UPDATE pool SET name = ?, strategy = ?, routing_metadata = ?, warmup_interval = ?, priority = ?,
+				overflow_pool = ?, ttl = ?, paused = ?, revision = revision + 1, next_seq = 0 WHERE account_id = ? AND id = ? RETURNING revision`,
+			p.Name, int(p.Strategy), p.RoutingMetaData, p.WarmupInterval, p.Priority, p.Overflow, int64(p.TTL), p.Paused, p.AccountID, p.ID)
+		switch {
+		case isUnique(err):
+			return store.ErrConflict
+		case err != nil:
+			return err
+		case !found:
+			return store.ErrNotFound
+		}
+		return t.setMembers(p)
+	})
+}
+
+// setMembers stores the lists of a pool, instead of those that it had.
+func (t *tx) setMembers(p *route.Pool) error {
+	for _, query := range []string{`DELETE FROM pool_member WHERE pool_id = ?`, `DELETE FROM pool_target WHERE pool_id = ?`} {
+		if _, err := t.exec(query, p.ID); err != nil {
+			return err
+		}
+	}
+	for i, e := range p.Members {
+		if _, err := t.exec(`INSERT INTO pool_member (pool_id, position, egress) VALUES (?, ?, ?)`, p.ID, i, int32(e)); err != nil {
+			return err
+		}
+	}
+	for i, target := range p.Targets {
+		if _, err := t.exec(`INSERT INTO pool_target (pool_id, position, target) VALUES (?, ?, ?)`, p.ID, i, target); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// UpdateTPSP implements store.Configuration.
-func (db *DB) UpdateTPSP(ctx context.Context, accountID, id int32, name string, policy directory.Policy) error {
+// DeletePool implements store.Configuration.
+func (db *DB) DeletePool(ctx context.Context, accountID, id int32) error {
 	return db.write(ctx, rest, func(t *tx) error {
-		return orMissing(t.changed(`UPDATE tpsp SET name = ?, policy = ? WHERE account_id = ? AND id = ? AND deleted = 0`,
-			name, int(policy), accountID, id))
+		var one int
+		if found, err := t.one([]any{&one}, `SELECT 1 FROM pool WHERE account_id = ? AND id = ?`, accountID, id); err != nil || !found {
+			return orMissing(0, err)
+		}
+		return t.removePool(id)
+	})
+}
+
+// removePool removes a pool, and what other pools say of it.
+func (t *tx) removePool(id int32) error {
+	for _, query := range []string{
+		`DELETE FROM pool_member WHERE pool_id = ?`,
+		`DELETE FROM pool_target WHERE pool_id = ?1 OR target = ?1`,
+		`UPDATE pool SET overflow_pool = 0 WHERE overflow_pool = ?`,
+		`DELETE FROM pool WHERE id = ?`,
+	} {
+		if _, err := t.exec(query, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PausePool implements store.Configuration.
+func (db *DB) PausePool(ctx context.Context, accountID, id int32, paused bool) error {
+	return db.write(ctx, rest, func(t *tx) error {
+		return orMissing(t.changed(`UPDATE pool SET paused = ? WHERE account_id = ? AND id = ?`, paused, accountID, id))
+	})
+}
+
+// PauseSubAccount implements store.Configuration.
+func (db *DB) PauseSubAccount(ctx context.Context, accountID, id int32, paused bool) error {
+	return db.write(ctx, rest, func(t *tx) error {
+		return orMissing(t.changed(`UPDATE sub_account SET paused = ? WHERE account_id = ? AND id = ? AND deleted = 0`, paused, accountID, id))
+	})
+}
+
+// UpdateTPSP implements store.Configuration.
+func (db *DB) UpdateTPSP(ctx context.Context, p *directory.TPSP) error {
+	return db.write(ctx, rest, func(t *tx) error {
+		if err := orMissing(t.changed(`UPDATE tpsp SET name = ?, policy = ?, paused = ?, allow_raw = ?, per_hour = ?
+				WHERE account_id = ? AND id = ? AND deleted = 0`,
+			p.Name, int(p.Policy), p.Paused, p.AllowRaw, p.Limits.PerHour, p.AccountID, p.ID)); err != nil {
+			return err
+		}
+		return t.setLimits(p.ID, p.Limits)
+	})
+}
+
+// setLimits stores the limits of a TPSP's lanes, instead of those that it had.
+func (t *tx) setLimits(id int32, l limit.Limits) error {
+	if _, err := t.exec(`DELETE FROM tpsp_limit WHERE tpsp_id = ?`, id); err != nil {
+		return err
+	}
+	for class, perHour := range l.Mailbox {
+		if _, err := t.exec(`INSERT INTO tpsp_limit (tpsp_id, mailbox, per_hour) VALUES (?, ?, ?)`, id, class.ID(), perHour); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Drill implements store.Configuration.
+func (db *DB) Drill(ctx context.Context, accountID, id int32, until time.Time) error {
+	return db.write(ctx, rest, func(t *tx) error {
+		return orMissing(t.changed(`UPDATE tpsp SET drill_until = ? WHERE account_id = ? AND id = ? AND deleted = 0`,
+			engine.Stamp(until), accountID, id))
 	})
 }
 
@@ -209,8 +323,26 @@ func (db *DB) UpdateWebhook(ctx context.Context, tpspID int32, w directory.Webho
 // UpdateHealth implements store.Configuration.
 func (db *DB) UpdateHealth(ctx context.Context, tpspID int32, h directory.Health) error {
 	return db.write(ctx, rest, func(t *tx) error {
-		return orMissing(t.changed(`UPDATE tpsp SET stopped = ?, stop_reason = ?, stopped_since = ? WHERE id = ?`,
-			h.Stopped, h.Reason, engine.Stamp(h.Since), tpspID))
+		return orMissing(t.changed(`UPDATE tpsp SET stopped = ?, stop_reason = ?, stopped_since = ?, probe_at = ?, probe_wait = ? WHERE id = ?`,
+			h.Stopped, h.Reason, engine.Stamp(h.Since), engine.Stamp(h.ProbeAt), int64(h.Wait), tpspID))
+	})
+}
+
+// Refuse implements store.Configuration.
+func (db *DB) Refuse(ctx context.Context, tpspID int32, r directory.Refusal) error {
+	return db.write(ctx, rest, func(t *tx) error {
+		_, err := t.exec(`INSERT INTO refused_sender (tpsp_id, domain, reason, since, probe_at, probe_wait) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET reason = excluded.reason, probe_at = excluded.probe_at, probe_wait = excluded.probe_wait`,
+			tpspID, r.Domain, r.Reason, engine.Stamp(r.Since), engine.Stamp(r.ProbeAt), int64(r.Wait))
+		return err
+	})
+}
+
+// Admit implements store.Configuration.
+func (db *DB) Admit(ctx context.Context, tpspID int32, domain string) error {
+	return db.write(ctx, rest, func(t *tx) error {
+		_, err := t.exec(`DELETE FROM refused_sender WHERE tpsp_id = ? AND domain = ?`, tpspID, domain)
+		return err
 	})
 }
 
@@ -225,15 +357,18 @@ func (db *DB) DeleteTPSP(ctx context.Context, accountID, id int32, force bool, n
 		if pending, err := t.one([]any{&one}, `SELECT 1 FROM queue WHERE egress = ? LIMIT 1`, int32(route.TPSP(id))); err != nil || pending && !force {
 			return errors.Join(err, store.ErrConflict)
 		}
-		for _, query := range []string{
-			`DELETE FROM pool_member WHERE egress = ?`,
-			`DELETE FROM pool WHERE auto_tpsp = ? AND NOT EXISTS (SELECT 1 FROM pool_member WHERE pool_id = pool.id)`,
-		} {
-			if _, err := t.exec(query, id); err != nil {
-				return err
-			}
+		if _, err := t.exec(`UPDATE pool SET revision = revision + 1, next_seq = 0 WHERE id IN (SELECT pool_id FROM pool_member WHERE egress = ?)`, id); err != nil {
+			return err
 		}
-		return nil
+		if _, err := t.exec(`DELETE FROM pool_member WHERE egress = ?`, id); err != nil {
+			return err
+		}
+		var pool int32
+		found, err := t.one([]any{&pool}, `SELECT id FROM pool WHERE auto_tpsp = ? AND NOT EXISTS (SELECT 1 FROM pool_member WHERE pool_id = pool.id)`, id)
+		if err != nil || !found {
+			return err
+		}
+		return t.removePool(pool)
 	})
 }
 
@@ -254,27 +389,70 @@ func (db *DB) LoadDirectory(ctx context.Context) (c directory.Contents, err erro
 		return c, err
 	}
 	if c.SubAccounts, err = read(ctx, snapshot, scanSubAccount,
-		`SELECT id, account_id, name, is_default, key_hash, sealed_key, created FROM sub_account WHERE deleted = 0`); err != nil {
+		`SELECT id, account_id, name, is_default, paused, key_hash, sealed_key, created FROM sub_account WHERE deleted = 0`); err != nil {
 		return c, err
 	}
-	if c.TPSPs, err = read(ctx, snapshot, scanTPSP, `SELECT id, account_id, name, type, endpoint, sealed_key, key_hash, stream,
+	if c.TPSPs, err = read(ctx, snapshot, scanTPSP, `SELECT id, account_id, name, type, domain, endpoint, port, sealed_key, sealed_secret, key_hash,
+			stream, policy, allow_raw, paused, drill_until, per_hour,
 			hook_state, hook_ref, hook_username, hook_sealed_password, hook_error, hook_tries, hook_next_try,
-			stopped, stop_reason, stopped_since, created, deleted, policy, catch_up FROM tpsp`); err != nil {
+			stopped, stop_reason, stopped_since, probe_at, probe_wait, created, deleted, catch_up FROM tpsp`); err != nil {
 		return c, err
 	}
-	if c.Pools, err = read(ctx, snapshot, scanPool, `SELECT id, account_id, name, strategy, routing_metadata, warmup_interval,
-			auto_tpsp, created FROM pool`); err != nil {
+	for i := range c.TPSPs {
+		if err := readTPSP(ctx, snapshot, &c.TPSPs[i]); err != nil {
+			return c, err
+		}
+	}
+	if c.Pools, err = read(ctx, snapshot, scanPool, `SELECT id, account_id, name, strategy, routing_metadata, priority, overflow_pool, ttl, paused,
+			revision, warmup_interval, auto_tpsp, created FROM pool`); err != nil {
 		return c, err
 	}
 	for i := range c.Pools {
-		if c.Pools[i].Members, err = read(ctx, snapshot, func(rows *sql.Rows) (e route.Egress, err error) {
-			err = rows.Scan(&e)
-			return e, err
-		}, `SELECT egress FROM pool_member WHERE pool_id = ? ORDER BY position`, c.Pools[i].ID); err != nil {
+		if err := readPool(ctx, snapshot, &c.Pools[i]); err != nil {
 			return c, err
 		}
 	}
 	return c, nil
+}
+
+// readTPSP adds the limits of a TPSP's lanes and the senders that it refuses.
+func readTPSP(ctx context.Context, from *sql.Tx, p *directory.TPSP) (err error) {
+	if p.Refused, err = read(ctx, from, func(rows *sql.Rows) (r directory.Refusal, err error) {
+		var since, probeAt int64
+		err = rows.Scan(&r.Domain, &r.Reason, &since, &probeAt, &r.Wait)
+		r.Since, r.ProbeAt = engine.Time(since), engine.Time(probeAt)
+		return r, err
+	}, `SELECT domain, reason, since, probe_at, probe_wait FROM refused_sender WHERE tpsp_id = ? ORDER BY domain`, p.ID); err != nil {
+		return err
+	}
+	_, err = read(ctx, from, func(rows *sql.Rows) (none struct{}, err error) {
+		var id, perHour int
+		if err := rows.Scan(&id, &perHour); err != nil {
+			return none, err
+		}
+		class, err := mailbox.ByID(id)
+		if p.Limits.Mailbox == nil {
+			p.Limits.Mailbox = map[mailbox.Class]int{}
+		}
+		p.Limits.Mailbox[class] = perHour
+		return none, err
+	}, `SELECT mailbox, per_hour FROM tpsp_limit WHERE tpsp_id = ?`, p.ID)
+	return err
+}
+
+// readPool adds the members and targets of a pool.
+func readPool(ctx context.Context, from *sql.Tx, p *route.Pool) (err error) {
+	if p.Members, err = read(ctx, from, func(rows *sql.Rows) (e route.Egress, err error) {
+		err = rows.Scan(&e)
+		return e, err
+	}, `SELECT egress FROM pool_member WHERE pool_id = ? ORDER BY position`, p.ID); err != nil {
+		return err
+	}
+	p.Targets, err = read(ctx, from, func(rows *sql.Rows) (id int32, err error) {
+		err = rows.Scan(&id)
+		return id, err
+	}, `SELECT target FROM pool_target WHERE pool_id = ? ORDER BY position`, p.ID)
+	return err
 }
 
 func read[T any](ctx context.Context, from *sql.Tx, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
@@ -294,25 +472,27 @@ func scanAccount(rows *sql.Rows) (a directory.Account, err error) {
 
 func scanSubAccount(rows *sql.Rows) (s directory.SubAccount, err error) {
 	var created int64
-	err = rows.Scan(&s.ID, &s.AccountID, &s.Name, &s.Default, (*hashColumn)(&s.KeyHash), &s.SealedKey, &created)
+	err = rows.Scan(&s.ID, &s.AccountID, &s.Name, &s.Default, &s.Paused, (*hashColumn)(&s.KeyHash), &s.SealedKey, &created)
 	s.Created = engine.Time(created)
 	return s, err
 }
 
 func scanTPSP(rows *sql.Rows) (p directory.TPSP, err error) {
-	var next, since, created, deleted, catchUp int64
+	var drill, next, since, probeAt, created, deleted, catchUp int64
 	w, h := &p.Webhook, &p.Health
-	err = rows.Scan(&p.ID, &p.AccountID, &p.Name, &p.Type, &p.Endpoint, &p.SealedKey, (*hashColumn)(&p.KeyHash), &p.Stream,
+	err = rows.Scan(&p.ID, &p.AccountID, &p.Name, &p.Type, &p.Domain, &p.Endpoint, &p.Port, &p.SealedKey, &p.Secret, (*hashColumn)(&p.KeyHash),
+		&p.Stream, &p.Policy, &p.AllowRaw, &p.Paused, &drill, &p.Limits.PerHour,
 		&w.State, &w.Ref, &w.Username, &w.SealedPassword, &w.Error, &w.Tries, &next,
-		&h.Stopped, &h.Reason, &since, &created, &deleted, &p.Policy, &catchUp)
-	p.CatchUp = engine.Time(catchUp)
-	w.NextTry, h.Since, p.Created, p.Deleted = engine.Time(next), engine.Time(since), engine.Time(created), engine.Time(deleted)
+		&h.Stopped, &h.Reason, &since, &probeAt, &h.Wait, &created, &deleted, &catchUp)
+	p.CatchUp, p.Drill = engine.Time(catchUp), engine.Time(drill)
+	w.NextTry, h.Since, h.ProbeAt, p.Created, p.Deleted = engine.Time(next), engine.Time(since), engine.Time(probeAt), engine.Time(created), engine.Time(deleted)
 	return p, err
 }
 
 func scanPool(rows *sql.Rows) (p route.Pool, err error) {
 	var created int64
-	err = rows.Scan(&p.ID, &p.AccountID, &p.Name, &p.Strategy, &p.RoutingMetaData, &p.WarmupInterval, &p.AutoTPSP, &created)
+	err = rows.Scan(&p.ID, &p.AccountID, &p.Name, &p.Strategy, &p.RoutingMetaData, &p.Priority, &p.Overflow, &p.TTL, &p.Paused,
+		&p.Revision, &p.WarmupInterval, &p.AutoTPSP, &created)
 	p.Created = engine.Time(created)
 	return p, err
 }

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -68,7 +69,7 @@ func providers(t *testing.T, b *bench) {
 	webhook := directory.Webhook{State: directory.WebhookFailed, Ref: "12", Username: "u2", SealedPassword: []byte("p2"), Error: "refused",
 		Tries: 3, NextTry: b.now}
 	b.must(b.store.UpdateWebhook(b.ctx(), second.ID, webhook))
-	health := directory.Health{Stopped: true, Reason: "bad token", Since: b.now}
+	health := directory.Health{Stopped: true, Reason: "bad token", Since: b.now, ProbeAt: b.now.Add(time.Minute), Wait: time.Minute}
 	b.must(b.store.UpdateHealth(b.ctx(), second.ID, health))
 	if err := b.store.UpdateHealth(b.ctx(), 99, health); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("health of nobody: %v", err)

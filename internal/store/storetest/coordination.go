@@ -5,7 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"postyard/internal/directory"
+	"postyard/internal/limit"
+	"postyard/internal/mailbox"
+	"postyard/internal/route"
 	"postyard/internal/store"
 )
 
@@ -122,20 +127,120 @@ func catchUps(t *testing.T, b *bench) {
 }
 
 func updatedProvider(t *testing.T, b *bench) {
-	b.must(b.store.UpdateTPSP(b.ctx(), b.account.ID, b.tpsp.ID, "Renamed", directory.AtMostOnce))
+	p := b.tpsp
+	p.Name, p.Policy, p.Paused, p.AllowRaw = "Renamed", directory.AtMostOnce, true, true
+	p.Limits = limit.Limits{PerHour: 500, Mailbox: map[mailbox.Class]int{mailbox.Gmail: 100, mailbox.Default: 7}}
+	b.must(b.store.UpdateTPSP(b.ctx(), &p))
+	b.must(b.store.Drill(b.ctx(), b.account.ID, p.ID, b.now))
+	p.Drill = b.now
+	refusal := directory.Refusal{Domain: "example.com", Reason: "not verified", Since: b.now, ProbeAt: b.now.Add(time.Minute), Wait: time.Minute}
+	b.must(b.store.Refuse(b.ctx(), p.ID, directory.Refusal{Domain: "a.example", Reason: "r", Since: b.now, ProbeAt: b.now}))
+	b.must(b.store.Refuse(b.ctx(), p.ID, refusal))
+	refusal.Reason, refusal.Since, refusal.ProbeAt, refusal.Wait = "still not", b.now.Add(time.Second), b.now.Add(2*time.Minute), 2*time.Minute
+	b.must(b.store.Refuse(b.ctx(), p.ID, refusal))
+	b.must(b.store.Admit(b.ctx(), p.ID, "a.example"))
+	refusal.Since = b.now
+	p.Refused = []directory.Refusal{refusal}
 	b.restart()
-	c, err := b.store.LoadDirectory(b.ctx())
-	b.must(err)
-	if p := c.TPSPs[0]; p.Name != "Renamed" || p.Policy != directory.AtMostOnce {
-		t.Errorf("updated %+v", p)
+	if diff := cmp.Diff([]directory.TPSP{p}, b.directory().TPSPs); diff != "" {
+		t.Error(diff)
 	}
-	if err := b.store.UpdateTPSP(b.ctx(), b.account.ID+1, b.tpsp.ID, "x", directory.AtLeastOnce); !errors.Is(err, store.ErrNotFound) {
+	p.Limits = limit.Limits{Mailbox: map[mailbox.Class]int{mailbox.Gmail: 5}}
+	b.must(b.store.UpdateTPSP(b.ctx(), &p))
+	b.must(b.store.Drill(b.ctx(), b.account.ID, p.ID, time.Time{}))
+	p.Drill = time.Time{}
+	if diff := cmp.Diff([]directory.TPSP{p}, b.directory().TPSPs); diff != "" {
+		t.Error(diff)
+	}
+	foreign := p
+	foreign.AccountID++
+	if err := b.store.UpdateTPSP(b.ctx(), &foreign); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("another account updates: %v", err)
 	}
+	if err := b.store.Drill(b.ctx(), b.account.ID+1, p.ID, b.now); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("another account drills: %v", err)
+	}
 	b.must(b.store.DeleteTPSP(b.ctx(), b.account.ID, b.tpsp.ID, true, b.now))
-	if err := b.store.UpdateTPSP(b.ctx(), b.account.ID, b.tpsp.ID, "x", directory.AtLeastOnce); !errors.Is(err, store.ErrNotFound) {
+	if err := b.store.UpdateTPSP(b.ctx(), &p); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("updated after it was deleted: %v", err)
 	}
+}
+
+// pools: what users make of them is kept; every change of one is a new revision.
+func pools(t *testing.T, b *bench) {
+	second, _ := b.newTPSP(b.account.ID, "Postmark", "token", "broadcast")
+	other, _ := b.newAccount("other")
+	p := route.Pool{AccountID: b.account.ID, Name: "both", Strategy: 2, RoutingMetaData: `{"TPSP_1":"1"}`, Created: b.now, WarmupInterval: 24,
+		Members: []route.Egress{second.Egress(), b.egress()}, Overflow: b.pool.ID, Priority: -3, TTL: time.Hour, Paused: true}
+	b.must(b.store.CreatePool(b.ctx(), &p))
+	third := route.Pool{AccountID: b.account.ID, Name: "third", Targets: []int32{p.ID, b.pool.ID}, Overflow: p.ID, Created: b.now}
+	b.must(b.store.CreatePool(b.ctx(), &third))
+	twin := p
+	if err := b.store.CreatePool(b.ctx(), &twin); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("a taken name: %v", err)
+	}
+	b.must(b.store.CreatePool(b.ctx(), &route.Pool{AccountID: other.ID, Name: "both", Created: b.now}))
+	find := func(id int32) *route.Pool {
+		t.Helper()
+		for _, p := range b.directory().Pools {
+			if p.ID == id {
+				return &p
+			}
+		}
+		return nil
+	}
+	b.restart()
+	if diff := cmp.Diff(&p, find(p.ID)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(&third, find(third.ID)); diff != "" {
+		t.Error(diff)
+	}
+	before := p.Revision
+	p.Name, p.Strategy, p.Members, p.Overflow, p.Priority, p.TTL, p.Paused = "renamed", 0, []route.Egress{b.egress()}, 0, 1, 0, false
+	p.Targets, p.RoutingMetaData = []int32{b.pool.ID}, ""
+	b.must(b.store.UpdatePool(b.ctx(), &p))
+	if p.Revision <= before {
+		t.Errorf("revision %d after %d", p.Revision, before)
+	}
+	b.must(b.store.PausePool(b.ctx(), b.account.ID, p.ID, true))
+	p.Paused = true
+	if diff := cmp.Diff(&p, find(p.ID)); diff != "" {
+		t.Error(diff)
+	}
+	for what, err := range map[string]error{
+		"update": b.store.UpdatePool(b.ctx(), &route.Pool{ID: p.ID, AccountID: other.ID, Name: "x"}),
+		"pause":  b.store.PausePool(b.ctx(), other.ID, p.ID, false),
+		"delete": b.store.DeletePool(b.ctx(), other.ID, p.ID),
+	} {
+		if !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%s by another account: %v", what, err)
+		}
+	}
+	taken := p
+	taken.Name = third.Name
+	if err := b.store.UpdatePool(b.ctx(), &taken); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("renamed to a taken name: %v", err)
+	}
+	b.must(b.store.DeletePool(b.ctx(), b.account.ID, p.ID))
+	third.Overflow, third.Targets = 0, []int32{b.pool.ID}
+	if diff := cmp.Diff(&third, find(third.ID)); diff != "" || find(p.ID) != nil {
+		t.Errorf("after the deletion:\n%s", diff)
+	}
+	b.must(b.store.PauseSubAccount(b.ctx(), b.account.ID, b.sub.ID, true))
+	if subs := b.directory().SubAccounts; !subs[0].Paused {
+		t.Error("the sub-account is not paused")
+	}
+	if err := b.store.PauseSubAccount(b.ctx(), other.ID, b.sub.ID, false); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("paused by another account: %v", err)
+	}
+}
+
+func (b *bench) directory() directory.Contents {
+	b.t.Helper()
+	c, err := b.store.LoadDirectory(b.ctx())
+	b.must(err)
+	return c
 }
 
 // revisions: every change of the configuration shows, and mail does not.
@@ -173,7 +278,16 @@ func revisions(t *testing.T, b *bench) {
 	changed("delete sub-account", b.store.DeleteSubAccount(b.ctx(), b.account.ID, sub.ID, b.now))
 	second, _ := b.newTPSP(b.account.ID, "Postmark", "token", "broadcast")
 	changed("create provider", nil)
-	changed("update provider", b.store.UpdateTPSP(b.ctx(), b.account.ID, second.ID, "Renamed", directory.AtMostOnce))
+	changed("update provider", b.store.UpdateTPSP(b.ctx(), &second))
+	changed("drill", b.store.Drill(b.ctx(), b.account.ID, second.ID, b.now))
+	changed("refuse sender", b.store.Refuse(b.ctx(), second.ID, directory.Refusal{Domain: "a.example"}))
+	changed("admit sender", b.store.Admit(b.ctx(), second.ID, "a.example"))
+	made := route.Pool{AccountID: b.account.ID, Name: "made", Created: b.now}
+	changed("create pool", b.store.CreatePool(b.ctx(), &made))
+	changed("update pool", b.store.UpdatePool(b.ctx(), &made))
+	changed("pause pool", b.store.PausePool(b.ctx(), b.account.ID, made.ID, true))
+	changed("pause sub-account", b.store.PauseSubAccount(b.ctx(), b.account.ID, b.sub.ID, true))
+	changed("delete pool", b.store.DeletePool(b.ctx(), b.account.ID, made.ID))
 	changed("update webhook", b.store.UpdateWebhook(b.ctx(), second.ID, directory.Webhook{State: directory.WebhookRegistered}))
 	changed("update health", b.store.UpdateHealth(b.ctx(), second.ID, directory.Health{Stopped: true, Reason: "r", Since: b.now}))
 	changed("set catch-up", b.store.CatchUpFrom(b.ctx(), second.ID, b.now))

@@ -73,6 +73,7 @@ func Run(t *testing.T, engine Engine) {
 		"catching up begins and ends":            catchUps,
 		"a provider is updated":                  updatedProvider,
 		"revisions":                              revisions,
+		"pools":                                  pools,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
