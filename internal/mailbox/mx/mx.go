@@ -105,12 +105,12 @@ func (c *Classifier) ask(name string, now time.Time) {
 	if a, known := c.known[name]; c.asked[name] || known && now.Before(a.due) {
 		return
 	}
-	name = strings.Clone(name) // it is part of a request, which is not to be kept
-	select {
-	case c.queue <- name:
-		c.asked[name] = true
-	default:
+	if len(c.queue) == cap(c.queue) {
+		return
 	}
+	name = strings.Clone(name) // it is part of a request, which is not to be kept
+	c.asked[name] = true
+	c.queue <- name // does not block: nobody else adds to it while mu is held
 }
 
 // Run looks up what is asked for until ctx ends, and returns when no lookup is under way. It is called once.
