@@ -39,11 +39,17 @@ type Store interface {
 	Backlog(ctx context.Context) (int64, error)
 }
 
+// Mailboxes tells the mailbox provider of a recipient's domain, at once.
+type Mailboxes interface {
+	Class(domain string) mailbox.Class
+}
+
 // Config is what a Service is made of.
 type Config struct {
 	Store     Store
 	Directory *directory.Directory
 	Providers provider.Registry
+	Mailboxes Mailboxes
 	Now       func() time.Time
 
 	MaxBacklog int64                     // pending messages from which on requests are refused; 0 is no limit
@@ -258,7 +264,7 @@ func (s *Service) compose(view *directory.Snapshot, sub *directory.SubAccount, p
 		}
 		results[i].ID = id
 		submission.Messages = append(submission.Messages, store.NewMessage{ID: id, Recipient: encoded, To: r.Email,
-			Mailbox: mailbox.ByDomain(mail.Domain(r.Email)), PoolID: pool.ID, Spread: len(pool.Members) > 1, Plan: plan})
+			Mailbox: s.Mailboxes.Class(mail.Domain(r.Email)), PoolID: pool.ID, Spread: len(pool.Members) > 1, Plan: plan})
 	}
 	return submission, results, nil
 }

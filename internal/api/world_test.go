@@ -18,6 +18,7 @@ import (
 	"postyard/internal/catchup"
 	"postyard/internal/directory"
 	"postyard/internal/ingest"
+	"postyard/internal/mailbox/mx"
 	"postyard/internal/provider"
 	"postyard/internal/provider/postmark"
 	"postyard/internal/route"
@@ -81,7 +82,7 @@ func newWorld(t *testing.T) *world {
 		Now: time.Now, Jitter: func() float64 { return 0.5 }, Log: log,
 	})
 	sender := accept.New(accept.Config{
-		Store: w.db, Directory: w.dir, Providers: adapters, Now: time.Now,
+		Store: w.db, Directory: w.dir, Providers: adapters, Mailboxes: mx.New(mx.Config{}), Now: time.Now,
 		Room: func() error { return nil }, Wake: func(route.Egress) {},
 	})
 	inbox := ingest.New(ingest.Config{
