@@ -61,6 +61,7 @@ type Skipped struct {
 // one.
 type Plan struct {
 	Egresses []Egress  `json:"egresses"`
+	Overflow int       `json:"overflow,omitempty"` // where in Egresses the overflow pool's begin, behind the pool's own; 0: none
 	Rule     string    `json:"rule"`
 	Skipped  []Skipped `json:"skipped,omitempty"`
 }
