@@ -18,6 +18,7 @@ import (
 	"postyard/internal/catchup"
 	"postyard/internal/directory"
 	"postyard/internal/ingest"
+	"postyard/internal/plan"
 	"postyard/internal/provider"
 	"postyard/internal/provider/postmark"
 	"postyard/internal/route"
@@ -80,8 +81,9 @@ func newWorld(t *testing.T) *world {
 		Directory: w.dir, Store: w.db, Adapters: adapters, Box: box, PublicURL: w.url, AllowPrivate: true,
 		Now: time.Now, Jitter: func() float64 { return 0.5 }, Log: log,
 	})
+	planner := plan.New(adapters, time.Now)
 	sender := accept.New(accept.Config{
-		Store: w.db, Directory: w.dir, Providers: adapters, Now: time.Now,
+		Store: w.db, Directory: w.dir, Planner: planner, Now: time.Now,
 		Room: func() error { return nil }, Wake: func(route.Egress) {},
 	})
 	inbox := ingest.New(ingest.Config{

@@ -27,6 +27,7 @@ import (
 	"postyard/internal/directory"
 	"postyard/internal/dispatch"
 	"postyard/internal/ingest"
+	"postyard/internal/plan"
 	"postyard/internal/provider"
 	"postyard/internal/provider/postmark"
 	"postyard/internal/secret"
@@ -110,7 +111,8 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		Log: s.log, Now: now, Jitter: rand.Float64, Node: s.store.Node(), Run: s.run, BatchSize: cfg.BatchSize, Concurrency: cfg.ProviderConcurrency,
 		CallTimeout: cfg.CallTimeout, TTL: cfg.MessageTTL, Grace: cfg.ShutdownGrace, Poll: s.store.poll,
 		Rules: dispatch.Rules{AskAfter: cfg.AskAfter, AmbiguousWait: cfg.AmbiguousWait}})
-	s.accepting = accept.New(accept.Config{Store: s.store, Directory: s.directory, Providers: adapters, Now: now,
+	planner := plan.New(adapters, now)
+	s.accepting = accept.New(accept.Config{Store: s.store, Directory: s.directory, Planner: planner, Now: now,
 		MaxBacklog: int64(cfg.MaxBacklog), Room: s.store.room, Wake: s.dispatcher.Wake})
 	s.ingesting = ingest.New(ingest.Config{Store: s.store, Directory: s.directory, Providers: adapters, Credentials: connections,
 		Log: s.log, Now: now})
