@@ -175,7 +175,9 @@ func TestProcessedTypes(t *testing.T) {
 	for family, want := range map[event.Family]event.Type{
 		event.Postmark: 69, event.CustomSMTP: 58, event.Mailgun: 48, event.SendGrid: 0, event.AmazonSES: 0, event.SparkPost: 0,
 	} {
-		b := simple(t, func(c *accept.Config) { c.Planner = planner(provider.Registry{provider.Postmark: carrier{family: family}}) })
+		b := simple(t, func(c *accept.Config) {
+			c.Planner = planner(provider.Registry{provider.Postmark: carrier{family: family}})
+		})
 		b.mustAccept(request())
 		if got := b.books.messages()[0].Processed; got != want {
 			t.Errorf("family %d: type %d, want %d", family, got, want)

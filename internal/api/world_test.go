@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"postyard/internal/catchup"
 	"postyard/internal/directory"
 	"postyard/internal/ingest"
+	"postyard/internal/ippool"
 	"postyard/internal/plan"
 	"postyard/internal/provider"
 	"postyard/internal/provider/postmark"
@@ -42,6 +44,7 @@ type world struct {
 	tpsps    *tpsp.Service
 	catching *catchup.Service // it is not running
 	log      *lockedBuffer
+	woken    atomic.Int64 // how often pools told that they were changed
 
 	url     string // of the API
 	sandbox string // of the simulated Postmark
@@ -100,7 +103,8 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	server.Config.Handler = New(Config{
-		Directory: w.dir, Accounts: w.accounts, Sender: sender, Providers: w.tpsps, Journal: w.db, Books: w.db, Ingest: inbox, CatchUp: catching,
+		Directory: w.dir, Accounts: w.accounts, Sender: sender, Providers: w.tpsps,
+		Pools: ippool.New(ippool.Config{Directory: w.dir, Store: w.db, Now: time.Now, Changed: func() { w.woken.Add(1) }}), Planner: planner, Journal: w.db, Books: w.db, Ingest: inbox, CatchUp: catching,
 		Installation: installation, Log: log,
 	})
 	server.Start()

@@ -81,6 +81,7 @@ type Prepared struct {
 // pick is the part of one leg in a plan.
 type pick struct {
 	leg      int
+	standing Standing
 	key      string
 	group    *group
 	subset   set       // who takes turns, as indices in the group
@@ -148,7 +149,7 @@ func Prepare(legs []Leg, m Message, stand func(Egress) (Standing, string)) *Prep
 			if turns == 0 {
 				continue
 			}
-			next := pick{leg: i, key: at.key, group: at.group, subset: turns, schedule: at.group.schedule(turns), whole: turns == at.group.weighted()}
+			next := pick{leg: i, standing: standing, key: at.key, group: at.group, subset: turns, schedule: at.group.schedule(turns), whole: turns == at.group.weighted()}
 			for j, e := range at.group.egresses {
 				if last.has(j) {
 					next.last = append(next.last, e)
@@ -224,6 +225,30 @@ func (p *Prepared) Plan(turn, seq uint64) Plan {
 	return plan
 }
 
+// Origin is how an egress came into a plan.
+type Origin struct {
+	Leg      int // of Legs
+	Standing Standing
+	Last     bool // its volume is 0, while others have one
+}
+
+// Origins tells how each egress came into the plans.
+func (p *Prepared) Origins() map[Egress]Origin {
+	origins := map[Egress]Origin{}
+	for i := range p.picks {
+		k := &p.picks[i]
+		for j, e := range k.group.egresses {
+			if k.subset.has(j) {
+				origins[e] = Origin{Leg: k.leg, Standing: k.standing}
+			}
+		}
+		for _, e := range k.last {
+			origins[e] = Origin{Leg: k.leg, Standing: k.standing, Last: true}
+		}
+	}
+	return origins
+}
+
 // First returns the first choice of a turn, without the rest of the plan.
 func (p *Prepared) First(turn uint64) Egress {
 	if p.Empty() {
@@ -272,7 +297,7 @@ func rotate(list []Egress, n uint64) {
 // choose returns the group that the strategy names for a message, and the key that it goes by; the key is empty for a
 // strategy without keys, and where neither a key nor others matches: all members share the message then.
 func (t *Table) choose(m Message) (string, *group) {
-	key := ""
+	var key string
 	switch t.of {
 	case MailboxProvider:
 		key = strconv.Itoa(m.Mailbox.ID())

@@ -34,28 +34,27 @@ func newSchedule(weights []int, subset set) *schedule {
 		}
 	}
 	s := &schedule{turns: make([]turn, sum/common), weight: make([]int, len(weights))}
-	var with []int
+	type waiting struct{ index, weight, had, begin, end int } // begin and end are those of the next turn
+	var with []waiting
 	for i, w := range weights {
 		if subset.has(i) && w > 0 {
-			s.weight[i] = w / common
-			with = append(with, i)
+			w /= common
+			s.weight[i] = w
+			with = append(with, waiting{index: i, weight: w, end: (len(s.turns) + w - 1) / w})
 		}
 	}
 	round := len(s.turns)
-	had := make([]int, len(weights)) // turns so far
 	for t := range s.turns {
-		best, end := -1, 0
-		for _, i := range with {
-			w := s.weight[i]
-			if had[i] == w || had[i]*round/w > t {
-				continue
-			}
-			if e := ((had[i]+1)*round + w - 1) / w; best < 0 || e < end {
-				best, end = i, e
+		best := -1
+		for i := range with {
+			if with[i].begin <= t && (best < 0 || with[i].end < with[best].end) {
+				best = i
 			}
 		}
-		s.turns[t] = turn{uint16(best), uint16(had[best])}
-		had[best]++
+		next := &with[best]
+		s.turns[t] = turn{uint16(next.index), uint16(next.had)}
+		next.had++
+		next.begin, next.end = next.had*round/next.weight, ((next.had+1)*round+next.weight-1)/next.weight // after the last turn: never
 	}
 	return s
 }
