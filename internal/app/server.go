@@ -32,6 +32,7 @@ import (
 	"postyard/internal/plan"
 	"postyard/internal/provider"
 	"postyard/internal/provider/postmark"
+	"postyard/internal/replan"
 	"postyard/internal/secret"
 	"postyard/internal/ssrf"
 	"postyard/internal/store"
@@ -56,6 +57,7 @@ type Server struct {
 	ingesting  *ingest.Service
 	registrar  *tpsp.Registrar
 	catching   *catchup.Service
+	replanning *replan.Service
 	grace      time.Duration
 }
 
@@ -129,7 +131,9 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 	planner := plan.New(adapters, now)
 	s.accepting = accept.New(accept.Config{Store: s.store, Directory: s.directory, Planner: planner, Mailboxes: s.mailboxes, Now: now,
 		MaxBacklog: int64(cfg.MaxBacklog), Room: s.store.room, Wake: s.dispatcher.Wake})
-	pools := ippool.New(ippool.Config{Directory: s.directory, Store: s.store, Now: now, Changed: s.dispatcher.WakeAll})
+	s.replanning = replan.New(replan.Config{Store: s.store, Directory: s.directory, Planner: planner, Holder: holder, Wake: s.dispatcher.Wake, Now: now,
+		Log: s.log})
+	pools := ippool.New(ippool.Config{Directory: s.directory, Store: s.store, Now: now, Changed: s.changed})
 	s.ingesting = ingest.New(ingest.Config{Store: s.store, Directory: s.directory, Providers: adapters, Credentials: connections,
 		Log: s.log, Now: now})
 	s.catching = catchup.New(catchup.Config{Store: s.store, Directory: s.directory, Providers: adapters, Connections: connections, Holder: holder,
@@ -142,6 +146,12 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		Pools: pools, Planner: planner, Journal: s.store, Books: s.store, Ingest: s.ingesting, CatchUp: s.catching, Installation: installation, Log: s.log}), s.log)
 	s.http.RegisterOnShutdown(s.catching.Stop) // a request that catches up may take long
 	return nil
+}
+
+// changed tells everyone who acts on the configuration that it has changed.
+func (s *Server) changed() {
+	s.dispatcher.WakeAll()
+	s.replanning.Hint()
 }
 
 func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
@@ -160,6 +170,7 @@ func (s *Server) Run(ctx context.Context) error {
 	running.Go(func() { s.ingesting.Run(background) })
 	running.Go(func() { s.registrar.Run(background) })
 	running.Go(func() { s.catching.Run(background) })
+	running.Go(func() { s.replanning.Run(background) })
 	if s.store.Shared() {
 		running.Go(func() { s.follow(background) })
 	}
