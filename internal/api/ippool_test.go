@@ -165,6 +165,9 @@ func TestPoolsArePaused(t *testing.T) {
 	if len(sent) != 1 || sent[0].ErrorCode != 0 {
 		t.Errorf("a paused pool takes no mail: %+v", sent)
 	}
+	w.asAccount("DELETE", path, nil).refused(409, "messages_waiting", "force")
+	w.asAccount("DELETE", path+"?force=perhaps", nil).refused(400, "invalid_parameter", "force")
+	w.asAccount("DELETE", path+"?force=true", nil).ok(200, nil)
 }
 
 // Mail of a pool at 70/30, through the API and a store: the shares are exact, and each message says why.
