@@ -65,7 +65,7 @@ type Pools interface {
 	Pool(accountID, id int32) (*route.Pool, error)
 	Create(ctx context.Context, accountID int32, c ippool.Changes) (*route.Pool, error)
 	Update(ctx context.Context, accountID, id int32, c ippool.Changes) (*route.Pool, error)
-	Delete(ctx context.Context, accountID, id int32) (*route.Pool, error)
+	Delete(ctx context.Context, accountID, id int32, force bool) (*route.Pool, error)
 	Pause(ctx context.Context, accountID, id int32, paused bool) (*route.Pool, error)
 }
 
@@ -90,6 +90,7 @@ type Config struct {
 	Providers    Providers
 	Pools        Pools
 	Planner      *plan.Planner
+	Mailboxes    accept.Mailboxes
 	Journal      Journal
 	Books        store.Books
 	Ingest       Ingest

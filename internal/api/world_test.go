@@ -105,7 +105,7 @@ func newWorld(t *testing.T) *world {
 	}
 	server.Config.Handler = New(Config{
 		Directory: w.dir, Accounts: w.accounts, Sender: sender, Providers: w.tpsps,
-		Pools: ippool.New(ippool.Config{Directory: w.dir, Store: w.db, Now: time.Now, Changed: func() { w.woken.Add(1) }}), Planner: planner, Journal: w.db, Books: w.db, Ingest: inbox, CatchUp: catching,
+		Pools: ippool.New(ippool.Config{Directory: w.dir, Store: w.db, Now: time.Now, Changed: func() { w.woken.Add(1) }}), Planner: planner, Mailboxes: mx.New(mx.Config{}), Journal: w.db, Books: w.db, Ingest: inbox, CatchUp: catching,
 		Installation: installation, Log: log,
 	})
 	server.Start()

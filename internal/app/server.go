@@ -143,7 +143,7 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		return fmt.Errorf("read installation: %w", err)
 	}
 	s.http = newHTTPServer(api.New(api.Config{Directory: s.directory, Accounts: s.Accounts, Sender: s.accepting, Providers: connections,
-		Pools: pools, Planner: planner, Journal: s.store, Books: s.store, Ingest: s.ingesting, CatchUp: s.catching, Installation: installation, Log: s.log}), s.log)
+		Pools: pools, Planner: planner, Mailboxes: s.mailboxes, Journal: s.store, Books: s.store, Ingest: s.ingesting, CatchUp: s.catching, Installation: installation, Log: s.log}), s.log)
 	s.http.RegisterOnShutdown(s.catching.Stop) // a request that catches up may take long
 	return nil
 }
