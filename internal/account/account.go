@@ -42,6 +42,7 @@ type Store interface {
 	CreateSubAccount(ctx context.Context, s *directory.SubAccount) error
 	RenameSubAccount(ctx context.Context, accountID, id int32, name string) error
 	DeleteSubAccount(ctx context.Context, accountID, id int32, now time.Time) error
+	PauseSubAccount(ctx context.Context, accountID, id int32, paused bool) error
 }
 
 // Service manages accounts and sub-accounts. It is safe for concurrent use.
@@ -173,6 +174,17 @@ func (s *Service) DeleteSubAccount(ctx context.Context, accountID, id int32) (*d
 		return nil, fmt.Errorf("delete sub-account %d: %w", id, ours(err))
 	}
 	return a, s.dir.Reload(ctx)
+}
+
+// PauseSubAccount lets the mail of a sub-account wait, or go on. It fails with ErrNotFound.
+func (s *Service) PauseSubAccount(ctx context.Context, accountID, id int32, paused bool) (*directory.SubAccount, error) {
+	if err := s.store.PauseSubAccount(ctx, accountID, id, paused); err != nil {
+		return nil, fmt.Errorf("pause sub-account %d: %w", id, ours(err))
+	}
+	if err := s.dir.Reload(ctx); err != nil {
+		return nil, err
+	}
+	return s.SubAccount(accountID, id)
 }
 
 // newKey makes an API key and sets the two forms of it that are stored.
