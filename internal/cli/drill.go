@@ -31,12 +31,16 @@ func (p *program) drill() *cobra.Command {
 			if end {
 				seconds = 0
 			}
-			t, err := api.Drill(c.Context(), named.ID, seconds)
-			if err != nil {
+			var raw json.RawMessage
+			if err := api.Drill(c.Context(), named.ID, seconds, &raw); err != nil {
 				return err
 			}
 			if cfg.JSON {
-				return p.encode(t)
+				return p.printJSON(raw)
+			}
+			var t client.TPSP
+			if err := json.Unmarshal(raw, &t); err != nil {
+				return fmt.Errorf("decode provider: %w", err)
 			}
 			until := ""
 			if t.Health.State == "drill" && t.Health.ProbeAt > 0 {

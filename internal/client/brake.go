@@ -19,10 +19,10 @@ func (c *Client) UpdateTPSP(ctx context.Context, id int32, change TPSPChange) (t
 	return t, err
 }
 
-// Drill rehearses an outage of a provider for so many seconds; 0 ends it.
-func (c *Client) Drill(ctx context.Context, id int32, seconds int) (t TPSP, err error) {
-	err = c.Account(ctx, http.MethodPost, fmt.Sprintf("/api/v1/account/tpsp/%d/drill", id), map[string]int{"seconds": seconds}, &t)
-	return t, err
+// Drill rehearses an outage of a provider for so many seconds; 0 ends it. out takes the provider as it is then: a *TPSP, a
+// *json.RawMessage, or nil.
+func (c *Client) Drill(ctx context.Context, id int32, seconds int, out any) error {
+	return c.Account(ctx, http.MethodPost, fmt.Sprintf("/api/v1/account/tpsp/%d/drill", id), map[string]int{"seconds": seconds}, out)
 }
 
 // PausePool lets the mail of an IP pool wait, or go on.
