@@ -160,7 +160,7 @@ func (s *Service) RenameSubAccount(ctx context.Context, accountID, id int32, nam
 	return s.SubAccount(accountID, id)
 }
 
-// DeleteSubAccount takes a sub-account and its key out of use and returns what it was. It fails with ErrNotFound or
+// DeleteSubAccount takes a sub-account and its key out of use, ends its pause, and returns what it was. It fails with ErrNotFound or
 // ErrDefault.
 func (s *Service) DeleteSubAccount(ctx context.Context, accountID, id int32) (*directory.SubAccount, error) {
 	a, err := s.SubAccount(accountID, id)
@@ -169,6 +169,11 @@ func (s *Service) DeleteSubAccount(ctx context.Context, accountID, id int32) (*d
 	}
 	if a.Default {
 		return nil, ErrDefault
+	}
+	if a.Paused { // its mail still goes out; nobody could resume it afterwards
+		if err := s.store.PauseSubAccount(ctx, accountID, id, false); err != nil {
+			return nil, fmt.Errorf("resume sub-account %d: %w", id, ours(err))
+		}
 	}
 	if err := s.store.DeleteSubAccount(ctx, accountID, id, s.now().UTC()); err != nil {
 		return nil, fmt.Errorf("delete sub-account %d: %w", id, ours(err))

@@ -88,6 +88,27 @@ func TestPausing(t *testing.T) {
 	w.asAccount("POST", "/api/v1/account/subaccount/x/resume", nil).refused(404, "not_found", "")
 }
 
+// TestDeletingAPausedSubAccount lets its mail go on: nobody could resume it any more.
+func TestDeletingAPausedSubAccount(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	made := w.connect("Postmark", "outbound")
+	var sub subAccountAnswer
+	w.asAccount("POST", "/api/v1/account/subaccount/", `{"name": "second"}`).ok(201, &sub)
+	path := fmt.Sprintf("/api/v1/account/subaccount/%d", sub.ID)
+	w.asAccount("POST", path+"/pause", nil).ok(200, nil)
+	w.call("POST", "/api/v1/subaccount/email/", map[string]string{"X-SubAccount-ApiKey": sub.APIKey}, email("ana@gmail.com")).ok(200, nil)
+	w.asAccount("DELETE", path, nil).ok(200, nil)
+	now := time.Now().UTC()
+	if due, err := w.db.Claim(t.Context(), store.Claim{Egress: route.TPSP(made.ID), Limit: 1, Owner: "o", Now: now, LeaseUntil: now.Add(time.Minute)}); err != nil ||
+		len(due.Jobs) != 1 {
+		t.Errorf("%d may leave (%v)", len(due.Jobs), err)
+	}
+	if w.changed.Load() != 2 {
+		t.Error("what waits was not told")
+	}
+}
+
 // giveBack has claimed messages wait again, as if nothing had been sent.
 func (w *world) giveBack(jobs []store.Job) {
 	w.t.Helper()
