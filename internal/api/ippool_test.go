@@ -155,8 +155,8 @@ func TestPoolsArePaused(t *testing.T) {
 	}{{"pause", true}, {"pause", true}, {"resume", false}} {
 		var got poolSettings
 		w.asAccount("POST", path+"/"+c.action, nil).ok(200, &got)
-		if got.Paused != c.paused || w.woken.Load() != int64(i+1) {
-			t.Errorf("%s: %+v, told of %d changes", c.action, got, w.woken.Load())
+		if got.Paused != c.paused || w.changed.Load() != int64(i+1) {
+			t.Errorf("%s: %+v, told of %d changes", c.action, got, w.changed.Load())
 		}
 	}
 	w.asAccount("POST", path+"/pause", nil).ok(200, nil)

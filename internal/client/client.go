@@ -231,8 +231,9 @@ type TPSP struct {
 		Message string `json:"message"`
 	} `json:"webhookStatus"`
 	Health struct {
-		State  string `json:"state"`
-		Reason string `json:"reason"`
+		State   string `json:"state"`
+		Reason  string `json:"reason"`
+		ProbeAt int64  `json:"probeAt"` // ns; 0: it is not known
 	} `json:"health"`
 	CatchUp *struct {
 		Since   int64  `json:"since"` // ns
