@@ -15,7 +15,7 @@ func peakAfter(state *os.ProcessState) int64 {
 		return 0
 	}
 	if runtime.GOOS == "darwin" {
-		return int64(usage.Maxrss) // bytes there, kilobytes elsewhere
+		return usage.Maxrss // bytes there, kilobytes elsewhere
 	}
-	return int64(usage.Maxrss) << 10
+	return usage.Maxrss << 10
 }
