@@ -184,7 +184,7 @@ func (r *run) dispatch() error {
 	if err != nil {
 		return err
 	}
-	// The server comes back to the provider within a second or so: what is measured begins with its first call.
+	// The server comes back to the provider within five seconds: what is measured begins with its first call.
 	began.at = r.ledger.firstArrival.Add(-r.ProviderLatency)
 	r.measured(r.ledger.len(), began, end)
 	r.percentiles(r.ledger.delays(began.at))

@@ -118,11 +118,11 @@ func (s *stage) close() error {
 	return errors.Join(s.server.end(), s.sandbox.end(), os.RemoveAll(s.dir))
 }
 
-// hold has the provider turn everything away, with the wish to come back in a second. The server does: it spends one small
-// call a second on it, opens no breaker, and needs no longer than that to notice that it is over.
+// hold has the provider turn everything away, with the wish to come back in five seconds, the shortest that the server takes.
+// It does so with one small call, opens no breaker, and needs no longer than that to notice that it is over.
 func (s *stage) hold(ctx context.Context) error {
 	return s.control(ctx, http.MethodPut, "/sandbox/faults",
-		[]map[string]any{{"path": "/email", "kind": "status", "status": http.StatusTooManyRequests, "retryAfter": 1}}, nil)
+		[]map[string]any{{"path": "/email", "kind": "status", "status": http.StatusTooManyRequests, "retryAfter": 5}}, nil)
 }
 
 func (s *stage) release(ctx context.Context) error {
