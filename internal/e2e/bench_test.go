@@ -27,7 +27,7 @@ type figures struct {
 func measure(t *testing.T, environ []string, args ...string) figures {
 	t.Helper()
 	dir := t.TempDir()
-	r := run(t, append([]string{"TMPDIR=" + dir}, environ...), append([]string{"bench", "--duration", "1s", "--json"}, args...)...)
+	r := finishWithin(t, 2*time.Minute, append([]string{"TMPDIR=" + dir}, environ...), binary, append([]string{"bench", "--duration", "1s", "--json"}, args...)...)
 	var f figures
 	if err := json.Unmarshal([]byte(r.out), &f); err != nil || r.code != 0 || r.err != "" || strings.Count(r.out, "\n") != 1 {
 		t.Fatalf("%v: %+v (%v)", args, r, err)
