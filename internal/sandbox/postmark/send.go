@@ -1,9 +1,11 @@
 package postmark
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"postyard/internal/sandbox/store"
@@ -85,6 +87,9 @@ func (s *Simulator) submit(c *call, items []json.RawMessage, templated bool) ([]
 		s.pretend(outcomes)
 		return outcomes, nil
 	}
+	if err := s.linger(c.Context()); err != nil {
+		return nil, err
+	}
 	mails, err := s.accept(c, outcomes)
 	if err != nil {
 		return nil, err
@@ -93,6 +98,22 @@ func (s *Simulator) submit(c *call, items []json.RawMessage, templated bool) ([]
 		return nil, err
 	}
 	return outcomes, nil
+}
+
+// linger waits for as long as a send takes. When the client goes meanwhile, nothing is done.
+func (s *Simulator) linger(ctx context.Context) error {
+	latency := s.settings.Get().SendLatency()
+	if latency == 0 {
+		return nil
+	}
+	over := make(chan struct{})
+	s.timetable.At(s.clock.Now().Add(latency), func() { close(over) })
+	select {
+	case <-over:
+		return nil
+	case <-ctx.Done():
+		return &failure{status: http.StatusInternalServerError, code: codeUnexpected, message: usualText(codeUnexpected)} // nobody reads it
+	}
 }
 
 func examine(item json.RawMessage, templated bool) outcome {
