@@ -23,10 +23,14 @@ type Option func(*Template)
 // Subject and TextBody.
 func EscapeHTML() Option { return func(t *Template) { t.escape = true } }
 
+// Plain makes {{{name}}} mere text for these names: placeholders that somebody else fills in later.
+func Plain(names ...string) Option { return func(t *Template) { t.plain = names } }
+
 // Template is a parsed template. It is immutable: many goroutines may render it at once.
 type Template struct {
 	nodes  []node
 	escape bool
+	plain  []string
 	loops  bool
 }
 
@@ -42,13 +46,13 @@ func Parse(source string, options ...Option) (*Template, error) {
 	if len(source) > MaxSource {
 		return nil, Errors{{Line: 1, Column: 1, Message: fmt.Sprintf("The template is longer than %d bytes.", MaxSource)}}
 	}
-	tokens, errs := scan(source)
-	if len(errs) > 0 {
-		return nil, errs
-	}
 	t := &Template{}
 	for _, option := range options {
 		option(t)
+	}
+	tokens, errs := scan(source, t.plain)
+	if len(errs) > 0 {
+		return nil, errs
 	}
 	t.nodes, _ = t.build(tokens)
 	return t, nil
