@@ -74,6 +74,7 @@ func Run(t *testing.T, engine Engine) {
 		"a provider is updated":                  updatedProvider,
 		"revisions":                              revisions,
 		"pools":                                  pools,
+		"mirrored templates":                     templates,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
