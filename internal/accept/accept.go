@@ -39,11 +39,18 @@ type Store interface {
 	Backlog(ctx context.Context) (int64, error)
 }
 
+// Templates knows the templates of providers; *template.Service does.
+type Templates interface {
+	// Carried returns a content as an egress would be handed it, or why there is none.
+	Carried(t *directory.TPSP, capable provider.Capabilities, c *mail.Content) (*mail.Content, *mail.FieldError)
+}
+
 // Config is what a Service is made of.
 type Config struct {
 	Store     Store
 	Directory *directory.Directory
 	Providers provider.Registry
+	Templates Templates // nil: every message leaves as it is
 	Now       func() time.Time
 
 	MaxBacklog int64                     // pending messages from which on requests are refused; 0 is no limit
@@ -215,7 +222,7 @@ func (s *Service) refusals(view *directory.Snapshot, pool *route.Pool, c *mail.C
 			refused[e] = "this version does not know its kind of provider"
 			continue
 		}
-		if bad := adapter.CanCarry(c, provider.Terms{Raw: t.AllowRaw}); bad != nil {
+		if bad := carried(c, t, adapter, s.Templates); bad != nil {
 			refused[e] = bad.Message
 			if first == nil {
 				first = bad
@@ -229,6 +236,18 @@ func (s *Service) refusals(view *directory.Snapshot, pool *route.Pool, c *mail.C
 		first = mail.Invalid("empty_ippool", "ippool", "the IP pool %q has no provider", pool.Name)
 	}
 	return nil, first
+}
+
+// carried says why a message cannot leave through an egress, or nil. A template that the provider does not have may be
+// rendered for it.
+func carried(c *mail.Content, t *directory.TPSP, adapter provider.Adapter, templates Templates) *mail.FieldError {
+	if templates != nil {
+		var bad *mail.FieldError
+		if c, bad = templates.Carried(t, adapter.Capabilities(), c); bad != nil {
+			return bad
+		}
+	}
+	return adapter.CanCarry(c, provider.Terms{Raw: t.AllowRaw})
 }
 
 // compose builds the submission and the answers.

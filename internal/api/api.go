@@ -81,6 +81,7 @@ type Config struct {
 	Books        store.Books
 	Ingest       Ingest
 	CatchUp      CatchUp
+	Templates    Templates
 	Installation string // the store's id of itself; event ids begin with it
 	Log          *slog.Logger
 }

@@ -15,6 +15,7 @@ import (
 type tpspChanges struct {
 	Name            *string         `json:"name"`
 	AmbiguousPolicy *string         `json:"ambiguousPolicy"`
+	AllowRaw        *bool           `json:"allowRaw"`
 	Type            *int            `json:"type"`
 	Key             *string         `json:"key"`
 	Endpoint        *string         `json:"endpoint"`
@@ -72,8 +73,15 @@ func (s *server) updateTPSP(w http.ResponseWriter, r *http.Request, a *directory
 			return err
 		}
 	}
+	raw := t.AllowRaw
+	if in.AllowRaw != nil {
+		raw = *in.AllowRaw
+	}
+	if err := checkRaw(raw, t.Type); err != nil {
+		return err
+	}
 	if t, err = s.Providers.Update(r.Context(), a.ID, id, func(t *directory.TPSP) {
-		t.Policy = policy
+		t.Policy, t.AllowRaw = policy, raw
 		if in.Name != nil {
 			t.Name = *in.Name
 		}

@@ -28,6 +28,7 @@ import (
 	mailstore "postyard/internal/sandbox/store"
 	"postyard/internal/secret"
 	"postyard/internal/store/sqlite"
+	"postyard/internal/template"
 	"postyard/internal/tpsp"
 )
 
@@ -39,7 +40,8 @@ type world struct {
 	dir      *directory.Directory
 	accounts *account.Service
 	tpsps    *tpsp.Service
-	catching *catchup.Service // it is not running
+	catching *catchup.Service  // it is not running
+	mirror   *template.Service // nor is it
 	log      *lockedBuffer
 
 	url     string // of the API
@@ -80,8 +82,13 @@ func newWorld(t *testing.T) *world {
 		Directory: w.dir, Store: w.db, Adapters: adapters, Box: box, PublicURL: w.url, AllowPrivate: true,
 		Now: time.Now, Jitter: func() float64 { return 0.5 }, Log: log,
 	})
+	if w.mirror, err = template.New(t.Context(), template.Config{
+		Store: w.db, Directory: w.dir, Providers: adapters, Connections: w.tpsps, Holder: "test", Log: log, Now: time.Now,
+	}); err != nil {
+		t.Fatal(err)
+	}
 	sender := accept.New(accept.Config{
-		Store: w.db, Directory: w.dir, Providers: adapters, Now: time.Now,
+		Store: w.db, Directory: w.dir, Providers: adapters, Templates: w.mirror, Now: time.Now,
 		Room: func() error { return nil }, Wake: func(route.Egress) {},
 	})
 	inbox := ingest.New(ingest.Config{
@@ -99,7 +106,7 @@ func newWorld(t *testing.T) *world {
 	}
 	server.Config.Handler = New(Config{
 		Directory: w.dir, Accounts: w.accounts, Sender: sender, Providers: w.tpsps, Journal: w.db, Books: w.db, Ingest: inbox, CatchUp: catching,
-		Installation: installation, Log: log,
+		Templates: w.mirror, Installation: installation, Log: log,
 	})
 	server.Start()
 	t.Cleanup(server.Close)

@@ -17,7 +17,7 @@ const (
 	Serve   Scope = "serve"
 	Sandbox Scope = "sandbox"
 	Demo    Scope = "demo"
-	Client  Scope = "client" // send, events, message, catch-up, verify
+	Client  Scope = "client" // send, events, message, catch-up, templates, verify
 )
 
 // Config is the configuration of one command. Fields of options that its scope does not have are zero, except in [Demo],

@@ -35,7 +35,7 @@ func Reference() string {
 		{Serve, "`postyard serve`"},
 		{Sandbox, "`postyard sandbox`"},
 		{Demo, "`postyard demo`"},
-		{Client, "`postyard send`, `events`, `message`, `catch-up`, `verify`"},
+		{Client, "`postyard send`, `events`, `message`, `catch-up`, `templates`, `verify`"},
 	} {
 		fmt.Fprintf(&b, "\n## %s\n\n", section.title)
 		b.WriteString("| flag | environment | file | type | default | meaning |\n|---|---|---|---|---|---|\n")

@@ -153,18 +153,6 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
-// What somebody else fills in later is text, and passes as it was written.
-func TestPlain(t *testing.T) {
-	t.Parallel()
-	tpl, err := mustachio.Parse("{{{ later }}}{{{later}}}{{later}}{{{now}}}", mustachio.Plain("later"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, err := tpl.Render(model(t, `{"now":"x","later":"y"}`)); err != nil || got != "{{{ later }}}{{{later}}}yx" {
-		t.Errorf("%q %v", got, err)
-	}
-}
-
 func TestRenderErrors(t *testing.T) {
 	t.Parallel()
 	tpl, err := mustachio.Parse("{{#each a}}x{{/each}}")

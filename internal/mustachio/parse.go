@@ -23,14 +23,10 @@ type Option func(*Template)
 // Subject and TextBody.
 func EscapeHTML() Option { return func(t *Template) { t.escape = true } }
 
-// Plain makes {{{name}}} mere text for these names: placeholders that somebody else fills in later.
-func Plain(names ...string) Option { return func(t *Template) { t.plain = names } }
-
 // Template is a parsed template. It is immutable: many goroutines may render it at once.
 type Template struct {
 	nodes  []node
 	escape bool
-	plain  []string
 	loops  bool
 }
 
@@ -50,7 +46,7 @@ func Parse(source string, options ...Option) (*Template, error) {
 	for _, option := range options {
 		option(t)
 	}
-	tokens, errs := scan(source, t.plain)
+	tokens, errs := scan(source)
 	if len(errs) > 0 {
 		return nil, errs
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"unicode/utf16"
 )
@@ -78,14 +77,13 @@ type scope struct {
 // scanner turns the source into tokens and keeps going after an error, so that all of them can be reported at once.
 type scanner struct {
 	source string
-	plain  []string // names in triple braces that are text
 	tokens []token
 	open   []scope
 	errs   Errors
 }
 
-func scan(source string, plain []string) ([]token, Errors) {
-	s := &scanner{source: source, plain: plain}
+func scan(source string) ([]token, Errors) {
+	s := &scanner{source: source}
 	last := 0
 	for _, at := range tag.FindAllStringIndex(source, -1) {
 		if at[0] > last {
@@ -111,8 +109,6 @@ func (s *scanner) tag(text string, at int) {
 	inner := strings.TrimSpace(strings.TrimRight(strings.TrimLeft(text, "{"), "}"))
 	triple := strings.HasPrefix(text, "{{{")
 	switch {
-	case triple && slices.Contains(s.plain, inner):
-		s.emit(tokenText, text, at)
 	case triple || strings.HasPrefix(text, "{{&"):
 		s.path(tokenRaw, strings.TrimSpace(strings.TrimLeft(inner, "&")), at)
 	case strings.HasPrefix(text, "{{#each"):

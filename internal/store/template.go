@@ -45,7 +45,7 @@ type Mirror struct {
 
 // TemplateIndex is what is mirrored, at one moment.
 type TemplateIndex struct {
-	Revision  int64    // changes with every change of the templates, and with the first sync of a TPSP
+	Revision  int64    // changes with every sync, and when templates are dropped
 	Mirrors   []Mirror // of TPSPs that were read at least once
 	Templates []MirroredTemplate
 }

@@ -35,6 +35,7 @@ type New struct {
 	Stream   string        // the message stream, by id
 	Endpoint string        // base URL, "" for the provider's public one
 	Policy   directory.Policy
+	AllowRaw bool // Postmark: it takes messages without a template
 }
 
 // Streams lists the message streams of a provider's account that mail can be sent through (PM-2): not the inbound and not
@@ -70,7 +71,7 @@ func (s *Service) Create(ctx context.Context, accountID int32, n New) (*director
 	}
 	now := s.Now().UTC()
 	t := &directory.TPSP{
-		AccountID: accountID, Name: n.Name, Type: n.Type, Endpoint: n.Endpoint, Stream: n.Stream, Policy: n.Policy, Created: now,
+		AccountID: accountID, Name: n.Name, Type: n.Type, Endpoint: n.Endpoint, Stream: n.Stream, Policy: n.Policy, AllowRaw: n.AllowRaw, Created: now,
 		SealedKey: s.Box.Seal(keyPurpose, []byte(n.Key.Reveal())),
 		KeyHash:   hash,
 		Webhook: directory.Webhook{

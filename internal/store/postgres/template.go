@@ -30,8 +30,8 @@ func (t *tx) saveTemplates(tpspID int32, list []store.MirroredTemplate, at int64
 	if accountID == 0 {
 		return change, store.ErrNotFound
 	}
-	t.exec(`INSERT INTO template_mirror (tpsp_id, synced_at, revision) VALUES ($1, $2, 1)
-		ON CONFLICT (tpsp_id) DO UPDATE SET synced_at = $2`, tpspID, at) // and holds others off the mirror
+	t.exec(`INSERT INTO template_mirror AS m (tpsp_id, synced_at, revision) VALUES ($1, $2, 1)
+		ON CONFLICT (tpsp_id) DO UPDATE SET synced_at = $2, revision = m.revision + 1`, tpspID, at) // and holds others off the mirror
 	t.each(func(rows pgx.Rows) error {
 		var alias string
 		var hash []byte
@@ -64,9 +64,6 @@ func (t *tx) saveTemplates(tpspID int32, list []store.MirroredTemplate, at int64
 	for alias := range known {
 		change.Removed++
 		t.exec(`DELETE FROM template WHERE tpsp_id = $1 AND alias = $2`, tpspID, alias)
-	}
-	if change != (store.MirrorChange{}) {
-		t.exec(`UPDATE template_mirror SET revision = revision + 1 WHERE tpsp_id = $1`, tpspID)
 	}
 	return change, nil
 }

@@ -26,7 +26,7 @@ func (t *tx) saveTemplates(tpspID int32, list []store.MirroredTemplate, at int64
 		return change, orMissing(0, err)
 	}
 	if _, err := t.exec(`INSERT INTO template_mirror (tpsp_id, synced_at, revision) VALUES (?1, ?2, 1)
-			ON CONFLICT (tpsp_id) DO UPDATE SET synced_at = ?2`, tpspID, at); err != nil {
+			ON CONFLICT (tpsp_id) DO UPDATE SET synced_at = ?2, revision = revision + 1`, tpspID, at); err != nil {
 		return change, err
 	}
 	known := map[string][32]byte{}
@@ -64,11 +64,7 @@ func (t *tx) saveTemplates(tpspID int32, list []store.MirroredTemplate, at int64
 			return change, err
 		}
 	}
-	if change == (store.MirrorChange{}) {
-		return change, nil
-	}
-	_, err = t.exec(`UPDATE template_mirror SET revision = revision + 1 WHERE tpsp_id = ?`, tpspID)
-	return change, err
+	return change, nil
 }
 
 func templateHash(stored []byte) (hash [32]byte, err error) {

@@ -61,7 +61,7 @@ func templates(t *testing.T, b *bench) {
 	if got := save(b.tpsp.ID, later, layout, welcome, upper); got != (store.MirrorChange{}) {
 		t.Errorf("the same again: %+v", got)
 	}
-	if i := index(); i.Revision != first.Revision || !i.Mirrors[0].SyncedAt.Equal(later) {
+	if i := index(); i.Revision == first.Revision || !i.Mirrors[0].SyncedAt.Equal(later) {
 		t.Errorf("the same again: %+v", i)
 	}
 	changed := welcome

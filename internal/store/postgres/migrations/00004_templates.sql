@@ -1,7 +1,7 @@
 -- +goose Up
 
 -- Providers' templates as they were read last. fault says why one cannot be rendered here. The revision of a mirror grows with
--- every change; their sum tells nodes that share the store what they have not seen yet.
+-- every sync; their sum tells nodes that share the store that there is something they have not seen yet.
 CREATE TABLE template_mirror (
   tpsp_id   integer PRIMARY KEY REFERENCES tpsp (id),
   synced_at bigint NOT NULL,
