@@ -24,8 +24,9 @@ const (
 // way decides how a content leaves through an egress (design: a provider that holds the template uses it; the others use the
 // mirrored one; the body is used only where no template of that name is known).
 func (s *Service) way(x *index, t *directory.TPSP, capable provider.Capabilities, c *mail.Content, known bool) way {
+	there := capable.Templates && (!t.AllowRaw || !x.lacks(t, c.Template)) // or is to be tried: nothing else may be sent there
 	switch {
-	case c.Template == "" || capable.Templates && !(t.AllowRaw && x.lacks(t, c.Template)):
+	case c.Template == "" || there:
 		return asItIs
 	case known:
 		return rendered
