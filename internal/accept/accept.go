@@ -45,12 +45,18 @@ type Templates interface {
 	Carried(t *directory.TPSP, capable provider.Capabilities, c *mail.Content) (*mail.Content, *mail.FieldError)
 }
 
+// Mailboxes tells the mailbox provider of a recipient's domain, at once.
+type Mailboxes interface {
+	Class(domain string) mailbox.Class
+}
+
 // Config is what a Service is made of.
 type Config struct {
 	Store     Store
 	Directory *directory.Directory
 	Providers provider.Registry
 	Templates Templates // nil: every message leaves as it is
+	Mailboxes Mailboxes
 	Now       func() time.Time
 
 	MaxBacklog int64                     // pending messages from which on requests are refused; 0 is no limit
@@ -277,7 +283,7 @@ func (s *Service) compose(view *directory.Snapshot, sub *directory.SubAccount, p
 		}
 		results[i].ID = id
 		submission.Messages = append(submission.Messages, store.NewMessage{ID: id, Recipient: encoded, To: r.Email,
-			Mailbox: mailbox.ByDomain(mail.Domain(r.Email)), PoolID: pool.ID, Spread: len(pool.Members) > 1, Plan: plan})
+			Mailbox: s.Mailboxes.Class(mail.Domain(r.Email)), PoolID: pool.ID, Spread: len(pool.Members) > 1, Plan: plan})
 	}
 	return submission, results, nil
 }

@@ -14,6 +14,7 @@ import (
 	"postyard/internal/directory"
 	"postyard/internal/event"
 	"postyard/internal/mail"
+	"postyard/internal/mailbox/mx"
 	"postyard/internal/provider"
 	"postyard/internal/route"
 	"postyard/internal/store"
@@ -130,7 +131,7 @@ func start(t *testing.T, configured contents, edit ...func(*accept.Config)) *ben
 	}
 	b := &bench{t: t, books: &books{}}
 	config := accept.Config{
-		Store: b.books, Directory: d, Now: func() time.Time { return now },
+		Store: b.books, Directory: d, Mailboxes: mx.New(mx.Config{}), Now: func() time.Time { return now },
 		Providers: provider.Registry{provider.Postmark: carrier{family: event.Postmark}, provider.SendGrid: carrier{family: event.SendGrid}},
 		Room:      func() error { return nil },
 		Wake:      func(e route.Egress) { b.woken = append(b.woken, e) },

@@ -18,6 +18,7 @@ import (
 	"postyard/internal/catchup"
 	"postyard/internal/directory"
 	"postyard/internal/ingest"
+	"postyard/internal/mailbox/mx"
 	"postyard/internal/provider"
 	"postyard/internal/provider/postmark"
 	"postyard/internal/route"
@@ -88,7 +89,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	sender := accept.New(accept.Config{
-		Store: w.db, Directory: w.dir, Providers: adapters, Templates: w.mirror, Now: time.Now,
+		Store: w.db, Directory: w.dir, Providers: adapters, Mailboxes: mx.New(mx.Config{}), Templates: w.mirror, Now: time.Now,
 		Room: func() error { return nil }, Wake: func(route.Egress) {},
 	})
 	inbox := ingest.New(ingest.Config{

@@ -27,6 +27,7 @@ import (
 	"postyard/internal/directory"
 	"postyard/internal/dispatch"
 	"postyard/internal/ingest"
+	"postyard/internal/mailbox/mx"
 	"postyard/internal/provider"
 	"postyard/internal/provider/postmark"
 	"postyard/internal/secret"
@@ -48,6 +49,7 @@ type Server struct {
 	transport  *http.Transport
 	listener   net.Listener
 	http       *http.Server
+	mailboxes  *mx.Classifier
 	accepting  *accept.Service
 	dispatcher *dispatch.Dispatcher
 	ingesting  *ingest.Service
@@ -100,6 +102,17 @@ func providers(transport http.RoundTripper, now func() time.Time) provider.Regis
 	}
 }
 
+// resolver asks for MX records as the option dns says; nil does not.
+func resolver(dns string) mx.Resolver {
+	switch dns {
+	case "":
+		return nil
+	case config.SystemDNS:
+		return mx.NewResolver("")
+	}
+	return mx.NewResolver(dns)
+}
+
 func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Box) error {
 	s.transport = ssrf.NewTransport(ssrf.Options{AllowPrivate: cfg.AllowPrivate, MaxIdleConnsPerHost: cfg.ProviderConcurrency + 4})
 	now, holder := s.store.Now, store.OwnerOf(s.store.Node(), s.run)
@@ -120,7 +133,9 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		Templates: s.templates, Log: s.log, Now: now, Jitter: rand.Float64, Node: s.store.Node(), Run: s.run, BatchSize: cfg.BatchSize, Concurrency: cfg.ProviderConcurrency,
 		CallTimeout: cfg.CallTimeout, TTL: cfg.MessageTTL, Grace: cfg.ShutdownGrace, Poll: s.store.poll,
 		Rules: dispatch.Rules{AskAfter: cfg.AskAfter, AmbiguousWait: cfg.AmbiguousWait}})
-	s.accepting = accept.New(accept.Config{Store: s.store, Directory: s.directory, Providers: adapters, Templates: s.templates, Now: now,
+	s.mailboxes = mx.New(mx.Config{Resolver: resolver(cfg.DNS), Now: time.Now, Jitter: rand.Float64, Log: s.log})
+	s.accepting = accept.New(accept.Config{Store: s.store, Directory: s.directory, Providers: adapters, Mailboxes: s.mailboxes, Templates: s.templates,
+		Now:        now,
 		MaxBacklog: int64(cfg.MaxBacklog), Room: s.store.room, Wake: s.dispatcher.Wake})
 	s.ingesting = ingest.New(ingest.Config{Store: s.store, Directory: s.directory, Providers: adapters, Credentials: connections,
 		Log: s.log, Now: now})
@@ -148,6 +163,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stop()
 	var running sync.WaitGroup
 	failed := make(chan error, 2)
+	running.Go(func() { s.mailboxes.Run(background) })
 	running.Go(func() { s.accepting.Run(background) })
 	running.Go(func() { s.ingesting.Run(background) })
 	running.Go(func() { s.registrar.Run(background) })

@@ -44,9 +44,17 @@ func (q *queue) add(n int) {
 
 func (q *queue) Recover(context.Context, store.Recovery) (int, error)           { return 0, nil }
 func (q *queue) Expire(context.Context, time.Time, time.Time, int) (int, error) { return 0, nil }
-func (q *queue) Claim(_ context.Context, c store.Claim) ([]store.Job, error) {
-	return q.take(&q.waiting, c), nil
+func (q *queue) Claim(_ context.Context, c store.Claim) (store.Claimed, error) {
+	return store.Claimed{Jobs: q.take(&q.waiting, c)}, nil
 }
+func (q *queue) Permits(context.Context, route.Egress, time.Time, time.Duration) (store.Permits, error) {
+	return store.Permits{}, nil
+}
+func (q *queue) Queued(context.Context, store.QueuedFilter, mail.ID, int) ([]store.Queued, mail.ID, error) {
+	return nil, mail.ID{}, nil
+}
+func (q *queue) Rearrange(context.Context, []store.Move, time.Time) (int, error) { return 0, nil }
+
 func (q *queue) ClaimUnknown(_ context.Context, c store.Claim) ([]store.Job, error) {
 	return q.take(&q.unknown, c), nil
 }

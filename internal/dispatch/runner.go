@@ -34,6 +34,7 @@ type runner struct {
 	refused   senders // domains whose mail the provider refuses
 	pace      pace
 	paused    time.Time // throttled until then
+	limited   time.Time // when a limit lets a message go that waits for it; zero when none does
 	flights   map[*flight]bool
 	line      line
 	questions int       // on the wire
@@ -181,11 +182,12 @@ func (r *runner) fill(ctx, wire context.Context, running *sync.WaitGroup, target
 			return nil
 		}
 		lease := r.lease(now)
-		jobs, err := r.d.Store.Claim(ctx, store.Claim{Egress: r.egress, Limit: limit, Owner: r.d.owner, Now: now, LeaseUntil: lease})
+		claimed, err := r.d.Store.Claim(ctx, store.Claim{Egress: r.egress, Limit: limit, Owner: r.d.owner, Now: now, LeaseUntil: lease})
 		if err != nil {
 			return err
 		}
-		if len(jobs) == 0 {
+		jobs := claimed.Jobs
+		if r.limited = claimed.Free; len(jobs) == 0 {
 			return nil
 		}
 		f := &flight{until: lease.Add(-leaseMargin), now: r.d.Now, line: &r.line}
@@ -233,6 +235,9 @@ func (r *runner) nap(due store.Due, now time.Time) time.Duration {
 		}
 		if !held && send.After(now) {
 			next = earlier(next, send)
+		}
+		if r.limited.After(now) {
+			next = earlier(next, later(r.limited, send))
 		}
 	}
 	return max(next.Sub(now), 0) + time.Millisecond

@@ -99,14 +99,14 @@ func (s *Service) render(ctx context.Context, j *store.Job) (*mail.Content, *pro
 		prefer[i] = e.TPSPID()
 	}
 	r, err := s.Render(ctx, j.AccountID, prefer, j.Content.Template, model)
-	_, unusable := errors.AsType[*UnusableError](err)
 	switch {
-	case unusable || errors.Is(err, ErrUnknown):
-		return nil, refused(err.Error())
-	case err != nil:
+	case err == nil:
+		return filled(j.Content, r), nil
+	case errors.Is(err, store.ErrUnavailable) || ctx.Err() != nil:
 		return nil, &provider.Outcome{Class: provider.Transient, Unsent: true, Text: cut(err.Error())}
+	default:
+		return nil, refused(err.Error())
 	}
-	return filled(j.Content, r), nil
 }
 
 // refused is the outcome of a message that cannot be rendered here: one whose egress has the template may carry it.

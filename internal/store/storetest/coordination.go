@@ -287,6 +287,7 @@ func revisions(t *testing.T, b *bench) {
 	changed("update pool", b.store.UpdatePool(b.ctx(), &made))
 	changed("pause pool", b.store.PausePool(b.ctx(), b.account.ID, made.ID, true))
 	changed("pause sub-account", b.store.PauseSubAccount(b.ctx(), b.account.ID, b.sub.ID, true))
+	changed("resume sub-account", b.store.PauseSubAccount(b.ctx(), b.account.ID, b.sub.ID, false))
 	changed("delete pool", b.store.DeletePool(b.ctx(), b.account.ID, made.ID))
 	changed("update webhook", b.store.UpdateWebhook(b.ctx(), second.ID, directory.Webhook{State: directory.WebhookRegistered}))
 	changed("update health", b.store.UpdateHealth(b.ctx(), second.ID, directory.Health{Stopped: true, Reason: "r", Since: b.now}))
