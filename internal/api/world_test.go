@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,7 +19,9 @@ import (
 	"postyard/internal/catchup"
 	"postyard/internal/directory"
 	"postyard/internal/ingest"
+	"postyard/internal/ippool"
 	"postyard/internal/mailbox/mx"
+	"postyard/internal/plan"
 	"postyard/internal/provider"
 	"postyard/internal/provider/postmark"
 	"postyard/internal/route"
@@ -44,6 +47,7 @@ type world struct {
 	catching *catchup.Service  // it is not running
 	mirror   *template.Service // nor is it
 	log      *lockedBuffer
+	woken    atomic.Int64 // how often pools told that they were changed
 
 	url     string // of the API
 	sandbox string // of the simulated Postmark
@@ -88,8 +92,10 @@ func newWorld(t *testing.T) *world {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	planner := plan.New(adapters, time.Now)
+	planner.Templates = w.mirror
 	sender := accept.New(accept.Config{
-		Store: w.db, Directory: w.dir, Providers: adapters, Mailboxes: mx.New(mx.Config{}), Templates: w.mirror, Now: time.Now,
+		Store: w.db, Directory: w.dir, Planner: planner, Mailboxes: mx.New(mx.Config{}), Now: time.Now,
 		Room: func() error { return nil }, Wake: func(route.Egress) {},
 	})
 	inbox := ingest.New(ingest.Config{
@@ -106,8 +112,10 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	server.Config.Handler = New(Config{
-		Directory: w.dir, Accounts: w.accounts, Sender: sender, Providers: w.tpsps, Journal: w.db, Books: w.db, Ingest: inbox, CatchUp: catching,
-		Templates: w.mirror, Installation: installation, Log: log,
+		Directory: w.dir, Accounts: w.accounts, Sender: sender, Providers: w.tpsps,
+		Pools: ippool.New(ippool.Config{Directory: w.dir, Store: w.db, Now: time.Now, Changed: func() { w.woken.Add(1) }}), Planner: planner, Journal: w.db, Books: w.db, Ingest: inbox, CatchUp: catching,
+		Templates:    w.mirror,
+		Installation: installation, Log: log,
 	})
 	server.Start()
 	t.Cleanup(server.Close)

@@ -27,9 +27,12 @@ import (
 	"postyard/internal/directory"
 	"postyard/internal/dispatch"
 	"postyard/internal/ingest"
+	"postyard/internal/ippool"
 	"postyard/internal/mailbox/mx"
+	"postyard/internal/plan"
 	"postyard/internal/provider"
 	"postyard/internal/provider/postmark"
+	"postyard/internal/replan"
 	"postyard/internal/secret"
 	"postyard/internal/ssrf"
 	"postyard/internal/store"
@@ -56,6 +59,7 @@ type Server struct {
 	registrar  *tpsp.Registrar
 	catching   *catchup.Service
 	templates  *template.Service
+	replanning *replan.Service
 	grace      time.Duration
 }
 
@@ -134,9 +138,13 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		CallTimeout: cfg.CallTimeout, TTL: cfg.MessageTTL, Grace: cfg.ShutdownGrace, Poll: s.store.poll,
 		Rules: dispatch.Rules{AskAfter: cfg.AskAfter, AmbiguousWait: cfg.AmbiguousWait}})
 	s.mailboxes = mx.New(mx.Config{Resolver: resolver(cfg.DNS), Now: time.Now, Jitter: rand.Float64, Log: s.log})
-	s.accepting = accept.New(accept.Config{Store: s.store, Directory: s.directory, Providers: adapters, Mailboxes: s.mailboxes, Templates: s.templates,
-		Now:        now,
+	planner := plan.New(adapters, now)
+	planner.Templates = s.templates
+	s.accepting = accept.New(accept.Config{Store: s.store, Directory: s.directory, Planner: planner, Mailboxes: s.mailboxes, Now: now,
 		MaxBacklog: int64(cfg.MaxBacklog), Room: s.store.room, Wake: s.dispatcher.Wake})
+	s.replanning = replan.New(replan.Config{Store: s.store, Directory: s.directory, Planner: planner, Holder: holder, Wake: s.dispatcher.Wake, Now: now,
+		Log: s.log})
+	pools := ippool.New(ippool.Config{Directory: s.directory, Store: s.store, Now: now, Changed: s.changed})
 	s.ingesting = ingest.New(ingest.Config{Store: s.store, Directory: s.directory, Providers: adapters, Credentials: connections,
 		Log: s.log, Now: now})
 	s.catching = catchup.New(catchup.Config{Store: s.store, Directory: s.directory, Providers: adapters, Connections: connections, Holder: holder,
@@ -146,10 +154,17 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		return fmt.Errorf("read installation: %w", err)
 	}
 	s.http = newHTTPServer(api.New(api.Config{Directory: s.directory, Accounts: s.Accounts, Sender: s.accepting, Providers: connections,
-		Journal: s.store, Books: s.store, Ingest: s.ingesting, CatchUp: s.catching, Templates: s.templates, Installation: installation, Log: s.log}), s.log)
+		Pools: pools, Planner: planner, Journal: s.store, Books: s.store, Ingest: s.ingesting, CatchUp: s.catching, Templates: s.templates,
+		Installation: installation, Log: s.log}), s.log)
 	s.http.RegisterOnShutdown(s.catching.Stop) // requests that ask providers may take long
 	s.http.RegisterOnShutdown(s.templates.Stop)
 	return nil
+}
+
+// changed tells everyone who acts on the configuration that it has changed.
+func (s *Server) changed() {
+	s.dispatcher.WakeAll()
+	s.replanning.Hint()
 }
 
 func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
@@ -169,6 +184,7 @@ func (s *Server) Run(ctx context.Context) error {
 	running.Go(func() { s.registrar.Run(background) })
 	running.Go(func() { s.catching.Run(background) })
 	running.Go(func() { s.templates.Run(background) })
+	running.Go(func() { s.replanning.Run(background) })
 	if s.store.Shared() {
 		running.Go(func() { s.follow(background) })
 	}

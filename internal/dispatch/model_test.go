@@ -79,7 +79,7 @@ func (w *world) settle(t *rapid.T) {
 	}
 	batch := make([]store.Settlement, len(trip.jobs))
 	for i := range trip.jobs {
-		batch[i] = decide(&trip.jobs[i], &trip.outcomes[i], trip.house.capable, modelRules, w.now, 0.5)
+		batch[i] = decide(&trip.jobs[i], &trip.outcomes[i], trip.house.capable, modelRules, w.now, 0.5, always)
 		batch[i].Owner = n.owner()
 	}
 	must(t, w.db.Settle(w.ctx, batch))

@@ -537,6 +537,11 @@ type Configuration interface {
 	// raw messages. ErrNotFound: the account has none with this id.
 	UpdateTPSP(ctx context.Context, t *directory.TPSP) error
 
+	// Replans lists what is to be planned anew: UpdatePool asks for it, and UpdateTPSP when it changes what the TPSP takes.
+	// Replanned ends one.
+	Replans(ctx context.Context) ([]Replan, error)
+	Replanned(ctx context.Context, id int64) error
+
 	// Drill sets until when a TPSP in use counts as stopped; the zero time ends it. ErrNotFound as above.
 	Drill(ctx context.Context, accountID, id int32, until time.Time) error
 
@@ -593,6 +598,21 @@ type Configuration interface {
 	// Installation returns a random id of this database, the same for its whole life.
 	Installation(ctx context.Context) (string, error)
 }
+
+// Replan are waiting messages that are to be planned anew: those of a pool, or those that wait for an egress.
+type Replan struct {
+	ID        int64
+	AccountID int32
+	PoolID    int32        // 0 when it is about an egress
+	Egress    route.Egress // 0 when it is about a pool
+	Reason    string
+}
+
+// Why messages are planned anew.
+const (
+	ReasonPoolChanged     = "the IP pool was changed"
+	ReasonProviderChanged = "the provider was changed"
+)
 
 // Awaited is a message that its provider has, and has not reported about.
 type Awaited struct {

@@ -108,6 +108,17 @@ func (s *Service) inUse(id int32) bool {
 	return t != nil && t.Deleted.IsZero()
 }
 
+// Usable returns an alias of an account's TPSPs in use that can be rendered for every egress, "" when there is none.
+func (s *Service) Usable(accountID int32) string {
+	x, now := s.index.Load(), s.Directory.Current()
+	for i := range x.all {
+		if m := &x.all[i]; m.AccountID == accountID && !m.Layout && m.Fault == "" && now.TPSP(accountID, m.TPSPID) != nil {
+			return m.Alias
+		}
+	}
+	return ""
+}
+
 // Listed is a mirrored template for people.
 type Listed struct {
 	store.MirroredTemplate // without its parts
