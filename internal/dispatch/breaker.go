@@ -11,6 +11,7 @@ import (
 const (
 	failuresInARow = 5
 	recentCalls    = 20
+	doubtProbe     = 2 * time.Second
 	firstProbe     = 5 * time.Second
 	lastProbe      = 60 * time.Second
 
@@ -26,6 +27,9 @@ const (
 // answers and takes our credentials. Then the egress is on trial: single messages go out, and the first failure opens the
 // breaker again, for longer than before; the first success ends the trial. So an outage of hours costs no more than a message
 // for each time that the provider seems to be well.
+//
+// Where little mail flows, five calls may take long. So after a failed call the provider is asked by probes as well, every two
+// seconds: a probe that fails counts as another failure, one that does not says nothing about the calls.
 //
 // A call that has been silent for as long as patience lasts counts as failed there and then, and its end counts no more. When
 // nothing at all was heard from the provider meanwhile, in whichever call, the provider hangs and the breaker opens, however
@@ -48,7 +52,12 @@ type breaker struct {
 }
 
 // due tells whether it is time to probe.
-func (b *breaker) due(now time.Time) bool { return b.open && !b.probing && !now.Before(b.probeAt) }
+func (b *breaker) due(now time.Time) bool {
+	return (b.open || b.doubted()) && !b.probing && !now.Before(b.probeAt)
+}
+
+// doubted tells whether the provider is to be probed although it is in use.
+func (b *breaker) doubted() bool { return !b.open && !b.probeAt.IsZero() }
 
 // quiet notes that a call has been silent for too long. alone tells that nothing else was heard meanwhile either. changed tells
 // that the breaker opened.
@@ -85,8 +94,12 @@ func (b *breaker) ended(f *flight, class provider.Class, words string, now time.
 		b.trip(words, now)
 		return true
 	}
-	b.trial = b.trial && failed
-	return failed && b.tooMany(words, now)
+	if !failed {
+		b.trial = false
+		return false
+	}
+	b.probeAt = now.Add(doubtProbe)
+	return b.tooMany(words, now)
 }
 
 // acquit takes back that a call counted as failed.
@@ -105,7 +118,7 @@ func (b *breaker) count(f *flight, failed bool) {
 	b.calls++
 	b.inARow++
 	if !failed {
-		b.inARow = 0
+		b.inARow, b.probeAt = 0, time.Time{}
 	}
 }
 
@@ -134,11 +147,21 @@ func (b *breaker) trip(reason string, now time.Time) {
 	b.probeAt = now.Add(b.wait)
 }
 
-// probed puts the egress on trial, or the next probe off for longer.
-func (b *breaker) probed(failed bool, words string, now time.Time) (closed bool) {
+// probed notes how a probe ended: it puts a stopped egress on trial, or the next probe off for longer. changed tells that the
+// breaker opened or closed.
+func (b *breaker) probed(failed bool, words string, now time.Time) (changed bool) {
 	b.probing = false
 	if !b.open {
-		return false // it was closed meanwhile
+		if !b.doubted() {
+			return false
+		}
+		b.probeAt = time.Time{}
+		if failed {
+			b.count(&flight{}, true)
+			b.probeAt = now.Add(doubtProbe)
+			return b.tooMany(words, now)
+		}
+		return false
 	}
 	if !failed {
 		*b = breaker{trial: true, wait: b.wait}

@@ -45,7 +45,7 @@ func TestBreakerOpens(t *testing.T) {
 		if opened != test.opensAt || !strings.HasPrefix(b.reason, test.reason) || b.open && !b.since.Equal(clock) {
 			t.Errorf("%s: opened at %d since %s: %q, want %d: %q", test.name, opened, b.since, b.reason, test.opensAt, test.reason)
 		}
-		if b.due(clock.Add(firstProbe)) != b.open || b.due(clock.Add(firstProbe-1)) {
+		if b.open && (!b.due(clock.Add(firstProbe)) || b.due(clock.Add(firstProbe-1))) {
 			t.Errorf("%s: probes are due by %+v", test.name, b)
 		}
 	}
@@ -92,6 +92,44 @@ func TestBreakerProbes(t *testing.T) {
 	}
 	if !b.ended(&flight{}, provider.Transient, "down again", now) || !b.due(now.Add(firstProbe)) {
 		t.Fatalf("it did not open again with the first probe's wait: %+v", b)
+	}
+}
+
+// After a failure probes find out whether the provider is there at all, so that little mail does not take long to do so.
+func TestBreakerDoubts(t *testing.T) {
+	t.Parallel()
+	var b breaker
+	if b.due(clock.Add(time.Hour)) {
+		t.Error("a provider that never failed is probed")
+	}
+	b.ended(&flight{}, provider.Transient, "refused", clock)
+	if b.due(clock.Add(doubtProbe-1)) || !b.due(clock.Add(doubtProbe)) {
+		t.Errorf("no probe after a failure: %+v", b)
+	}
+	if b.probed(false, "", clock) || b.doubted() || b.inARow != 1 {
+		t.Errorf("a good probe says nothing about calls: %+v", b)
+	}
+	b.ended(&flight{}, provider.Transient, "refused", clock)
+	for i := range 3 {
+		b.probing = true
+		now := clock.Add(time.Duration(i+1) * doubtProbe)
+		if opened := b.probed(true, "connection refused", now); opened != (i == 2) || opened != b.open {
+			t.Fatalf("after %d failed probes: %+v", i+1, b)
+		}
+	}
+	if b.reason != "5 calls in a row failed, the last one with: connection refused" {
+		t.Errorf("reason %q", b.reason)
+	}
+	b = breaker{}
+	b.ended(&flight{}, provider.Transient, "refused", clock)
+	if b.ended(&flight{}, provider.Accepted, "", clock); b.doubted() || b.due(clock.Add(time.Hour)) {
+		t.Errorf("an answer does not end the doubt: %+v", b)
+	}
+	b.ended(&flight{}, provider.Transient, "refused", clock)
+	b.probing = true
+	b.ended(&flight{}, provider.Accepted, "", clock)
+	if b.probed(true, "late", clock); b.inARow != 0 || b.doubted() {
+		t.Errorf("a probe of before counts after an answer: %+v", b)
 	}
 }
 

@@ -66,10 +66,11 @@ func (r *runner) noteProbe(ctx context.Context, e ending, now time.Time) {
 		r.line.hear(now)
 	}
 	wasOpen := r.breaker.open
-	if r.breaker.probed(e.failure != nil, words, now) {
+	changed := r.breaker.probed(e.failure != nil, words, now)
+	if changed {
 		r.switched()
 	}
-	if wasOpen {
+	if wasOpen || changed {
 		r.showHealth(ctx)
 	}
 }

@@ -175,6 +175,9 @@ func (r *runner) serve(ctx, wire context.Context, running *sync.WaitGroup, targe
 			more, err = r.spill(ctx, target, r.full, now)
 		}
 	}
+	if err == nil && r.breaker.doubted() {
+		err = r.probe(ctx, wire, running, target, now)
+	}
 	if more {
 		return 0, err
 	}
@@ -228,6 +231,9 @@ func (r *runner) nap(due store.Due, target *directory.TPSP, now time.Time) time.
 	next := now.Add(r.d.Poll)
 	if !due.Ask.IsZero() && r.questions < r.mostQuestions() { // else the end of one wakes the runner
 		next = earlier(next, later(due.Ask, r.askFrom))
+	}
+	if r.breaker.doubted() && !r.breaker.probing {
+		next = earlier(next, r.breaker.probeAt)
 	}
 	waits := due.Ready || !due.Send.IsZero()
 	switch {
