@@ -171,6 +171,8 @@ type Email struct {
 	To           []Recipient       `json:"to"`
 	Subject      string            `json:"subject,omitempty"`
 	IPPool       string            `json:"ippool,omitempty"`
+	HTMLBody     string            `json:"htmlBody,omitempty"`
+	TextBody     string            `json:"textBody,omitempty"`
 	TPSPTemplate string            `json:"tpspTemplate,omitempty"`
 	CustomFields map[string]any    `json:"customFields,omitempty"`
 	Headers      map[string]string `json:"headers,omitempty"`
@@ -218,6 +220,7 @@ type NewTPSP struct {
 	Key           string `json:"key"`
 	Endpoint      string `json:"endpoint,omitempty"`
 	MessageStream string `json:"messageStream"`
+	AllowRaw      bool   `json:"allowRaw,omitempty"` // Postmark: messages without a template
 }
 
 // TPSP is a connection to a provider.
