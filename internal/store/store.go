@@ -22,6 +22,7 @@ import (
 	"postyard/internal/directory"
 	"postyard/internal/event"
 	"postyard/internal/lifecycle"
+	"postyard/internal/limit"
 	"postyard/internal/mail"
 	"postyard/internal/mailbox"
 	"postyard/internal/provider"
@@ -139,10 +140,10 @@ type Claimed struct {
 	Free time.Time       // when the first of them lets a message go; zero when there is none
 }
 
-// Permits are those of an egress that are taken, see package limit.
+// Permits are those of an egress that are taken, in the order of spans; see package limit.
 type Permits struct {
-	Whole int
-	Lanes map[mailbox.Class]int
+	Whole []limit.Use
+	Lanes map[mailbox.Class][]limit.Use
 }
 
 // QueuedFilter selects waiting messages. Zero fields do not filter, but for the account.

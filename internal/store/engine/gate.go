@@ -79,3 +79,20 @@ func (g *Gate) Hold(lane int) {
 
 // Held returns the lanes in which messages wait for a permit, and when the first of them gets one.
 func (g *Gate) Held() (full []mailbox.Class, free time.Time) { return g.full, g.free }
+
+// AddUse adds what was taken in a span, of a lane or of [WholeEgress].
+func AddUse(p *store.Permits, lane int, u limit.Use) error {
+	if lane == WholeEgress {
+		p.Whole = append(p.Whole, u)
+		return nil
+	}
+	class, err := mailbox.ByID(lane)
+	if err != nil {
+		return err
+	}
+	if p.Lanes == nil {
+		p.Lanes = map[mailbox.Class][]limit.Use{}
+	}
+	p.Lanes[class] = append(p.Lanes[class], u)
+	return nil
+}

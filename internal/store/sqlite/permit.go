@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"postyard/internal/limit"
-	"postyard/internal/mailbox"
 	"postyard/internal/route"
 	"postyard/internal/store"
 	"postyard/internal/store/engine"
@@ -145,21 +144,15 @@ func (db *DB) Permits(ctx context.Context, egress route.Egress, now time.Time, c
 	if err != nil {
 		return p, failed("read permits", err)
 	}
-	p.Lanes = map[mailbox.Class]int{}
 	_, err = collect(rows, func(rows *sql.Rows) (none struct{}, err error) {
-		var lane, n int
-		if err := rows.Scan(&lane, &n); err != nil {
+		var lane int
+		var u limit.Use
+		if err := rows.Scan(&lane, &u.Span, &u.N); err != nil {
 			return none, err
 		}
-		if lane == engine.WholeEgress {
-			p.Whole = n
-			return none, nil
-		}
-		class, err := mailbox.ByID(lane)
-		p.Lanes[class] = n
-		return none, err
+		return none, engine.AddUse(&p, lane, u)
 	})
 	return p, err
 }
 
-const permitsQuery = `SELECT mailbox, sum(n) FROM permit WHERE egress = ? AND span >= ? GROUP BY mailbox`
+const permitsQuery = `SELECT mailbox, span, n FROM permit WHERE egress = ? AND span >= ? ORDER BY mailbox, span`
