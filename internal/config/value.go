@@ -158,6 +158,17 @@ func hostPort(at func(*Config) *string) value {
 	})
 }
 
+// optionalHostPort is hostPort, or empty.
+func optionalHostPort(at func(*Config) *string) value {
+	needed := hostPort(at)
+	return field("host:port", "", at, func(s string) (string, error) {
+		if s == "" {
+			return "", nil
+		}
+		return s, needed.set(new(Config), s)
+	})
+}
+
 func baseURL(at func(*Config) *string, optional bool) value {
 	v := field("URL", "", at, func(s string) (string, error) {
 		if s == "" && optional {

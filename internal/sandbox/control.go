@@ -264,6 +264,20 @@ func (b *Sandbox) putSettings(w http.ResponseWriter, r *http.Request) {
 	b.getSettings(w, r)
 }
 
+// getSMTP tells how to reach the mail server, and which certificate to trust for it.
+func (b *Sandbox) getSMTP(w http.ResponseWriter, _ *http.Request) {
+	answer := struct {
+		Addresses []string `json:"addresses"`
+		User      string   `json:"user"`
+		Password  string   `json:"password"`
+		Authority string   `json:"authority"`
+	}{[]string{}, DemoSMTPUser, DemoSMTPPassword, b.SMTPAuthority()}
+	for _, s := range b.smtp.Servers() {
+		answer.Addresses = s.Addresses
+	}
+	b.reply(w, http.StatusOK, answer)
+}
+
 func (b *Sandbox) listAttempts(w http.ResponseWriter, _ *http.Request) {
 	b.reply(w, http.StatusOK, map[string]any{"attempts": b.hooks.Attempts()})
 }

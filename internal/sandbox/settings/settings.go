@@ -33,6 +33,8 @@ type Settings struct {
 	DuplicateWebhooks bool `json:"duplicateWebhooks"`
 	// Account is the state of the account: approved, pending or not-approved.
 	Account string `json:"account"`
+	// SMTPLogin has the mail server take mail from clients that have logged in only.
+	SMTPLogin bool `json:"smtpLogin"`
 }
 
 // DefaultDeliveryDelay is the delivery delay of a fresh sandbox.
