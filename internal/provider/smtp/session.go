@@ -125,7 +125,7 @@ func (a *Adapter) login(s *session, t target) *failure {
 	case s.client.SupportsAuth(sasl.Plain):
 		mechanism = sasl.NewPlainClient("", t.user, t.password)
 	case s.client.SupportsAuth(sasl.Login):
-		mechanism = sasl.NewLoginClient(t.user, t.password)
+		mechanism = &login{target: t}
 	default:
 		return refuse(t, codeLogin, "key", "the server offers neither AUTH PLAIN nor AUTH LOGIN; without a user name there is no login")
 	}
@@ -133,6 +133,27 @@ func (a *Adapter) login(s *session, t target) *failure {
 		return broken(t, s.wire, authenticating, err)
 	}
 	return nil
+}
+
+// login is AUTH LOGIN. go-sasl's wants one wording of the server's questions; servers have several, but always ask for the name first.
+type login struct {
+	target
+	asked int
+}
+
+// Start implements sasl.Client.
+func (*login) Start() (mechanism string, first []byte, err error) { return sasl.Login, nil, nil }
+
+// Next implements sasl.Client.
+func (l *login) Next([]byte) (response []byte, err error) {
+	l.asked++
+	switch l.asked {
+	case 1:
+		return []byte(l.user), nil
+	case 2:
+		return []byte(l.password), nil
+	}
+	return nil, sasl.ErrUnexpectedServerChallenge
 }
 
 // broken is the failure that an error before any message means.

@@ -68,6 +68,7 @@ type Receiver struct {
 	mu        sync.Mutex
 	random    rand.Source
 	addresses []string
+	listeners []net.Listener
 	lines     map[*line]struct{} // connections
 	closed    bool
 	faulty    sync.WaitGroup // connections that never get to the server
@@ -119,6 +120,7 @@ func (r *Receiver) serve(l net.Listener, scheme string, gated net.Listener) erro
 	}
 	r.addresses = append(r.addresses, scheme+"://"+l.Addr().String())
 	slices.Sort(r.addresses)
+	r.listeners = append(r.listeners, l)
 	r.mu.Unlock()
 	if err := r.server.Serve(gated); err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("smtp: %w", err)
@@ -138,6 +140,9 @@ func (r *Receiver) Close() error {
 	r.mu.Unlock()
 	for _, l := range open {
 		_ = l.Close() // the client may have closed it
+	}
+	for _, l := range r.listeners { // the server closes those that it knows of by now
+		_ = l.Close()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
