@@ -52,6 +52,7 @@ type played struct {
 	mechanisms []string
 	refused    map[string]bool // recipients
 	echo       string          // what it says of a wrong password
+	most       int64           // bytes of a message; 0: any
 
 	mu     sync.Mutex
 	logins []string
@@ -65,6 +66,7 @@ func play(t *testing.T, p *played) (address string) {
 	}
 	server := gosmtp.NewServer(gosmtp.BackendFunc(func(*gosmtp.Conn) (gosmtp.Session, error) { return &playedSession{p}, nil }))
 	server.Domain, server.AllowInsecureAuth, server.ErrorLog = "played.example", true, log.New(io.Discard, "", 0)
+	server.MaxMessageBytes = p.most
 	var running sync.WaitGroup
 	running.Go(func() {
 		if err := server.Serve(l); err != nil && !errors.Is(err, net.ErrClosed) {

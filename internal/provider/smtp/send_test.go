@@ -377,8 +377,9 @@ func TestTooLarge(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	list := batch(t, 2)
-	list[0].Content.Text = strings.Repeat("=\n", 9<<20) // six bytes each, as it leaves
-	outcomes := b.send(t.Context(), b.connection("smtp"), list)
+	list[0].Content.Text = strings.Repeat("Hello. ", 2000)
+	server := &played{most: 10_000}
+	outcomes := b.send(t.Context(), provider.Connection{Endpoint: play(t, server)}, list)
 	if o := outcomes[0]; o.Class != provider.Rejected || !o.Elsewhere {
 		t.Errorf("%+v", o)
 	}
