@@ -21,6 +21,9 @@ func (b *Sandbox) routes() http.Handler {
 	own.HandleFunc("DELETE /sandbox/faults", b.deleteFaults)
 	own.HandleFunc("GET /sandbox/settings", b.getSettings)
 	own.HandleFunc("PUT /sandbox/settings", b.putSettings)
+	own.HandleFunc("GET /sandbox/servers", b.listServers)
+	own.HandleFunc("POST /sandbox/servers", b.addServer)
+	own.HandleFunc("DELETE /sandbox/servers/{server}", b.removeServer)
 	own.HandleFunc("GET /sandbox/smtp", b.getSMTP)
 	own.HandleFunc("GET /sandbox/webhooks", b.listAttempts)
 	own.HandleFunc("POST /sandbox/reset", b.postReset)
@@ -32,7 +35,7 @@ func (b *Sandbox) routes() http.Handler {
 		b.refuse(w, http.StatusForbidden, errors.New("a page of another site cannot use the sandbox"))
 	}))
 	guarded := protection.Handler(b.orRefuse(own))
-	api := b.faults.Wrap(postmark.Provider, postmark.Wording, b.postmark)
+	api := b.faults.Wrap(postmark.Provider, b.postmark.Whose, postmark.Wording, b.postmark)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.URL.Path == "/sandbox" || strings.HasPrefix(r.URL.Path, "/sandbox/"):

@@ -121,7 +121,7 @@ func FuzzServer(f *testing.F) {
 	f.Add("220 hi\r\n|250-STARTTLS\r\n250 STARTTLS\r\n|220 go\r\n|\x16\x03\x01")
 	f.Add("|\x00|999 \xff|250-")
 	f.Fuzz(func(t *testing.T, said string) {
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		o, _ := talk(t, ctx, strings.Split(said, "|"))
 		if o.Class == provider.Accepted && !strings.Contains(said, "2") || o.Class != provider.Accepted && o.Text == "" || len(o.Text) > provider.MaxText {

@@ -58,10 +58,14 @@ func (i *Injector) free() {
 }
 
 // Pick returns the rule that hits what is asked of a provider's server, if any, and the channel that ends a hang.
-func (i *Injector) Pick(at Place) (hit Rule, freed <-chan struct{}, ok bool) { return i.pick(at, false) }
+func (i *Injector) Pick(at Place) (hit Rule, freed <-chan struct{}, ok bool) {
+	return i.pick(at, false)
+}
 
 // PickNamed is Pick among the rules that name the provider: for one whose paths and statuses are not those of the others.
-func (i *Injector) PickNamed(at Place) (hit Rule, freed <-chan struct{}, ok bool) { return i.pick(at, true) }
+func (i *Injector) PickNamed(at Place) (hit Rule, freed <-chan struct{}, ok bool) {
+	return i.pick(at, true)
+}
 
 func (i *Injector) pick(at Place, named bool) (hit Rule, freed <-chan struct{}, ok bool) {
 	i.mu.Lock()
@@ -80,10 +84,10 @@ func (i *Injector) pick(at Place, named bool) (hit Rule, freed <-chan struct{}, 
 	return Rule{}, i.freed, false
 }
 
-// Wrap returns the provider's handler with the faults in front of it.
-func (i *Injector) Wrap(provider string, wording Wording, next http.Handler) http.Handler {
+// Wrap returns the provider's handler with the faults in front of it. whose tells which server a request is for, by name and token.
+func (i *Injector) Wrap(provider string, whose func(*http.Request) [2]string, wording Wording, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rule, freed, ok := i.Pick(Place{Provider: provider, Path: r.URL.Path})
+		rule, freed, ok := i.Pick(Place{Provider: provider, Server: whose(r), Path: r.URL.Path})
 		if !ok {
 			next.ServeHTTP(w, r)
 			return

@@ -35,7 +35,7 @@ func TestRulesInOrder(t *testing.T) {
 	}
 	injector := fault.New(rand.NewPCG(1, 2))
 	injector.Set(rules)
-	handler := injector.Wrap("p", func(int, int) (http.Header, []byte) { return http.Header{}, nil },
+	handler := injector.Wrap("p", func(*http.Request) [2]string { return [2]string{} }, func(int, int) (http.Header, []byte) { return http.Header{}, nil },
 		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
 	for i, want := range []int{500, 503, 503, 200} {
 		path := "/a/b/c"

@@ -20,7 +20,7 @@ func (s *Simulator) schedule(ctx context.Context, mails []*store.Mail) error {
 	if len(mails) == 0 {
 		return nil
 	}
-	now := s.settings.Get()
+	now := s.settings.Of(mails[0].Server)
 	if !now.WebhookBeforeAnswer {
 		s.timetable.At(s.clock.Now().Add(now.DeliveryDelay()), func() { s.deliver(mails) })
 		return nil
@@ -162,7 +162,7 @@ func (s *Simulator) complete(mail *store.Mail, m *content, events []store.Event,
 		}
 		out = append(out, store.Event{Kind: store.Subscribed, Recipient: e.Recipient, Type: e.Type, At: now})
 	}
-	if s.settings.Get().DropWebhooks {
+	if s.settings.Of(mail.Server).DropWebhooks {
 		return out, nil
 	}
 	for i := range out {
@@ -199,7 +199,7 @@ func (s *Simulator) deliveries(mail *store.Mail, events []store.Event) ([]*hook.
 				MailID: mail.ID, Trace: traceID(mail.ID, e.Seq, id), Done: done}
 			d.Header.Set(headerTrace, d.Trace)
 			out = append(out, d)
-			if s.settings.Get().DuplicateWebhooks {
+			if s.settings.Of(mail.Server).DuplicateWebhooks {
 				twin := *d
 				twin.Done = nil
 				out = append(out, &twin)
@@ -236,7 +236,7 @@ func (s *Simulator) resume(mails []*store.Mail) {
 		}
 		s.hooks.Queue(deliveries...)
 	}
-	if len(fresh) > 0 {
+	if len(fresh) > 0 { // the settings are those of the start, and the same for all servers
 		s.timetable.At(s.clock.Now().Add(s.settings.Get().DeliveryDelay()), func() { s.deliver(fresh) })
 	}
 }

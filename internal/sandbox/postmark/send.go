@@ -125,7 +125,7 @@ func (s *Simulator) pretend(outcomes []outcome) {
 
 // accept stores the messages that the server takes, and words the results.
 func (s *Simulator) accept(c *call, outcomes []outcome) ([]*store.Mail, error) {
-	now := s.settings.Get()
+	now := s.settings.Of(c.server.name)
 	batch := make([]store.New, 0, len(outcomes))
 	taken := make([]*outcome, 0, len(outcomes))
 	s.mu.Lock()
