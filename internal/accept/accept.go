@@ -12,11 +12,10 @@ import (
 	"github.com/google/uuid"
 
 	"postyard/internal/directory"
-	"postyard/internal/event"
 	"postyard/internal/groupcommit"
 	"postyard/internal/mail"
 	"postyard/internal/mailbox"
-	"postyard/internal/provider"
+	"postyard/internal/plan"
 	"postyard/internal/route"
 	"postyard/internal/store"
 )
@@ -39,11 +38,17 @@ type Store interface {
 	Backlog(ctx context.Context) (int64, error)
 }
 
+// Mailboxes tells the mailbox provider of a recipient's domain, at once.
+type Mailboxes interface {
+	Class(domain string) mailbox.Class
+}
+
 // Config is what a Service is made of.
 type Config struct {
 	Store     Store
 	Directory *directory.Directory
-	Providers provider.Registry
+	Planner   *plan.Planner
+	Mailboxes Mailboxes
 	Now       func() time.Time
 
 	MaxBacklog int64                     // pending messages from which on requests are refused; 0 is no limit
@@ -54,35 +59,43 @@ type Config struct {
 // Service accepts requests.
 type Service struct {
 	Config
-	commits *groupcommit.Committer[store.Submission]
+	commits *groupcommit.Committer[placed]
+}
+
+// placed is a submission with where its messages went.
+type placed struct {
+	store.Submission
+	first []route.Egress // of every message, set when it is planned
 }
 
 // New returns a Service; it accepts while Run runs.
 func New(c Config) *Service {
 	s := &Service{Config: c}
-	s.commits = groupcommit.New(groupcommit.Config[store.Submission]{
+	s.commits = groupcommit.New(groupcommit.Config[placed]{
 		Commit: s.commit,
 		Shared: func(err error) bool { return errors.Is(err, store.ErrUnavailable) },
-		Weigh:  func(s store.Submission) int { return len(s.Messages) + len(s.Content)/weightBytes },
+		Weigh:  func(s placed) int { return len(s.Messages) + len(s.Content)/weightBytes },
 		Limit:  commitWeight,
 	})
 	return s
 }
 
-// commit stores a batch and wakes the egresses that it may leave through, also when its callers have hung up.
-func (s *Service) commit(ctx context.Context, batch []store.Submission) error {
-	if err := s.Store.Accept(ctx, batch); err != nil {
+// commit stores a batch and wakes the egresses that its messages wait for, also when its callers have hung up.
+func (s *Service) commit(ctx context.Context, batch []placed) error {
+	submissions := make([]store.Submission, len(batch))
+	for i := range batch {
+		submissions[i] = batch[i].Submission
+	}
+	if err := s.Store.Accept(ctx, submissions); err != nil {
 		return err
 	}
-	view, woken := s.Directory.Current(), map[int32]bool{}
+	woken := map[route.Egress]bool{}
 	for i := range batch {
-		pool := view.Pool(batch[i].AccountID, batch[i].Messages[0].PoolID)
-		if pool == nil || woken[pool.ID] {
-			continue
-		}
-		woken[pool.ID] = true
-		for _, e := range pool.Members {
-			s.Wake(e)
+		for _, e := range batch[i].first {
+			if !woken[e] {
+				woken[e] = true
+				s.Wake(e)
+			}
 		}
 	}
 	return nil
@@ -145,11 +158,7 @@ func (s *Service) place(ctx context.Context, sub *directory.SubAccount, req *Req
 	if bad != nil {
 		return nil, bad
 	}
-	refusals, bad := s.refusals(view, pool, &req.Content)
-	if bad != nil {
-		return nil, bad
-	}
-	submission, results, err := s.compose(view, sub, pool, req, refusals, s.Now())
+	submission, results, err := s.compose(view, sub, pool, req)
 	if err != nil || len(submission.Messages) == 0 {
 		return results, err
 	}
@@ -199,48 +208,22 @@ func choosePool(view *directory.Snapshot, accountID int32, name string) (*route.
 	}
 }
 
-// refusals asks the adapter of every member of the pool whether it can carry the content. When none can, the first reason
-// is the answer to the whole request.
-func (s *Service) refusals(view *directory.Snapshot, pool *route.Pool, c *mail.Content) (map[route.Egress]string, *mail.FieldError) {
-	refused := map[route.Egress]string{}
-	var first *mail.FieldError
-	for _, e := range pool.Members {
-		t := view.AnyTPSP(e.TPSPID())
-		if t == nil || !t.Deleted.IsZero() {
-			refused[e] = "it is not connected any more"
-			continue
-		}
-		adapter := s.Providers[t.Type]
-		if adapter == nil {
-			refused[e] = "this version does not know its kind of provider"
-			continue
-		}
-		if bad := adapter.CanCarry(c, provider.Terms{Raw: t.AllowRaw}); bad != nil {
-			refused[e] = bad.Message
-			if first == nil {
-				first = bad
-			}
-		}
-	}
-	if len(refused) < len(pool.Members) {
-		return refused, nil
-	}
-	if first == nil {
-		first = mail.Invalid("empty_ippool", "ippool", "the IP pool %q has no provider", pool.Name)
-	}
-	return nil, first
-}
-
-// compose builds the submission and the answers.
-func (s *Service) compose(view *directory.Snapshot, sub *directory.SubAccount, pool *route.Pool, req *Request, refusals map[route.Egress]string, now time.Time) (store.Submission, []Result, error) {
+// compose plans every message and builds the submission and the answers. The request is refused as a whole when nobody can carry
+// one of its messages.
+func (s *Service) compose(view *directory.Snapshot, sub *directory.SubAccount, pool *route.Pool, req *Request) (placed, []Result, error) {
 	content, err := json.Marshal(&req.Content)
 	if err != nil {
-		return store.Submission{}, nil, fmt.Errorf("accept: encode content: %w", err)
+		return placed{}, nil, fmt.Errorf("accept: encode content: %w", err)
 	}
-	submission := store.Submission{AccountID: sub.AccountID, SubAccountID: sub.ID, Content: content, SubmittedAt: now,
-		Messages: make([]store.NewMessage, 0, len(req.Recipients))}
-	results := make([]Result, len(req.Recipients))
-	plan := s.planner(view, pool, refusals)
+	now, n := s.Now(), len(req.Recipients)
+	submission := placed{first: make([]route.Egress, n), Submission: store.Submission{AccountID: sub.AccountID, SubAccountID: sub.ID, Content: content,
+		SubmittedAt: now, Messages: make([]store.NewMessage, 0, n)}}
+	results := make([]Result, n)
+	course := s.Planner.Course(view, pool, &req.Content)
+	if bad := course.Refusal(); bad != nil {
+		return placed{}, nil, bad
+	}
+	spread := course.Spread()
 	for i := range req.Recipients {
 		r := &req.Recipients[i]
 		results[i] = Result{To: r.Email, SubmittedAt: now}
@@ -248,18 +231,29 @@ func (s *Service) compose(view *directory.Snapshot, sub *directory.SubAccount, p
 			results[i].Code, results[i].Message = code, why
 			continue
 		}
+		class := s.Mailboxes.Class(mail.Domain(r.Email))
+		prepared, bad := course.To(class)
+		if bad != nil {
+			return placed{}, nil, bad
+		}
 		id, err := newID(now)
 		if err != nil {
-			return store.Submission{}, nil, fmt.Errorf("accept: make message id: %w", err)
+			return placed{}, nil, fmt.Errorf("accept: make message id: %w", err)
 		}
 		encoded, err := json.Marshal(r)
 		if err != nil {
-			return store.Submission{}, nil, fmt.Errorf("accept: encode recipient: %w", err)
+			return placed{}, nil, fmt.Errorf("accept: encode recipient: %w", err)
 		}
 		results[i].ID = id
-		submission.Messages = append(submission.Messages, store.NewMessage{ID: id, Recipient: encoded, To: r.Email,
-			Mailbox: mailbox.ByDomain(mail.Domain(r.Email)), PoolID: pool.ID, Spread: len(pool.Members) > 1, Plan: plan})
+		first := &submission.first[len(submission.Messages)]
+		submission.Messages = append(submission.Messages, store.NewMessage{ID: id, Recipient: encoded, To: r.Email, Mailbox: class, PoolID: pool.ID,
+			Spread: spread, Plan: func(seq uint64) store.Planned {
+				planned := course.Plan(prepared, seq)
+				*first = planned.First()
+				return store.Planned{Plan: planned, Processed: s.Planner.Processed(view, planned)}
+			}})
 	}
+	submission.first = submission.first[:len(submission.Messages)]
 	return submission, results, nil
 }
 
@@ -270,17 +264,4 @@ func newID(now time.Time) (mail.ID, error) {
 		id[i] = byte(ms)
 	}
 	return id, err
-}
-
-// planner returns what the store calls with each message's place in the pool's sequence.
-func (s *Service) planner(view *directory.Snapshot, pool *route.Pool, refusals map[route.Egress]string) func(uint64) store.Planned {
-	return func(seq uint64) store.Planned {
-		plan := route.Make(pool, seq, func(e route.Egress) string { return refusals[e] })
-		family := event.Native
-		if t := view.AnyTPSP(plan.First().TPSPID()); t != nil {
-			family = s.Providers[t.Type].Capabilities().Family
-		}
-		processed, _ := event.TypeOf(family, event.Processed) // the native family has it, so every family does
-		return store.Planned{Plan: plan, Processed: processed}
-	}
 }

@@ -14,6 +14,8 @@ import (
 	"postyard/internal/directory"
 	"postyard/internal/event"
 	"postyard/internal/mail"
+	"postyard/internal/mailbox/mx"
+	"postyard/internal/plan"
 	"postyard/internal/provider"
 	"postyard/internal/route"
 	"postyard/internal/store"
@@ -112,6 +114,10 @@ func pool(id int32, name string, members ...route.Egress) route.Pool {
 	return route.Pool{ID: id, AccountID: 1, Name: name, Members: members}
 }
 
+func planner(adapters provider.Registry) *plan.Planner {
+	return plan.New(adapters, func() time.Time { return now })
+}
+
 // bench is a Service at work.
 type bench struct {
 	*accept.Service
@@ -130,10 +136,10 @@ func start(t *testing.T, configured contents, edit ...func(*accept.Config)) *ben
 	}
 	b := &bench{t: t, books: &books{}}
 	config := accept.Config{
-		Store: b.books, Directory: d, Now: func() time.Time { return now },
-		Providers: provider.Registry{provider.Postmark: carrier{family: event.Postmark}, provider.SendGrid: carrier{family: event.SendGrid}},
-		Room:      func() error { return nil },
-		Wake:      func(e route.Egress) { b.woken = append(b.woken, e) },
+		Store: b.books, Directory: d, Mailboxes: mx.New(mx.Config{}), Now: func() time.Time { return now },
+		Planner: planner(provider.Registry{provider.Postmark: carrier{family: event.Postmark}, provider.SendGrid: carrier{family: event.SendGrid}}),
+		Room:    func() error { return nil },
+		Wake:    func(e route.Egress) { b.woken = append(b.woken, e) },
 	}
 	for _, e := range edit {
 		e(&config)

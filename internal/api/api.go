@@ -22,7 +22,9 @@ import (
 
 	"postyard/internal/accept"
 	"postyard/internal/directory"
+	"postyard/internal/ippool"
 	"postyard/internal/mail"
+	"postyard/internal/plan"
 	"postyard/internal/provider"
 	"postyard/internal/route"
 	"postyard/internal/secret"
@@ -58,6 +60,15 @@ type Providers interface {
 	HookURL(t *directory.TPSP) string
 }
 
+// Pools manages IP pools; *ippool.Service is one.
+type Pools interface {
+	Pool(accountID, id int32) (*route.Pool, error)
+	Create(ctx context.Context, accountID int32, c ippool.Changes) (*route.Pool, error)
+	Update(ctx context.Context, accountID, id int32, c ippool.Changes) (*route.Pool, error)
+	Delete(ctx context.Context, accountID, id int32) (*route.Pool, error)
+	Pause(ctx context.Context, accountID, id int32, paused bool) (*route.Pool, error)
+}
+
 // Journal answers questions about messages, attempts, events and counters; a store.Journal is one.
 type Journal interface {
 	Message(ctx context.Context, accountID int32, id mail.ID) (*store.Message, error)
@@ -77,6 +88,8 @@ type Config struct {
 	Accounts     Accounts
 	Sender       Sender
 	Providers    Providers
+	Pools        Pools
+	Planner      *plan.Planner
 	Journal      Journal
 	Books        store.Books
 	Ingest       Ingest

@@ -78,7 +78,7 @@ func TestAnotherAccountSeesNothing(t *testing.T) {
 			t.Errorf("%s %s: status %d, %s", o.Method, path, a.status, a.body)
 		}
 	}
-	if walked != 12 {
+	if walked != 19 {
 		t.Errorf("walked %d operations with an id", walked)
 	}
 	for _, path := range []string{
@@ -97,6 +97,11 @@ func TestAnotherAccountSeesNothing(t *testing.T) {
 	w.asAccount("GET", "/api/v1/account/subaccount/"+ids["subaccount"], nil).ok(200, &sub)
 	if sub.Name != "default" {
 		t.Errorf("name %q", sub.Name)
+	}
+	var pool poolAnswer
+	w.asAccount("GET", "/api/v1/account/ippool/"+ids["ippool"], nil).ok(200, &pool)
+	if pool.Name != pools[0].Name {
+		t.Errorf("the pool's name is %q", pool.Name)
 	}
 }
 

@@ -65,7 +65,8 @@ func TestExplainAttempts(t *testing.T) {
 		}
 		return got
 	}
-	jobs, err := w.db.Claim(t.Context(), question)
+	claimed, err := w.db.Claim(t.Context(), question)
+	jobs := claimed.Jobs
 	if got := explain(); got.State != "sending" || got.Waiting != "the provider is being called" || len(got.Attempts) != 1 ||
 		got.Attempts[0] != (attemptAnswer{N: 1, Egress: egress.String(), TPSPID: made.ID, Provider: "Postmark", Began: nanos(now)}) {
 		t.Errorf("while it is called: %+v", got)
@@ -76,7 +77,8 @@ func TestExplainAttempts(t *testing.T) {
 		t.Errorf("while it waits: %+v", got)
 	}
 	question.Now = now.Add(2 * time.Hour)
-	jobs, err = w.db.Claim(t.Context(), question)
+	claimed, err = w.db.Claim(t.Context(), question)
+	jobs = claimed.Jobs
 	settle(jobs, err, store.Settlement{Trigger: lifecycle.Doubt, At: question.Now.Add(time.Second), DueAt: question.Now, Waiting: "in doubt",
 		Outcome: &provider.Outcome{Class: provider.Ambiguous, Text: "reset"}})
 	jobs, err = w.db.ClaimUnknown(t.Context(), question)

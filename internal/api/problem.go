@@ -11,6 +11,7 @@ import (
 	"postyard/internal/account"
 	"postyard/internal/catchup"
 	"postyard/internal/ingest"
+	"postyard/internal/ippool"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
 	"postyard/internal/store"
@@ -45,7 +46,7 @@ const statusClientGone = 499
 //	403  the name (or the key with its stream) is taken, as SendPost has it
 //	404  the id is not one of the account's
 //	406  the default sub-account cannot be deleted, as SendPost has it
-//	409  messages still wait for the provider that is to be deleted; a verification of the account is running; the
+//	409  messages still wait for the provider that is to be deleted; other IP pools lead to the one that is; a verification of the account is running; the
 //	     provider is being caught up with already
 //	502  the provider cannot be reached or is out of order: trying again may help, another request will not
 //	503  we cannot work now: the disk, the database, or a backlog that is full; with Retry-After
@@ -69,6 +70,9 @@ func problemOf(err error) *problem {
 	if e, ok := errors.AsType[*tpsp.WaitingError](err); ok {
 		return &problem{status: http.StatusConflict, Code: "messages_waiting", Message: e.Error(), Field: "force"}
 	}
+	if e, ok := errors.AsType[*ippool.UsedError](err); ok {
+		return &problem{status: http.StatusConflict, Code: "ippool_in_use", Message: e.Error()}
+	}
 	if e, ok := errors.AsType[*accept.OverloadedError](err); ok {
 		return &problem{status: http.StatusServiceUnavailable, retryAfter: e.RetryAfter, Code: "overloaded",
 			Message: e.Reason + "; nothing was stored, try again"}
@@ -88,6 +92,10 @@ func problemOfCause(err error) *problem {
 		return notFound(account.ErrNotFound.Error())
 	case errors.Is(err, account.ErrDefault):
 		return &problem{status: http.StatusNotAcceptable, Code: "default_sub_account", Message: account.ErrDefault.Error()}
+	case errors.Is(err, ippool.ErrNameTaken):
+		return &problem{status: http.StatusForbidden, Code: "name_taken", Message: ippool.ErrNameTaken.Error(), Field: "name"}
+	case errors.Is(err, ippool.ErrNotFound):
+		return notFound(ippool.ErrNotFound.Error())
 	case errors.Is(err, tpsp.ErrNotFound):
 		return notFound(tpsp.ErrNotFound.Error())
 	case errors.Is(err, catchup.ErrNotFound):

@@ -47,7 +47,15 @@ func (s *server) operations() []operation {
 		{http.MethodPost, v1 + "/account/catch-up", accountKey, "read back what providers' webhooks did not bring", s.forAccount(s.catchUp)},
 
 		{http.MethodGet, v1 + "/account/ippool", accountKey, "list IP pools", s.forAccount(s.listPools)},
+		{http.MethodPost, v1 + "/account/ippool", accountKey, "create an IP pool", s.forAccount(s.createPool)},
 		{http.MethodGet, v1 + "/account/ippool/{id}", accountKey, "read an IP pool", s.forAccount(s.getPool)},
+		{http.MethodPut, v1 + "/account/ippool/{id}", accountKey, "change an IP pool", s.forAccount(s.updatePool)},
+		{http.MethodDelete, v1 + "/account/ippool/{id}", accountKey, "delete an IP pool", s.forAccount(s.deletePool)},
+		{http.MethodGet, v1 + "/account/ippool/{id}/settings", accountKey, "read an IP pool's priority, time to live and pause", s.forAccount(s.getPoolSettings)},
+		{http.MethodPost, v1 + "/account/ippool/{id}/pause", accountKey, "let the mail of an IP pool wait", s.forAccount(s.pausePool)},
+		{http.MethodPost, v1 + "/account/ippool/{id}/resume", accountKey, "let it go on", s.forAccount(s.resumePool)},
+		{http.MethodGet, v1 + "/account/ippool/{id}/warnings", accountKey, "tell what an IP pool lacks", s.forAccount(s.poolWarnings)},
+		{http.MethodGet, v1 + "/account/ippool/{id}/explain", accountKey, "tell where a message would go, and why", s.forAccount(s.explainPool)},
 
 		{http.MethodGet, v1 + "/account/message/{id}", accountKey, "read a message", s.forAccount(s.getMessage)},
 		{http.MethodGet, v1 + "/account/message/{id}/events", accountKey, "list a message's events", s.forAccount(s.listMessageEvents)},

@@ -95,8 +95,8 @@ func (s *server) tpspAnswer(t *directory.TPSP) (tpspAnswer, error) {
 	switch {
 	case t.Health.Stopped:
 		answer.Health = healthAnswer{State: "stopped", Reason: t.Health.Reason, Since: nanos(t.Health.Since)}
-	case t.Health.Reason != "":
-		answer.Health = healthAnswer{State: "impaired", Reason: t.Health.Reason}
+	case len(t.Refused) > 0:
+		answer.Health = healthAnswer{State: "impaired", Reason: t.Impaired(), Since: nanos(t.Refused[0].Since)}
 	}
 	return answer, nil
 }

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,6 +19,9 @@ import (
 	"postyard/internal/catchup"
 	"postyard/internal/directory"
 	"postyard/internal/ingest"
+	"postyard/internal/ippool"
+	"postyard/internal/mailbox/mx"
+	"postyard/internal/plan"
 	"postyard/internal/provider"
 	"postyard/internal/provider/postmark"
 	"postyard/internal/route"
@@ -41,6 +45,7 @@ type world struct {
 	tpsps    *tpsp.Service
 	catching *catchup.Service // it is not running
 	log      *lockedBuffer
+	woken    atomic.Int64 // how often pools told that they were changed
 
 	url     string // of the API
 	sandbox string // of the simulated Postmark
@@ -80,8 +85,9 @@ func newWorld(t *testing.T) *world {
 		Directory: w.dir, Store: w.db, Adapters: adapters, Box: box, PublicURL: w.url, AllowPrivate: true,
 		Now: time.Now, Jitter: func() float64 { return 0.5 }, Log: log,
 	})
+	planner := plan.New(adapters, time.Now)
 	sender := accept.New(accept.Config{
-		Store: w.db, Directory: w.dir, Providers: adapters, Now: time.Now,
+		Store: w.db, Directory: w.dir, Planner: planner, Mailboxes: mx.New(mx.Config{}), Now: time.Now,
 		Room: func() error { return nil }, Wake: func(route.Egress) {},
 	})
 	inbox := ingest.New(ingest.Config{
@@ -98,7 +104,8 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	server.Config.Handler = New(Config{
-		Directory: w.dir, Accounts: w.accounts, Sender: sender, Providers: w.tpsps, Journal: w.db, Books: w.db, Ingest: inbox, CatchUp: catching,
+		Directory: w.dir, Accounts: w.accounts, Sender: sender, Providers: w.tpsps,
+		Pools: ippool.New(ippool.Config{Directory: w.dir, Store: w.db, Now: time.Now, Changed: func() { w.woken.Add(1) }}), Planner: planner, Journal: w.db, Books: w.db, Ingest: inbox, CatchUp: catching,
 		Installation: installation, Log: log,
 	})
 	server.Start()

@@ -28,9 +28,13 @@ import (
 	"postyard/internal/directory"
 	"postyard/internal/dispatch"
 	"postyard/internal/ingest"
+	"postyard/internal/ippool"
+	"postyard/internal/mailbox/mx"
+	"postyard/internal/plan"
 	"postyard/internal/provider"
 	"postyard/internal/provider/postmark"
 	"postyard/internal/provider/smtp"
+	"postyard/internal/replan"
 	"postyard/internal/secret"
 	"postyard/internal/ssrf"
 	"postyard/internal/store"
@@ -50,11 +54,13 @@ type Server struct {
 	adapters   provider.Registry
 	listener   net.Listener
 	http       *http.Server
+	mailboxes  *mx.Classifier
 	accepting  *accept.Service
 	dispatcher *dispatch.Dispatcher
 	ingesting  *ingest.Service
 	registrar  *tpsp.Registrar
 	catching   *catchup.Service
+	replanning *replan.Service
 	grace      time.Duration
 }
 
@@ -102,6 +108,17 @@ func providers(transport *http.Transport, allowPrivate bool, now func() time.Tim
 	}
 }
 
+// resolver asks for MX records as the option dns says; nil does not.
+func resolver(dns string) mx.Resolver {
+	switch dns {
+	case "":
+		return nil
+	case config.SystemDNS:
+		return mx.NewResolver("")
+	}
+	return mx.NewResolver(dns)
+}
+
 func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Box) error {
 	s.transport = ssrf.NewTransport(ssrf.Options{AllowPrivate: cfg.AllowPrivate, MaxIdleConnsPerHost: cfg.ProviderConcurrency + 4})
 	now, holder := s.store.Now, store.OwnerOf(s.store.Node(), s.run)
@@ -115,8 +132,13 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		Log: s.log, Now: now, Jitter: rand.Float64, Node: s.store.Node(), Run: s.run, BatchSize: cfg.BatchSize, Concurrency: cfg.ProviderConcurrency,
 		CallTimeout: cfg.CallTimeout, TTL: cfg.MessageTTL, Grace: cfg.ShutdownGrace, Poll: s.store.poll,
 		Rules: dispatch.Rules{AskAfter: cfg.AskAfter, AmbiguousWait: cfg.AmbiguousWait}})
-	s.accepting = accept.New(accept.Config{Store: s.store, Directory: s.directory, Providers: adapters, Now: now,
+	s.mailboxes = mx.New(mx.Config{Resolver: resolver(cfg.DNS), Now: time.Now, Jitter: rand.Float64, Log: s.log})
+	planner := plan.New(adapters, now)
+	s.accepting = accept.New(accept.Config{Store: s.store, Directory: s.directory, Planner: planner, Mailboxes: s.mailboxes, Now: now,
 		MaxBacklog: int64(cfg.MaxBacklog), Room: s.store.room, Wake: s.dispatcher.Wake})
+	s.replanning = replan.New(replan.Config{Store: s.store, Directory: s.directory, Planner: planner, Holder: holder, Wake: s.dispatcher.Wake, Now: now,
+		Log: s.log})
+	pools := ippool.New(ippool.Config{Directory: s.directory, Store: s.store, Now: now, Changed: s.changed})
 	s.ingesting = ingest.New(ingest.Config{Store: s.store, Directory: s.directory, Providers: adapters, Credentials: connections,
 		Log: s.log, Now: now})
 	s.catching = catchup.New(catchup.Config{Store: s.store, Directory: s.directory, Providers: adapters, Connections: connections, Holder: holder,
@@ -126,9 +148,15 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		return fmt.Errorf("read installation: %w", err)
 	}
 	s.http = newHTTPServer(api.New(api.Config{Directory: s.directory, Accounts: s.Accounts, Sender: s.accepting, Providers: connections,
-		Journal: s.store, Books: s.store, Ingest: s.ingesting, CatchUp: s.catching, Installation: installation, Log: s.log}), s.log)
+		Pools: pools, Planner: planner, Journal: s.store, Books: s.store, Ingest: s.ingesting, CatchUp: s.catching, Installation: installation, Log: s.log}), s.log)
 	s.http.RegisterOnShutdown(s.catching.Stop) // a request that catches up may take long
 	return nil
+}
+
+// changed tells everyone who acts on the configuration that it has changed.
+func (s *Server) changed() {
+	s.dispatcher.WakeAll()
+	s.replanning.Hint()
 }
 
 func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
@@ -142,10 +170,12 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stop()
 	var running sync.WaitGroup
 	failed := make(chan error, 2)
+	running.Go(func() { s.mailboxes.Run(background) })
 	running.Go(func() { s.accepting.Run(background) })
 	running.Go(func() { s.ingesting.Run(background) })
 	running.Go(func() { s.registrar.Run(background) })
 	running.Go(func() { s.catching.Run(background) })
+	running.Go(func() { s.replanning.Run(background) })
 	if s.store.Shared() {
 		running.Go(func() { s.follow(background) })
 	}

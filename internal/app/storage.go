@@ -106,7 +106,7 @@ func (s *Server) follow(ctx context.Context) {
 		err := s.directory.Refresh(ctx)
 		if now := s.directory.Current(); now != known { // whoever loaded it: a node dispatches for every egress
 			known = now
-			s.dispatcher.WakeAll()
+			s.changed()
 		}
 		if gone := err != nil && ctx.Err() == nil; gone != away {
 			away = gone

@@ -67,8 +67,9 @@ func (o *office) fill(n int) {
 				}})
 		}
 		o.must(o.db.Accept(o.tb.Context(), []store.Submission{s}))
-		jobs, err := o.db.Claim(o.tb.Context(), store.Claim{Egress: o.egress[0], Limit: batch, Owner: o.owner(), Now: o.now, LeaseUntil: o.now.Add(time.Hour)})
+		claimed, err := o.db.Claim(o.tb.Context(), store.Claim{Egress: o.egress[0], Limit: batch, Owner: o.owner(), Now: o.now, LeaseUntil: o.now.Add(time.Hour)})
 		o.must(err)
+		jobs := claimed.Jobs
 		settlements, reports := make([]store.Settlement, len(jobs)), store.Parsed{Receipt: store.Receipt{AccountID: o.account, TPSPID: o.egress[0].TPSPID()}, Sent: sent, Now: o.now}
 		for i := range jobs {
 			settlements[i] = store.Settlement{Job: &jobs[i], Owner: o.owner(), Trigger: lifecycle.Accept, At: o.now.Add(time.Second), Sent: sent,

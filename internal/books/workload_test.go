@@ -145,9 +145,9 @@ func (o *office) question(e route.Egress) store.Claim {
 }
 
 func (o *office) claim(e route.Egress) {
-	jobs, err := o.db.Claim(o.tb.Context(), o.question(e))
+	claimed, err := o.db.Claim(o.tb.Context(), o.question(e))
 	o.must(err)
-	o.claimed = o.hold(o.claimed, jobs)
+	o.claimed = o.hold(o.claimed, claimed.Jobs)
 }
 
 func (o *office) hold(list []job, jobs []store.Job) []job {

@@ -36,6 +36,7 @@ type Config struct {
 	SecretKey           secret.Key      // zero = the key file
 	MaxBacklog          int             // messages
 	MinFreeDisk         int64           // bytes
+	DNS                 string          // server to ask for MX records, host:port, or SystemDNS; empty = none is asked
 	CallTimeout         time.Duration   // of one call to a provider
 	AskAfter            []time.Duration // since the call whose outcome is unknown; ascending
 	AmbiguousWait       time.Duration   // longer than the last of AskAfter
@@ -61,6 +62,9 @@ type Config struct {
 	AccountKey    secret.String
 	SubAccountKey secret.String
 }
+
+// SystemDNS as the DNS server means those that the system is set up with.
+const SystemDNS = "system"
 
 // KeyFile returns the path of the file that holds the key to encrypt with when SecretKey is not set.
 func (c Config) KeyFile() string { return filepath.Join(c.Data, "secret.key") }

@@ -46,7 +46,7 @@ func TestDefaults(t *testing.T) {
 		ShutdownGrace: 20 * time.Second,
 	}
 	serve := server
-	serve.Listen, serve.Data = "127.0.0.1:8025", "./postyard-data"
+	serve.Listen, serve.Data, serve.DNS = "127.0.0.1:8025", "./postyard-data", SystemDNS
 	demo := server
 	demo.Listen, demo.Data, demo.LogLevel = "127.0.0.1:8025", "./postyard-demo", slog.LevelWarn
 	demo.SandboxListen, demo.AllowPrivate, demo.ShutdownGrace = "127.0.0.1:8026", true, 5*time.Second
@@ -102,7 +102,7 @@ func TestSourcesAgree(t *testing.T) {
 		"call-timeout": "45s", "ask-after": "1s,1m", "ambiguous-wait": "20m", "message-ttl": "1h", "provider-concurrency": "3",
 		"batch-size": "500", "sandbox-listen": "127.0.0.1:0", "sandbox-url": "http://127.0.0.1:9999", "no-traffic": "true",
 		"url": "https://mail.example.com", "account-key": "AAAABBBBCCCCDDDDEEEE", "subaccount-key": "aaaabbbbccccddddeeee", "json": "true",
-		"database": "postgres://yard:word@db.example.com/yard", "clock-offset": "2m",
+		"database": "postgres://yard:word@db.example.com/yard", "clock-offset": "2m", "dns": "127.0.0.1:5353",
 		"smtp-listen": "127.0.0.1:2525", "smtps-listen": "[::1]:4650",
 	}
 	for _, o := range table() {
@@ -170,6 +170,23 @@ no-traffic: true
 	}
 	if cfg.URL != "" || cfg.NoTraffic {
 		t.Error("took options of other commands")
+	}
+}
+
+// Off is what YAML 1.1 reads as false.
+func TestDNS(t *testing.T) {
+	t.Parallel()
+	for file, want := range map[string]string{
+		"": SystemDNS, "dns: system": SystemDNS, "dns: off": "", "dns: 'off'": "", "dns: 10.0.0.53:53": "10.0.0.53:53", "dns: '[::1]:5353'": "[::1]:5353",
+		"dns: resolver.internal:53": "resolver.internal:53",
+	} {
+		cfg, err := load(t, Serve, file, nil, nil)
+		if err != nil || cfg.DNS != want {
+			t.Errorf("%q: DNS %q, %v; want %q", file, cfg.DNS, err, want)
+		}
+	}
+	if cfg, err := load(t, Demo, "", nil, nil); err != nil || cfg.DNS != "" {
+		t.Errorf("demo: DNS %q, %v; want none", cfg.DNS, err)
 	}
 }
 

@@ -130,6 +130,12 @@ func serverOptions() []option {
 		defaults: in("256MiB", Serve),
 		fixed:    in("256MiB", Demo),
 	}, {
+		name: "dns",
+		doc: "Which DNS server to ask who hosts a recipient's domain (MX records), to tell its mailbox provider: those of the system, " +
+			"one by its address, or off. Mail does not wait for the answers. With off, only the name of the domain tells.",
+		value:    dnsServer(func(c *Config) *string { return &c.DNS }),
+		defaults: map[Scope]string{Serve: SystemDNS, Demo: "off"},
+	}, {
 		name:     "shutdown-grace",
 		doc:      "How long a stop waits for calls that are on the wire. What is cut off then is asked for after the next start.",
 		value:    duration(func(c *Config) *time.Duration { return &c.ShutdownGrace }, 0, 10*time.Minute),

@@ -169,6 +169,26 @@ func optionalHostPort(at func(*Config) *string) value {
 	})
 }
 
+// dnsServer takes a DNS server's address, or a word.
+func dnsServer(at func(*Config) *string) value {
+	return field("DNS server", SystemDNS+", off, or host:port", at, func(s string) (string, error) {
+		switch s {
+		case SystemDNS:
+			return s, nil
+		case "off":
+			return "", nil
+		}
+		host, port, err := net.SplitHostPort(s)
+		if err != nil || host == "" || strings.ContainsAny(host, " /\t\r\n@") {
+			return "", errors.New("must be system, off, or host:port of a DNS server, such as 10.0.0.53:53 or [::1]:53")
+		}
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return "", errors.New("must have a port number from 1 to 65535")
+		}
+		return s, nil
+	})
+}
+
 func baseURL(at func(*Config) *string, optional bool) value {
 	v := field("URL", "", at, func(s string) (string, error) {
 		if s == "" && optional {

@@ -34,7 +34,7 @@ type Scene struct {
 	Stream        string                  `json:"stream"`
 	SandboxURL    string                  `json:"sandboxUrl"`
 	SandboxToken  string                  `json:"sandboxToken"`
-	SMTP          *MailServer             `json:"smtp,omitempty"` // when the sandbox takes mail by SMTP
+	SMTP          *MailServer             `json:"smtp,omitempty"`      // when the sandbox takes mail by SMTP
 	MessageID     string                  `json:"messageId,omitempty"` // of the first email, when it was sent now
 }
 
@@ -52,7 +52,7 @@ type Config struct {
 	AccountKey secret.String
 	SandboxURL string
 	SMTPURL    string // "": the sandbox takes no mail by SMTP, or runs elsewhere
-	NoTraffic  bool // send no email
+	NoTraffic  bool   // send no email
 }
 
 // SetUp makes what is missing. Every step is an API call; an error names the step.

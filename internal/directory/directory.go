@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -161,6 +162,16 @@ func (t *TPSP) Refuses(domain string, now time.Time) string {
 		}
 	}
 	return ""
+}
+
+// Impaired says which sender domains the provider refuses, "" when it refuses none.
+func (t *TPSP) Impaired() string {
+	const most = 5
+	var parts []string
+	for _, r := range t.Refused[:min(len(t.Refused), most)] {
+		parts = append(parts, "mail from "+r.Domain+" is refused: "+r.Reason)
+	}
+	return strings.Join(parts, "; ")
 }
 
 // Contents is everything that is configured, as the store keeps it.

@@ -11,6 +11,7 @@ import (
 const (
 	failuresInARow = 5
 	recentCalls    = 20
+	doubtProbe     = 2 * time.Second
 	firstProbe     = 5 * time.Second
 	lastProbe      = 60 * time.Second
 
@@ -20,8 +21,15 @@ const (
 )
 
 // breaker decides whether an egress is used. It counts calls, not messages: it opens after five failures in a row, when
-// more than half of the last twenty calls failed, or at once when the provider refuses the account. While it is open one
-// message at a time probes the provider, after 5 s, 10 s, ... 60 s.
+// more than half of the last twenty calls failed, or at once when the provider refuses the account.
+//
+// While it is open no message leaves. The provider is probed after 5 s, 10 s, ... 60 s, by a call that carries none: whether it
+// answers and takes our credentials. Then the egress is on trial: single messages go out, and the first failure opens the
+// breaker again, for longer than before; the first success ends the trial. So an outage of hours costs no more than a message
+// for each time that the provider seems to be well.
+//
+// Where little mail flows, five calls may take long. So after a failed call the provider is asked by probes as well, every two
+// seconds: a probe that fails counts as another failure, one that does not says nothing about the calls.
 //
 // A call that has been silent for as long as patience lasts counts as failed there and then, and its end counts no more. When
 // nothing at all was heard from the provider meanwhile, in whichever call, the provider hangs and the breaker opens, however
@@ -34,31 +42,22 @@ type breaker struct {
 	calls     int
 	inARow    int
 	open      bool
+	trial     bool // closed, until something fails
 	suspected bool // open because of silence
 	reason    string
 	since     time.Time
 	probeAt   time.Time
-	wait      time.Duration
-	probing   bool
+	wait      time.Duration // before the next probe, or the last one of a trial
+	probing   bool          // a probe is on the wire
 }
 
-// permits returns how many messages may leave now: none, one probe, or all that fit (most).
-func (b *breaker) permits(now time.Time, most int) int {
-	switch {
-	case !b.open:
-		return most
-	case b.probing || now.Before(b.probeAt):
-		return 0
-	default:
-		return 1
-	}
+// due tells whether it is time to probe.
+func (b *breaker) due(now time.Time) bool {
+	return (b.open || b.doubted()) && !b.probing && !now.Before(b.probeAt)
 }
 
-// began notes that a call is on the wire: the probe, when it is open.
-func (b *breaker) began(f *flight) {
-	f.probe = b.open
-	b.probing = b.open
-}
+// doubted tells whether the provider is to be probed although it is in use.
+func (b *breaker) doubted() bool { return !b.open && !b.probeAt.IsZero() }
 
 // quiet notes that a call has been silent for too long. alone tells that nothing else was heard meanwhile either. changed tells
 // that the breaker opened.
@@ -66,9 +65,6 @@ func (b *breaker) quiet(f *flight, alone bool, patience time.Duration, now time.
 	f.silent = true
 	words := fmt.Sprintf("no answer for %s", patience)
 	if b.open {
-		if f.probe {
-			b.probed(true, words, now)
-		}
 		return false
 	}
 	b.count(f, true)
@@ -82,43 +78,38 @@ func (b *breaker) quiet(f *flight, alone bool, patience time.Duration, now time.
 }
 
 // ended notes how a call ended, by the gravest class among its outcomes. changed tells that the breaker opened or closed.
-// While it is open only its probe counts: calls that began before say nothing about the provider of now, unless they were
-// what was held against it.
+// While it is open calls that began before say nothing about the provider of now, unless they were what was held against it.
 func (b *breaker) ended(f *flight, class provider.Class, words string, now time.Time) (changed bool) {
 	failed := class == provider.Transient || class == provider.Ambiguous || class == provider.Account
 	switch {
 	case f.silent && !failed:
-		return b.acquit(f, now)
+		return b.acquit(f)
 	case f.silent && (b.open || class != provider.Account):
 		return false // counted before
-	case b.open && !f.probe:
-		return false
 	case b.open:
-		b.suspected = false
-		return b.probed(failed, words, now)
+		return false
 	}
 	b.count(f, failed)
 	if class == provider.Account {
 		b.trip(words, now)
 		return true
 	}
-	return failed && b.tooMany(words, now)
+	if !failed {
+		b.trial = false
+		return false
+	}
+	b.probeAt = now.Add(doubtProbe)
+	return b.tooMany(words, now)
 }
 
 // acquit takes back that a call counted as failed.
-func (b *breaker) acquit(f *flight, now time.Time) (changed bool) {
+func (b *breaker) acquit(f *flight) (changed bool) {
 	f.failed, b.inARow = false, 0
-	if b.open && (b.suspected || f.probe) {
-		return b.probed(false, "", now)
+	if b.open && b.suspected {
+		*b = breaker{}
+		return true
 	}
 	return false
-}
-
-// unmade notes that a call was not made, for reasons of ours.
-func (b *breaker) unmade(f *flight) {
-	if f.probe && !f.silent {
-		b.probing = false
-	}
 }
 
 func (b *breaker) count(f *flight, failed bool) {
@@ -127,13 +118,15 @@ func (b *breaker) count(f *flight, failed bool) {
 	b.calls++
 	b.inARow++
 	if !failed {
-		b.inARow = 0
+		b.inARow, b.probeAt = 0, time.Time{}
 	}
 }
 
 // tooMany opens the breaker when too many calls have failed.
 func (b *breaker) tooMany(words string, now time.Time) bool {
 	switch {
+	case b.trial:
+		b.trip(words, now)
 	case b.inARow >= failuresInARow:
 		b.trip(fmt.Sprintf("%d calls in a row failed, the last one with: %s", b.inARow, words), now)
 	case b.mostFailed():
@@ -144,18 +137,36 @@ func (b *breaker) tooMany(words string, now time.Time) bool {
 	return true
 }
 
+// trip opens the breaker. One that opens on trial waits for longer than before.
 func (b *breaker) trip(reason string, now time.Time) {
-	b.open, b.suspected, b.reason, b.since, b.wait = true, false, reason, now, firstProbe
+	wait := firstProbe
+	if b.trial {
+		wait = min(b.wait*2, lastProbe)
+	}
+	b.open, b.trial, b.suspected, b.reason, b.since, b.wait = true, false, false, reason, now, wait
 	b.probeAt = now.Add(b.wait)
 }
 
-// probed closes the breaker, or puts the next probe off for longer.
-func (b *breaker) probed(failed bool, words string, now time.Time) (closed bool) {
+// probed notes how a probe ended: it puts a stopped egress on trial, or the next probe off for longer. changed tells that the
+// breaker opened or closed.
+func (b *breaker) probed(failed bool, words string, now time.Time) (changed bool) {
+	b.probing = false
+	if !b.open {
+		if !b.doubted() {
+			return false
+		}
+		b.probeAt = time.Time{}
+		if failed {
+			b.count(&flight{}, true)
+			b.probeAt = now.Add(doubtProbe)
+			return b.tooMany(words, now)
+		}
+		return false
+	}
 	if !failed {
-		*b = breaker{}
+		*b = breaker{trial: true, wait: b.wait}
 		return true
 	}
-	b.probing = false
 	b.wait = min(b.wait*2, lastProbe)
 	b.probeAt = now.Add(b.wait)
 	b.reason = words

@@ -45,8 +45,8 @@ func TestBreakerOpens(t *testing.T) {
 		if opened != test.opensAt || !strings.HasPrefix(b.reason, test.reason) || b.open && !b.since.Equal(clock) {
 			t.Errorf("%s: opened at %d since %s: %q, want %d: %q", test.name, opened, b.since, b.reason, test.opensAt, test.reason)
 		}
-		if want := 7; !b.open && b.permits(clock, want) != want {
-			t.Errorf("%s: a closed breaker permits %d of %d", test.name, b.permits(clock, want), want)
+		if b.open && (!b.due(clock.Add(firstProbe)) || b.due(clock.Add(firstProbe-1))) {
+			t.Errorf("%s: probes are due by %+v", test.name, b)
 		}
 	}
 }
@@ -58,63 +58,90 @@ func TestBreakerProbes(t *testing.T) {
 	b.ended(&flight{}, provider.Account, "suspended", now)
 	for i, wait := range []time.Duration{5, 10, 20, 40, 60, 60, 60} {
 		wait *= time.Second
-		if early := b.permits(now.Add(wait-1), 50); early != 0 {
-			t.Fatalf("probe %d: %d permits before %s", i, early, wait)
+		if b.due(now.Add(wait - 1)) {
+			t.Fatalf("probe %d: due before %s", i, wait)
 		}
-		now = now.Add(wait)
-		if got := b.permits(now, 50); got != 1 {
-			t.Fatalf("probe %d: %d permits after %s, want 1", i, got, wait)
+		if now = now.Add(wait); !b.due(now) {
+			t.Fatalf("probe %d: not due after %s", i, wait)
 		}
-		probe := &flight{}
-		b.began(probe)
-		if got := b.permits(now.Add(time.Hour), 50); got != 0 {
-			t.Fatalf("probe %d: %d permits while it is on the wire", i, got)
+		b.probing = true
+		if b.due(now.Add(time.Hour)) {
+			t.Fatalf("probe %d: another one is due while it is on the wire", i)
 		}
-		if b.ended(probe, provider.Transient, "still down", now) {
+		if b.probed(true, "still down", now) {
 			t.Fatalf("probe %d: a failed probe changed something", i)
 		}
 		if b.reason != "still down" || !b.since.Equal(clock) {
 			t.Fatalf("probe %d: %q since %s", i, b.reason, b.since)
 		}
 	}
-	now = now.Add(lastProbe)
-	probe := &flight{}
-	b.began(probe)
-	if !b.ended(probe, provider.Accepted, "", now) || b.open || b.permits(now, 50) != 50 {
-		t.Fatalf("a good probe did not close it: %+v", b)
+	if !b.probed(false, "", now) || b.open || !b.trial {
+		t.Fatalf("a good probe does not put it on trial: %+v", b)
+	}
+	if !b.ended(&flight{}, provider.Transient, "down again", now) || !b.due(now.Add(lastProbe)) || b.due(now.Add(lastProbe-1)) {
+		t.Fatalf("a failure on trial does not open it for as long as before: %+v", b)
+	}
+	b.probed(false, "", now)
+	if b.ended(&flight{}, provider.Rejected, "", now) || b.trial {
+		t.Fatalf("an answer does not end the trial: %+v", b)
 	}
 	for range failuresInARow - 1 {
 		if b.ended(&flight{}, provider.Transient, "down again", now) {
 			t.Fatal("what was before counts after it closed")
 		}
 	}
-	if !b.ended(&flight{}, provider.Transient, "down again", now) || b.permits(now.Add(firstProbe), 50) != 1 {
+	if !b.ended(&flight{}, provider.Transient, "down again", now) || !b.due(now.Add(firstProbe)) {
 		t.Fatalf("it did not open again with the first probe's wait: %+v", b)
 	}
 }
 
-// Calls that were on the wire when the breaker opened are no probes.
-func TestBreakerKnowsItsProbe(t *testing.T) {
+// After a failure probes find out whether the provider is there at all, so that little mail does not take long to do so.
+func TestBreakerDoubts(t *testing.T) {
 	t.Parallel()
 	var b breaker
-	before := make([]*flight, 4)
-	for i := range before {
-		before[i] = &flight{}
-		b.began(before[i])
+	if b.due(clock.Add(time.Hour)) {
+		t.Error("a provider that never failed is probed")
 	}
-	b.ended(before[0], provider.Account, "suspended", clock)
-	b.ended(before[1], provider.Account, "suspended", clock)
-	if b.permits(clock.Add(firstProbe), 1) != 1 {
-		t.Error("a call from before put the first probe off")
+	b.ended(&flight{}, provider.Transient, "refused", clock)
+	if b.due(clock.Add(doubtProbe-1)) || !b.due(clock.Add(doubtProbe)) {
+		t.Errorf("no probe after a failure: %+v", b)
 	}
-	b.began(&flight{})
-	b.ended(before[2], provider.Account, "suspended", clock.Add(firstProbe))
-	if b.permits(clock.Add(time.Minute), 1) != 0 {
-		t.Error("a call from before makes way for a second probe")
+	if b.probed(false, "", clock) || b.doubted() || b.inARow != 1 {
+		t.Errorf("a good probe says nothing about calls: %+v", b)
 	}
-	b.ended(before[3], provider.Accepted, "", clock.Add(firstProbe))
-	if !b.open {
-		t.Error("a call from before closed it while its probe is on the wire")
+	b.ended(&flight{}, provider.Transient, "refused", clock)
+	for i := range 3 {
+		b.probing = true
+		now := clock.Add(time.Duration(i+1) * doubtProbe)
+		if opened := b.probed(true, "connection refused", now); opened != (i == 2) || opened != b.open {
+			t.Fatalf("after %d failed probes: %+v", i+1, b)
+		}
+	}
+	if b.reason != "5 calls in a row failed, the last one with: connection refused" {
+		t.Errorf("reason %q", b.reason)
+	}
+	b = breaker{}
+	b.ended(&flight{}, provider.Transient, "refused", clock)
+	if b.ended(&flight{}, provider.Accepted, "", clock); b.doubted() || b.due(clock.Add(time.Hour)) {
+		t.Errorf("an answer does not end the doubt: %+v", b)
+	}
+	b.ended(&flight{}, provider.Transient, "refused", clock)
+	b.probing = true
+	b.ended(&flight{}, provider.Accepted, "", clock)
+	if b.probed(true, "late", clock); b.inARow != 0 || b.doubted() {
+		t.Errorf("a probe of before counts after an answer: %+v", b)
+	}
+}
+
+// Calls that were on the wire when the breaker opened say nothing about the provider of now.
+func TestBreakerForgetsCallsOfBefore(t *testing.T) {
+	t.Parallel()
+	var b breaker
+	b.ended(&flight{}, provider.Account, "suspended", clock)
+	for _, class := range []provider.Class{provider.Account, provider.Transient, provider.Accepted} {
+		if b.ended(&flight{}, class, "words", clock.Add(time.Second)) || !b.open || b.reason != "suspended" || !b.due(clock.Add(firstProbe)) {
+			t.Errorf("%s: %+v", class, b)
+		}
 	}
 }
 
@@ -122,7 +149,6 @@ func TestBreakerKnowsItsProbe(t *testing.T) {
 func quietly(b *breaker, n int) (silent []*flight, changed bool) {
 	for range n {
 		f := &flight{}
-		b.began(f)
 		silent = append(silent, f)
 		changed = b.quiet(f, false, defaultPatience, clock)
 	}
@@ -149,11 +175,10 @@ func TestAHangingProvider(t *testing.T) {
 	t.Parallel()
 	var b breaker
 	f := &flight{}
-	b.began(f)
 	if !b.quiet(f, true, defaultPatience, clock) || !b.open || b.reason != "the provider hangs: no answer for 8s" {
 		t.Errorf("%+v", b)
 	}
-	if b.ended(f, provider.Ambiguous, "time-out", clock) || b.permits(clock.Add(firstProbe), 9) != 1 {
+	if b.ended(f, provider.Ambiguous, "time-out", clock) || !b.due(clock.Add(firstProbe)) {
 		t.Errorf("its end changes something: %+v", b)
 	}
 }
@@ -190,25 +215,14 @@ func TestALateAnswer(t *testing.T) {
 	}
 }
 
-// A silent probe makes way for the next one, and closes the breaker when it is answered after all.
-func TestASilentProbe(t *testing.T) {
+// A call that falls silent on trial is a failure, and opens the breaker again.
+func TestSilenceOnTrial(t *testing.T) {
 	t.Parallel()
 	var b breaker
-	quietly(&b, 5)
-	probe := &flight{}
-	b.began(probe)
-	b.quiet(probe, true, defaultPatience, clock.Add(firstProbe))
-	if b.permits(clock.Add(3*firstProbe), 9) != 1 || b.permits(clock.Add(3*firstProbe-1), 9) != 0 {
-		t.Errorf("after a silent probe: %+v", b)
-	}
-	second := &flight{}
-	b.began(second)
-	b.ended(probe, provider.Ambiguous, "time-out", clock.Add(time.Minute))
-	if b.permits(clock.Add(time.Hour), 9) != 0 {
-		t.Error("the end of the silent probe makes way for a third one")
-	}
-	if !b.ended(probe, provider.Accepted, "", clock) || b.open {
-		t.Error("an answer to the silent probe does not close it")
+	b.ended(&flight{}, provider.Account, "suspended", clock)
+	b.probed(false, "", clock)
+	if !b.quiet(&flight{}, false, defaultPatience, clock) || !b.open || !b.due(clock.Add(2*firstProbe)) || b.due(clock.Add(2*firstProbe-1)) {
+		t.Errorf("%+v", b)
 	}
 }
 

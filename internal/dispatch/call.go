@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"postyard/internal/directory"
+	"postyard/internal/mail"
 	"postyard/internal/provider"
+	"postyard/internal/route"
 	"postyard/internal/store"
 )
 
@@ -21,7 +23,9 @@ func (r *runner) call(wire context.Context, target *directory.TPSP, jobs []store
 	now := r.d.Now()
 	batch := make([]store.Settlement, len(jobs))
 	for i := range jobs {
-		batch[i] = decide(&jobs[i], &outcomes[i], capable, r.d.Rules, now, r.d.Jitter())
+		domain := mail.Domain(jobs[i].Content.From.Email)
+		usable := func(e route.Egress) bool { return r.d.usable(e, domain, now) }
+		batch[i] = decide(&jobs[i], &outcomes[i], capable, r.d.Rules, now, r.d.Jitter(), usable)
 		batch[i].Owner = r.d.owner
 	}
 	r.settle(wire, batch)

@@ -33,13 +33,16 @@ const (
 	askAgain     = 10 * time.Second
 )
 
-// decide says what follows from the outcome of a call, by the table of outcomes in docs/architecture.md. jitter is a random
-// number in [0,1) that spreads retries.
-func decide(j *store.Job, o *provider.Outcome, capable provider.Capabilities, rules Rules, now time.Time, jitter float64) store.Settlement {
+// decide says what follows from the outcome of a call, by the table of outcomes in docs/failover.md. usable tells which egresses
+// may be turned to at present; jitter is a random number in [0,1) that spreads retries.
+func decide(j *store.Job, o *provider.Outcome, capable provider.Capabilities, rules Rules, now time.Time, jitter float64, usable func(route.Egress) bool) store.Settlement {
 	family := capable.Family
 	s := store.Settlement{Job: j, Outcome: o, At: now, Egress: j.Egress}
-	next := j.Plan.Next(j.Egress)
-	another := next != j.Plan.First() // one that has not had its turn in this round
+	next, wrapped := nextUsable(j.Plan, j.Egress, usable)
+	if next == 0 { // it waits where it is
+		next = j.Egress
+	}
+	another := !wrapped // one that has not had its turn in this round
 	switch o.Class {
 	case provider.Accepted:
 		if refusesTo(j, o) {
@@ -50,7 +53,10 @@ func decide(j *store.Job, o *provider.Outcome, capable provider.Capabilities, ru
 	case provider.Inactive:
 		return dropped(s, family, o)
 	case provider.Rejected:
-		if o.Elsewhere && another {
+		if !another { // also one that is away may have what this one lacks
+			next, wrapped = nextUsable(j.Plan, j.Egress, func(route.Egress) bool { return true })
+		}
+		if o.Elsewhere && !wrapped {
 			return requeued(s, next, time.Time{}, o)
 		}
 		return dropped(s, family, o)
@@ -59,7 +65,7 @@ func decide(j *store.Job, o *provider.Outcome, capable provider.Capabilities, ru
 			return requeued(s, j.Egress, time.Time{}, o) // nothing was tried, so nothing has failed
 		}
 		s.Failed = true
-		if j.Failures == 0 {
+		if j.Failures == 0 && usable(j.Egress) {
 			return requeued(s, j.Egress, now.Add(quickRetry), o)
 		}
 		if another {

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +26,9 @@ var (
 	capable = provider.Capabilities{Family: event.Postmark, CanLookup: true}
 	rules   = Rules{AskAfter: []time.Duration{10 * time.Second, 30 * time.Second, 2 * time.Minute}, AmbiguousWait: 15 * time.Minute}
 )
+
+// always finds every egress usable.
+func always(route.Egress) bool { return true }
 
 // job is a message at egress 1 of a plan over egresses 1 to n.
 func job(n, failures int) *store.Job {
@@ -103,13 +107,42 @@ func TestDecide(t *testing.T) {
 		{"ambiguous", o{Class: provider.Ambiguous}, 2, []string{"doubt at 1 for 10s"}},
 	} {
 		for failures, want := range test.want {
-			s := decide(job(test.plan, failures), &test.outcome, capable, rules, clock, 0)
+			s := decide(job(test.plan, failures), &test.outcome, capable, rules, clock, 0, always)
 			if got := brief(s); got != want {
 				t.Errorf("%s, plan of %d, %d failures: %s, want %s", test.name, test.plan, failures, got, want)
 			}
 			if s.Outcome != &test.outcome || !s.At.Equal(clock) {
 				t.Errorf("%s: %+v", test.name, s)
 			}
+		}
+	}
+}
+
+// Egresses that are away are passed over. When all others are, the message waits where it is; the quick retry is for an egress
+// that is in use.
+func TestDecidePassesOverWhoIsAway(t *testing.T) {
+	t.Parallel()
+	type o = provider.Outcome
+	for _, test := range []struct {
+		name     string
+		outcome  o
+		failures int
+		away     []route.Egress
+		want     string
+	}{
+		{"the next one", o{Class: provider.Transient}, 1, []route.Egress{2}, "requeue to 3 at once, failed"},
+		{"all others", o{Class: provider.Transient}, 1, []route.Egress{2, 3}, "requeue to 1 in 2.5s, failed"},
+		{"itself", o{Class: provider.Transient}, 0, []route.Egress{1}, "requeue to 2 at once, failed"},
+		{"throttled", o{Class: provider.Throttled}, 0, []route.Egress{2}, "requeue to 3 at once"},
+		{"throttled, all others", o{Class: provider.Throttled}, 0, []route.Egress{2, 3}, "requeue to 1 in 5s"},
+		{"account", o{Class: provider.Account}, 0, []route.Egress{1, 2}, "requeue to 3 at once"},
+		{"account, everything", o{Class: provider.Account}, 0, []route.Egress{1, 2, 3}, "requeue to 1 at once"},
+		{"a template that another one may have", o{Class: provider.Rejected, Elsewhere: true}, 0, []route.Egress{2, 3}, "requeue to 2 at once"},
+		{"rejected for good", o{Class: provider.Rejected}, 0, []route.Egress{2}, "drop with 74"},
+	} {
+		usable := func(e route.Egress) bool { return !slices.Contains(test.away, e) }
+		if got := brief(decide(job(3, test.failures), &test.outcome, capable, rules, clock, 0, usable)); got != test.want {
+			t.Errorf("%s: %s, want %s", test.name, got, test.want)
 		}
 	}
 }
@@ -124,7 +157,7 @@ func TestDecideElsewhere(t *testing.T) {
 			s := store.Settlement{Trigger: lifecycle.Requeue, Egress: j.Egress}
 			for calls := 0; s.Trigger == lifecycle.Requeue && calls <= 2*plan; calls++ {
 				j.Egress, tried[s.Egress] = s.Egress, true
-				s = decide(j, &outcome, capable, rules, clock, 0)
+				s = decide(j, &outcome, capable, rules, clock, 0, always)
 				if s.Failed {
 					j.Failures++
 				}
@@ -140,7 +173,7 @@ func TestDecideElsewhere(t *testing.T) {
 func TestDecideUnknownSender(t *testing.T) {
 	t.Parallel()
 	outcome := provider.Outcome{Class: provider.Account, SenderOnly: true}
-	if got, want := brief(decide(job(2, 0), &outcome, capable, rules, clock, 0)), "requeue to 2 at once, failed"; got != want {
+	if got, want := brief(decide(job(2, 0), &outcome, capable, rules, clock, 0, always)), "requeue to 2 at once, failed"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
@@ -148,7 +181,7 @@ func TestDecideUnknownSender(t *testing.T) {
 func TestDecideKeepsTheProvidersWords(t *testing.T) {
 	t.Parallel()
 	said := provider.Outcome{Class: provider.Rejected, HTTPStatus: 422, Code: "1101", Text: "no such template"}
-	s := decide(job(1, 0), &said, capable, rules, clock, 0)
+	s := decide(job(1, 0), &said, capable, rules, clock, 0, always)
 	if diff := cmp.Diff(event.Detail{SMTPDescription: "no such template", Provider: map[string]string{"ErrorCode": "1101"}}, s.Detail); diff != "" {
 		t.Errorf("dropped:\n%s", diff)
 	}
@@ -161,7 +194,7 @@ func TestDecideKeepsTheProvidersWords(t *testing.T) {
 		{provider.Outcome{Class: provider.Account}, "account: no words"},
 		{provider.Outcome{Class: provider.Ambiguous, Text: "time-out"}, "nobody knows yet whether the provider has it: time-out"},
 	} {
-		if got := decide(job(1, 0), &test.outcome, capable, rules, clock, 0).Waiting; got != test.waiting {
+		if got := decide(job(1, 0), &test.outcome, capable, rules, clock, 0, always).Waiting; got != test.waiting {
 			t.Errorf("waiting %q, want %q", got, test.waiting)
 		}
 	}
@@ -174,8 +207,8 @@ func TestDecideUsesTheFamilysTypes(t *testing.T) {
 		event.Postmark: "accept with 70 drop with 74", event.SendGrid: "accept with 14 drop with 17",
 		event.AmazonSES: "accept with 27 drop with 32", event.CustomSMTP: "accept with 59 drop with 62",
 	} {
-		accepted := decide(job(1, 0), &provider.Outcome{Class: provider.Accepted}, provider.Capabilities{Family: family}, rules, clock, 0)
-		dropped := decide(job(1, 0), &provider.Outcome{Class: provider.Inactive}, provider.Capabilities{Family: family}, rules, clock, 0)
+		accepted := decide(job(1, 0), &provider.Outcome{Class: provider.Accepted}, provider.Capabilities{Family: family}, rules, clock, 0, always)
+		dropped := decide(job(1, 0), &provider.Outcome{Class: provider.Inactive}, provider.Capabilities{Family: family}, rules, clock, 0, always)
 		if got := brief(accepted) + " " + brief(dropped); got != want {
 			t.Errorf("family %d: %s, want %s", family, got, want)
 		}
@@ -241,7 +274,7 @@ func TestDecideAnswer(t *testing.T) {
 // A message in doubt at a provider that cannot be asked waits for an event.
 func TestDecideInDoubtWithoutQuestions(t *testing.T) {
 	t.Parallel()
-	s := decide(job(2, 0), &provider.Outcome{Class: provider.Ambiguous}, provider.Capabilities{Family: event.Postmark}, rules, clock, 0)
+	s := decide(job(2, 0), &provider.Outcome{Class: provider.Ambiguous}, provider.Capabilities{Family: event.Postmark}, rules, clock, 0, always)
 	if got, want := brief(s), "doubt at 1 for 15m0s"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
@@ -257,7 +290,7 @@ func TestRoundsHavePauses(t *testing.T) {
 		j, tried, hurried := job(n, 0), map[route.Egress]bool{}, 0
 		for range 40 {
 			tried[j.Egress] = true
-			s := decide(j, &outcome, capable, rules, clock, rapid.Float64Range(0, 0.999).Draw(t, "jitter"))
+			s := decide(j, &outcome, capable, rules, clock, rapid.Float64Range(0, 0.999).Draw(t, "jitter"), always)
 			if s.Trigger != lifecycle.Requeue || !s.Failed {
 				t.Fatalf("%s", brief(s))
 			}

@@ -23,6 +23,10 @@ import (
 type Store interface {
 	store.Queue
 	UpdateHealth(ctx context.Context, tpspID int32, h directory.Health) error
+	Refuse(ctx context.Context, tpspID int32, r directory.Refusal) error
+	Admit(ctx context.Context, tpspID int32, domain string) error
+	Lease(ctx context.Context, name, holder string, length time.Duration) (bool, error)
+	Release(ctx context.Context, name, holder string) error
 	DropWaiting(ctx context.Context, egress route.Egress, now time.Time, limit int) (int, error)
 }
 

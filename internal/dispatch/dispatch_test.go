@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -30,6 +31,8 @@ type queue struct {
 	due         map[mail.ID]time.Time // of both
 	settled     []string              // what was decided, in order
 	health      directory.Health
+	refused     map[string]directory.Refusal
+	leased      bool // by another node
 }
 
 func (q *queue) add(n int) {
@@ -44,9 +47,17 @@ func (q *queue) add(n int) {
 
 func (q *queue) Recover(context.Context, store.Recovery) (int, error)           { return 0, nil }
 func (q *queue) Expire(context.Context, time.Time, time.Time, int) (int, error) { return 0, nil }
-func (q *queue) Claim(_ context.Context, c store.Claim) ([]store.Job, error) {
-	return q.take(&q.waiting, c), nil
+func (q *queue) Claim(_ context.Context, c store.Claim) (store.Claimed, error) {
+	return store.Claimed{Jobs: q.take(&q.waiting, c)}, nil
 }
+func (q *queue) Permits(context.Context, route.Egress, time.Time, time.Duration) (store.Permits, error) {
+	return store.Permits{}, nil
+}
+func (q *queue) Queued(context.Context, store.QueuedFilter, mail.ID, int) ([]store.Queued, mail.ID, error) {
+	return nil, mail.ID{}, nil
+}
+func (q *queue) Rearrange(context.Context, []store.Move, time.Time) (int, error) { return 0, nil }
+
 func (q *queue) ClaimUnknown(_ context.Context, c store.Claim) ([]store.Job, error) {
 	return q.take(&q.unknown, c), nil
 }
@@ -123,8 +134,30 @@ func (*queue) DirectoryRevision(context.Context) (int64, error) { return 0, nil 
 func (q *queue) LoadDirectory(context.Context) (directory.Contents, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return directory.Contents{TPSPs: []directory.TPSP{{ID: 1, AccountID: 1, Type: provider.Postmark, Health: q.health}}}, nil
+	refused := slices.Collect(maps.Values(q.refused))
+	return directory.Contents{TPSPs: []directory.TPSP{{ID: 1, AccountID: 1, Type: provider.Postmark, Health: q.health, Refused: refused}}}, nil
 }
+
+func (q *queue) Refuse(_ context.Context, _ int32, r directory.Refusal) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.refused[r.Domain] = r
+	return nil
+}
+
+func (q *queue) Admit(_ context.Context, _ int32, domain string) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.refused, domain)
+	return nil
+}
+
+func (q *queue) Lease(context.Context, string, string, time.Duration) (bool, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return !q.leased, nil
+}
+func (*queue) Release(context.Context, string, string) error { return nil }
 
 func (q *queue) log() []string {
 	q.mu.Lock()
@@ -142,6 +175,14 @@ func (q *queue) state() (h directory.Health, waiting int) {
 type postmark struct {
 	sender
 	lookup func(ids []mail.ID) ([]provider.Found, error)
+	check  func(context.Context) error // nil: it is well
+}
+
+func (p postmark) Check(ctx context.Context, _ provider.Connection) error {
+	if p.check == nil {
+		return nil
+	}
+	return p.check(ctx)
 }
 
 func (p postmark) Capabilities() provider.Capabilities {
@@ -188,7 +229,9 @@ func dispatcherOver(t *testing.T, q *queue, p postmark, concurrency int) (_ *Dis
 	return dispatcher, func() { cancel(); running.Wait() }
 }
 
-func newQueue() *queue { return &queue{due: map[mail.ID]time.Time{}} }
+func newQueue() *queue {
+	return &queue{due: map[mail.ID]time.Time{}, refused: map[string]directory.Refusal{}}
+}
 
 // calls are the sizes of the calls that an adapter got.
 type calls struct {
@@ -234,27 +277,43 @@ func TestMessagesAreSentInBatches(t *testing.T) {
 	})
 }
 
-// A refused account stops the egress, one message at a time probes it, and it starts again with single messages.
+// A refused account stops the egress; probes that carry no mail find out when it is well, and it starts again with single
+// messages. What fails then stops it again, for longer.
 func TestARefusedAccountIsProbed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		q, sizes := newQueue(), &calls{}
+		q, sizes, checks := newQueue(), &calls{}, &calls{}
 		q.add(10)
-		stop := dispatching(t, q, answering(sizes, provider.Account, provider.Account, provider.Accepted))
+		p := answering(sizes, provider.Account, provider.Account, provider.Accepted)
+		p.check = func(context.Context) error {
+			if checks.add(0) == 1 {
+				return errors.New("bad token")
+			}
+			return nil
+		}
+		stop := dispatching(t, q, p)
 		synctest.Wait()
-		if h, _ := q.state(); !h.Stopped || h.Reason != "account" || !h.Since.Equal(time.Now()) {
+		if h, _ := q.state(); !h.Stopped || h.Reason != "account" || !h.Since.Equal(time.Now()) || !h.ProbeAt.Equal(time.Now().Add(firstProbe)) {
 			t.Errorf("health %+v", h)
 		}
 		<-time.After(14 * time.Second) // probes after 5 s, and after 10 s more
 		synctest.Wait()
-		if diff := cmp.Diff([]int{10, 1}, sizes.made()); diff != "" {
+		if diff := cmp.Diff([]int{10}, sizes.made()); diff != "" {
 			t.Errorf("calls while it is stopped:\n%s", diff)
 		}
-		<-time.After(2 * time.Second)
+		if h, _ := q.state(); h.Reason != "bad token" || len(checks.made()) != 1 {
+			t.Errorf("health %+v after %d probes", h, len(checks.made()))
+		}
+		<-time.After(2 * time.Second) // the second probe puts it on trial, which fails
+		synctest.Wait()
+		if diff := cmp.Diff([]int{10, 1}, sizes.made()); diff != "" {
+			t.Errorf("calls on trial:\n%s", diff)
+		}
+		<-time.After(21 * time.Second)
 		synctest.Wait()
 		stop()
 		health, waiting := q.state()
-		if made := sizes.made(); health.Stopped || len(made) < 4 || made[2] != 1 || made[3] != 1 || waiting != 0 {
+		if made := sizes.made(); health.Stopped || len(made) < 4 || made[2] != 1 || made[3] != 2 || waiting != 0 {
 			t.Errorf("health %+v, calls %v, %d wait", health, made, waiting)
 		}
 	})
@@ -264,47 +323,88 @@ func TestARefusedAccountIsProbed(t *testing.T) {
 func TestAStoppedEgressIsProbedAfterAStart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		q, sizes := newQueue(), &calls{}
+		q, sizes, checks := newQueue(), &calls{}, &calls{}
 		q.add(8)
-		q.health = directory.Health{Stopped: true, Reason: "suspended", Since: time.Now()}
-		stop := dispatching(t, q, answering(sizes, provider.Accepted))
+		q.health = directory.Health{Stopped: true, Reason: "suspended", Since: time.Now(), ProbeAt: time.Now().Add(time.Second), Wait: firstProbe}
+		p := answering(sizes, provider.Accepted)
+		p.check = func(context.Context) error { checks.add(0); return nil }
+		stop := dispatching(t, q, p)
+		synctest.Wait()
+		if n := len(sizes.made()); n != 0 || len(checks.made()) != 0 {
+			t.Errorf("%d calls before the probe, %d probes", n, len(checks.made()))
+		}
+		<-time.After(2 * time.Second)
 		synctest.Wait()
 		stop()
 		health, waiting := q.state()
-		if made := sizes.made(); len(made) < 2 || made[0] != 1 || health.Stopped || health.Reason != "" || waiting != 0 {
-			t.Errorf("calls %v, health %+v, %d wait", made, health, waiting)
+		if made := sizes.made(); len(checks.made()) != 1 || len(made) < 2 || made[0] != 1 || health != (directory.Health{}) || waiting != 0 {
+			t.Errorf("%d probes, calls %v, health %+v, %d wait", len(checks.made()), made, health, waiting)
 		}
 	})
 }
 
-// A stop that another node has recorded, and did not take back for long, ends with mail that goes out here.
-func TestTheStopOfADeadNode(t *testing.T) {
+// What another node finds out about a provider holds here as well, and one node probes.
+func TestTheBreakerOfAnotherNode(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		q, sizes := newQueue(), &calls{}
-		dispatcher, stop := dispatcherOver(t, q, answering(sizes, provider.Accepted), 2)
+		q, sizes, checks := newQueue(), &calls{}, &calls{}
+		p := answering(sizes, provider.Accepted)
+		p.check = func(context.Context) error { checks.add(0); return nil }
+		dispatcher, stop := dispatcherOver(t, q, p, 2)
 		synctest.Wait()
-		send := func() directory.Health {
-			q.add(1)
+		told := func(h directory.Health, leased bool) {
+			q.mu.Lock()
+			q.health, q.leased = h, leased
+			q.mu.Unlock()
 			if err := dispatcher.Directory.Reload(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			dispatcher.WakeAll()
 			synctest.Wait()
-			h, _ := q.state()
-			return h
 		}
-		q.mu.Lock()
-		q.health = directory.Health{Stopped: true, Reason: "no answer", Since: time.Now()}
-		q.mu.Unlock()
-		if h := send(); !h.Stopped {
-			t.Error("the other node may be about to probe it")
+		told(directory.Health{Stopped: true, Reason: "no answer", Since: time.Now(), ProbeAt: time.Now().Add(time.Second), Wait: time.Second}, true)
+		q.add(1)
+		dispatcher.WakeAll()
+		<-time.After(20 * time.Second) // the other node has the lease
+		synctest.Wait()
+		if n := len(sizes.made()) + len(checks.made()); n != 0 {
+			t.Errorf("%d calls and probes while another node probes", n)
 		}
-		<-time.After(2*lastProbe + time.Second)
-		if h := send(); h.Stopped {
-			t.Errorf("health %+v", h)
+		told(directory.Health{}, true)
+		if diff := cmp.Diff([]int{1}, sizes.made()); diff != "" || len(checks.made()) != 0 {
+			t.Errorf("calls after the other node closed it, %d probes:\n%s", len(checks.made()), diff)
 		}
 		stop()
+	})
+}
+
+// A sender that the provider refuses is remembered, and forgotten when its mail is taken.
+func TestARefusedSender(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q, sizes := newQueue(), &calls{}
+		q.add(1)
+		stop := dispatching(t, q, postmark{sender: sender{send: func(_ context.Context, batch []provider.Outgoing) []provider.Outcome {
+			if sizes.add(len(batch)) < 5 {
+				return same(len(batch), provider.Outcome{Class: provider.Account, SenderOnly: true, Text: "not verified"})
+			}
+			return same(len(batch), provider.Outcome{Class: provider.Accepted})
+		}}})
+		synctest.Wait()
+		began := time.Now()
+		if got, want := q.refused["example.com"], (directory.Refusal{Domain: "example.com", Reason: "not verified", Since: began,
+			ProbeAt: began.Add(firstRefusal), Wait: firstRefusal}); got != want {
+			t.Errorf("refused %+v, want %+v", got, want)
+		}
+		if h, _ := q.state(); h.Stopped {
+			t.Errorf("health %+v", h)
+		}
+		<-time.After(5 * time.Minute)
+		synctest.Wait()
+		stop()
+		if _, waiting := q.state(); len(q.refused) != 0 || waiting != 0 {
+			t.Errorf("refused %+v, %d wait", q.refused, waiting)
+		}
 	})
 }
 

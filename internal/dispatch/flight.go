@@ -15,7 +15,6 @@ type flight struct {
 	line  *line
 
 	made   bool // something of it reached the provider
-	probe  bool // of an open breaker
 	silent bool // counted as failed while it was on the wire
 	failed bool // as the breaker counts
 

@@ -8,26 +8,26 @@ import (
 	"postyard/internal/provider"
 )
 
-// note learns from the end of a call or a question.
+// note learns from the end of a call, a question or a probe.
 func (r *runner) note(ctx context.Context, e ending) {
 	r.count(e)
 	now := r.d.Now()
-	if e.asked {
+	switch {
+	case e.probed:
+		r.noteProbe(ctx, e, now)
+		return
+	case e.asked:
 		if e.unanswered {
 			r.askFrom = now.Add(askAgain)
 		} else {
 			r.askFrom, r.answered = time.Time{}, now
 		}
 		return
-	}
-	if e.unmade {
-		r.breaker.unmade(e.flight)
+	case e.unmade:
 		if e.flight.made {
 			r.pace.slower() // its refusals took all the time: a smaller batch gets further
 		}
 		return
-	}
-	switch {
 	case e.class == provider.Throttled:
 		r.line.hear(now)
 		r.paused = later(r.paused, now.Add(e.retry))
@@ -38,27 +38,19 @@ func (r *runner) note(ctx context.Context, e ending) {
 		r.line.hear(now)
 		r.pace.faster() // it answers
 	}
+	r.noteSenders(ctx, e.seen, now)
 	reason := r.breaker.reason
-	refusals := r.refused.learn(e.seen)
-	switched := r.breaker.ended(e.flight, e.class, e.words, now)
-	if switched {
+	if r.breaker.ended(e.flight, e.class, e.words, now) {
 		r.switched()
 	}
-	if refusals || reason != r.breaker.reason || r.answers(e.class) && r.staleStop(now) {
-		r.showHealth(ctx, now)
+	if reason != r.breaker.reason {
+		r.showHealth(ctx)
 	}
 }
 
 // answers tells whether a call of the class shows that the provider works.
 func (*runner) answers(c provider.Class) bool {
 	return c == provider.Accepted || c == provider.Rejected || c == provider.Inactive
-}
-
-// staleStop tells whether the provider is shown as stopped although it is used here, and for longer than the node that stopped
-// it would need to probe it: that node is gone.
-func (r *runner) staleStop(now time.Time) bool {
-	t := r.d.Directory.Current().AnyTPSP(r.egress.TPSPID())
-	return !r.breaker.open && t != nil && t.Health.Stopped && now.Sub(t.Health.Since) > 2*lastProbe
 }
 
 // switched follows the breaker.
@@ -85,7 +77,7 @@ func (r *runner) listen(ctx context.Context) {
 		}
 	}
 	if reason != r.breaker.reason {
-		r.showHealth(ctx, now)
+		r.showHealth(ctx)
 	}
 }
 
@@ -103,9 +95,6 @@ func (r *runner) patience() time.Duration {
 // busy tells whether as many calls are on the wire as may be. Silent ones make way for others, so that a provider that comes
 // back is used at once, but only as many as there may be in all.
 func (r *runner) busy() bool {
-	if r.breaker.open {
-		return r.breaker.probing
-	}
 	silent := 0
 	for f := range r.flights {
 		if f.silent {
@@ -115,27 +104,42 @@ func (r *runner) busy() bool {
 	return len(r.flights)-min(silent, r.pace.maxCalls) >= r.pace.calls
 }
 
-// showHealth saves how the egress stands, for people. What cannot be saved is tried again.
-func (r *runner) showHealth(ctx context.Context, now time.Time) {
-	health := directory.Health{Stopped: r.breaker.open, Reason: r.breaker.reason, Since: r.breaker.since}
-	if reason := r.refused.reason(); !health.Stopped && reason != "" {
-		health.Reason, health.Since = reason, now
-		if t := r.d.Directory.Current().AnyTPSP(r.egress.TPSPID()); t != nil && t.Health.Reason != "" && !t.Health.Stopped {
-			health.Since = t.Health.Since
-		}
+// showHealth saves how the egress stands, for people, for planning, and for the other nodes. What cannot be saved is tried
+// again.
+func (r *runner) showHealth(ctx context.Context) {
+	var health directory.Health
+	if b := &r.breaker; b.open {
+		health = directory.Health{Stopped: true, Reason: b.reason, Since: b.since, ProbeAt: b.probeAt, Wait: b.wait}
 	}
-	err := r.saveHealth(ctx, health)
+	err := r.save(ctx, func(ctx context.Context) error { return r.d.Store.UpdateHealth(ctx, r.egress.TPSPID(), health) })
 	r.unsaved = err != nil
 	if err != nil {
 		r.log.Error("the provider's health could not be saved; trying again", "error", err)
 	}
 }
 
-func (r *runner) saveHealth(ctx context.Context, h directory.Health) error {
+// save runs a change of the configuration, and takes it up.
+func (r *runner) save(ctx context.Context, change func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	if err := r.d.Store.UpdateHealth(ctx, r.egress.TPSPID(), h); err != nil {
+	if err := change(ctx); err != nil {
 		return err
 	}
 	return r.d.Directory.Reload(ctx)
+}
+
+// follow takes up what another node has found out: the breaker's state is that of the egress, not of a node.
+func (r *runner) follow(h directory.Health) {
+	b := &r.breaker
+	switch {
+	case r.unsaved:
+	case h.Stopped && !b.open:
+		*b = breaker{open: true, reason: h.Reason, since: h.Since, probeAt: h.ProbeAt, wait: max(h.Wait, firstProbe)}
+		r.switched()
+	case h.Stopped && !b.probing:
+		b.reason, b.probeAt, b.wait = h.Reason, h.ProbeAt, max(h.Wait, firstProbe)
+	case !h.Stopped && b.open && !b.probing:
+		*b = breaker{trial: true, wait: b.wait}
+		r.switched()
+	}
 }

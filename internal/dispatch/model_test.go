@@ -48,9 +48,9 @@ func (w *world) claim(t *rapid.T) {
 
 func (w *world) claimFor(t *rapid.T, n *node, h *house, limit int) {
 	lease := w.now.Add(modelTimeout + leaseMargin)
-	jobs, err := w.db.Claim(w.ctx, store.Claim{Egress: h.egress, Limit: limit, Owner: n.owner(), Now: w.now, LeaseUntil: lease})
+	claimed, err := w.db.Claim(w.ctx, store.Claim{Egress: h.egress, Limit: limit, Owner: n.owner(), Now: w.now, LeaseUntil: lease})
 	must(t, err)
-	if len(jobs) > 0 {
+	if jobs := claimed.Jobs; len(jobs) > 0 {
 		n.trips = append(n.trips, &trip{house: h, jobs: jobs, until: lease.Add(-leaseMargin)})
 	}
 }
@@ -79,7 +79,7 @@ func (w *world) settle(t *rapid.T) {
 	}
 	batch := make([]store.Settlement, len(trip.jobs))
 	for i := range trip.jobs {
-		batch[i] = decide(&trip.jobs[i], &trip.outcomes[i], trip.house.capable, modelRules, w.now, 0.5)
+		batch[i] = decide(&trip.jobs[i], &trip.outcomes[i], trip.house.capable, modelRules, w.now, 0.5, always)
 		batch[i].Owner = n.owner()
 	}
 	must(t, w.db.Settle(w.ctx, batch))

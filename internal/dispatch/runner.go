@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"postyard/internal/directory"
+	"postyard/internal/mailbox"
 	"postyard/internal/provider"
 	"postyard/internal/route"
 	"postyard/internal/store"
@@ -30,25 +31,31 @@ type runner struct {
 	wake   chan struct{}
 	ended  chan ending
 
-	breaker   breaker
-	refused   senders // domains whose mail the provider refuses
-	pace      pace
-	paused    time.Time // throttled until then
-	flights   map[*flight]bool
-	line      line
-	questions int       // on the wire
-	askFrom   time.Time // no question before this, after one was not answered; zero: the last one was
-	answered  time.Time // when the last question was
-	retryAt   time.Time // not before this, after the store failed
-	started   time.Time // since when this process has served the egress without a gap
-	served    time.Time // when it did so last
-	unsaved   bool      // the health could not be saved
+	breaker breaker
+	pace    pace
+	paused  time.Time // throttled until then
+	limited time.Time // when a limit lets a message go that waits for it; zero when none does
+	full    []mailbox.Class
+
+	evacuation, overflow moving // of messages that wait here
+	flights              map[*flight]bool
+	line                 line
+	questions            int       // on the wire
+	askFrom              time.Time // no question before this, after one was not answered; zero: the last one was
+	answered             time.Time // when the last question was
+	retryAt              time.Time // not before this, after the store failed
+	started              time.Time // since when this process has served the egress without a gap
+	served               time.Time // when it did so last
+	unsaved              bool      // the health could not be saved
 }
 
 // ending is how a call or a question ended.
 type ending struct {
 	asked      bool
 	unanswered bool // the question was
+
+	probed  bool
+	failure error // of the probe
 
 	flight *flight
 	unmade bool // no call was made, for reasons of ours
@@ -61,7 +68,7 @@ type ending struct {
 
 func newRunner(d *Dispatcher, e route.Egress) *runner {
 	return &runner{d: d, egress: e, log: d.Log.With("egress", e.String()), wake: make(chan struct{}, 1),
-		ended: make(chan ending), refused: senders{}, flights: map[*flight]bool{}, started: d.Now(), pace: newPace(d.BatchSize, d.Concurrency)}
+		ended: make(chan ending), flights: map[*flight]bool{}, started: d.Now(), pace: newPace(d.BatchSize, d.Concurrency)}
 }
 
 func (r *runner) wakeUp() {
@@ -75,7 +82,6 @@ func (r *runner) wakeUp() {
 func (r *runner) run(ctx, wire context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
-	r.resume(ctx)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -94,30 +100,20 @@ func (r *runner) run(ctx, wire context.Context) {
 	}
 }
 
-// resume takes up the health that the last process left: an egress that was stopped is probed before it is used.
-func (r *runner) resume(ctx context.Context) {
-	target := r.d.Directory.Current().AnyTPSP(r.egress.TPSPID())
-	if target == nil || target.Health.Reason == "" {
-		return
-	}
-	if h := target.Health; h.Stopped {
-		r.breaker = breaker{open: true, reason: h.Reason, since: h.Since, probeAt: r.d.Now(), wait: firstProbe}
-		return
-	}
-	r.showHealth(ctx, r.d.Now()) // which senders it refuses is learnt anew
-}
-
 // finish waits for what is on the wire.
 func (r *runner) finish() {
-	for len(r.flights)+r.questions > 0 {
+	for len(r.flights)+r.questions > 0 || r.breaker.probing {
 		r.count(<-r.ended)
 	}
 }
 
 func (r *runner) count(e ending) {
-	if e.asked {
+	switch {
+	case e.probed:
+		r.breaker.probing = false
+	case e.asked:
 		r.questions--
-	} else {
+	default:
 		delete(r.flights, e.flight)
 	}
 }
@@ -133,8 +129,9 @@ func (r *runner) work(ctx, wire context.Context, running *sync.WaitGroup) time.D
 		return r.d.Poll // nothing can carry its mail; it waits for a version of the program that can
 	}
 	if r.unsaved {
-		r.showHealth(ctx, now)
+		r.showHealth(ctx)
 	}
+	r.follow(target.Health)
 	sleep, err := r.serve(ctx, wire, running, target, now)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -161,36 +158,49 @@ func (r *runner) serve(ctx, wire context.Context, running *sync.WaitGroup, targe
 			return 0, err
 		}
 	}
-	switch {
+	waits := due.Ready || !due.Send.IsZero()
+	more := false
+	switch why := target.Away(now); {
 	case !target.Deleted.IsZero():
 		err = r.abandon(ctx, now)
+	case why != "":
+		if waits {
+			more, err = r.evacuate(ctx, target, why, now)
+		}
+		if err == nil {
+			err = r.probe(ctx, wire, running, target, now)
+		}
 	case due.Ready || arrived(due.Send, now):
-		err = r.fill(ctx, wire, running, target, now)
+		if err = r.fill(ctx, wire, running, target, now); err == nil && len(r.full) > 0 {
+			more, err = r.spill(ctx, target, r.full, now)
+		}
 	}
-	return r.nap(due, now), err
+	if err == nil && r.breaker.doubted() {
+		err = r.probe(ctx, wire, running, target, now)
+	}
+	if more {
+		return 0, err
+	}
+	return r.nap(due, target, now), err
 }
 
 // arrived tells whether a due time has come; the zero time never comes.
 func arrived(due, now time.Time) bool { return !due.IsZero() && !due.After(now) }
 
-// fill claims and starts calls until the pace, the breaker or the queue ends it.
+// fill claims and starts calls until the pace, the limits or the queue ends it.
 func (r *runner) fill(ctx, wire context.Context, running *sync.WaitGroup, target *directory.TPSP, now time.Time) error {
-	for !r.busy() && !now.Before(r.paused) {
-		limit := r.breaker.permits(now, r.pace.batch)
-		if limit == 0 {
-			return nil
-		}
+	for !r.breaker.open && !r.busy() && !now.Before(r.paused) {
 		lease := r.lease(now)
-		jobs, err := r.d.Store.Claim(ctx, store.Claim{Egress: r.egress, Limit: limit, Owner: r.d.owner, Now: now, LeaseUntil: lease})
+		claimed, err := r.d.Store.Claim(ctx, store.Claim{Egress: r.egress, Limit: r.pace.batch, Owner: r.d.owner, Now: now, LeaseUntil: lease})
 		if err != nil {
 			return err
 		}
-		if len(jobs) == 0 {
+		jobs := claimed.Jobs
+		if r.limited, r.full = claimed.Free, claimed.Full; len(jobs) == 0 {
 			return nil
 		}
 		f := &flight{until: lease.Add(-leaseMargin), now: r.d.Now, line: &r.line}
 		f.asked()
-		r.breaker.began(f)
 		r.flights[f] = true
 		running.Go(func() { r.ended <- r.call(wire, target, jobs, f) })
 	}
@@ -217,21 +227,38 @@ func (r *runner) abandon(ctx context.Context, now time.Time) error {
 }
 
 // nap returns how long the runner may sleep. The end of a call and new messages wake it earlier.
-func (r *runner) nap(due store.Due, now time.Time) time.Duration {
+func (r *runner) nap(due store.Due, target *directory.TPSP, now time.Time) time.Duration {
 	next := now.Add(r.d.Poll)
 	if !due.Ask.IsZero() && r.questions < r.mostQuestions() { // else the end of one wakes the runner
 		next = earlier(next, later(due.Ask, r.askFrom))
 	}
-	held := r.busy()
-	if due.Ready || !due.Send.IsZero() {
+	if r.breaker.doubted() && !r.breaker.probing {
+		next = earlier(next, r.breaker.probeAt)
+	}
+	waits := due.Ready || !due.Send.IsZero()
+	switch {
+	case target.Away(now) != "":
+		if waits {
+			next = earlier(next, r.evacuation.next)
+		}
+		if r.breaker.open && !r.breaker.probing {
+			next = earlier(next, r.breaker.probeAt)
+		}
+		if target.Drill.After(now) {
+			next = earlier(next, target.Drill)
+		}
+	case waits && !r.busy():
 		send := r.paused
 		if !due.Ready {
 			send = later(due.Send, r.paused)
 		}
-		if r.breaker.open {
-			send = later(send, r.breaker.probeAt)
+		if r.limited.After(now) {
+			send = later(send, r.limited)
+			if len(r.full) > 0 {
+				next = earlier(next, r.overflow.next)
+			}
 		}
-		if !held && send.After(now) {
+		if send.After(now) {
 			next = earlier(next, send)
 		}
 	}

@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -33,32 +32,5 @@ func TestSendersIn(t *testing.T) {
 		if diff := cmp.Diff(test.want, sendersIn(jobs, test.outcomes)); diff != "" {
 			t.Errorf("%s:\n%s", name, diff)
 		}
-	}
-}
-
-func TestSendersLearn(t *testing.T) {
-	t.Parallel()
-	s := senders{}
-	for i, step := range []struct {
-		seen    senders
-		changed bool
-		reason  string
-	}{
-		{senders{"a.com": ""}, false, ""},
-		{senders{"b.com": "not verified", "a.com": "pending"}, true, "mail from a.com is refused: pending; mail from b.com is refused: not verified"},
-		{senders{"b.com": "not verified"}, false, "mail from a.com is refused: pending; mail from b.com is refused: not verified"},
-		{senders{"a.com": "", "b.com": "not verified"}, true, "mail from b.com is refused: not verified"},
-		{senders{}, false, "mail from b.com is refused: not verified"},
-		{senders{"b.com": ""}, true, ""},
-	} {
-		if changed := s.learn(step.seen); changed != step.changed || s.reason() != step.reason {
-			t.Errorf("step %d: changed %t, %q, want %t, %q", i, changed, s.reason(), step.changed, step.reason)
-		}
-	}
-	for i := range 50 {
-		s.learn(senders{fmt.Sprintf("%02d.com", i): "no"})
-	}
-	if n := strings.Count(s.reason(), "refused"); n != 5 {
-		t.Errorf("the reason names %d domains", n)
 	}
 }

@@ -65,9 +65,9 @@ func TestANodeThatWakesTooLate(t *testing.T) {
 			w.submit(t, 1, w.plan(0))
 			r := newRunner(d, w.houses[0].egress)
 			lease := r.lease(w.now)
-			jobs, err := w.db.Claim(t.Context(), store.Claim{Egress: r.egress, Limit: 1, Owner: d.owner, Now: w.now, LeaseUntil: lease})
+			claimed, err := w.db.Claim(t.Context(), store.Claim{Egress: r.egress, Limit: 1, Owner: d.owner, Now: w.now, LeaseUntil: lease})
 			must(t, err)
-			r.call(t.Context(), d.Directory.Current().AnyTPSP(r.egress.TPSPID()), jobs, &flight{until: lease.Add(-leaseMargin), now: d.Now, line: &r.line})
+			r.call(t.Context(), d.Directory.Current().AnyTPSP(r.egress.TPSPID()), claimed.Jobs, &flight{until: lease.Add(-leaseMargin), now: d.Now, line: &r.line})
 			entries, err := w.db.Entries(t.Context(), w.account, mail.ID{}, 10)
 			must(t, err)
 			e := entries[0]

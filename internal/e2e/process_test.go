@@ -59,9 +59,9 @@ type process struct {
 	done  chan struct{}
 }
 
-// environment is what the binary is run in, and nothing else of ours.
+// environment is what the binary is run in, and nothing else of ours. No test asks a DNS server outside.
 func environment(t *testing.T, more ...string) []string {
-	return append([]string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "GORACE=halt_on_error=1"}, more...)
+	return append([]string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "GORACE=halt_on_error=1", "POSTYARD_DNS=off"}, more...)
 }
 
 // start runs the binary. It is killed when the test ends, if it still runs then.

@@ -1,9 +1,9 @@
 // Package mailbox tells which mailbox provider receives the mail of a domain, in the 27 classes that SendPost counts,
 // limits and routes by (its API calls the class emailType).
 //
-// [ByDomain] knows what can be told from the name alone: consumer domains and the tenant domains of two hosters. All
-// else is [Default]; a company's own domain shows its host (Google Workspace, Office 365, a security gateway) only in
-// its MX records, which are not looked up here.
+// [ByName] knows what can be told from the name alone: consumer domains and the tenant domains of two hosters. A company's
+// own domain shows its host (Google Workspace, Office 365, a security gateway) only in its MX records: [ByHosts] knows what
+// can be told from them. Package mx looks them up.
 //
 // The package does no I/O and imports nothing else of this module.
 package mailbox

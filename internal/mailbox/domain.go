@@ -23,26 +23,31 @@ var consumer = sync.OnceValue(func() map[string]Class {
 	return table
 })
 
-// ByDomain returns the class of a recipient's domain (what follows the @) as far as the name tells it, else [Default].
-// Case and one trailing dot do not matter. The domain is to be in its ASCII form (IDNA A-labels); one that is not, or
-// is no domain at all, is Default: none of the known domains has an international form.
+// ByDomain is [ByName] with [Default] for a domain whose name does not tell.
 func ByDomain(domain string) Class {
+	if c, ok := ByName(domain); ok {
+		return c
+	}
+	return Default
+}
+
+// ByName returns the class of a recipient's domain (what follows the @), if the name alone tells it. Case and one trailing
+// dot do not matter. The domain is to be in its ASCII form (IDNA A-labels); one that is not, or is no domain at all, tells
+// nothing: none of the known domains has an international form.
+func ByName(domain string) (Class, bool) {
 	d := strings.TrimSuffix(domain, ".")
 	if d == "" || len(d) > maxDomain {
-		return Default
+		return "", false
 	}
 	// ASCII only: Unicode's folding would make a "k" of the Kelvin sign.
 	d = lowerASCII(d)
 	if c, ok := consumer()[d]; ok {
-		return c
+		return c, true
 	}
 	if c, ok := byFamily(d); ok {
-		return c
+		return c, true
 	}
-	if c, ok := byTenant(d); ok {
-		return c
-	}
-	return Default
+	return byTenant(d)
 }
 
 // byTenant matches the domains that hosters give to every customer: any name below theirs.
@@ -64,6 +69,23 @@ func byTenant(d string) (Class, bool) {
 // parseConsumer reads the table: lines of a class and its domains; # starts a comment.
 func parseConsumer(text string) (map[string]Class, error) {
 	table := make(map[string]Class)
+	err := eachLine(text, func(class Class, domains []string) error {
+		for _, d := range domains {
+			if _, twice := table[d]; twice {
+				return fmt.Errorf("%s stands there twice", d)
+			}
+			table[d] = class
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("consumer table, %w", err)
+	}
+	return table, nil
+}
+
+// eachLine reads a table of lines that begin with a class; errors name the line.
+func eachLine(text string, use func(Class, []string) error) error {
 	n := 0
 	for line := range strings.Lines(text) {
 		n++
@@ -73,17 +95,14 @@ func parseConsumer(text string) (map[string]Class, error) {
 			continue
 		}
 		class, err := Parse(fields[0])
-		if err != nil {
-			return nil, fmt.Errorf("consumer table, line %d: %w", n, err)
+		if err == nil {
+			err = use(class, fields[1:])
 		}
-		for _, d := range fields[1:] {
-			if _, twice := table[d]; twice {
-				return nil, fmt.Errorf("consumer table, line %d: %s stands there twice", n, d)
-			}
-			table[d] = class
+		if err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
 		}
 	}
-	return table, nil
+	return nil
 }
 
 // lowerASCII returns s with A to Z in lower case and all other bytes as they are. It allocates only if it must.

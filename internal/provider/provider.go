@@ -67,6 +67,7 @@ type Outcome struct {
 	SenderOnly        bool          // Account, because of the message's sender: other senders are not affected
 	Elsewhere         bool          // Rejected, because this provider lacks something (a template) that another may have
 	Unsent            bool          // Transient, because no time was left to make the call: it says nothing of the provider
+	Unwritten         bool          // Transient, and the provider has not seen the message: the request did not get through
 }
 
 // MaxText is the most bytes of foreign words that an Outcome keeps.

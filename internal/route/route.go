@@ -1,7 +1,8 @@
 // Package route turns a pool and a message into a plan: which egresses may carry it, in which order, and why.
 //
-// A plan is a pure function of the pool and a sequence number, so it can be recomputed and explained later. The package
-// does no I/O.
+// [Compile] reads a pool's strategy once. [Legs] follows the pool to where it overflows. [Prepare] lays both over what a message
+// is and how the egresses stand to it, and [Prepared.Plan] makes one message's plan: a pure function of that and of numbers, so
+// that it can be recomputed and explained. Weights are exact (see schedule.go). The package does no I/O.
 package route
 
 import (
@@ -29,8 +30,26 @@ func (e Egress) String() string {
 // Strategy is SendPost's routing strategy id.
 type Strategy int
 
-// RoundRobin shares messages equally over all egresses of the pool (RT-1).
-const RoundRobin Strategy = 0
+// The strategies.
+const (
+	RoundRobin      Strategy = 0 // equal shares over all egresses of the pool (RT-1)
+	MailboxProvider Strategy = 1 // by who receives (RT-2)
+	Volume          Strategy = 2 // by relative volumes (RT-5)
+	SendingDomain   Strategy = 3 // by the domain of the From address (RT-5b)
+)
+
+var strategyNames = [...]string{"round robin", "by mailbox provider", "by volume", "by sending domain"}
+
+// Known tells whether there is such a strategy.
+func (s Strategy) Known() bool { return s >= 0 && int(s) < len(strategyNames) }
+
+// String returns the strategy's name, as rules have it.
+func (s Strategy) String() string {
+	if s.Known() {
+		return strategyNames[s]
+	}
+	return "unknown"
+}
 
 // Pool is a named set of egresses with a strategy.
 type Pool struct {
@@ -58,9 +77,10 @@ type Skipped struct {
 }
 
 // Plan says which egresses a message may leave through, the preferred one first, and why. An accepted message has at least
-// one.
+// one. An egress that is out of use for now is in both lists: behind the others in the one, with the reason in the other.
 type Plan struct {
 	Egresses []Egress  `json:"egresses"`
+	Overflow int       `json:"overflow,omitempty"` // where in Egresses the overflow pool's begin, behind the pool's own; 0: none
 	Rule     string    `json:"rule"`
 	Skipped  []Skipped `json:"skipped,omitempty"`
 }
@@ -81,26 +101,4 @@ func (p Plan) Next(after Egress) Egress {
 		}
 	}
 	return p.First()
-}
-
-// Make plans a message over the pool's egresses. seq is the message's place in the pool's sequence: over any run of
-// sequence numbers each of n egresses is the first choice of 1/n of them, to within one. refuse says why an egress cannot
-// carry the message, or "" when it can.
-func Make(pool *Pool, seq uint64, refuse func(Egress) string) Plan {
-	var plan Plan
-	able := make([]Egress, 0, len(pool.Members))
-	for _, e := range pool.Members {
-		if reason := refuse(e); reason != "" {
-			plan.Skipped = append(plan.Skipped, Skipped{e, reason})
-			continue
-		}
-		able = append(able, e)
-	}
-	if len(able) == 0 {
-		return plan
-	}
-	start := int(seq % uint64(len(able)))
-	plan.Egresses = append(append(make([]Egress, 0, len(able)), able[start:]...), able[:start]...)
-	plan.Rule = fmt.Sprintf("pool %q, round robin over %d, turn %d", pool.Name, len(able), start+1)
-	return plan
 }

@@ -99,7 +99,9 @@ func TestFaultsAndSettingsOfAServer(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.control(http.MethodPost, "/sandbox/servers", object{"name": "Second", "token": "second"}, http.StatusOK)
-	status := func(token string) int { return b.as(token, http.MethodPost, "/email", mailTo("ana@example.net")).status }
+	status := func(token string) int {
+		return b.as(token, http.MethodPost, "/email", mailTo("ana@example.net")).status
+	}
 	for _, which := range []string{"Second", "SECOND"} {
 		b.fault(object{"kind": "status", "status": 503, "server": which})
 		if one, two := status(sandbox.DemoServerToken), status("second"); one != http.StatusOK || two != http.StatusServiceUnavailable {

@@ -55,8 +55,10 @@ type Queue interface {
 	// Backlog returns how many messages are pending.
 	Backlog(ctx context.Context) (int64, error)
 
-	// Claim takes due messages of an egress, lane by lane, and records the intent of an attempt for each.
-	Claim(ctx context.Context, c Claim) ([]Job, error)
+	// Claim takes due messages of an egress, takes a permit and records the intent of an attempt for each. The lanes of the
+	// egress get equal parts of the limit. Within a lane messages of pools of higher priority go first, then sub-accounts take
+	// turns, then the oldest goes first. Those whose pool or sub-account is paused, and those without a permit, stay.
+	Claim(ctx context.Context, c Claim) (Claimed, error)
 
 	// ClaimUnknown takes messages of an egress whose outcome is unknown and whose time to ask has come.
 	ClaimUnknown(ctx context.Context, c Claim) ([]Job, error)
@@ -64,6 +66,18 @@ type Queue interface {
 	// Settle records outcomes. An outcome whose claim was lost meanwhile changes the record of its attempt only, unless it
 	// proves that the provider has the message.
 	Settle(ctx context.Context, batch []Settlement) error
+
+	// Permits returns how many permits of the egress are taken, and of its lanes that are limited or carry mail.
+	Permits(ctx context.Context, egress route.Egress, now time.Time, claim time.Duration) (Permits, error)
+
+	// Queued looks at messages of an account that wait to be sent and are not on the wire, at most limit of them in the order of
+	// ids after the given one, and returns those that the filter selects. last is the last one that it looked at, zero when
+	// there is none: the work of one call stays bounded.
+	Queued(ctx context.Context, f QueuedFilter, after mail.ID, limit int) (list []Queued, last mail.ID, err error)
+
+	// Rearrange moves or drops messages that wait, and returns how many. Those that do not wait any more where they did stay as
+	// they are.
+	Rearrange(ctx context.Context, batch []Move, now time.Time) (int, error)
 
 	// NextDue returns when the egress has something to do next.
 	NextDue(ctx context.Context, egress route.Egress) (Due, error)
@@ -114,7 +128,56 @@ type Claim struct {
 	Limit      int    // most messages
 	Owner      string // who claims, see OwnerOf; fences Settle
 	Now        time.Time
-	LeaseUntil time.Time
+	LeaseUntil time.Time // the provider sees the messages before then, or never
+}
+
+// Claimed is what a claim took, and what it had to leave because of a limit.
+type Claimed struct {
+	Jobs []Job
+	Full []mailbox.Class // lanes in which messages wait for a permit
+	Free time.Time       // when the first of them lets a message go; zero when there is none
+}
+
+// Permits are those of an egress that are taken, see package limit.
+type Permits struct {
+	Whole int
+	Lanes map[mailbox.Class]int
+}
+
+// QueuedFilter selects waiting messages. Zero fields do not filter, but for the account.
+type QueuedFilter struct {
+	AccountID    int32
+	SubAccountID int32
+	PoolID       int32
+	Egress       route.Egress
+	Mailboxes    []mailbox.Class
+	Content      bool // the contents and recipients are wanted
+}
+
+// Queued is one waiting message.
+type Queued struct {
+	ID           mail.ID
+	AccountID    int32
+	SubAccountID int32
+	PoolID       int32
+	Egress       route.Egress
+	Mailbox      mailbox.Class
+	Plan         route.Plan
+	SubmittedAt  time.Time
+	Content      *mail.Content // nil when it was not asked for
+	Recipient    mail.Recipient
+}
+
+// Move is what becomes of one waiting message.
+type Move struct {
+	ID   mail.ID
+	From route.Egress // where it waits
+
+	To      route.Egress // where it goes to, at once
+	Plan    *route.Plan  // nil: the plan stays
+	Waiting string       // why it waits, for people
+
+	Drop string // not empty: it is dropped, with this reason
 }
 
 // Due is when an egress has something to do.
@@ -163,6 +226,11 @@ type Settlement struct {
 	Sent   event.Type  // Accept: the type of the sent event, written once per message and family
 	Drop   *event.Type // Drop: the type of the dropped event
 	Detail event.Detail
+}
+
+// Returns tells whether the settlement gives the permit of its attempt back: the provider has seen nothing of the message.
+func (s *Settlement) Returns() bool {
+	return s.Answer == "" && s.Outcome != nil && (s.Outcome.Unsent || s.Outcome.Unwritten)
 }
 
 // Proves tells whether the settlement proves that the provider has the message. A policy that leaves it as sent does not.
@@ -468,6 +536,11 @@ type Configuration interface {
 	// raw messages. ErrNotFound: the account has none with this id.
 	UpdateTPSP(ctx context.Context, t *directory.TPSP) error
 
+	// Replans lists what is to be planned anew: UpdatePool asks for it, and UpdateTPSP when it changes what the TPSP takes.
+	// Replanned ends one.
+	Replans(ctx context.Context) ([]Replan, error)
+	Replanned(ctx context.Context, id int64) error
+
 	// Drill sets until when a TPSP in use counts as stopped; the zero time ends it. ErrNotFound as above.
 	Drill(ctx context.Context, accountID, id int32, until time.Time) error
 
@@ -524,6 +597,21 @@ type Configuration interface {
 	// Installation returns a random id of this database, the same for its whole life.
 	Installation(ctx context.Context) (string, error)
 }
+
+// Replan are waiting messages that are to be planned anew: those of a pool, or those that wait for an egress.
+type Replan struct {
+	ID        int64
+	AccountID int32
+	PoolID    int32        // 0 when it is about an egress
+	Egress    route.Egress // 0 when it is about a pool
+	Reason    string
+}
+
+// Why messages are planned anew.
+const (
+	ReasonPoolChanged     = "the IP pool was changed"
+	ReasonProviderChanged = "the provider was changed"
+)
 
 // Awaited is a message that its provider has, and has not reported about.
 type Awaited struct {

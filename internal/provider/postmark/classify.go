@@ -183,8 +183,9 @@ func (a *Adapter) judgeItem(ans answer, item []byte, key string) provider.Outcom
 // judgeCall classifies what became of every message of a call that gave no result for each.
 func (a *Adapter) judgeCall(ans answer, n int, key string) provider.Outcome {
 	if ans.status == 0 {
-		return provider.Outcome{Class: unanswered(ans), Text: clean(redact(ans.err.Error(), key), provider.MaxText),
-			Unsent: errors.Is(ans.err, provider.ErrLate)}
+		class := unanswered(ans)
+		return provider.Outcome{Class: class, Text: clean(redact(ans.err.Error(), key), provider.MaxText),
+			Unsent: errors.Is(ans.err, provider.ErrLate), Unwritten: class == provider.Transient}
 	}
 	r := ans.refused()
 	out := provider.Outcome{HTTPStatus: ans.status, Class: statusClass(ans.status)}

@@ -49,6 +49,9 @@ func (s Status) State() lifecycle.State {
 // UnreadableFor is how long a message that cannot be read is left alone.
 const UnreadableFor = 15 * time.Minute
 
+// PermitsKept is how long permits are kept: longer than any limit looks back.
+const PermitsKept = 3 * time.Hour
+
 // Unreadable says why such a message waits.
 func Unreadable(err error) string { return "it cannot be read: " + err.Error() }
 
@@ -214,6 +217,26 @@ func Complete(m *store.Message, class int, content, recipient, plan []byte) (err
 	}
 	if err := json.Unmarshal(plan, &m.Plan); err != nil {
 		return fmt.Errorf("decode plan: %w", err)
+	}
+	return nil
+}
+
+// CompleteQueued is Complete for a waiting message, whose content may not have been asked for.
+func CompleteQueued(q *store.Queued, class int, content, recipient, plan []byte) (err error) {
+	if q.Mailbox, err = mailbox.ByID(class); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(plan, &q.Plan); err != nil {
+		return fmt.Errorf("decode plan: %w", err)
+	}
+	if content == nil {
+		return nil
+	}
+	if q.Content, err = Content(content); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(recipient, &q.Recipient); err != nil {
+		return fmt.Errorf("decode recipient: %w", err)
 	}
 	return nil
 }

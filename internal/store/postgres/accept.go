@@ -169,20 +169,24 @@ func (t *tx) insertMessages(list []incoming) {
 	mailboxes := column(list, func(m *incoming) int16 { return m.mailbox })
 	egresses := column(list, func(m *incoming) int32 { return int32(m.egress) })
 	times := column(list, func(m *incoming) int64 { return m.submitted })
+	subs := column(list, func(m *incoming) int32 { return m.subAccountID })
+	pools := column(list, func(m *incoming) int32 { return m.poolID })
 	t.exec(`INSERT INTO message (id, account_id, sub_account_id, content_id, pool_id, mailbox, recipient, to_addr, plan, submitted_at, egress)
 		SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[], $4::uuid[], $5::int[], $6::smallint[], $7::bytea[], $8::text[], $9::bytea[],
 			$10::bigint[], $11::int[])`,
 		ids,
 		column(list, func(m *incoming) int32 { return m.accountID }),
-		column(list, func(m *incoming) int32 { return m.subAccountID }),
+		subs,
 		column(list, func(m *incoming) pgtype.UUID { return uuidOf(m.content) }),
-		column(list, func(m *incoming) int32 { return m.poolID }),
+		pools,
 		mailboxes,
 		column(list, func(m *incoming) []byte { return notNil(m.Recipient) }),
 		column(list, func(m *incoming) string { return m.to }),
 		column(list, func(m *incoming) []byte { return m.plan }),
 		times, egresses)
-	t.exec(`INSERT INTO queue (id, egress, mailbox, status, rank)
-		SELECT id, egress, mailbox, 0, rank FROM unnest($1::uuid[], $2::int[], $3::smallint[], $4::bigint[]) AS q (id, egress, mailbox, rank)`,
-		ids, egresses, mailboxes, times)
+	t.exec(`INSERT INTO queue (id, egress, mailbox, status, rank, sub_account_id, pool_id, priority)
+		SELECT q.id, q.egress, q.mailbox, 0, q.rank, q.sub, q.pool, -coalesce(pool.priority, 0)
+		FROM unnest($1::uuid[], $2::int[], $3::smallint[], $4::bigint[], $5::int[], $6::int[]) AS q (id, egress, mailbox, rank, sub, pool)
+		LEFT JOIN pool ON pool.id = q.pool`,
+		ids, egresses, mailboxes, times, subs, pools)
 }

@@ -6,7 +6,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"postyard/internal/limit"
 	"postyard/internal/mail"
+	"postyard/internal/mailbox"
 	"postyard/internal/route"
 	"postyard/internal/store"
 	"postyard/internal/store/engine"
@@ -22,24 +24,53 @@ const promote = `WITH due AS MATERIALIZED (SELECT id FROM queue WHERE egress = $
 		ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED)
 	UPDATE queue q SET status = 0, due_at = 0, waiting = '' FROM due WHERE q.id = due.id`
 
-// peek counts the ready messages of each lane, up to a limit. It finds the lanes by one index probe each.
+// peek returns the flows of every lane by priority: those after the sub-account and pool that were served last, then those from
+// the beginning up to them, at most $4 of each. All are found by index probes. Paused ones are passed over.
 const peek = `WITH RECURSIVE lane (mailbox) AS (
 		(SELECT mailbox FROM queue WHERE egress = $1 AND status = 0 ORDER BY mailbox LIMIT 1)
 		UNION ALL
 		SELECT (SELECT q.mailbox FROM queue q WHERE q.egress = $1 AND q.status = 0 AND q.mailbox > lane.mailbox ORDER BY q.mailbox LIMIT 1)
-		FROM lane WHERE lane.mailbox IS NOT NULL)
-	SELECT mailbox, (SELECT count(*) FROM (SELECT FROM queue q WHERE q.egress = $1 AND q.status = 0 AND q.mailbox = lane.mailbox LIMIT $2) few)
-	FROM lane WHERE mailbox IS NOT NULL`
+		FROM lane WHERE lane.mailbox IS NOT NULL),
+	level (mailbox, priority) AS (
+		SELECT mailbox, (SELECT q.priority FROM queue q WHERE q.egress = $1 AND q.status = 0 AND q.mailbox = lane.mailbox ORDER BY q.priority LIMIT 1)
+		FROM lane WHERE mailbox IS NOT NULL
+		UNION ALL
+		SELECT mailbox, (SELECT q.priority FROM queue q WHERE q.egress = $1 AND q.status = 0 AND q.mailbox = level.mailbox
+			AND q.priority > level.priority ORDER BY q.priority LIMIT 1)
+		FROM level WHERE priority IS NOT NULL),
+	turn AS (SELECT level.*, coalesce(last.sub, -1) AS sub, coalesce(last.pool, -1) AS pool
+		FROM level LEFT JOIN unnest($5::smallint[], $6::int[], $7::int[]) AS last (mailbox, sub, pool) USING (mailbox) WHERE priority IS NOT NULL),
+	flow (mailbox, priority, part, n, sub, pool, last_sub, last_pool) AS (
+		SELECT mailbox, priority, part, 0, CASE part WHEN 0 THEN sub ELSE -1 END, CASE part WHEN 0 THEN pool ELSE -1 END,
+			CASE part WHEN 0 THEN 2147483647 ELSE sub END, CASE part WHEN 0 THEN 2147483647 ELSE pool END
+		FROM turn CROSS JOIN generate_series(0, 1) AS part
+		UNION ALL
+		SELECT f.mailbox, f.priority, f.part, f.n + 1, next.sub_account_id, next.pool_id, f.last_sub, f.last_pool
+		FROM flow f CROSS JOIN LATERAL (SELECT q.sub_account_id, q.pool_id FROM queue q WHERE q.egress = $1 AND q.status = 0
+			AND q.mailbox = f.mailbox AND q.priority = f.priority AND (q.sub_account_id, q.pool_id) > (f.sub, f.pool)
+			ORDER BY q.sub_account_id, q.pool_id LIMIT 1) next
+		WHERE f.n < $4 AND (next.sub_account_id, next.pool_id) <= (f.last_sub, f.last_pool))
+	SELECT f.mailbox, f.priority, f.sub, f.pool, (SELECT count(*) FROM (SELECT FROM queue q WHERE q.egress = $1 AND q.status = 0
+		AND q.mailbox = f.mailbox AND q.priority = f.priority AND q.sub_account_id = f.sub AND q.pool_id = f.pool LIMIT $2) few)
+	FROM flow f WHERE f.n > 0 AND NOT EXISTS (SELECT FROM pool WHERE id = f.pool AND paused)
+		AND NOT EXISTS (SELECT FROM sub_account WHERE id = f.sub AND paused)
+		AND NOT EXISTS (SELECT FROM tpsp WHERE id = $1 AND (paused OR drill_until > $3))
+	ORDER BY f.mailbox, f.priority, f.part, f.n`
 
-// claim takes the first messages of each lane and opens an attempt for each.
+// claim takes the oldest messages of each flow, opens an attempt for each, and counts them as permits.
 const claim = `WITH taken AS MATERIALIZED (
-		SELECT first.id, lane.place FROM unnest($2::smallint[], $3::int[]) WITH ORDINALITY AS lane (mailbox, share, place)
-		CROSS JOIN LATERAL (SELECT id FROM queue WHERE egress = $1 AND status = 0 AND mailbox = lane.mailbox
-			ORDER BY priority, rank LIMIT lane.share FOR UPDATE SKIP LOCKED) first),
-	claimed AS (UPDATE queue q SET status = 2, lease_owner = $4, lease_until = $5, attempts = attempts + 1, due_at = 0, waiting = ''
-		FROM taken WHERE q.id = taken.id RETURNING q.id, q.attempts, q.failures, taken.place, q.priority, q.rank),
-	opened AS (INSERT INTO attempt (message_id, n, egress, began) SELECT id, attempts, $1, $6 FROM claimed)
-	SELECT id, attempts, failures FROM claimed ORDER BY place, priority, rank`
+		SELECT first.id, flow.place FROM unnest($2::smallint[], $3::int[], $4::int[], $5::int[], $6::int[])
+			WITH ORDINALITY AS flow (mailbox, priority, sub, pool, share, place)
+		CROSS JOIN LATERAL (SELECT id FROM queue WHERE egress = $1 AND status = 0 AND mailbox = flow.mailbox AND priority = flow.priority
+			AND sub_account_id = flow.sub AND pool_id = flow.pool ORDER BY rank LIMIT flow.share FOR UPDATE SKIP LOCKED) first),
+	claimed AS (UPDATE queue q SET status = 2, lease_owner = $7, lease_until = $8, attempts = attempts + 1, due_at = 0, waiting = ''
+		FROM taken WHERE q.id = taken.id RETURNING q.id, q.attempts, q.failures, taken.place, q.mailbox, q.rank),
+	opened AS (INSERT INTO attempt (message_id, n, egress, began) SELECT id, attempts, $1, $9 FROM claimed),
+	permitted AS (INSERT INTO permit AS p (egress, mailbox, span, n)
+		SELECT $1::int, mailbox, $10::bigint, count(*) FROM claimed GROUP BY mailbox
+		UNION ALL SELECT $1::int, -1, $10::bigint, count(*) FROM claimed HAVING count(*) > 0
+		ORDER BY 2 ON CONFLICT (egress, mailbox, span) DO UPDATE SET n = p.n + excluded.n)
+	SELECT id, attempts, failures FROM claimed ORDER BY place, rank`
 
 const claimUnknown = `WITH taken AS MATERIALIZED (SELECT id FROM queue WHERE egress = $1 AND status = 3 AND status IN (1, 3) AND due_at <= $2
 		ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED),
@@ -48,57 +79,96 @@ const claimUnknown = `WITH taken AS MATERIALIZED (SELECT id FROM queue WHERE egr
 	SELECT c.id, c.attempts, c.failures, c.asks, c.unknown_since, coalesce(a.began, 0)
 	FROM claimed c LEFT JOIN attempt a ON a.message_id = c.id AND a.n = c.attempts ORDER BY c.due_at, c.id`
 
-// lane is the ready messages for one mailbox provider, and how many of them to take.
-type lane struct {
-	mailbox int16
-	ready   int
-	share   int32
-}
-
-// Claim implements store.Queue. The lanes of the egress share the limit: each gets an equal part of what the lanes before
-// it left, and the first lane moves on from claim to claim. Messages that another node is claiming are passed over.
-func (db *DB) Claim(ctx context.Context, c store.Claim) (jobs []store.Job, err error) {
+// Claim implements store.Queue. Messages that another node is claiming are passed over.
+func (db *DB) Claim(ctx context.Context, c store.Claim) (claimed store.Claimed, err error) {
 	now := engine.Stamp(c.Now)
+	var jobs []store.Job
 	err = db.write(ctx, db.work, "claim", func(t *tx) error {
-		jobs = nil
-		var lanes []lane
+		claimed, jobs = store.Claimed{}, nil
 		t.exec(promote, int32(c.Egress), now, promotions)
-		t.each(func(rows pgx.Rows) error {
-			var l lane
-			err := rows.Scan(&l.mailbox, &l.ready)
-			lanes = append(lanes, l)
-			return err
-		}, peek, int32(c.Egress), c.Limit)
-		if err := t.flush(); err != nil || len(lanes) == 0 {
+		g := t.readLimits(c)
+		flows := t.peek(db, c)
+		if err := t.flush(); err != nil || len(*flows) == 0 {
 			return err
 		}
-		share(lanes, c.Limit, uint64(c.Now.UnixNano()))
+		if len(g.Limited()) > 0 {
+			if err := t.readPermits(c, g); err != nil {
+				return err
+			}
+		}
+		taken := db.deal(c, *flows, g, &claimed)
+		if len(taken) == 0 {
+			return nil
+		}
 		t.each(func(rows pgx.Rows) error {
 			j := store.Job{Egress: c.Egress, SentAt: c.Now}
 			err := rows.Scan(idInto(&j.ID), &j.Attempt, &j.Failures)
 			jobs = append(jobs, j)
 			return err
 		}, claim, int32(c.Egress),
-			column(lanes, func(l *lane) int16 { return l.mailbox }),
-			column(lanes, func(l *lane) int32 { return l.share }),
-			c.Owner, engine.Stamp(c.LeaseUntil), now)
+			column(taken, func(f *engine.Flow) int16 { return int16(f.Lane) }),
+			column(taken, func(f *engine.Flow) int32 { return int32(f.Priority) }),
+			column(taken, func(f *engine.Flow) int32 { return f.SubAccount }),
+			column(taken, func(f *engine.Flow) int32 { return f.Pool }),
+			column(taken, func(f *engine.Flow) int32 { return int32(f.Share) }),
+			c.Owner, engine.Stamp(c.LeaseUntil), now, limit.SpanOf(c.Now))
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return store.Claimed{}, err
 	}
-	return db.filled(ctx, jobs, c)
+	claimed.Jobs, err = db.filled(ctx, jobs, c)
+	return claimed, err
 }
 
-// share divides a limit over lanes, beginning with the one that the turn points at.
-func share(lanes []lane, limit int, turn uint64) {
-	n, left := len(lanes), limit
-	start := int(turn % uint64(n))
-	for i := range lanes {
-		l := &lanes[(start+i)%n]
-		l.share = int32(min((left+n-i-1)/(n-i), l.ready))
-		left -= int(l.share)
+// peek asks for the flows of an egress; they are there after the next flush.
+func (t *tx) peek(db *DB, c store.Claim) *[]engine.Flow {
+	flows := &[]engine.Flow{}
+	last := db.turns.Last(c.Egress)
+	t.each(func(rows pgx.Rows) error {
+		var f engine.Flow
+		err := rows.Scan(&f.Lane, &f.Priority, &f.SubAccount, &f.Pool, &f.Ready)
+		*flows = append(*flows, f)
+		return err
+	}, peek, int32(c.Egress), c.Limit, engine.Stamp(c.Now), max(2*c.Limit/mailboxes, 8),
+		column(last, func(f *engine.Flow) int16 { return int16(f.Lane) }),
+		column(last, func(f *engine.Flow) int32 { return f.SubAccount }),
+		column(last, func(f *engine.Flow) int32 { return f.Pool }))
+	return flows
+}
+
+// mailboxes is how many lanes an egress may have.
+var mailboxes = len(mailbox.Classes())
+
+// deal shares what the limits let go over the flows, and returns those that get something.
+func (db *DB) deal(c store.Claim, flows []engine.Flow, g *engine.Gate, claimed *store.Claimed) (taken []engine.Flow) {
+	of := map[int][]engine.Flow{}
+	var ids []int
+	for _, f := range flows {
+		if of[f.Lane] == nil {
+			ids = append(ids, f.Lane)
+		}
+		of[f.Lane] = append(of[f.Lane], f)
 	}
+	var lanes []engine.Lane
+	for _, id := range db.turns.Order(c.Egress, ids) {
+		l := engine.Lane{ID: id, Room: g.Room(id), Flows: of[id]}
+		if l.Room == 0 {
+			g.Hold(id)
+		}
+		lanes = append(lanes, l)
+	}
+	engine.Deal(lanes, min(c.Limit, g.Room(engine.WholeEgress)))
+	db.turns.Served(c.Egress, lanes)
+	claimed.Full, claimed.Free = g.Held()
+	for _, l := range lanes {
+		for _, f := range l.Flows {
+			if f.Share > 0 {
+				taken = append(taken, f)
+			}
+		}
+	}
+	return taken
 }
 
 // ClaimUnknown implements store.Queue.
@@ -162,6 +232,7 @@ func (db *DB) undo(ctx context.Context, back []*store.Job, c store.Claim, broken
 			}
 			if p.status == engine.Leased {
 				unopened = append(unopened, call{j.ID, j.Attempt})
+				l.giveBack(p, j)
 			}
 			p.undo(broken[j.ID], c)
 		}

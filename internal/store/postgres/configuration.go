@@ -182,6 +182,7 @@ func (db *DB) UpdatePool(ctx context.Context, p *route.Pool) error {
 			return store.ErrNotFound
 		}
 		p.Revision = revision
+		t.askReplan(p.AccountID, p.ID, 0, store.ReasonPoolChanged)
 		t.setMembers(p)
 		return nil
 	})
@@ -240,12 +241,37 @@ func (db *DB) PauseSubAccount(ctx context.Context, accountID, id int32, paused b
 // UpdateTPSP implements store.Configuration.
 func (db *DB) UpdateTPSP(ctx context.Context, p *directory.TPSP) error {
 	return db.configure(ctx, "update provider", func(t *tx) error {
+		var same bool
+		t.row([]any{&same}, `SELECT paused = $2 AND allow_raw = $3 FROM tpsp WHERE id = $1`, p.ID, p.Paused, p.AllowRaw)
 		if err := t.touch(`UPDATE tpsp SET name = $3, policy = $4, paused = $5, allow_raw = $6, per_hour = $7
 				WHERE account_id = $1 AND id = $2 AND deleted = 0`,
 			p.AccountID, p.ID, text(p.Name), int16(p.Policy), p.Paused, p.AllowRaw, int32(p.Limits.PerHour)); err != nil {
 			return err
 		}
+		if !same {
+			t.askReplan(p.AccountID, 0, route.TPSP(p.ID), store.ReasonProviderChanged)
+		}
 		t.setLimits(p.ID, p.Limits)
+		return nil
+	})
+}
+
+func (t *tx) askReplan(account, pool int32, egress route.Egress, reason string) {
+	t.exec(`INSERT INTO replan (account_id, pool_id, egress, reason) VALUES ($1, $2, $3, $4)`, account, pool, int32(egress), reason)
+}
+
+// Replans implements store.Configuration.
+func (db *DB) Replans(ctx context.Context) ([]store.Replan, error) {
+	return list(ctx, db.work, "read what is to be planned anew", func(rows pgx.Rows) (r store.Replan, err error) {
+		err = rows.Scan(&r.ID, &r.AccountID, &r.PoolID, &r.Egress, &r.Reason)
+		return r, err
+	}, `SELECT id, account_id, pool_id, egress, reason FROM replan ORDER BY id`)
+}
+
+// Replanned implements store.Configuration.
+func (db *DB) Replanned(ctx context.Context, id int64) error {
+	return db.write(ctx, db.work, "end replan", func(t *tx) error {
+		t.exec(`DELETE FROM replan WHERE id = $1`, id)
 		return nil
 	})
 }

@@ -1,13 +1,17 @@
 package postgres
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"postyard/internal/lifecycle"
+	"postyard/internal/limit"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
 	"postyard/internal/route"
@@ -20,12 +24,48 @@ type ledger struct {
 	places   map[mail.ID]*place
 	messages map[mail.ID]*message
 	calls    map[call]*closing
+	returned map[permit]int // permits that are given back
+}
+
+// permit is the primary key of a number of permits.
+type permit struct {
+	egress route.Egress
+	lane   int16
+	span   int64
+}
+
+// giveBack returns the permit of an attempt that the provider has seen nothing of.
+func (l *ledger) giveBack(p *place, j *store.Job) {
+	if l.returned == nil {
+		l.returned = map[permit]int{}
+	}
+	for _, lane := range []int16{p.mailbox, engine.WholeEgress} {
+		l.returned[permit{j.Egress, lane, limit.SpanOf(j.SentAt)}]++
+	}
+}
+
+func (l *ledger) writePermits(t *tx) {
+	if len(l.returned) == 0 {
+		return
+	}
+	keys := slices.SortedFunc(maps.Keys(l.returned), func(a, b permit) int {
+		return cmp.Or(cmp.Compare(a.egress, b.egress), cmp.Compare(a.lane, b.lane), cmp.Compare(a.span, b.span))
+	})
+	t.exec(`WITH back AS MATERIALIZED (SELECT p.egress, p.mailbox, p.span, u.n FROM unnest($1::int[], $2::smallint[], $3::bigint[], $4::int[])
+				AS u (egress, mailbox, span, n) JOIN permit p USING (egress, mailbox, span) ORDER BY 1, 2, 3 FOR UPDATE OF p)
+			UPDATE permit p SET n = greatest(p.n - back.n, 0) FROM back
+			WHERE p.egress = back.egress AND p.mailbox = back.mailbox AND p.span = back.span`,
+		column(keys, func(k *permit) int32 { return int32(k.egress) }),
+		column(keys, func(k *permit) int16 { return k.lane }),
+		column(keys, func(k *permit) int64 { return k.span }),
+		column(keys, func(k *permit) int32 { return int32(l.returned[*k]) }))
 }
 
 // place is a queue row.
 type place struct {
 	id           mail.ID
 	egress       route.Egress
+	mailbox      int16
 	status       engine.Status
 	dueAt        int64
 	owner        string
@@ -34,7 +74,8 @@ type place struct {
 	asks         int32
 	unknownSince int64
 	waiting      string
-	changed      bool // what is changed has no lease any more
+	priority     int32 // as stored: the lower goes first
+	changed      bool  // what is changed has no lease any more
 	gone         bool
 }
 
@@ -76,11 +117,11 @@ type closing struct {
 	class    *provider.Class // that the answer gives the call, nil when it says nothing
 }
 
-const placeColumns = `id, egress, status, due_at, lease_owner, attempts, failures, asks, unknown_since, waiting`
+const placeColumns = `id, egress, mailbox, status, due_at, lease_owner, attempts, failures, asks, unknown_since, waiting, priority`
 
 func scanPlace(rows pgx.Rows) (*place, error) {
 	p := &place{}
-	return p, rows.Scan(idInto(&p.id), &p.egress, &p.status, &p.dueAt, &p.owner, &p.attempts, &p.failures, &p.asks, &p.unknownSince, &p.waiting)
+	return p, rows.Scan(idInto(&p.id), &p.egress, &p.mailbox, &p.status, &p.dueAt, &p.owner, &p.attempts, &p.failures, &p.asks, &p.unknownSince, &p.waiting, &p.priority)
 }
 
 func newLedger() *ledger {
@@ -168,6 +209,7 @@ func (l *ledger) leave(p *place, at time.Time) {
 func (l *ledger) write(t *tx) error {
 	l.writeCalls(t)
 	l.writePlaces(t)
+	l.writePermits(t)
 	return l.writeMessages(t)
 }
 
@@ -233,9 +275,9 @@ func (l *ledger) writePlaces(t *tx) {
 	}
 	if len(moved) > 0 {
 		t.exec(`UPDATE queue q SET egress = u.egress, status = u.status, due_at = u.due_at, attempts = u.attempts, failures = u.failures,
-				asks = u.asks, unknown_since = u.unknown_since, waiting = u.waiting, lease_owner = '', lease_until = 0
-			FROM unnest($1::uuid[], $2::int[], $3::smallint[], $4::bigint[], $5::int[], $6::int[], $7::int[], $8::bigint[], $9::text[])
-				AS u (id, egress, status, due_at, attempts, failures, asks, unknown_since, waiting)
+				asks = u.asks, unknown_since = u.unknown_since, waiting = u.waiting, priority = u.priority, lease_owner = '', lease_until = 0
+			FROM unnest($1::uuid[], $2::int[], $3::smallint[], $4::bigint[], $5::int[], $6::int[], $7::int[], $8::bigint[], $9::text[], $10::int[])
+				AS u (id, egress, status, due_at, attempts, failures, asks, unknown_since, waiting, priority)
 			WHERE q.id = u.id`,
 			column(moved, func(p **place) pgtype.UUID { return uuidOf((*p).id) }),
 			column(moved, func(p **place) int32 { return int32((*p).egress) }),
@@ -245,7 +287,8 @@ func (l *ledger) writePlaces(t *tx) {
 			column(moved, func(p **place) int32 { return (*p).failures }),
 			column(moved, func(p **place) int32 { return (*p).asks }),
 			column(moved, func(p **place) int64 { return (*p).unknownSince }),
-			column(moved, func(p **place) string { return text((*p).waiting) }))
+			column(moved, func(p **place) string { return text((*p).waiting) }),
+			column(moved, func(p **place) int32 { return (*p).priority }))
 	}
 }
 

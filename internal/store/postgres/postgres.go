@@ -53,6 +53,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"postyard/internal/store"
+	"postyard/internal/store/engine"
 	"postyard/internal/store/postgres/migrations"
 )
 
@@ -88,6 +89,7 @@ type DB struct {
 	queries      *pgxpool.Pool // the journal and the books
 	clock        *clock
 	backlog      backlog
+	turns        engine.Turns
 	claimBytes   int
 	installation string
 }

@@ -57,6 +57,9 @@ func (l *ledger) settle(j *journal, s *store.Settlement) error {
 	if !ours && !s.Proves() {
 		return nil // the claim was lost; only proof of acceptance counts now
 	}
+	if ours && s.Returns() {
+		l.giveBack(p, s.Job)
+	}
 	to, moved := lifecycle.Next(p.status.State(), s.Trigger)
 	if !moved {
 		return fmt.Errorf("no way from %s by trigger %d", p.status.State(), s.Trigger)

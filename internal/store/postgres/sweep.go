@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postyard/internal/event"
+	"postyard/internal/limit"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
 	"postyard/internal/route"
@@ -64,11 +65,12 @@ func (t *tx) takeWaiting(sql string, args ...any) (*ledger, []mail.ID, error) {
 
 // Expire implements store.Queue. Ids sort by time, so the oldest messages are a key range. Rows that somebody holds come next
 // time.
-func (db *DB) Expire(ctx context.Context, submittedBefore, now time.Time, limit int) (n int, err error) {
+func (db *DB) Expire(ctx context.Context, submittedBefore, now time.Time, most int) (n int, err error) {
 	last := engine.FirstID(submittedBefore)
 	err = db.write(ctx, db.work, "expire", func(t *tx) error {
+		t.exec(`DELETE FROM permit WHERE span < $1`, limit.SpanOf(now.Add(-engine.PermitsKept)))
 		l, ids, err := t.takeWaiting(`SELECT `+placeColumns+` FROM queue WHERE id < $1 AND status IN (0, 1)
-			ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED`, uuidOf(last), limit)
+			ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED`, uuidOf(last), most)
 		if err != nil {
 			return err
 		}

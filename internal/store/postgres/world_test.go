@@ -103,9 +103,9 @@ func (w *world) accept(n int) []mail.ID {
 func (w *world) claim(db *DB, limit int) []store.Job {
 	w.Helper()
 	now := db.Now()
-	jobs, err := db.Claim(w.Context(), store.Claim{Egress: w.tpsp.Egress(), Limit: limit, Owner: store.OwnerOf(db.Node(), "run"), Now: now, LeaseUntil: now.Add(time.Minute)})
+	claimed, err := db.Claim(w.Context(), store.Claim{Egress: w.tpsp.Egress(), Limit: limit, Owner: store.OwnerOf(db.Node(), "run"), Now: now, LeaseUntil: now.Add(time.Minute)})
 	w.must(err)
-	return jobs
+	return claimed.Jobs
 }
 
 // accepted is what the provider says when it takes everything.

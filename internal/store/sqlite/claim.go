@@ -21,36 +21,70 @@ import (
 // promotions is how many waiting messages one claim makes ready at most; it keeps the transaction short.
 const promotions = 500
 
-// Claim implements store.Queue. The lanes of the egress share the limit: each gets an equal part of what the lanes before
-// it left, and the first lane moves on from claim to claim.
-func (db *DB) Claim(ctx context.Context, c store.Claim) (jobs []store.Job, err error) {
-	err = db.write(ctx, rest, func(t *tx) error {
-		jobs = nil
+// Claim implements store.Queue.
+func (db *DB) Claim(ctx context.Context, c store.Claim) (claimed store.Claimed, err error) {
+	var jobs []store.Job
+	err = db.write(ctx, rest, func(t *tx) (err error) {
+		claimed, jobs = store.Claimed{}, nil
 		if _, err := t.exec(`UPDATE queue SET status = 0, due_at = 0, waiting = '' WHERE id IN
 				(SELECT id FROM queue WHERE egress = ? AND status = 1 AND status IN (1, 3) AND due_at <= ?
 				 ORDER BY due_at LIMIT ?)`,
 			int32(c.Egress), engine.Stamp(c.Now), promotions); err != nil {
 			return err
 		}
-		lanes, err := t.lanes(c.Egress)
-		if err != nil || len(lanes) == 0 {
-			return err
-		}
-		start := int(uint64(c.Now.UnixNano()) % uint64(len(lanes)))
-		for i := range lanes {
-			share := (c.Limit - len(jobs) + len(lanes) - i - 1) / (len(lanes) - i)
-			claimed, err := t.claimLane(c, lanes[(start+i)%len(lanes)], share)
-			if err != nil {
-				return err
-			}
-			jobs = append(jobs, claimed...)
-		}
-		return nil
+		jobs, err = t.claimLanes(db, c, &claimed)
+		return err
 	})
 	if err != nil {
+		return store.Claimed{}, err
+	}
+	claimed.Jobs, err = db.filled(ctx, jobs, c.Owner, c.Now)
+	return claimed, err
+}
+
+// claimLanes shares what the limits let go over the lanes, and takes it.
+func (t *tx) claimLanes(db *DB, c store.Claim, claimed *store.Claimed) ([]store.Job, error) {
+	ids, err := t.lanes(c.Egress)
+	if err != nil || len(ids) == 0 {
 		return nil, err
 	}
-	return db.filled(ctx, jobs, c.Owner, c.Now)
+	g, err := t.openGate(c)
+	if err != nil || g == nil {
+		return nil, err
+	}
+	var lanes []engine.Lane
+	most := max(2*c.Limit/len(ids), 2)
+	for _, id := range db.turns.Order(c.Egress, ids) {
+		l := engine.Lane{ID: id, Room: g.Room(id)}
+		if l.Flows, err = t.flows(db, c, g, id, min(l.Room, c.Limit), most); err != nil {
+			return nil, err
+		}
+		if l.Room == 0 && len(l.Flows) > 0 {
+			g.Hold(id)
+		}
+		lanes = append(lanes, l)
+	}
+	engine.Deal(lanes, min(c.Limit, g.Room(engine.WholeEgress)))
+	db.turns.Served(c.Egress, lanes)
+	var jobs []store.Job
+	for _, l := range lanes {
+		n := len(jobs)
+		for _, f := range l.Flows {
+			if f.Share == 0 {
+				continue
+			}
+			taken, err := t.claimFlow(c, &f)
+			if err != nil {
+				return nil, err
+			}
+			jobs = append(jobs, taken...)
+		}
+		if err := t.takePermits(c, l.ID, len(jobs)-n); err != nil {
+			return nil, err
+		}
+	}
+	claimed.Full, claimed.Free = g.Held()
+	return jobs, t.takePermits(c, engine.WholeEgress, len(jobs))
 }
 
 // lanes returns the mailbox providers for which the egress has ready messages, one index probe each.
@@ -68,18 +102,16 @@ func (t *tx) lanes(e route.Egress) ([]int, error) {
 	}
 }
 
-// claimLane takes the first messages of a lane and opens an attempt for each.
-func (t *tx) claimLane(c store.Claim, lane, limit int) ([]store.Job, error) {
-	if limit <= 0 {
-		return nil, nil
-	}
+// claimFlow takes the oldest messages of a flow and opens an attempt for each.
+func (t *tx) claimFlow(c store.Claim, f *engine.Flow) ([]store.Job, error) {
 	jobs, err := each(t, func(rows *sql.Rows) (j store.Job, err error) {
 		err = rows.Scan((*idColumn)(&j.ID), &j.Attempt, &j.Failures)
 		return j, err
 	}, `UPDATE queue SET status = 2, lease_owner = ?, lease_until = ?, attempts = attempts + 1, due_at = 0, waiting = ''
-		WHERE id IN (SELECT id FROM queue WHERE egress = ? AND status = 0 AND mailbox = ? ORDER BY priority, rank LIMIT ?)
+		WHERE id IN (SELECT id FROM queue WHERE egress = ? AND status = 0 AND mailbox = ? AND priority = ? AND sub_account_id = ? AND pool_id = ?
+			ORDER BY rank LIMIT ?)
 		RETURNING id, attempts, failures`,
-		c.Owner, engine.Stamp(c.LeaseUntil), int32(c.Egress), lane, limit)
+		c.Owner, engine.Stamp(c.LeaseUntil), int32(c.Egress), f.Lane, f.Priority, f.SubAccount, f.Pool, f.Share)
 	if err != nil {
 		return nil, err
 	}
@@ -180,8 +212,10 @@ func (t *tx) undoClaim(j *store.Job, owner string, now time.Time, broken error) 
 		return err
 	}
 	if n == 1 {
-		_, err = t.exec(`DELETE FROM attempt WHERE message_id = ? AND n = ? AND finished = 0`, j.ID[:], j.Attempt)
-		return err
+		if _, err = t.exec(`DELETE FROM attempt WHERE message_id = ? AND n = ? AND finished = 0`, j.ID[:], j.Attempt); err != nil {
+			return err
+		}
+		return t.returnPermit(j)
 	}
 	_, err = t.exec(`UPDATE queue SET status = 3, due_at = max(due_at, ?1), waiting = CASE ?2 WHEN '' THEN waiting ELSE ?2 END,
 			lease_owner = '', lease_until = 0 WHERE id = ?3 AND status = 4 AND lease_owner = ?4 AND attempts = ?5`,

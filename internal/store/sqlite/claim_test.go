@@ -59,11 +59,11 @@ func filledDB(t *testing.T, n, size int) (*DB, []mail.ID) {
 
 func claimAll(ctx context.Context, t *testing.T, db *DB, now time.Time) []store.Job {
 	t.Helper()
-	jobs, err := db.Claim(ctx, store.Claim{Egress: 1, Limit: 100, Owner: "o", Now: now, LeaseUntil: now.Add(time.Minute)})
+	claimed, err := db.Claim(ctx, store.Claim{Egress: 1, Limit: 100, Owner: "o", Now: now, LeaseUntil: now.Add(time.Minute)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return jobs
+	return claimed.Jobs
 }
 
 // A message that cannot be read does not hold the others up; it waits, and says why.

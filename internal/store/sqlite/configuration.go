@@ -168,6 +168,9 @@ func (db *DB) UpdatePool(ctx context.Context, p *route.Pool) error {
 		case !found:
 			return store.ErrNotFound
 		}
+		if err := t.askReplan(p.AccountID, p.ID, 0, store.ReasonPoolChanged); err != nil {
+			return err
+		}
 		return t.setMembers(p)
 	})
 }
@@ -235,6 +238,14 @@ func (db *DB) PauseSubAccount(ctx context.Context, accountID, id int32, paused b
 // UpdateTPSP implements store.Configuration.
 func (db *DB) UpdateTPSP(ctx context.Context, p *directory.TPSP) error {
 	return db.write(ctx, rest, func(t *tx) error {
+		var same int
+		if found, err := t.one([]any{&same}, `SELECT 1 FROM tpsp WHERE id = ? AND paused = ? AND allow_raw = ?`, p.ID, p.Paused, p.AllowRaw); err != nil {
+			return err
+		} else if !found {
+			if err := t.askReplan(p.AccountID, 0, route.TPSP(p.ID), store.ReasonProviderChanged); err != nil {
+				return err
+			}
+		}
 		if err := orMissing(t.changed(`UPDATE tpsp SET name = ?, policy = ?, paused = ?, allow_raw = ?, per_hour = ?
 				WHERE account_id = ? AND id = ? AND deleted = 0`,
 			p.Name, int(p.Policy), p.Paused, p.AllowRaw, p.Limits.PerHour, p.AccountID, p.ID)); err != nil {
@@ -255,6 +266,31 @@ func (t *tx) setLimits(id int32, l limit.Limits) error {
 		}
 	}
 	return nil
+}
+
+func (t *tx) askReplan(account, pool int32, egress route.Egress, reason string) error {
+	_, err := t.exec(`INSERT INTO replan (account_id, pool_id, egress, reason) VALUES (?, ?, ?, ?)`, account, pool, int32(egress), reason)
+	return err
+}
+
+// Replans implements store.Configuration.
+func (db *DB) Replans(ctx context.Context) ([]store.Replan, error) {
+	rows, err := db.workPool.QueryContext(ctx, `SELECT id, account_id, pool_id, egress, reason FROM replan ORDER BY id`)
+	if err != nil {
+		return nil, failed("read what is to be planned anew", err)
+	}
+	return collect(rows, func(rows *sql.Rows) (r store.Replan, err error) {
+		err = rows.Scan(&r.ID, &r.AccountID, &r.PoolID, &r.Egress, &r.Reason)
+		return r, err
+	})
+}
+
+// Replanned implements store.Configuration.
+func (db *DB) Replanned(ctx context.Context, id int64) error {
+	return db.write(ctx, rest, func(t *tx) error {
+		_, err := t.exec(`DELETE FROM replan WHERE id = ?`, id)
+		return err
+	})
 }
 
 // Drill implements store.Configuration.

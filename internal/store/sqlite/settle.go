@@ -60,6 +60,11 @@ func (t *tx) settle(s *store.Settlement) (gone bool, err error) {
 	if !ours && !s.Proves() {
 		return false, nil // the claim was lost; only proof of acceptance counts now
 	}
+	if ours && s.Returns() {
+		if err := t.returnPermit(s.Job); err != nil {
+			return false, err
+		}
+	}
 	to, moved := lifecycle.Next(status.State(), s.Trigger)
 	if !moved {
 		return false, fmt.Errorf("no way from %s by trigger %d", status.State(), s.Trigger)

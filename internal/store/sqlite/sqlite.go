@@ -24,6 +24,7 @@ import (
 
 	"postyard/internal/datadir"
 	"postyard/internal/store"
+	"postyard/internal/store/engine"
 )
 
 //go:embed migrations/*.sql
@@ -45,6 +46,7 @@ type DB struct {
 	keeper       *keeper
 	backlog      atomic.Int64
 	leases       leases
+	turns        engine.Turns
 	installation string
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"postyard/internal/event"
+	"postyard/internal/limit"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
 	"postyard/internal/route"
@@ -91,11 +92,14 @@ func scanWaiting(rows *sql.Rows) (w waiting, err error) {
 }
 
 // Expire implements store.Queue. Ids sort by time, so the oldest messages are a key range.
-func (db *DB) Expire(ctx context.Context, submittedBefore, now time.Time, limit int) (n int, err error) {
+func (db *DB) Expire(ctx context.Context, submittedBefore, now time.Time, most int) (n int, err error) {
 	last := engine.FirstID(submittedBefore)
 	err = db.write(ctx, rest, func(t *tx) error {
+		if _, err := t.exec(`DELETE FROM permit WHERE span < ?`, limit.SpanOf(now.Add(-engine.PermitsKept))); err != nil {
+			return err
+		}
 		old, err := each(t, scanWaiting, `SELECT id, attempts, egress, waiting FROM queue WHERE id < ? AND status IN (0, 1)
-				ORDER BY id LIMIT ?`, last[:], limit)
+				ORDER BY id LIMIT ?`, last[:], most)
 		if err != nil {
 			return err
 		}

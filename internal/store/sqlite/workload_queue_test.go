@@ -65,7 +65,8 @@ func (l *workload) claim() {
 			w.update(id, func(m *message) { m.State, m.Attempts, m.Waiting = lifecycle.Sending, m.Attempts+1, "" })
 		}
 	}, func() (err error) {
-		jobs, err = l.db.Claim(l.ctx(), l.request())
+		claimed, err := l.db.Claim(l.ctx(), l.request())
+		jobs = claimed.Jobs
 		return err
 	})
 	if ok && len(jobs) != len(waiting) {

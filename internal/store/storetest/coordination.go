@@ -146,7 +146,12 @@ func updatedProvider(t *testing.T, b *bench) {
 		t.Error(diff)
 	}
 	p.Limits = limit.Limits{Mailbox: map[mailbox.Class]int{mailbox.Gmail: 5}}
-	b.must(b.store.UpdateTPSP(b.ctx(), &p))
+	b.must(b.store.UpdateTPSP(b.ctx(), &p)) // takes what it took before: nothing to plan anew
+	asked, err := b.store.Replans(b.ctx())
+	b.must(err)
+	if len(asked) != 1 || asked[0].Egress != p.Egress() || asked[0].PoolID != 0 || asked[0].Reason != store.ReasonProviderChanged {
+		t.Errorf("to be planned anew: %+v", asked)
+	}
 	b.must(b.store.Drill(b.ctx(), b.account.ID, p.ID, time.Time{}))
 	p.Drill = time.Time{}
 	if diff := cmp.Diff([]directory.TPSP{p}, b.directory().TPSPs); diff != "" {
@@ -222,6 +227,12 @@ func pools(t *testing.T, b *bench) {
 	if err := b.store.UpdatePool(b.ctx(), &taken); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("renamed to a taken name: %v", err)
 	}
+	asked, err := b.store.Replans(b.ctx())
+	b.must(err)
+	if len(asked) != 1 || asked[0].PoolID != p.ID || asked[0].AccountID != b.account.ID || asked[0].Egress != 0 || asked[0].Reason != store.ReasonPoolChanged {
+		t.Errorf("to be planned anew: %+v", asked)
+	}
+	b.must(b.store.Replanned(b.ctx(), asked[0].ID))
 	b.must(b.store.DeletePool(b.ctx(), b.account.ID, p.ID))
 	third.Overflow, third.Targets = 0, []int32{b.pool.ID}
 	if diff := cmp.Diff(&third, find(third.ID)); diff != "" || find(p.ID) != nil {
@@ -287,6 +298,7 @@ func revisions(t *testing.T, b *bench) {
 	changed("update pool", b.store.UpdatePool(b.ctx(), &made))
 	changed("pause pool", b.store.PausePool(b.ctx(), b.account.ID, made.ID, true))
 	changed("pause sub-account", b.store.PauseSubAccount(b.ctx(), b.account.ID, b.sub.ID, true))
+	changed("resume sub-account", b.store.PauseSubAccount(b.ctx(), b.account.ID, b.sub.ID, false))
 	changed("delete pool", b.store.DeletePool(b.ctx(), b.account.ID, made.ID))
 	changed("update webhook", b.store.UpdateWebhook(b.ctx(), second.ID, directory.Webhook{State: directory.WebhookRegistered}))
 	changed("update health", b.store.UpdateHealth(b.ctx(), second.ID, directory.Health{Stopped: true, Reason: "r", Since: b.now}))

@@ -74,6 +74,13 @@ func Run(t *testing.T, engine Engine) {
 		"a provider is updated":                  updatedProvider,
 		"revisions":                              revisions,
 		"pools":                                  pools,
+		"limits hold":                            limitsHold,
+		"permits are given back":                 permitsReturned,
+		"lanes and sub-accounts take turns":      turns,
+		"pools go by priority":                   priorities,
+		"what is paused waits":                   pauses,
+		"waiting messages are looked through":    queuedMessages,
+		"waiting messages are moved and dropped": moves,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -185,9 +192,9 @@ func (b *bench) claim(limit int) []store.Job { return b.claimAs(b.owner("one"), 
 
 func (b *bench) claimAs(owner string, limit int) []store.Job {
 	b.t.Helper()
-	jobs, err := b.store.Claim(b.ctx(), store.Claim{Egress: b.egress(), Limit: limit, Owner: owner, Now: b.now, LeaseUntil: b.now.Add(time.Minute)})
+	claimed, err := b.store.Claim(b.ctx(), store.Claim{Egress: b.egress(), Limit: limit, Owner: owner, Now: b.now, LeaseUntil: b.now.Add(time.Minute)})
 	b.must(err)
-	return jobs
+	return claimed.Jobs
 }
 
 func (b *bench) settle(s ...store.Settlement) {

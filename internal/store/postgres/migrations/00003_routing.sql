@@ -69,6 +69,7 @@ CREATE TABLE replan (
 );
 
 -- Within a lane: pools by priority, then sub-accounts in turn, then the oldest first.
+ALTER TABLE queue ALTER COLUMN priority TYPE integer;
 ALTER TABLE queue ADD COLUMN sub_account_id integer NOT NULL DEFAULT 0;
 ALTER TABLE queue ADD COLUMN pool_id integer NOT NULL DEFAULT 0;
 UPDATE queue q SET sub_account_id = m.sub_account_id, pool_id = m.pool_id FROM message m WHERE m.id = q.id;

@@ -15,6 +15,8 @@ CREATE TABLE pool_target (
 ) STRICT, WITHOUT ROWID;
 
 ALTER TABLE sub_account ADD COLUMN paused INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX pool_paused ON pool (id) WHERE paused;
+CREATE INDEX sub_account_paused ON sub_account (id) WHERE paused;
 
 -- domain, port and sealed_secret are of providers that need more than a key. per_hour is 0 for no limit. drill_until is when a
 -- rehearsed outage ends.

@@ -1,0 +1,159 @@
+package api
+
+import (
+	"cmp"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"postyard/internal/directory"
+	"postyard/internal/mail"
+	"postyard/internal/mailbox"
+	"postyard/internal/plan"
+	"postyard/internal/route"
+)
+
+// maxSample is the most messages that an explanation tries.
+const maxSample = 100_000
+
+// warningAnswer is something that a user of a pool should know.
+type warningAnswer struct {
+	Code    string `json:"code"`
+	Egress  string `json:"egress"` // TPSP_5, "" when it is about nobody in particular
+	TPSPID  int32  `json:"tpspId"`
+	Message string `json:"message"`
+}
+
+func (s *server) poolWarnings(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
+	pool, err := s.findPool(r, a)
+	if err != nil {
+		return err
+	}
+	answers := []warningAnswer{}
+	for _, warning := range s.Planner.Warnings(s.Directory.Current(), pool) {
+		answer := warningAnswer{Code: warning.Code, Message: warning.Message}
+		if warning.Egress != 0 {
+			answer.Egress, answer.TPSPID = warning.Egress.String(), warning.Egress.TPSPID()
+		}
+		answers = append(answers, answer)
+	}
+	return reply(w, http.StatusOK, answers)
+}
+
+// routeAnswer tells where a message would go, and why.
+type routeAnswer struct {
+	Mailbox  string              `json:"mailbox"` // the recipient's mailbox provider
+	Sender   string              `json:"sender"`  // the sender's domain
+	Paused   bool                `json:"paused"`  // the pool's mail waits
+	Seq      uint64              `json:"seq"`     // the place in the pool's sequence that was asked about
+	Rule     string              `json:"rule"`
+	Egresses []wayAnswer         `json:"egresses"` // in the order in which they are tried
+	Overflow int                 `json:"overflow"` // where in egresses the overflow pool begins; 0: nowhere
+	Skipped  []passedOverAnswer  `json:"skipped"`
+	Refusal  string              `json:"refusal"` // why nobody can carry the message, "" when somebody can
+	Sample   []firstChoiceAnswer `json:"sample"`  // with the parameter sample: the first choices of so many messages in a row
+}
+
+// namedEgress is an egress as people know it.
+type namedEgress struct {
+	Egress string `json:"egress"` // TPSP_5
+	TPSPID int32  `json:"tpspId"`
+	Name   string `json:"name"`
+}
+
+type wayAnswer struct {
+	namedEgress
+	IPPool string `json:"ipPool"` // through which it is reached
+	Reason string `json:"reason"`
+}
+
+type passedOverAnswer struct {
+	namedEgress
+	Reason string `json:"reason"`
+}
+
+type firstChoiceAnswer struct {
+	namedEgress
+	Messages int     `json:"messages"`
+	Share    float64 `json:"share"` // of 1
+}
+
+func nameEgress(now *directory.Snapshot, e route.Egress) namedEgress {
+	answer := namedEgress{Egress: e.String(), TPSPID: e.TPSPID()}
+	if t := now.AnyTPSP(e.TPSPID()); t != nil {
+		answer.Name = t.Name
+	}
+	return answer
+}
+
+// routeQuestion is what an explanation is asked about.
+type routeQuestion struct {
+	mailbox mailbox.Class
+	sender  string
+	content *mail.Content // nil: what can be carried is not asked
+	seq     int
+	sample  int
+}
+
+func readRouteQuestion(q url.Values) (question routeQuestion, err error) {
+	to, err := mail.ParseEmail(q.Get("to"))
+	if err != nil {
+		return question, badParameter("to", "must be the recipient's address: "+err.Error())
+	}
+	question.mailbox = mailbox.ByDomain(mail.Domain(to))
+	from := q.Get("from")
+	if from != "" {
+		if from, err = mail.ParseEmail(from); err != nil {
+			return question, badParameter("from", "must be the sender's address: "+err.Error())
+		}
+		question.sender = mail.Domain(from)
+	}
+	if q.Has("subject") || q.Has("tpspTemplate") {
+		question.content = &mail.Content{From: mail.Address{Email: from}, Subject: q.Get("subject"), Template: q.Get("tpspTemplate")}
+		if question.content.Template == "" {
+			question.content.Text = "text"
+		}
+	}
+	if question.seq, err = wholeNumber(q, "seq", 0, 0, 1<<53); err != nil {
+		return question, err
+	}
+	question.sample, err = wholeNumber(q, "sample", 0, 1, maxSample)
+	return question, err
+}
+
+func (s *server) explainPool(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
+	pool, err := s.findPool(r, a)
+	if err != nil {
+		return err
+	}
+	question, err := readRouteQuestion(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	now := s.Directory.Current()
+	course := s.Planner.Course(now, pool, question.content)
+	if question.content == nil {
+		course.From(question.sender)
+	}
+	answer := routeAnswerOf(now, course.Explain(question.mailbox, uint64(question.seq)))
+	answer.Mailbox, answer.Sender, answer.Paused, answer.Seq = string(question.mailbox), question.sender, pool.Paused, uint64(question.seq)
+	for e, n := range course.Sample(question.mailbox, uint64(question.seq), question.sample) {
+		answer.Sample = append(answer.Sample, firstChoiceAnswer{nameEgress(now, e), n, float64(n) / float64(question.sample)})
+	}
+	slices.SortFunc(answer.Sample, func(a, b firstChoiceAnswer) int {
+		return cmp.Or(cmp.Compare(b.Messages, a.Messages), cmp.Compare(a.Egress, b.Egress))
+	})
+	return reply(w, http.StatusOK, answer)
+}
+
+func routeAnswerOf(now *directory.Snapshot, x plan.Explanation) routeAnswer {
+	answer := routeAnswer{Rule: x.Rule, Egresses: make([]wayAnswer, len(x.Ways)), Overflow: x.Overflow, Skipped: make([]passedOverAnswer, len(x.Skipped)),
+		Refusal: x.Refusal, Sample: []firstChoiceAnswer{}}
+	for i, way := range x.Ways {
+		answer.Egresses[i] = wayAnswer{nameEgress(now, way.Egress), way.Pool, way.Reason}
+	}
+	for i, skipped := range x.Skipped {
+		answer.Skipped[i] = passedOverAnswer{nameEgress(now, skipped.Egress), skipped.Reason}
+	}
+	return answer
+}

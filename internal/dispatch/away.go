@@ -1,0 +1,183 @@
+package dispatch
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"postyard/internal/directory"
+	"postyard/internal/mail"
+	"postyard/internal/mailbox"
+	"postyard/internal/provider"
+	"postyard/internal/route"
+	"postyard/internal/store"
+)
+
+const (
+	moveChunk  = 500             // messages looked at in one transaction
+	moveChunks = 20              // transactions before the runner looks at other things again
+	moveAgain  = 5 * time.Second // how often those that could not be moved are looked at
+)
+
+// moving is a pass over the messages that wait for an egress, to find those that may go elsewhere.
+type moving struct {
+	after mail.ID   // how far it has come
+	next  time.Time // when the next pass may begin
+}
+
+// usable tells whether mail of a sender may go to an egress at present.
+func (d *Dispatcher) usable(e route.Egress, senderDomain string, now time.Time) bool {
+	t := d.Directory.Current().AnyTPSP(e.TPSPID())
+	return t != nil && t.Away(now) == "" && t.Refuses(senderDomain, now) == ""
+}
+
+// evacuate moves what waits for an egress that is away to the next one of its plan that is not. What has none stays.
+func (r *runner) evacuate(ctx context.Context, target *directory.TPSP, why string, now time.Time) (more bool, err error) {
+	return r.move(ctx, &r.evacuation, store.QueuedFilter{AccountID: target.AccountID, Egress: r.egress}, now, func(q *store.Queued) (route.Egress, string) {
+		to, _ := nextUsable(q.Plan, r.egress, func(e route.Egress) bool { return r.d.usable(e, "", now) })
+		return to, "moved on from " + r.egress.String() + ": " + why
+	})
+}
+
+// spill moves what waits for a permit in lanes that are full to the overflow pool, where the plan has one (RT-7).
+func (r *runner) spill(ctx context.Context, target *directory.TPSP, full []mailbox.Class, now time.Time) (more bool, err error) {
+	f := store.QueuedFilter{AccountID: target.AccountID, Egress: r.egress, Mailboxes: full}
+	return r.move(ctx, &r.overflow, f, now, func(q *store.Queued) (route.Egress, string) {
+		to := overflowOf(q.Plan, r.egress, func(e route.Egress) bool { return r.d.usable(e, "", now) })
+		return to, "overflowed from " + r.egress.String() + ", whose limit is reached"
+	})
+}
+
+// move goes on with a pass. more tells that it is not over.
+func (r *runner) move(ctx context.Context, m *moving, f store.QueuedFilter, now time.Time, where func(*store.Queued) (route.Egress, string)) (more bool, err error) {
+	if m.after == (mail.ID{}) && now.Before(m.next) {
+		return false, nil
+	}
+	for range moveChunks {
+		list, last, err := r.d.Store.Queued(ctx, f, m.after, moveChunk)
+		if err != nil {
+			return false, err
+		}
+		var moves []store.Move
+		for i := range list {
+			q := &list[i]
+			if to, why := where(q); to != 0 && to != r.egress {
+				moves = append(moves, store.Move{ID: q.ID, From: r.egress, To: to, Waiting: why})
+			}
+		}
+		if len(moves) > 0 {
+			n, err := r.d.Store.Rearrange(ctx, moves, now)
+			if err != nil {
+				return false, err
+			}
+			r.log.Info("messages were moved to another provider", "messages", n)
+			r.wakeTargets(moves)
+		}
+		if m.after = last; last == (mail.ID{}) {
+			m.next = now.Add(moveAgain)
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func (r *runner) wakeTargets(moves []store.Move) {
+	woken := map[route.Egress]bool{}
+	for _, m := range moves {
+		if !woken[m.To] {
+			woken[m.To] = true
+			r.d.Wake(m.To)
+		}
+	}
+}
+
+// nextUsable returns the first egress after another one in the plan's order that is usable; when there is none after it, wrapped
+// tells that it is one before it. It is 0 when no other one is usable.
+func nextUsable(p route.Plan, after route.Egress, usable func(route.Egress) bool) (e route.Egress, wrapped bool) {
+	at := -1
+	for i, e := range p.Egresses {
+		if e == after {
+			at = i
+		}
+	}
+	for k := 1; k <= len(p.Egresses); k++ {
+		i := (at + k) % len(p.Egresses)
+		if e := p.Egresses[i]; e != after && usable(e) {
+			return e, i < at
+		}
+	}
+	return 0, true
+}
+
+// overflowOf returns the first egress of a plan's overflow pool that is usable, when another one that is no part of it is full.
+func overflowOf(p route.Plan, full route.Egress, usable func(route.Egress) bool) route.Egress {
+	if p.Overflow == 0 || slices.Index(p.Egresses, full) >= p.Overflow {
+		return 0
+	}
+	for _, e := range p.Egresses[min(p.Overflow, len(p.Egresses)):] {
+		if usable(e) {
+			return e
+		}
+	}
+	return 0
+}
+
+// noteSenders records which sender domains the provider refuses, and which it takes again.
+func (r *runner) noteSenders(ctx context.Context, seen senders, now time.Time) {
+	target := r.d.Directory.Current().AnyTPSP(r.egress.TPSPID())
+	if target == nil {
+		return
+	}
+	known := map[string]directory.Refusal{}
+	for _, refusal := range target.Refused {
+		known[refusal.Domain] = refusal
+	}
+	for domain, words := range seen {
+		refusal, refused := known[domain]
+		var err error
+		switch {
+		case words == "" && refused:
+			err = r.save(ctx, func(ctx context.Context) error { return r.d.Store.Admit(ctx, target.ID, domain) })
+		case words != "" && refused && now.Before(refusal.ProbeAt) || words != "" && !refused && len(known) >= maxSenders:
+			continue
+		case words != "":
+			wait := firstRefusal
+			if refused {
+				wait = min(refusal.Wait*2, lastRefusal)
+			}
+			made := directory.Refusal{Domain: domain, Reason: clip(words), Since: now, ProbeAt: now.Add(wait), Wait: wait}
+			known[domain] = made
+			err = r.save(ctx, func(ctx context.Context) error { return r.d.Store.Refuse(ctx, target.ID, made) })
+		}
+		if err != nil {
+			r.log.Error("what the provider says of a sender could not be saved", "domain", domain, "error", err)
+		}
+	}
+}
+
+// How long mail of a refused sender domain goes elsewhere before it tries the provider again.
+const (
+	firstRefusal = 30 * time.Second
+	lastRefusal  = 15 * time.Minute
+	maxSenders   = 100 // domains that are remembered of one egress; the mail of others waits all the same
+)
+
+// senders are sender domains of a call: with the provider's words where it refused one, with "" where it took the mail.
+type senders map[string]string
+
+// sendersIn returns the domains of a call's senders.
+func sendersIn(jobs []store.Job, outcomes []provider.Outcome) senders {
+	seen := senders{}
+	for i := range jobs {
+		o := &outcomes[i]
+		switch {
+		case o.SenderOnly:
+			seen[mail.Domain(jobs[i].Content.From.Email)] = words(o)
+		case o.Class == provider.Accepted:
+			if domain := mail.Domain(jobs[i].Content.From.Email); seen[domain] == "" {
+				seen[domain] = ""
+			}
+		}
+	}
+	return seen
+}

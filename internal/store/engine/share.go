@@ -1,0 +1,183 @@
+package engine
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+
+	"postyard/internal/route"
+)
+
+// Flow is the ready messages of one sub-account and pool in a lane.
+type Flow struct {
+	Lane       int // mailbox.Class.ID
+	Priority   int // as stored: the lower goes first
+	SubAccount int32
+	Pool       int32
+	Ready      int // how many there are, counted up to what may be claimed
+	Share      int // how many to take
+}
+
+// Lane is the flows of one lane, in the order in which they are to be served.
+type Lane struct {
+	ID    int
+	Room  int // how many messages its limit lets go
+	Flows []Flow
+}
+
+// Deal sets the share of every flow, total messages at most. The lanes get equal parts, as far as they have messages and room
+// for them. Within a lane the flows of one priority are served before those of the next; there the sub-accounts get equal
+// parts, and within a sub-account its pools. What is left over of a division goes to the first ones.
+func Deal(lanes []Lane, total int) {
+	caps := make([]int, len(lanes))
+	for i := range lanes {
+		for _, f := range lanes[i].Flows {
+			caps[i] += f.Ready
+		}
+		caps[i] = min(caps[i], lanes[i].Room)
+	}
+	for i, part := range divide(total, caps) {
+		lanes[i].deal(part)
+	}
+}
+
+func (l *Lane) deal(total int) {
+	slices.SortStableFunc(l.Flows, func(a, b Flow) int { return cmp.Compare(a.Priority, b.Priority) })
+	for rest := l.Flows; len(rest) > 0 && total > 0; {
+		n := 1
+		for n < len(rest) && rest[n].Priority == rest[0].Priority {
+			n++
+		}
+		total -= dealEqually(rest[:n], total)
+		rest = rest[n:]
+	}
+}
+
+// dealEqually divides over the sub-accounts of flows, and returns how much it gave.
+func dealEqually(flows []Flow, total int) (given int) {
+	var order []int32
+	of := map[int32][]*Flow{}
+	for i := range flows {
+		f := &flows[i]
+		if of[f.SubAccount] == nil {
+			order = append(order, f.SubAccount)
+		}
+		of[f.SubAccount] = append(of[f.SubAccount], f)
+	}
+	caps := make([]int, len(order))
+	for i, sub := range order {
+		for _, f := range of[sub] {
+			caps[i] += f.Ready
+		}
+	}
+	for i, part := range divide(total, caps) {
+		given += part
+		pools := of[order[i]]
+		for k, share := range divide(part, ready(pools)) {
+			pools[k].Share = share
+		}
+	}
+	return given
+}
+
+func ready(flows []*Flow) []int {
+	caps := make([]int, len(flows))
+	for i, f := range flows {
+		caps[i] = f.Ready
+	}
+	return caps
+}
+
+// divide gives everyone an equal part of a total, but nobody more than its cap; what one does not need goes to the others.
+func divide(total int, caps []int) []int {
+	parts := make([]int, len(caps))
+	for total > 0 {
+		var hungry []int
+		for i := range caps {
+			if parts[i] < caps[i] {
+				hungry = append(hungry, i)
+			}
+		}
+		if len(hungry) == 0 {
+			break
+		}
+		each := total / len(hungry)
+		if each == 0 { // what cannot be divided
+			hungry, each = hungry[:total], 1
+		}
+		for _, i := range hungry {
+			part := min(each, caps[i]-parts[i])
+			parts[i] += part
+			total -= part
+		}
+	}
+	return parts
+}
+
+// Turns remembers who was served last, so that everybody has a turn when there is not enough for all. It is for fairness only:
+// what it forgets with the process does no harm.
+type Turns struct {
+	mu   sync.Mutex
+	last map[route.Egress]*turn
+}
+
+type turn struct {
+	lane int
+	flow map[int]Flow // by lane
+}
+
+func (t *Turns) of(e route.Egress) *turn {
+	if t.last == nil {
+		t.last = map[route.Egress]*turn{}
+	}
+	if t.last[e] == nil {
+		t.last[e] = &turn{lane: -1, flow: map[int]Flow{}}
+	}
+	return t.last[e]
+}
+
+// After returns the sub-account and pool of a lane that were served last.
+func (t *Turns) After(e route.Egress, lane int) (sub, pool int32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f := t.of(e).flow[lane]
+	return f.SubAccount, f.Pool
+}
+
+// Last returns the flows of an egress's lanes that were served last.
+func (t *Turns) Last(e route.Egress) (flows []Flow) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, f := range t.of(e).flow {
+		flows = append(flows, f)
+	}
+	return flows
+}
+
+// Order puts lanes into the order of their turns: those after the one that was served last come first.
+func (t *Turns) Order(e route.Egress, lanes []int) []int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	last := t.of(e).lane
+	slices.Sort(lanes)
+	i, _ := slices.BinarySearch(lanes, last+1)
+	return slices.Concat(lanes[i:], lanes[:i])
+}
+
+// Served notes what was dealt: the next turn begins after the last one in line that got something.
+func (t *Turns) Served(e route.Egress, lanes []Lane) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	turn := t.of(e)
+	for i := range lanes {
+		served := false
+		for _, f := range lanes[i].Flows {
+			if f.Share > 0 {
+				turn.flow[lanes[i].ID], served = f, true
+			}
+		}
+		if served {
+			turn.lane = lanes[i].ID
+		}
+	}
+}

@@ -1,0 +1,72 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"postyard/internal/limit"
+	"postyard/internal/mailbox"
+	"postyard/internal/route"
+	"postyard/internal/store"
+	"postyard/internal/store/engine"
+)
+
+// claimLock is the class of the advisory locks under which the permits of a limited egress are counted and taken.
+const claimLock = 0x70657266
+
+// readLimits asks for the limits of a claim's egress; they are there after the next flush.
+func (t *tx) readLimits(c store.Claim) *engine.Gate {
+	g := engine.NewGate(c)
+	t.each(func(rows pgx.Rows) error {
+		var lane, perHour int
+		err := rows.Scan(&lane, &perHour)
+		g.Limit(lane, perHour)
+		return err
+	}, `SELECT -1, per_hour FROM tpsp WHERE id = $1 AND per_hour > 0 UNION ALL SELECT mailbox, per_hour FROM tpsp_limit WHERE tpsp_id = $1`,
+		c.Egress.TPSPID())
+	return g
+}
+
+// readPermits counts what is taken of the limits. From here to the commit no other node takes a permit of the egress.
+func (t *tx) readPermits(c store.Claim, g *engine.Gate) error {
+	t.exec(`SELECT pg_advisory_xact_lock($1, $2)`, int32(claimLock), int32(c.Egress))
+	t.each(func(rows pgx.Rows) error {
+		var lane int
+		var u limit.Use
+		err := rows.Scan(&lane, &u.Span, &u.N)
+		g.Taken(lane, u)
+		return err
+	}, `SELECT mailbox, span, n FROM permit WHERE egress = $1 AND mailbox = ANY ($2::smallint[]) AND span >= $3 ORDER BY mailbox, span`,
+		int32(c.Egress), g.Limited(), g.FirstSpan())
+	return t.flush()
+}
+
+// Permits implements store.Queue.
+func (db *DB) Permits(ctx context.Context, egress route.Egress, now time.Time, claim time.Duration) (p store.Permits, err error) {
+	type use struct {
+		lane int
+		n    int
+	}
+	uses, err := list(ctx, db.work, "read permits", func(rows pgx.Rows) (u use, err error) {
+		err = rows.Scan(&u.lane, &u.n)
+		return u, err
+	}, `SELECT mailbox, sum(n) FROM permit WHERE egress = $1 AND span >= $2 GROUP BY mailbox`, int32(egress), limit.First(now, claim))
+	if err != nil {
+		return p, err
+	}
+	p.Lanes = map[mailbox.Class]int{}
+	for _, u := range uses {
+		if u.lane == engine.WholeEgress {
+			p.Whole = u.n
+			continue
+		}
+		class, err := mailbox.ByID(u.lane)
+		if err != nil {
+			return p, err
+		}
+		p.Lanes[class] = u.n
+	}
+	return p, nil
+}

@@ -1,0 +1,118 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"postyard/internal/mail"
+	"postyard/internal/route"
+	"postyard/internal/store"
+	"postyard/internal/store/engine"
+)
+
+const queuedQuery = `WITH few AS MATERIALIZED (SELECT id, egress, mailbox, status IN (0, 1) AND ($1 = 0 OR egress = $1)
+			AND ($2 = 0 OR sub_account_id = $2) AND ($3 = 0 OR pool_id = $3) AS wanted FROM queue WHERE id > $4 ORDER BY id LIMIT $5)
+		SELECT few.id, few.egress, few.mailbox, m.account_id, m.sub_account_id, m.pool_id, m.plan, m.submitted_at, m.recipient, c.body
+		FROM few LEFT JOIN message m ON few.wanted AND m.id = few.id AND m.account_id = $6 LEFT JOIN content c ON $7 AND c.id = m.content_id
+		ORDER BY few.id`
+
+// Queued implements store.Queue.
+func (db *DB) Queued(ctx context.Context, f store.QueuedFilter, after mail.ID, limit int) (found []store.Queued, last mail.ID, err error) {
+	type row struct {
+		store.Queued
+		wanted bool
+	}
+	rows, err := list(ctx, db.work, "read waiting messages", func(rows pgx.Rows) (r row, err error) {
+		var class int
+		var account, sub, pool *int32
+		var submitted *int64
+		var plan, recipient, body []byte
+		q := &r.Queued
+		if err := rows.Scan(idInto(&q.ID), &q.Egress, &class, &account, &sub, &pool, &plan, &submitted, &recipient, &body); err != nil || account == nil {
+			return r, err
+		}
+		q.AccountID, q.SubAccountID, q.PoolID, q.SubmittedAt = *account, *sub, *pool, engine.Time(*submitted)
+		err = engine.CompleteQueued(q, class, body, recipient, plan) // what cannot be read waits, and says so when it is claimed
+		r.wanted = err == nil && (f.Mailboxes == nil || slices.Contains(f.Mailboxes, q.Mailbox))
+		return r, nil
+	}, queuedQuery, int32(f.Egress), f.SubAccountID, f.PoolID, uuidOf(after), limit, f.AccountID, f.Content)
+	for i := range rows {
+		if last = rows[i].ID; rows[i].wanted {
+			found = append(found, rows[i].Queued)
+		}
+	}
+	return found, last, err
+}
+
+// Rearrange implements store.Queue.
+func (db *DB) Rearrange(ctx context.Context, batch []store.Move, now time.Time) (n int, err error) {
+	if len(batch) == 0 {
+		return 0, nil
+	}
+	ids := sorted(column(batch, func(m *store.Move) mail.ID { return m.ID }))
+	targets := column(batch, func(m *store.Move) int32 { return m.To.TPSPID() })
+	err = db.write(ctx, db.work, "rearrange", func(t *tx) error {
+		n = 0
+		priorities, inUse := map[int32]int32{}, map[int32]bool{}
+		t.each(func(rows pgx.Rows) error {
+			var pool, priority int32
+			err := rows.Scan(&pool, &priority)
+			priorities[pool] = -priority
+			return err
+		}, `SELECT id, priority FROM pool WHERE priority <> 0`)
+		t.each(func(rows pgx.Rows) error {
+			var id int32
+			err := rows.Scan(&id)
+			inUse[id] = true
+			return err
+		}, `SELECT id FROM tpsp WHERE id = ANY ($1::int[]) AND deleted = 0 ORDER BY id FOR KEY SHARE`, targets)
+		l := t.lock(ids)
+		if err := t.flush(); err != nil {
+			return err
+		}
+		for i := range batch {
+			m := &batch[i]
+			p := l.pending(m.ID)
+			if p == nil || p.egress != m.From || p.status != engine.Ready && p.status != engine.Delayed || m.Drop == "" && !inUse[m.To.TPSPID()] {
+				continue
+			}
+			if err := l.rearrange(&t.journal, p, m, priorities, now); err != nil {
+				return fmt.Errorf("message %s: %w", m.ID, err)
+			}
+			n++
+		}
+		return l.write(t)
+	})
+	return n, err
+}
+
+func (l *ledger) rearrange(j *journal, p *place, m *store.Move, priorities map[int32]int32, now time.Time) error {
+	if m.Drop != "" {
+		return l.dropWaiting(j, p, m.Drop, now)
+	}
+	p.egress, p.status, p.dueAt, p.waiting, p.changed = m.To, engine.Ready, 0, m.Waiting, true
+	msg := l.messages[m.ID]
+	if msg == nil {
+		return errMissing
+	}
+	msg.egress, msg.changed = m.To, true
+	return l.replan(p, msg, m.Plan, priorities)
+}
+
+// replan gives a waiting message a plan, unless it stays.
+func (l *ledger) replan(p *place, msg *message, plan *route.Plan, priorities map[int32]int32) (err error) {
+	if plan == nil {
+		return nil
+	}
+	p.priority = priorities[msg.poolID]
+	msg.replanned = true
+	if msg.plan, err = json.Marshal(plan); err != nil {
+		return fmt.Errorf("encode plan: %w", err)
+	}
+	return nil
+}

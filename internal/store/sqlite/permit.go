@@ -1,0 +1,165 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"postyard/internal/limit"
+	"postyard/internal/mailbox"
+	"postyard/internal/route"
+	"postyard/internal/store"
+	"postyard/internal/store/engine"
+)
+
+// gate is what a claim of an egress may take.
+type gate struct {
+	*engine.Gate
+	pools, subAccounts map[int32]bool // whose mail waits
+}
+
+func (g *gate) paused(f *engine.Flow) bool { return g.pools[f.Pool] || g.subAccounts[f.SubAccount] }
+
+// openGate reads the limits of a claim's egress and what is taken of them. It is nil when the operator has stopped the egress.
+func (t *tx) openGate(c store.Claim) (*gate, error) {
+	g := &gate{Gate: engine.NewGate(c)}
+	var perHour int
+	var stopped bool
+	if _, err := t.one([]any{&perHour, &stopped}, `SELECT per_hour, paused OR drill_until > ? FROM tpsp WHERE id = ?`,
+		engine.Stamp(c.Now), c.Egress.TPSPID()); err != nil || stopped {
+		return nil, err
+	}
+	if perHour > 0 {
+		g.Limit(engine.WholeEgress, perHour)
+	}
+	if _, err := each(t, func(rows *sql.Rows) (none struct{}, err error) {
+		var lane int
+		err = rows.Scan(&lane, &perHour)
+		g.Limit(lane, perHour)
+		return none, err
+	}, `SELECT mailbox, per_hour FROM tpsp_limit WHERE tpsp_id = ?`, c.Egress.TPSPID()); err != nil {
+		return nil, err
+	}
+	for _, lane := range g.Limited() {
+		if _, err := each(t, func(rows *sql.Rows) (none struct{}, err error) {
+			var u limit.Use
+			err = rows.Scan(&u.Span, &u.N)
+			g.Taken(int(lane), u)
+			return none, err
+		}, `SELECT span, n FROM permit WHERE egress = ? AND mailbox = ? AND span >= ? ORDER BY span`, int32(c.Egress), lane, g.FirstSpan()); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if g.pools, err = t.pausedIDs(`SELECT id FROM pool WHERE paused`); err == nil {
+		g.subAccounts, err = t.pausedIDs(`SELECT id FROM sub_account WHERE paused`)
+	}
+	return g, err
+}
+
+func (t *tx) pausedIDs(query string) (map[int32]bool, error) {
+	ids, err := each(t, func(rows *sql.Rows) (id int32, err error) { err = rows.Scan(&id); return id, err }, query)
+	held := make(map[int32]bool, len(ids))
+	for _, id := range ids {
+		held[id] = true
+	}
+	return held, err
+}
+
+// takePermits counts messages that are let go.
+func (t *tx) takePermits(c store.Claim, lane, n int) error {
+	if n == 0 {
+		return nil
+	}
+	_, err := t.exec(`INSERT INTO permit (egress, mailbox, span, n) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n`,
+		int32(c.Egress), lane, limit.SpanOf(c.Now), n)
+	return err
+}
+
+// returnPermit gives the permit of an attempt back that the provider has seen nothing of.
+func (t *tx) returnPermit(j *store.Job) error {
+	_, err := t.exec(`UPDATE permit SET n = n - 1 WHERE egress = ? AND mailbox IN (-1, (SELECT mailbox FROM queue WHERE id = ?)) AND span = ? AND n > 0`,
+		int32(j.Egress), j.ID[:], limit.SpanOf(j.SentAt))
+	return err
+}
+
+// mostProbes bounds how many flows one claim looks at in a lane. Paused ones are passed over, but cost a look.
+const mostProbes = 500
+
+// flows returns the flows of a lane that are to be served, so many at most: of the highest priority first, and there in turn.
+// It ends when they have what is wanted.
+func (t *tx) flows(db *DB, c store.Claim, g *gate, lane, wanted, most int) ([]engine.Flow, error) {
+	wanted = max(wanted, 1) // that something waits is of interest in any case
+	var list []engine.Flow
+	probes, ready := 0, 0
+	sub, pool := db.turns.After(c.Egress, lane)
+	for f := (engine.Flow{Lane: lane, Priority: noPriority}); ready < wanted && len(list) < most; {
+		found, err := t.one([]any{&f.Priority}, `SELECT priority FROM queue WHERE egress = ? AND status = 0 AND mailbox = ? AND priority > ?
+				ORDER BY priority LIMIT 1`, int32(c.Egress), lane, f.Priority)
+		if err != nil || !found {
+			return list, err
+		}
+		// Once from the one that was served last to the end, then from the beginning up to it.
+		for _, part := range [...]struct{ after, upTo [2]int32 }{{[2]int32{sub, pool}, last}, {first, [2]int32{sub, pool}}} {
+			f.SubAccount, f.Pool = part.after[0], part.after[1]
+			for len(list) < most {
+				if probes++; probes > mostProbes {
+					return list, nil
+				}
+				found, err := t.one([]any{&f.SubAccount, &f.Pool}, `SELECT sub_account_id, pool_id FROM queue WHERE egress = ? AND status = 0 AND mailbox = ?
+						AND priority = ? AND (sub_account_id, pool_id) > (?, ?) ORDER BY sub_account_id, pool_id LIMIT 1`,
+					int32(c.Egress), lane, f.Priority, f.SubAccount, f.Pool)
+				if err != nil {
+					return nil, err
+				}
+				if !found || beyond(&f, part.upTo) {
+					break
+				}
+				if g.paused(&f) {
+					continue
+				}
+				if _, err := t.one([]any{&f.Ready}, `SELECT count(*) FROM (SELECT 1 FROM queue WHERE egress = ? AND status = 0 AND mailbox = ?
+						AND priority = ? AND sub_account_id = ? AND pool_id = ? LIMIT ?)`,
+					int32(c.Egress), lane, f.Priority, f.SubAccount, f.Pool, wanted); err != nil {
+					return nil, err
+				}
+				list, ready = append(list, f), ready+f.Ready
+			}
+		}
+	}
+	return list, nil
+}
+
+// noPriority is below every priority; first and last are before and after every sub-account and pool.
+const noPriority = -1 << 31
+
+var first, last = [2]int32{-1, -1}, [2]int32{1<<31 - 1, 1<<31 - 1}
+
+func beyond(f *engine.Flow, upTo [2]int32) bool {
+	return f.SubAccount > upTo[0] || f.SubAccount == upTo[0] && f.Pool > upTo[1]
+}
+
+// Permits implements store.Queue.
+func (db *DB) Permits(ctx context.Context, egress route.Egress, now time.Time, claim time.Duration) (p store.Permits, err error) {
+	rows, err := db.readPool.QueryContext(ctx, permitsQuery, int32(egress), limit.First(now, claim))
+	if err != nil {
+		return p, failed("read permits", err)
+	}
+	p.Lanes = map[mailbox.Class]int{}
+	_, err = collect(rows, func(rows *sql.Rows) (none struct{}, err error) {
+		var lane, n int
+		if err := rows.Scan(&lane, &n); err != nil {
+			return none, err
+		}
+		if lane == engine.WholeEgress {
+			p.Whole = n
+			return none, nil
+		}
+		class, err := mailbox.ByID(lane)
+		p.Lanes[class] = n
+		return none, err
+	})
+	return p, err
+}
+
+const permitsQuery = `SELECT mailbox, sum(n) FROM permit WHERE egress = ? AND span >= ? GROUP BY mailbox`

@@ -1,0 +1,108 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"postyard/internal/mail"
+	"postyard/internal/route"
+	"postyard/internal/store"
+	"postyard/internal/store/engine"
+)
+
+const queuedQuery = `WITH few AS MATERIALIZED (SELECT id, egress, mailbox, status IN (0, 1) AND (?1 = 0 OR egress = ?1)
+			AND (?2 = 0 OR sub_account_id = ?2) AND (?3 = 0 OR pool_id = ?3) AS wanted FROM queue WHERE id > ?4 ORDER BY id LIMIT ?5)
+		SELECT few.id, few.egress, few.mailbox, m.account_id, m.sub_account_id, m.pool_id, m.plan, m.submitted_at, m.recipient, c.body
+		FROM few LEFT JOIN message m ON few.wanted AND m.id = few.id AND m.account_id = ?6 LEFT JOIN content c ON ?7 AND c.id = m.content_id
+		ORDER BY few.id`
+
+// Queued implements store.Queue.
+func (db *DB) Queued(ctx context.Context, f store.QueuedFilter, after mail.ID, limit int) (list []store.Queued, last mail.ID, err error) {
+	rows, err := db.workPool.QueryContext(ctx, queuedQuery, int32(f.Egress), f.SubAccountID, f.PoolID, after[:], limit, f.AccountID, f.Content)
+	if err != nil {
+		return nil, last, failed("read waiting messages", err)
+	}
+	_, err = collect(rows, func(rows *sql.Rows) (none struct{}, err error) {
+		var q store.Queued
+		var class int
+		var account, sub, pool, submitted sql.NullInt64
+		var plan, recipient, body []byte
+		if err := rows.Scan((*idColumn)(&q.ID), &q.Egress, &class, &account, &sub, &pool, &plan, &submitted, &recipient, &body); err != nil {
+			return none, err
+		}
+		last = q.ID
+		if !account.Valid {
+			return none, nil
+		}
+		q.AccountID, q.SubAccountID, q.PoolID = int32(account.Int64), int32(sub.Int64), int32(pool.Int64)
+		q.SubmittedAt = engine.Time(submitted.Int64)
+		if engine.CompleteQueued(&q, class, body, recipient, plan) == nil && (f.Mailboxes == nil || slices.Contains(f.Mailboxes, q.Mailbox)) {
+			list = append(list, q) // what cannot be read waits, and says so when it is claimed
+		}
+		return none, nil
+	})
+	return list, last, err
+}
+
+// Rearrange implements store.Queue.
+func (db *DB) Rearrange(ctx context.Context, batch []store.Move, now time.Time) (n int, err error) {
+	err = db.write(ctx, rest, func(t *tx) error {
+		n = 0
+		for i := range batch {
+			moved, err := t.rearrange(db, &batch[i], now)
+			if err != nil {
+				return fmt.Errorf("message %s: %w", batch[i].ID, err)
+			}
+			if moved {
+				n++
+			}
+		}
+		return nil
+	})
+	return n, err
+}
+
+func (t *tx) rearrange(db *DB, m *store.Move, now time.Time) (moved bool, err error) {
+	w := waiting{id: m.ID, egress: m.From}
+	if m.Drop != "" {
+		found, err := t.one([]any{&w.attempts}, `SELECT attempts FROM queue WHERE id = ? AND egress = ? AND status IN (0, 1)`, m.ID[:], int32(m.From))
+		if err != nil || !found {
+			return false, err
+		}
+		return true, t.dropWaiting(db, w, m.Drop, now)
+	}
+	switch err := t.inUse(m.To); {
+	case errors.Is(err, store.ErrConflict):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	n, err := t.changed(`UPDATE queue SET egress = ?, status = 0, due_at = 0, waiting = ? WHERE id = ? AND egress = ? AND status IN (0, 1)`,
+		int32(m.To), m.Waiting, m.ID[:], int32(m.From))
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, t.replan(m.ID, m.To, m.Plan)
+}
+
+// replan gives a waiting message the egress where it waits, and a plan unless that stays.
+func (t *tx) replan(id mail.ID, to route.Egress, plan *route.Plan) error {
+	if plan == nil {
+		_, err := t.exec(`UPDATE message SET egress = ? WHERE id = ?`, int32(to), id[:])
+		return err
+	}
+	encoded, err := json.Marshal(plan)
+	if err != nil {
+		return fmt.Errorf("encode plan: %w", err)
+	}
+	if _, err := t.exec(`UPDATE message SET egress = ?, plan = ? WHERE id = ?`, int32(to), encoded, id[:]); err != nil {
+		return err
+	}
+	_, err = t.exec(`UPDATE queue SET priority = -coalesce((SELECT priority FROM pool WHERE id = queue.pool_id), 0) WHERE id = ?`, id[:])
+	return err
+}
