@@ -222,15 +222,21 @@ func TestMailServerHangs(t *testing.T) {
 	b := setup(t)
 	plain, _ := b.post()
 	for _, stage := range []string{"/connect", "/ehlo", "/rcpt", "/content"} {
-		b.control(http.MethodPut, "/sandbox/faults", []object{{"provider": "smtp", "path": stage, "kind": "hang"}}, http.StatusOK)
+		b.control(http.MethodPut, "/sandbox/faults", []object{{"provider": "smtp", "path": stage, "kind": "hang", "count": 1}}, http.StatusOK)
 		ended := make(chan error, 1)
 		client := b.dial(plain)
 		go func() { ended <- hand(client, letter, "ana@example.net") }()
-		select {
-		case err := <-ended:
-			t.Errorf("%s does not hang: %v", stage, err)
-			continue
-		case <-time.After(50 * time.Millisecond):
+		for deadline := time.After(patience); ; { // until the rule has hit
+			if a := b.control(http.MethodGet, "/sandbox/faults", nil, http.StatusOK); strings.TrimSpace(string(a.body)) == "[]" {
+				break
+			}
+			select {
+			case err := <-ended:
+				t.Fatalf("%s does not hang: %v", stage, err)
+			case <-deadline:
+				t.Fatalf("%s is not reached", stage)
+			case <-time.After(time.Millisecond):
+			}
 		}
 		b.control(http.MethodDelete, "/sandbox/faults", nil, http.StatusOK)
 		if err := <-ended; err == nil {

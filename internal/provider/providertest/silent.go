@@ -2,6 +2,7 @@ package providertest
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -110,7 +111,7 @@ func (s Silent) testSetup(t *testing.T) {
 		retry bool
 	}{"down": {s.Down(t), true}, "locked": {s.Locked(t), false}} {
 		err := adapter.Check(t.Context(), tc.conn)
-		refusal, ok := err.(*provider.SetupError)
+		refusal, ok := errors.AsType[*provider.SetupError](err)
 		if !ok || refusal.Code == "" || refusal.Message == "" || refusal.Retry != tc.retry {
 			t.Errorf("%s: %#v; want words and Retry %t", name, err, tc.retry)
 			continue

@@ -177,7 +177,7 @@ func TestNoTLS(t *testing.T) {
 			t.Errorf("%s: %+v", name, o)
 		}
 		err := b.adapter.Check(t.Context(), tc.conn)
-		if refused, ok := err.(*provider.SetupError); (err == nil) != (tc.want == provider.Accepted) || ok && (refused.Code != "tls_failed" || refused.Retry) {
+		if refused, ok := errors.AsType[*provider.SetupError](err); (err == nil) != (tc.want == provider.Accepted) || ok && (refused.Code != "tls_failed" || refused.Retry) {
 			t.Errorf("%s: Check: %v", name, err)
 		}
 	}

@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	gosmtp "github.com/emersion/go-smtp"
@@ -96,17 +97,16 @@ func (l *line) transact(m *message) (o provider.Outcome, gone bool) {
 		o := l.end(sender, err)
 		return o, l.session == nil && !o.Unsent && l.ctx.Err() == nil
 	}
-	refused, at, err := s.address(m)
-	var data *gosmtp.DataCommand
-	if err == nil {
-		at = handover
-		data, err = s.client.Data()
+	refused, err := s.address(m)
+	if err != nil {
+		return l.end(recipient, err), false
 	}
+	data, err := s.client.Data()
 	if err == nil {
 		_, err = data.Write(m.raw)
 	}
 	if err != nil {
-		return l.end(at, err), false
+		return l.end(handover, err), false
 	}
 	s.open = false
 	before := s.wire.left.Load()
@@ -132,7 +132,7 @@ func (s *session) begin(m *message) error {
 	if s.open {
 		if err := s.client.Reset(); err != nil {
 			_ = s.wire.Close() // whatever it answered: the next step finds the connection broken
-			return fmt.Errorf("RSET: %v", err)
+			return errors.New("RSET: " + err.Error())
 		}
 		s.open = false
 	}
@@ -166,7 +166,7 @@ type refusal struct {
 }
 
 // address names the recipients. Without the first, the message's own, there is no message.
-func (s *session) address(m *message) (refused []refusal, at stage, err error) {
+func (s *session) address(m *message) (refused []refusal, err error) {
 	for i, to := range m.to {
 		err := accepted(s.client.Rcpt(to, nil))
 		if err == nil {
@@ -174,11 +174,11 @@ func (s *session) address(m *message) (refused []refusal, at stage, err error) {
 		}
 		r, answered := replyOf(err)
 		if i == 0 || !answered || r.code == 421 {
-			return nil, recipient, err
+			return nil, err
 		}
 		refused = append(refused, refusal{address: to, words: r.codes() + " " + r.text, final: r.class() == 5})
 	}
-	return refused, recipient, nil
+	return refused, nil
 }
 
 // accepted takes any 2xx for the one that was expected.

@@ -2,6 +2,7 @@ package smtp_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"slices"
 	"strings"
@@ -57,7 +58,7 @@ func TestCertificates(t *testing.T) {
 		if tc.want == provider.Accepted {
 			continue
 		}
-		if refused, ok := b.adapter.Check(t.Context(), b.connection(tc.scheme)).(*provider.SetupError); !ok || refused.Code != "tls_failed" || refused.Field != "endpoint" {
+		if refused, ok := errors.AsType[*provider.SetupError](b.adapter.Check(t.Context(), b.connection(tc.scheme))); !ok || refused.Code != "tls_failed" || refused.Field != "endpoint" {
 			t.Errorf("%+v: Check: %+v", tc, refused)
 		}
 	}
@@ -401,7 +402,7 @@ func TestCheck(t *testing.T) {
 		"/auth": {Code: "login_refused", Field: "key"},
 	} {
 		b.faults(rule{"path": path, "kind": "status", "status": 554, "body": "no"})
-		got, ok := b.adapter.Check(t.Context(), b.connection("smtp")).(*provider.SetupError)
+		got, ok := errors.AsType[*provider.SetupError](b.adapter.Check(t.Context(), b.connection("smtp")))
 		if !ok || got.Code != want.Code || got.Field != want.Field || got.Retry != want.Retry || !strings.Contains(got.Message, "554 no") {
 			t.Errorf("%s: %+v", path, got)
 		}

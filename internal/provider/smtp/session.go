@@ -79,7 +79,7 @@ func (a *Adapter) greet(s *session, t target) *failure {
 	config := &tls.Config{ServerName: t.host, RootCAs: a.RootCAs, MinVersion: tls.VersionTLS12}
 	if t.mode == implicitTLS {
 		encrypted := tls.Client(s.wire, config)
-		if err := encrypted.Handshake(); err != nil {
+		if err := encrypted.HandshakeContext(s.wire.call); err != nil {
 			return noTLS(t, s.wire, err)
 		}
 		s.client = gosmtp.NewClient(encrypted)

@@ -3,6 +3,7 @@ package smtp
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -128,7 +129,7 @@ func (g *gate) Accept() (net.Conn, error) {
 			return &late{line: l, rule: rule, freed: freed}, nil
 		}
 		g.receiver.faulty.Go(func() {
-			if _, err := l.suffer(rule, freed); err != errGone {
+			if _, err := l.suffer(rule, freed); !errors.Is(err, errGone) {
 				_, _ = fmt.Fprintf(l, "%s\r\n", greeting(err)) // the client may be gone
 			}
 			_ = l.Close()
@@ -137,7 +138,7 @@ func (g *gate) Accept() (net.Conn, error) {
 }
 
 func greeting(err error) string {
-	refused, ok := err.(*gosmtp.SMTPError)
+	refused, ok := errors.AsType[*gosmtp.SMTPError](err)
 	if !ok {
 		return "421 sorry"
 	}

@@ -66,7 +66,7 @@ func (m *mail) header() []store.Header {
 
 // View implements store.Content.
 func (m *mail) View() store.View {
-	v := store.View{From: m.letter.From, To: strings.Join(m.letter.To, ", "), Headers: m.header(), Metadata: map[string]string{}}
+	v := store.View{From: m.From, To: strings.Join(m.To, ", "), Headers: m.header(), Metadata: map[string]string{}}
 	for _, h := range v.Headers {
 		if len(h.Name) > len(sendpostPrefix) && strings.EqualFold(h.Name[:len(sendpostPrefix)], sendpostPrefix) {
 			v.Metadata[h.Name[len(sendpostPrefix):]] = h.Value
@@ -112,7 +112,7 @@ func (m *mail) unnamed(h netmail.Header) []string {
 			named = append(named, strings.ToLower(a.Address))
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(m.letter.To), func(to string) bool { return slices.Contains(named, strings.ToLower(to)) })
+	return slices.DeleteFunc(slices.Clone(m.To), func(to string) bool { return slices.Contains(named, strings.ToLower(to)) })
 }
 
 // reader collects the parts of a mail.
