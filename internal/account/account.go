@@ -42,6 +42,7 @@ type Store interface {
 	CreateSubAccount(ctx context.Context, s *directory.SubAccount) error
 	RenameSubAccount(ctx context.Context, accountID, id int32, name string) error
 	DeleteSubAccount(ctx context.Context, accountID, id int32, now time.Time) error
+	PauseSubAccount(ctx context.Context, accountID, id int32, paused bool) error
 }
 
 // Service manages accounts and sub-accounts. It is safe for concurrent use.
@@ -159,7 +160,7 @@ func (s *Service) RenameSubAccount(ctx context.Context, accountID, id int32, nam
 	return s.SubAccount(accountID, id)
 }
 
-// DeleteSubAccount takes a sub-account and its key out of use and returns what it was. It fails with ErrNotFound or
+// DeleteSubAccount takes a sub-account and its key out of use, ends its pause, and returns what it was. It fails with ErrNotFound or
 // ErrDefault.
 func (s *Service) DeleteSubAccount(ctx context.Context, accountID, id int32) (*directory.SubAccount, error) {
 	a, err := s.SubAccount(accountID, id)
@@ -169,10 +170,26 @@ func (s *Service) DeleteSubAccount(ctx context.Context, accountID, id int32) (*d
 	if a.Default {
 		return nil, ErrDefault
 	}
+	if a.Paused { // its mail still goes out; nobody could resume it afterwards
+		if err := s.store.PauseSubAccount(ctx, accountID, id, false); err != nil {
+			return nil, fmt.Errorf("resume sub-account %d: %w", id, ours(err))
+		}
+	}
 	if err := s.store.DeleteSubAccount(ctx, accountID, id, s.now().UTC()); err != nil {
 		return nil, fmt.Errorf("delete sub-account %d: %w", id, ours(err))
 	}
 	return a, s.dir.Reload(ctx)
+}
+
+// PauseSubAccount lets the mail of a sub-account wait, or go on. It fails with ErrNotFound.
+func (s *Service) PauseSubAccount(ctx context.Context, accountID, id int32, paused bool) (*directory.SubAccount, error) {
+	if err := s.store.PauseSubAccount(ctx, accountID, id, paused); err != nil {
+		return nil, fmt.Errorf("pause sub-account %d: %w", id, ours(err))
+	}
+	if err := s.dir.Reload(ctx); err != nil {
+		return nil, err
+	}
+	return s.SubAccount(accountID, id)
 }
 
 // newKey makes an API key and sets the two forms of it that are stored.

@@ -47,6 +47,7 @@ type Accounts interface {
 	CreateSubAccount(ctx context.Context, accountID int32, name string) (*directory.SubAccount, error)
 	RenameSubAccount(ctx context.Context, accountID, id int32, name string) (*directory.SubAccount, error)
 	DeleteSubAccount(ctx context.Context, accountID, id int32) (*directory.SubAccount, error)
+	PauseSubAccount(ctx context.Context, accountID, id int32, paused bool) (*directory.SubAccount, error)
 }
 
 // Providers manages TPSPs; *tpsp.Service is one.
@@ -55,6 +56,7 @@ type Providers interface {
 	Create(ctx context.Context, accountID int32, n tpsp.New) (*directory.TPSP, *route.Pool, error)
 	TPSP(accountID, id int32) (*directory.TPSP, error)
 	Update(ctx context.Context, accountID, id int32, change func(*directory.TPSP)) (*directory.TPSP, error)
+	Drill(ctx context.Context, accountID, id int32, length time.Duration) (*directory.TPSP, error)
 	Delete(ctx context.Context, accountID, id int32, force bool) (*directory.TPSP, error)
 	Connection(t *directory.TPSP) (provider.Connection, error)
 	HookURL(t *directory.TPSP) string
@@ -65,7 +67,7 @@ type Pools interface {
 	Pool(accountID, id int32) (*route.Pool, error)
 	Create(ctx context.Context, accountID int32, c ippool.Changes) (*route.Pool, error)
 	Update(ctx context.Context, accountID, id int32, c ippool.Changes) (*route.Pool, error)
-	Delete(ctx context.Context, accountID, id int32) (*route.Pool, error)
+	Delete(ctx context.Context, accountID, id int32, force bool) (*route.Pool, error)
 	Pause(ctx context.Context, accountID, id int32, paused bool) (*route.Pool, error)
 }
 
@@ -75,6 +77,13 @@ type Journal interface {
 	Attempts(ctx context.Context, accountID int32, id mail.ID) ([]store.Attempt, error)
 	Events(ctx context.Context, f store.EventFilter) ([]store.Event, error)
 	Counts(ctx context.Context, f store.CountFilter) ([]store.Count, error)
+}
+
+// Queue knows what waits, and how much of the limits is taken; a store.Queue is one.
+type Queue interface {
+	Permits(ctx context.Context, egress route.Egress, now time.Time, claim time.Duration) (store.Permits, error)
+	Queued(ctx context.Context, f store.QueuedFilter, after mail.ID, limit int) (list []store.Queued, last mail.ID, err error)
+	Rearrange(ctx context.Context, batch []store.Move, now time.Time) (int, error)
 }
 
 // Ingest takes in the webhooks of providers; *ingest.Service is one. Nil means that the body is durable, whatever is in it.
@@ -90,11 +99,16 @@ type Config struct {
 	Providers    Providers
 	Pools        Pools
 	Planner      *plan.Planner
+	Mailboxes    accept.Mailboxes
 	Journal      Journal
 	Books        store.Books
 	Ingest       Ingest
 	CatchUp      CatchUp
-	Installation string // the store's id of itself; event ids begin with it
+	Queue        Queue
+	Claim        time.Duration    // how long a claim of the dispatcher lasts: until then a permit of it may be used
+	Changed      func()           // called when what waits may leave now: limits, pauses and drills have changed
+	Now          func() time.Time // the store's clock
+	Installation string           // the store's id of itself; event ids begin with it
 	Log          *slog.Logger
 }
 

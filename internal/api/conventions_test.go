@@ -16,6 +16,7 @@ import (
 	"postyard/internal/account"
 	"postyard/internal/catchup"
 	"postyard/internal/ingest"
+	"postyard/internal/ippool"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
 	"postyard/internal/store"
@@ -156,6 +157,10 @@ func TestErrorsAndTheirStatus(t *testing.T) {
 		{tpsp.ErrNotFound, 404, "not_found", ""},
 		{&tpsp.DuplicateError{Name: "x"}, 403, "duplicate_provider", ""},
 		{&tpsp.WaitingError{Name: "x", N: 3}, 409, "messages_waiting", ""},
+		{ippool.ErrNameTaken, 403, "name_taken", ""},
+		{ippool.ErrNotFound, 404, "not_found", ""},
+		{&ippool.UsedError{Name: "x", By: []string{"y"}}, 409, "ippool_in_use", ""},
+		{&ippool.WaitingError{Name: "x"}, 409, "messages_waiting", ""},
 		{catchup.ErrNotFound, 404, "not_found", ""},
 		{catchup.ErrRunning, 409, "catch_up_running", ""},
 		{catchup.ErrStopped, 503, "unavailable", "nothing was stored"},

@@ -60,6 +60,8 @@ func TestOurFieldsAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	for section, fields := range map[string][]any{
+		"Providers":    {usageAnswer{}, healthAnswer{}, refusalAnswer{}},
+		"Brakes":       {pausedAnswer{}, cancelRequest{}, cancelAnswer{}},
 		"Explanations": {explainAnswer{}, planAnswer{}, skippedAnswer{}, attemptAnswer{}},
 		"IP pools":     {poolSettings{}, warningAnswer{}, routeAnswer{}, namedEgress{}, wayAnswer{}, passedOverAnswer{}, firstChoiceAnswer{}},
 		"Verification": {verifyAnswer{}, stateCounts{}, differenceAnswer{}, counterAnswer{}, awaitingAnswer{}},

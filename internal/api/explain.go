@@ -1,10 +1,16 @@
 package api
 
 import (
+	"context"
+	"fmt"
 	"net/http"
+	"slices"
+	"time"
 
 	"postyard/internal/directory"
 	"postyard/internal/lifecycle"
+	"postyard/internal/mail"
+	"postyard/internal/mailbox"
 	"postyard/internal/route"
 	"postyard/internal/store"
 )
@@ -67,24 +73,98 @@ func (s *server) explainMessage(w http.ResponseWriter, r *http.Request, a *direc
 		answer.Attempts[i] = s.attemptAnswerOf(&attempts[i])
 	}
 	if m.State.Pending() {
-		answer.Waiting, answer.DueAt = s.waiting(m), nanos(m.DueAt)
+		why, err := s.waiting(r.Context(), m)
+		if err != nil {
+			return err
+		}
+		answer.Waiting, answer.DueAt = why.reason, nanos(why.until)
 	}
 	return reply(w, http.StatusOK, answer)
 }
 
-// waiting says why a pending message has not left: what was said of it last, or that its provider is not used.
-func (s *server) waiting(m *store.Message) string {
-	t := s.Directory.Current().AnyTPSP(m.Egress.TPSPID())
-	switch {
-	case m.Waiting == "" && m.State == lifecycle.Queued && t != nil && t.Health.Stopped:
-		return "the provider is not used for now: " + t.Health.Reason
-	case m.Waiting == "" && m.State == lifecycle.Sending:
-		return "the provider is being called"
-	case m.Waiting == "" && m.State == lifecycle.Queued:
-		return "it is ready, and waits for its turn"
-	default:
-		return m.Waiting
+// wait is why a pending message has not left, and until when; the zero time when that is now, or up to somebody.
+type wait struct {
+	reason string
+	until  time.Time
+}
+
+// waiting says why a pending message has not left. What keeps it longest comes first: the operator's brakes, then its own pause
+// after a failure, then what its provider and the limits let through.
+func (s *server) waiting(ctx context.Context, m *store.Message) (wait, error) {
+	if m.State != lifecycle.Queued {
+		if m.Waiting == "" && m.State == lifecycle.Sending {
+			return wait{"the provider is being called", m.DueAt}, nil
+		}
+		return wait{m.Waiting, m.DueAt}, nil
 	}
+	now := s.Now()
+	if why := s.braked(m, now); why.reason != "" {
+		return why, nil
+	}
+	if m.Waiting != "" && m.DueAt.After(now) {
+		return wait{m.Waiting, m.DueAt}, nil
+	}
+	t := s.Directory.Current().AnyTPSP(m.Egress.TPSPID())
+	if t == nil {
+		return wait{m.Waiting, m.DueAt}, nil
+	}
+	if away := t.Away(now); away != "" {
+		return wait{away, after(t.Health.ProbeAt, now)}, nil
+	}
+	if domain := mail.Domain(m.Content.From.Email); t.Refuses(domain, now) != "" {
+		i := slices.IndexFunc(t.Refused, func(r directory.Refusal) bool { return r.Domain == domain })
+		return wait{t.Refuses(domain, now), t.Refused[i].ProbeAt}, nil
+	}
+	switch reached, err := s.limitReached(ctx, t, m.Mailbox, now); {
+	case err != nil || reached != "":
+		return wait{reason: reached}, err
+	case m.Waiting != "":
+		return wait{m.Waiting, m.DueAt}, nil
+	}
+	return wait{"it is ready, and waits for its turn", m.DueAt}, nil
+}
+
+// braked says which brake of the operator holds a message, if any.
+func (s *server) braked(m *store.Message, now time.Time) wait {
+	current := s.Directory.Current()
+	pool, sub, t := current.Pool(m.AccountID, m.PoolID), current.SubAccount(m.AccountID, m.SubAccountID), current.AnyTPSP(m.Egress.TPSPID())
+	switch {
+	case pool != nil && pool.Paused:
+		return wait{reason: fmt.Sprintf("the IP pool %q is paused", pool.Name)}
+	case sub != nil && sub.Paused:
+		return wait{reason: fmt.Sprintf("the sub-account %q is paused", sub.Name)}
+	case t != nil && t.Paused && t.Deleted.IsZero():
+		return wait{reason: t.Away(now)}
+	case t != nil && now.Before(t.Drill) && t.Deleted.IsZero():
+		return wait{t.Away(now), t.Drill}
+	}
+	return wait{}
+}
+
+// after is a time if it is still to come, else zero.
+func after(t, now time.Time) time.Time {
+	if t.After(now) {
+		return t
+	}
+	return time.Time{}
+}
+
+// limitReached says which limit of its provider keeps the mail for a mailbox provider, or "".
+func (s *server) limitReached(ctx context.Context, t *directory.TPSP, class mailbox.Class, now time.Time) (string, error) {
+	lane := t.Limits.Mailbox[class]
+	if t.Limits.PerHour == 0 && lane == 0 {
+		return "", nil
+	}
+	taken, err := s.Queue.Permits(ctx, t.Egress(), now, s.Claim)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("permits of TPSP %d: %w", t.ID, err)
+	case t.Limits.PerHour > 0 && taken.Whole >= t.Limits.PerHour:
+		return fmt.Sprintf("the provider's limit of %d messages an hour is reached", t.Limits.PerHour), nil
+	case lane > 0 && taken.Lanes[class] >= lane:
+		return fmt.Sprintf("the provider's limit of %d messages an hour to %s is reached", lane, class), nil
+	}
+	return "", nil
 }
 
 func (s *server) attemptAnswerOf(a *store.Attempt) attemptAnswer {

@@ -175,7 +175,11 @@ func (s *server) deletePool(w http.ResponseWriter, r *http.Request, a *directory
 	if err != nil {
 		return err
 	}
-	pool, err := s.Pools.Delete(r.Context(), a.ID, id)
+	force, err := truth(r.URL.Query(), "force")
+	if err != nil {
+		return err
+	}
+	pool, err := s.Pools.Delete(r.Context(), a.ID, id, force)
 	if err != nil {
 		return err
 	}

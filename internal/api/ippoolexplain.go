@@ -95,12 +95,12 @@ type routeQuestion struct {
 	sample  int
 }
 
-func readRouteQuestion(q url.Values) (question routeQuestion, err error) {
+func (s *server) readRouteQuestion(q url.Values) (question routeQuestion, err error) {
 	to, err := mail.ParseEmail(q.Get("to"))
 	if err != nil {
 		return question, badParameter("to", "must be the recipient's address: "+err.Error())
 	}
-	question.mailbox = mailbox.ByDomain(mail.Domain(to))
+	question.mailbox = s.Mailboxes.Class(mail.Domain(to))
 	from := q.Get("from")
 	if from != "" {
 		if from, err = mail.ParseEmail(from); err != nil {
@@ -126,7 +126,7 @@ func (s *server) explainPool(w http.ResponseWriter, r *http.Request, a *director
 	if err != nil {
 		return err
 	}
-	question, err := readRouteQuestion(r.URL.Query())
+	question, err := s.readRouteQuestion(r.URL.Query())
 	if err != nil {
 		return err
 	}

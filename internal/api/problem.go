@@ -46,7 +46,7 @@ const statusClientGone = 499
 //	403  the name (or the key with its stream) is taken, as SendPost has it
 //	404  the id is not one of the account's
 //	406  the default sub-account cannot be deleted, as SendPost has it
-//	409  messages still wait for the provider that is to be deleted; other IP pools lead to the one that is; a verification of the account is running; the
+//	409  messages still wait for the provider or the IP pool that is to be deleted; other IP pools lead to the one that is; a verification of the account is running; the
 //	     provider is being caught up with already
 //	502  the provider cannot be reached or is out of order: trying again may help, another request will not
 //	503  we cannot work now: the disk, the database, or a backlog that is full; with Retry-After
@@ -68,6 +68,9 @@ func problemOf(err error) *problem {
 		return &problem{status: http.StatusForbidden, Code: "duplicate_provider", Message: e.Error(), Field: "key"}
 	}
 	if e, ok := errors.AsType[*tpsp.WaitingError](err); ok {
+		return &problem{status: http.StatusConflict, Code: "messages_waiting", Message: e.Error(), Field: "force"}
+	}
+	if e, ok := errors.AsType[*ippool.WaitingError](err); ok {
 		return &problem{status: http.StatusConflict, Code: "messages_waiting", Message: e.Error(), Field: "force"}
 	}
 	if e, ok := errors.AsType[*ippool.UsedError](err); ok {

@@ -37,13 +37,16 @@ func (s *server) operations() []operation {
 		{http.MethodGet, v1 + "/account/subaccount/{id}", accountKey, "read a sub-account", s.forAccount(s.getSubAccount)},
 		{http.MethodPut, v1 + "/account/subaccount/{id}", accountKey, "rename a sub-account", s.forAccount(s.renameSubAccount)},
 		{http.MethodDelete, v1 + "/account/subaccount/{id}", accountKey, "delete a sub-account", s.forAccount(s.deleteSubAccount)},
+		{http.MethodPost, v1 + "/account/subaccount/{id}/pause", accountKey, "let the mail of a sub-account wait", s.forAccount(s.pauseSubAccount)},
+		{http.MethodPost, v1 + "/account/subaccount/{id}/resume", accountKey, "let it go on", s.forAccount(s.resumeSubAccount)},
 
 		{http.MethodPost, v1 + "/account/tpsp/streams", accountKey, "list a provider's message streams", s.forAccount(s.listStreams)},
 		{http.MethodGet, v1 + "/account/tpsp", accountKey, "list providers", s.forAccount(s.listTPSPs)},
 		{http.MethodPost, v1 + "/account/tpsp", accountKey, "add a provider", s.forAccount(s.createTPSP)},
 		{http.MethodGet, v1 + "/account/tpsp/{id}", accountKey, "read a provider", s.forAccount(s.getTPSP)},
-		{http.MethodPut, v1 + "/account/tpsp/{id}", accountKey, "change a provider's name or policy", s.forAccount(s.updateTPSP)},
+		{http.MethodPut, v1 + "/account/tpsp/{id}", accountKey, "change a provider's name, policy or limits, pause it", s.forAccount(s.updateTPSP)},
 		{http.MethodDelete, v1 + "/account/tpsp/{id}", accountKey, "delete a provider", s.forAccount(s.deleteTPSP)},
+		{http.MethodPost, v1 + "/account/tpsp/{id}/drill", accountKey, "rehearse an outage of a provider", s.forAccount(s.drillTPSP)},
 		{http.MethodPost, v1 + "/account/catch-up", accountKey, "read back what providers' webhooks did not bring", s.forAccount(s.catchUp)},
 
 		{http.MethodGet, v1 + "/account/ippool", accountKey, "list IP pools", s.forAccount(s.listPools)},
@@ -57,6 +60,7 @@ func (s *server) operations() []operation {
 		{http.MethodGet, v1 + "/account/ippool/{id}/warnings", accountKey, "tell what an IP pool lacks", s.forAccount(s.poolWarnings)},
 		{http.MethodGet, v1 + "/account/ippool/{id}/explain", accountKey, "tell where a message would go, and why", s.forAccount(s.explainPool)},
 
+		{http.MethodPost, v1 + "/account/message/cancel", accountKey, "cancel messages that wait, by group, IP pool or sub-account", s.forAccount(s.cancelMessages)},
 		{http.MethodGet, v1 + "/account/message/{id}", accountKey, "read a message", s.forAccount(s.getMessage)},
 		{http.MethodGet, v1 + "/account/message/{id}/events", accountKey, "list a message's events", s.forAccount(s.listMessageEvents)},
 		{http.MethodGet, v1 + "/account/message/{id}/explain", accountKey, "tell where a message stands, and why", s.forAccount(s.explainMessage)},

@@ -115,6 +115,7 @@ func (s *server) deleteSubAccount(w http.ResponseWriter, r *http.Request, a *dir
 	if err != nil {
 		return err
 	}
+	s.Changed() // a pause of it has ended
 	return reply(w, http.StatusOK, deletedAnswer{ID: id, Message: "Sub-Account (" + sub.Name + ") has been deleted successfully."})
 }
 

@@ -1,14 +1,13 @@
 package api
 
 import (
-	"bytes"
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"postyard/internal/directory"
-	"postyard/internal/mail"
+	"postyard/internal/limit"
 	"postyard/internal/provider"
 	"postyard/internal/secret"
 	"postyard/internal/tpsp"
@@ -39,6 +38,7 @@ type tpspAnswer struct {
 	MailboxLimits   map[string]int `json:"mailboxLimits"`
 	WebhookStatus   webhookAnswer  `json:"webhookStatus"`
 	Health          healthAnswer   `json:"health"`
+	Usage           *usageAnswer   `json:"usage,omitempty"`   // where one TPSP is read
 	CatchUp         *catchUpAnswer `json:"catchUp,omitempty"` // while events are to be read back
 	IPPool          *poolReference `json:"ipPool,omitempty"`  // in the answer to its creation: the pool that was made for it
 }
@@ -53,9 +53,19 @@ type webhookAnswer struct {
 
 // healthAnswer tells whether mail goes through the TPSP.
 type healthAnswer struct {
-	State  string `json:"state"` // ok, impaired (some mail is refused), stopped
-	Reason string `json:"reason"`
-	Since  int64  `json:"since"`
+	State          string          `json:"state"` // ok, impaired (some mail is refused), stopped, paused, drill
+	Reason         string          `json:"reason"`
+	Since          int64           `json:"since"`   // 0 when it is not known
+	ProbeAt        int64           `json:"probeAt"` // when mail tries it again, 0 when that depends on nothing but the user
+	RefusedSenders []refusalAnswer `json:"refusedSenders"`
+}
+
+// refusalAnswer is a sender domain whose mail the provider refuses.
+type refusalAnswer struct {
+	Domain  string `json:"domain"`
+	Reason  string `json:"reason"`
+	Since   int64  `json:"since"`
+	ProbeAt int64  `json:"probeAt"`
 }
 
 type poolReference struct {
@@ -80,11 +90,12 @@ func (s *server) tpspAnswer(t *directory.TPSP) (tpspAnswer, error) {
 		return tpspAnswer{}, err
 	}
 	answer := tpspAnswer{
-		officialTPSP: official, MessageStream: t.Stream, AmbiguousPolicy: t.Policy.String(), Active: true, MailboxLimits: map[string]int{},
+		officialTPSP: official, MessageStream: t.Stream, AmbiguousPolicy: t.Policy.String(), Active: !t.Paused,
+		RatePerHour: t.Limits.PerHour, MailboxLimits: byKey(t.Limits.Mailbox),
 		WebhookStatus: webhookAnswer{
 			State: string(t.Webhook.State), Message: t.Webhook.Error, URL: s.Providers.HookURL(t), NextTry: nanos(t.Webhook.NextTry),
 		},
-		Health: healthAnswer{State: "ok"}, CatchUp: s.pendingCatchUp(t),
+		Health: healthAnswerOf(t, s.Now()), CatchUp: s.pendingCatchUp(t),
 	}
 	switch t.Webhook.State {
 	case "":
@@ -92,13 +103,29 @@ func (s *server) tpspAnswer(t *directory.TPSP) (tpspAnswer, error) {
 	case directory.WebhookRegistered:
 		answer.WebhookStatus.NextTry = 0 // it is checked then, but there is nothing to try
 	}
-	switch {
-	case t.Health.Stopped:
-		answer.Health = healthAnswer{State: "stopped", Reason: t.Health.Reason, Since: nanos(t.Health.Since)}
-	case len(t.Refused) > 0:
-		answer.Health = healthAnswer{State: "impaired", Reason: t.Impaired(), Since: nanos(t.Refused[0].Since)}
-	}
 	return answer, nil
+}
+
+// healthAnswerOf names what keeps most mail from leaving: the operator's pause, a drill, a stop, refused senders.
+func healthAnswerOf(t *directory.TPSP, now time.Time) healthAnswer {
+	answer := healthAnswer{State: "ok", RefusedSenders: make([]refusalAnswer, len(t.Refused))}
+	for i := range t.Refused {
+		r := &t.Refused[i]
+		answer.RefusedSenders[i] = refusalAnswer{r.Domain, r.Reason, nanos(r.Since), nanos(r.ProbeAt)}
+	}
+	switch {
+	case t.Paused:
+		answer.State, answer.Reason = "paused", t.Away(now)
+	case now.Before(t.Drill):
+		answer.State, answer.Reason, answer.ProbeAt = "drill", t.Away(now), nanos(t.Drill)
+	case t.Health.Stopped:
+		answer.State, answer.Reason = "stopped", t.Health.Reason
+		answer.Since, answer.ProbeAt = nanos(t.Health.Since), nanos(t.Health.ProbeAt)
+	case len(t.Refused) > 0:
+		first := &answer.RefusedSenders[0]
+		answer.State, answer.Reason, answer.Since, answer.ProbeAt = "impaired", t.Impaired(), first.Since, first.ProbeAt
+	}
+	return answer
 }
 
 func (s *server) listStreams(w http.ResponseWriter, r *http.Request, _ *directory.Account) error {
@@ -120,40 +147,17 @@ func (s *server) listStreams(w http.ResponseWriter, r *http.Request, _ *director
 // tpspRequest is the body that creates a TPSP, without SendPost's keys that no provider of ours uses yet. A mail server (type 6)
 // has a user name as its key, a password as its secret, and its name for EHLO as its domain.
 type tpspRequest struct {
-	Name            string          `json:"name"`
-	Type            int             `json:"type"`
-	Domain          string          `json:"domain"`
-	Key             string          `json:"key"`
-	Secret          string          `json:"secret"`
-	Endpoint        string          `json:"endpoint"`
-	Port            int             `json:"port"`
-	MessageStream   string          `json:"messageStream"`
-	AmbiguousPolicy string          `json:"ambiguousPolicy"`
-	Active          *bool           `json:"active"`
-	RatePerHour     int             `json:"ratePerHour"`
-	MailboxLimits   json.RawMessage `json:"mailboxLimits"`
-}
-
-// refuseUnavailable refuses what we would otherwise ignore: a user who sets a limit relies on it.
-func (t *tpspRequest) refuseUnavailable() error {
-	switch {
-	case t.RatePerHour != 0:
-		return mail.Invalid("limits_not_available", "ratePerHour", "limits are not available yet; leave ratePerHour out or 0")
-	case !isEmpty(t.MailboxLimits):
-		return mail.Invalid("limits_not_available", "mailboxLimits", "limits are not available yet; leave mailboxLimits out or empty")
-	case t.Active != nil && !*t.Active:
-		return mail.Invalid("pause_not_available", "active", "a provider cannot be paused yet; leave active out or true")
-	}
-	return nil
-}
-
-// isEmpty tells whether a JSON value is absent, null, or an object or list with nothing in it.
-func isEmpty(raw json.RawMessage) bool {
-	var compact bytes.Buffer
-	if len(raw) == 0 || json.Compact(&compact, raw) != nil {
-		return len(raw) == 0
-	}
-	return slices.Contains([]string{"null", "{}", "[]"}, compact.String())
+	Name            string `json:"name"`
+	Type            int    `json:"type"`
+	Domain          string `json:"domain"`
+	Key             string `json:"key"`
+	Secret          string `json:"secret"`
+	Endpoint        string `json:"endpoint"`
+	Port            int    `json:"port"`
+	MessageStream   string `json:"messageStream"`
+	AmbiguousPolicy string `json:"ambiguousPolicy"`
+	Active          *bool  `json:"active"`
+	limitsRequest
 }
 
 func (s *server) createTPSP(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
@@ -161,7 +165,8 @@ func (s *server) createTPSP(w http.ResponseWriter, r *http.Request, a *directory
 	if err := decodeBody(w, r, maxBody, &in); err != nil {
 		return err
 	}
-	if err := in.refuseUnavailable(); err != nil {
+	limits := limit.Limits{PerHour: tpsp.DefaultPerHour(provider.Type(in.Type))}
+	if err := in.apply(&limits); err != nil {
 		return err
 	}
 	var policy directory.Policy
@@ -173,7 +178,8 @@ func (s *server) createTPSP(w http.ResponseWriter, r *http.Request, a *directory
 	}
 	t, pool, err := s.Providers.Create(r.Context(), a.ID, tpsp.New{
 		Name: in.Name, Type: provider.Type(in.Type), Key: secret.NewString(in.Key), Stream: in.MessageStream, Endpoint: in.Endpoint,
-		Port: in.Port, Secret: secret.NewString(in.Secret), Domain: in.Domain, Policy: policy,
+		Port: in.Port, Secret: secret.NewString(in.Secret), Domain: in.Domain,
+		Policy: policy, Limits: limits, Paused: in.Active != nil && !*in.Active,
 	})
 	if err != nil {
 		return err
@@ -214,6 +220,9 @@ func (s *server) getTPSP(w http.ResponseWriter, r *http.Request, a *directory.Ac
 	}
 	answer, err := s.tpspAnswer(t)
 	if err != nil {
+		return err
+	}
+	if answer.Usage, err = s.usage(r.Context(), t); err != nil {
 		return err
 	}
 	return reply(w, http.StatusOK, answer)

@@ -104,7 +104,7 @@ func TestProviderLife(t *testing.T) {
 	if s := made.WebhookStatus; s.State != "registered" || s.URL != hookURL || s.Message != "" || s.NextTry != 0 {
 		t.Errorf("%+v", s)
 	}
-	if made.IPPool.Name != "postmark-live-pool" || made.Health.State != "ok" {
+	if made.IPPool.Name != "postmark-live-pool" || made.Health.State != "ok" || made.Health.RefusedSenders == nil || made.RatePerHour != 0 {
 		t.Errorf("%+v", made)
 	}
 	if hooks := w.hooks(); len(hooks) != 1 || hooks[0].URL != hookURL || hooks[0].MessageStream != "outbound" {
@@ -113,7 +113,7 @@ func TestProviderLife(t *testing.T) {
 
 	path := fmt.Sprintf("%s%d", tpsps, made.ID)
 	a = w.asAccount("GET", path, nil).ok(200, nil)
-	wantKeys(t, a.body, tpspKeys...)
+	wantKeys(t, a.body, append([]string{"usage"}, tpspKeys...)...)
 	var list []json.RawMessage
 	w.asAccount("GET", tpsps+"?search=LIVE", nil).ok(200, &list)
 	if len(list) != 1 {
@@ -179,9 +179,9 @@ func TestProviderRefusals(t *testing.T) {
 		"no stream":       {"messageStream", "", "missing_message_stream", "messageStream"},
 		"unknown stream":  {"messageStream", "nowhere", "unknown_stream", "messageStream"},
 		"inbound stream":  {"messageStream", "inbound", "inbound_stream", "messageStream"},
-		"a limit":         {"ratePerHour", 100, "limits_not_available", "ratePerHour"},
-		"mailbox limits":  {"mailboxLimits", map[string]int{"gmail": 5}, "limits_not_available", "mailboxLimits"},
-		"paused":          {"active", false, "pause_not_available", "active"},
+		"a limit below 0": {"ratePerHour", -1, "invalid_limit", "ratePerHour"},
+		"a mailbox limit": {"mailboxLimits", map[string]int{"gmail": 100_001}, "invalid_limit", "mailboxLimits.gmail"},
+		"active a word":   {"active", "no", "wrong_type", "active"},
 		"unknown policy":  {"ambiguousPolicy", "hopefully", "unknown_policy", "ambiguousPolicy"},
 		"stream a number": {"messageStream", 7, "wrong_type", "messageStream"},
 	} {

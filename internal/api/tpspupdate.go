@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 
@@ -13,23 +12,18 @@ import (
 // tpspChanges is the body that changes a TPSP. What is absent stays. Clients may send back all that they have read, so what
 // cannot be changed is welcome as long as it is as it was.
 type tpspChanges struct {
-	Name            *string         `json:"name"`
-	AmbiguousPolicy *string         `json:"ambiguousPolicy"`
-	Type            *int            `json:"type"`
-	Key             *string         `json:"key"`
-	Endpoint        *string         `json:"endpoint"`
-	MessageStream   *string         `json:"messageStream"`
-	Active          *bool           `json:"active"`
-	RatePerHour     int             `json:"ratePerHour"`
-	MailboxLimits   json.RawMessage `json:"mailboxLimits"`
+	Name            *string `json:"name"`
+	AmbiguousPolicy *string `json:"ambiguousPolicy"`
+	Type            *int    `json:"type"`
+	Key             *string `json:"key"`
+	Endpoint        *string `json:"endpoint"`
+	MessageStream   *string `json:"messageStream"`
+	Active          *bool   `json:"active"`
+	limitsRequest
 }
 
 // refuseOthers refuses to change what cannot be changed. key is the TPSP's own.
 func (c *tpspChanges) refuseOthers(t *directory.TPSP, key secret.String) error {
-	limits := tpspRequest{Active: c.Active, RatePerHour: c.RatePerHour, MailboxLimits: c.MailboxLimits}
-	if err := limits.refuseUnavailable(); err != nil {
-		return err
-	}
 	for _, field := range []struct {
 		name    string
 		changed bool
@@ -72,14 +66,22 @@ func (s *server) updateTPSP(w http.ResponseWriter, r *http.Request, a *directory
 			return err
 		}
 	}
+	limits := t.Limits.Clone()
+	if err := in.apply(&limits); err != nil {
+		return err
+	}
 	if t, err = s.Providers.Update(r.Context(), a.ID, id, func(t *directory.TPSP) {
-		t.Policy = policy
+		t.Policy, t.Limits = policy, limits
+		if in.Active != nil {
+			t.Paused = !*in.Active
+		}
 		if in.Name != nil {
 			t.Name = *in.Name
 		}
 	}); err != nil {
 		return err
 	}
+	s.Changed()
 	answer, err := s.tpspAnswer(t)
 	if err != nil {
 		return err

@@ -41,8 +41,6 @@ func TestChangingAProvider(t *testing.T) {
 	for field, value := range map[string]any{"type": 1, "key": "another", "endpoint": "https://other.example", "messageStream": "broadcast"} {
 		w.asAccount("PUT", path, map[string]any{"name": "x", field: value}).refused(422, "cannot_be_changed", field)
 	}
-	w.asAccount("PUT", path, map[string]any{"ratePerHour": 5}).refused(422, "limits_not_available", "ratePerHour")
-	w.asAccount("PUT", path, map[string]any{"active": false}).refused(422, "pause_not_available", "active")
 	w.asAccount("PUT", path, map[string]any{"name": " "}).refused(422, "missing_name", "name")
 	for _, policy := range []string{"", "exactly-once"} {
 		w.asAccount("PUT", path, map[string]any{"ambiguousPolicy": policy}).refused(422, "unknown_policy", "ambiguousPolicy")

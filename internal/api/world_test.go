@@ -45,7 +45,7 @@ type world struct {
 	tpsps    *tpsp.Service
 	catching *catchup.Service // it is not running
 	log      *lockedBuffer
-	woken    atomic.Int64 // how often pools told that they were changed
+	changed  atomic.Int64 // how often waiting mail was told to look again
 
 	url     string // of the API
 	sandbox string // of the simulated Postmark
@@ -55,6 +55,9 @@ type world struct {
 	subAccount *directory.SubAccount
 	subKey     string
 }
+
+// claimLength is how long claims of the dispatcher would last.
+const claimLength = 75 * time.Second
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
@@ -105,7 +108,9 @@ func newWorld(t *testing.T) *world {
 	}
 	server.Config.Handler = New(Config{
 		Directory: w.dir, Accounts: w.accounts, Sender: sender, Providers: w.tpsps,
-		Pools: ippool.New(ippool.Config{Directory: w.dir, Store: w.db, Now: time.Now, Changed: func() { w.woken.Add(1) }}), Planner: planner, Journal: w.db, Books: w.db, Ingest: inbox, CatchUp: catching,
+		Pools:   ippool.New(ippool.Config{Directory: w.dir, Store: w.db, Now: time.Now, Changed: func() { w.changed.Add(1) }}),
+		Planner: planner, Mailboxes: mx.New(mx.Config{}), Journal: w.db, Books: w.db, Ingest: inbox, CatchUp: catching,
+		Queue: w.db, Claim: claimLength, Changed: func() { w.changed.Add(1) }, Now: time.Now,
 		Installation: installation, Log: log,
 	})
 	server.Start()

@@ -148,7 +148,8 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		return fmt.Errorf("read installation: %w", err)
 	}
 	s.http = newHTTPServer(api.New(api.Config{Directory: s.directory, Accounts: s.Accounts, Sender: s.accepting, Providers: connections,
-		Pools: pools, Planner: planner, Journal: s.store, Books: s.store, Ingest: s.ingesting, CatchUp: s.catching, Installation: installation, Log: s.log}), s.log)
+		Pools: pools, Planner: planner, Mailboxes: s.mailboxes, Journal: s.store, Books: s.store, Ingest: s.ingesting, CatchUp: s.catching, Queue: s.store,
+		Claim: cfg.CallTimeout + claimMargin, Changed: s.changed, Now: now, Installation: installation, Log: s.log}), s.log)
 	s.http.RegisterOnShutdown(s.catching.Stop) // a request that catches up may take long
 	return nil
 }
@@ -158,6 +159,9 @@ func (s *Server) changed() {
 	s.dispatcher.WakeAll()
 	s.replanning.Hint()
 }
+
+// claimMargin is how much longer than a call a claim of the dispatcher lasts.
+const claimMargin = 15 * time.Second
 
 func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: answerTimeout,

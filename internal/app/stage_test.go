@@ -45,8 +45,8 @@ type stage struct {
 // patience is how long a call on stage may be silent; the other times are as short.
 const patience = time.Second
 
-// limit is how long anything may take that should take seconds; the machine may be busy.
-const limit = time.Minute
+// longest is how long anything may take that should take seconds; the machine may be busy.
+const longest = time.Minute
 
 // newStage starts a demo; change may alter its configuration, and its server before it runs.
 func newStage(t *testing.T, change ...func(*config.Config, *Server)) *stage {
@@ -137,7 +137,7 @@ func (s *stage) send(to ...string) []string {
 // events waits until a message has n events, and returns their types.
 func (s *stage) events(id string, n int) string {
 	s.t.Helper()
-	deadline := time.After(limit)
+	deadline := time.After(longest)
 	for {
 		types := s.types(id)
 		if len(types) >= n {
@@ -225,7 +225,7 @@ func (s *stage) health() string {
 
 func waitFor(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.After(limit)
+	deadline := time.After(longest)
 	for !holds() {
 		select {
 		case <-time.After(20 * time.Millisecond):

@@ -44,6 +44,36 @@ type yard struct {
 	sub       *directory.SubAccount
 	houses    []*house
 	accepted  map[string]time.Time // by message id: when it was submitted
+	nodes     []*node
+}
+
+// node is a process that dispatches.
+type node struct {
+	cfg  dispatch.Config
+	runs int
+	stop func()
+	wake atomic.Pointer[dispatch.Dispatcher]
+}
+
+// start begins another run of a node.
+func (y *yard) start(n *node) {
+	n.runs++
+	n.cfg.Run = fmt.Sprint(n.runs)
+	d := dispatch.New(n.cfg)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(y.Context()))
+	var running sync.WaitGroup
+	running.Go(func() { y.must(d.Run(ctx)) })
+	n.stop = func() { cancel(); running.Wait() }
+	n.wake.Store(d)
+}
+
+// wake tells every node that an egress has something to do.
+func (y *yard) wake(e route.Egress) {
+	for _, n := range y.nodes {
+		if d := n.wake.Load(); d != nil {
+			d.Wake(e)
+		}
+	}
 }
 
 // house is a simulated provider, and how it can be reached.
@@ -106,7 +136,8 @@ type connections map[int32]provider.Connection
 
 func (c connections) Connection(t *directory.TPSP) (provider.Connection, error) { return c[t.ID], nil }
 
-// newYard runs test in a bubble, on a yard with so many Postmark servers behind one pool; strategy and metadata are the pool's.
+// newYard runs test in a bubble, on a yard with two nodes and so many Postmark servers behind one pool; strategy and metadata are
+// the pool's.
 // change may alter the dispatcher's configuration.
 func newYard(t *testing.T, providers int, strategy route.Strategy, metadata func([]*house) string, change func(*dispatch.Config), test func(*yard)) {
 	t.Helper()
@@ -167,19 +198,25 @@ func (y *yard) inBubble(dir string, providers int, strategy route.Strategy, meta
 	adapters := provider.Registry{provider.Postmark: postmark.New(postmark.Config{Transport: transport})}
 	planner := plan.New(adapters, time.Now)
 	cfg := dispatch.Config{Store: y.db, Directory: y.dir, Providers: adapters, Connections: connected, Log: slog.New(slog.DiscardHandler), Now: time.Now,
-		Jitter: rand.Float64, Node: y.db.Node(), Run: "run", BatchSize: 100, Concurrency: 4, CallTimeout: time.Minute, TTL: 72 * time.Hour, Grace: time.Minute,
+		Jitter: rand.Float64, Poll: 30 * time.Second, BatchSize: 100, Concurrency: 4, CallTimeout: time.Minute, TTL: 72 * time.Hour, Grace: time.Minute,
 		Rules: dispatch.Rules{AskAfter: []time.Duration{10 * time.Second, 30 * time.Second, 2 * time.Minute, 5 * time.Minute}, AmbiguousWait: 15 * time.Minute}}
 	if change != nil {
 		change(&cfg)
 	}
-	dispatcher := dispatch.New(cfg)
 	y.accepting = accept.New(accept.Config{Store: y.db, Directory: y.dir, Planner: planner, Mailboxes: mx.New(mx.Config{}), Now: time.Now,
-		Room: func() error { return nil }, Wake: dispatcher.Wake})
-	anew := replan.New(replan.Config{Store: y.db, Directory: y.dir, Planner: planner, Holder: "run", Wake: dispatcher.Wake, Now: time.Now, Log: cfg.Log})
+		Room: func() error { return nil }, Wake: y.wake})
+	anew := replan.New(replan.Config{Store: y.db, Directory: y.dir, Planner: planner, Holder: "run", Wake: y.wake, Now: time.Now, Log: cfg.Log})
 	running.Go(func() { y.accepting.Run(ctx) })
 	running.Go(func() { anew.Run(ctx) })
-	running.Go(func() { y.must(dispatcher.Run(ctx)) })
+	for i := range 2 {
+		cfg.Node = fmt.Sprintf("node%d", i+1)
+		y.nodes = append(y.nodes, &node{cfg: cfg})
+		y.start(y.nodes[i])
+	}
 	test(y)
+	for _, n := range y.nodes {
+		n.stop()
+	}
 	stop()
 	running.Wait()
 }
@@ -196,7 +233,7 @@ func (y *yard) send(n int) {
 	y.Helper()
 	req := &accept.Request{Content: mail.Content{From: mail.Address{Email: "hello@example.com"}, Pool: y.pool.Name, Template: sandbox.DemoTemplateAlias}}
 	for i := range n {
-		domain := []string{"gmail.com", "yahoo.com", "outlook.com", "example.org"}[i%4]
+		domain := []string{"gmail.com", "yahoo.com", "outlook.com", "example.org"}[i/2%4] // not in step with the turns of the pool
 		req.Recipients = append(req.Recipients, mail.Recipient{Address: mail.Address{Email: fmt.Sprintf("u%d@%s", i, domain)}})
 	}
 	results, err := y.accepting.Accept(y.Context(), y.sub, req)
@@ -230,6 +267,7 @@ func (y *yard) control(h *house, method, path string, body []byte, out any) {
 // arrival is a message at a provider.
 type arrival struct {
 	house int
+	to    string
 	at    time.Time
 }
 
@@ -241,6 +279,7 @@ func (y *yard) arrivals() map[string][]arrival {
 		for offset := 0; ; {
 			var page struct {
 				Messages []struct {
+					To         string            `json:"to"`
 					Metadata   map[string]string `json:"metadata"`
 					ReceivedAt time.Time         `json:"receivedAt"`
 				} `json:"messages"`
@@ -248,7 +287,7 @@ func (y *yard) arrivals() map[string][]arrival {
 			y.control(h, http.MethodGet, fmt.Sprintf("/sandbox/messages?limit=500&offset=%d", offset), nil, &page)
 			for _, m := range page.Messages {
 				id := m.Metadata["messageId"]
-				found[id] = append(found[id], arrival{i, m.ReceivedAt})
+				found[id] = append(found[id], arrival{i, m.To, m.ReceivedAt})
 			}
 			if offset += len(page.Messages); len(page.Messages) == 0 {
 				break

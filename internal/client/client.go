@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -235,8 +236,9 @@ type TPSP struct {
 		Message string `json:"message"`
 	} `json:"webhookStatus"`
 	Health struct {
-		State  string `json:"state"`
-		Reason string `json:"reason"`
+		State   string `json:"state"`
+		Reason  string `json:"reason"`
+		ProbeAt int64  `json:"probeAt"` // ns; 0: it is not known
 	} `json:"health"`
 	CatchUp *struct {
 		Since   int64  `json:"since"` // ns
@@ -338,4 +340,46 @@ type Event struct {
 func (c *Client) MessageEvents(ctx context.Context, id string) (list []Event, err error) {
 	err = c.Account(ctx, http.MethodGet, "/api/v1/account/message/"+url.PathEscape(id)+"/events", nil, &list)
 	return list, err
+}
+
+// pageOfEvents is how many events are asked for at once.
+const pageOfEvents = 1000
+
+// EachEvent calls do for each event of the given types (such as "71,75") in the order in which they were recorded.
+func (c *Client) EachEvent(ctx context.Context, types string, do func(*Event)) error {
+	q := url.Values{"type": {types}, "limit": {strconv.Itoa(pageOfEvents)}}
+	for {
+		var page []Event
+		if err := c.Account(ctx, http.MethodGet, "/api/v1/account/event/?"+q.Encode(), nil, &page); err != nil {
+			return err
+		}
+		for i := range page {
+			do(&page[i])
+		}
+		if len(page) < pageOfEvents {
+			return nil
+		}
+		q.Set("after", page[len(page)-1].EventID)
+	}
+}
+
+// Totals are an account's counters.
+type Totals struct {
+	Processed    int64 `json:"processed"`
+	Sent         int64 `json:"sent"`
+	Delivered    int64 `json:"delivered"`
+	Dropped      int64 `json:"dropped"`
+	HardBounced  int64 `json:"hardBounced"`
+	SoftBounced  int64 `json:"softBounced"`
+	Opened       int64 `json:"opened"`
+	Clicked      int64 `json:"clicked"`
+	Unsubscribed int64 `json:"unsubscribed"`
+	Spams        int64 `json:"spams"`
+}
+
+// Totals adds the counters of days up, from the first to the last one, both included.
+func (c *Client) Totals(ctx context.Context, from, to time.Time) (t Totals, err error) {
+	q := url.Values{"from": {from.UTC().Format(time.DateOnly)}, "to": {to.UTC().Format(time.DateOnly)}}
+	err = c.Account(ctx, http.MethodGet, "/api/v1/account/stat/aggregate?"+q.Encode(), nil, &t)
+	return t, err
 }

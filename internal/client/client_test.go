@@ -1,6 +1,7 @@
 package client
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -37,6 +38,35 @@ func TestLongCallsAreNotHurried(t *testing.T) {
 	}
 	if err := c.Ready(t.Context()); err == nil || hurried.Timeout == 0 || c.HTTP != hurried {
 		t.Errorf("other calls are not hurried any more (%v)", err)
+	}
+}
+
+// A cancellation goes on until the server is done, and tells what was done when it fails.
+func TestCancelGoesOn(t *testing.T) {
+	t.Parallel()
+	answers := map[string]string{
+		"":     `{"matched": 3, "cancelled": 2, "more": true, "next": "one"}`,
+		"one":  `{"matched": 1, "cancelled": 1, "more": true, "next": "two"}`,
+		"two":  `{"matched": 4, "cancelled": 4, "more": false}`,
+		"fail": `{"matched": 1, "cancelled": 1, "more": true, "next": "none"}`,
+		"same": `{"matched": 1, "cancelled": 1, "more": true, "next": "same"}`,
+		"mute": `{"matched": 1, "cancelled": 1, "more": true}`,
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var in Cancel
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil || in.Group != "news" || r.URL.Path != "/api/v1/account/message/cancel" || answers[in.Next] == "" {
+			w.WriteHeader(http.StatusTeapot)
+		}
+		_, _ = w.Write([]byte(answers[in.Next]))
+	}))
+	t.Cleanup(server.Close)
+	c := &Client{URL: server.URL, AccountKey: secret.NewString("key")}
+	for from, want := range map[string]Cancelled{"": {Matched: 8, Cancelled: 7}, "fail": {Matched: 1, Cancelled: 1}, "same": {Matched: 1, Cancelled: 1},
+		"mute": {Matched: 1, Cancelled: 1}} {
+		got, err := c.Cancel(t.Context(), Cancel{Group: "news", Next: from})
+		if got != want || (err == nil) != (from == "") {
+			t.Errorf("from %q: %+v, %v", from, got, err)
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ const (
 	Serve   Scope = "serve"
 	Sandbox Scope = "sandbox"
 	Demo    Scope = "demo"
+	Bench   Scope = "bench"
 	Client  Scope = "client" // send, events, message, catch-up, verify
 )
 
@@ -28,7 +29,7 @@ type Config struct {
 	LogLevel slog.Level
 	LogJSON  bool // log lines as JSON instead of text
 
-	// Serve and Demo.
+	// Serve and Demo; Database also Bench.
 	Database            secret.String // URL of a PostgreSQL database; empty = SQLite in Data
 	ClockOffset         time.Duration // by which this machine's clock is to be off
 	PublicURL           string        // without a slash at the end; empty = see BaseURL
@@ -54,7 +55,7 @@ type Config struct {
 	SandboxURL    string // without a slash at the end; empty = start a sandbox
 	NoTraffic     bool
 
-	// Demo and Client.
+	// Demo, Bench and Client.
 	JSON bool // output for programs
 
 	// Client.

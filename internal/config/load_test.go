@@ -56,6 +56,7 @@ func TestDefaults(t *testing.T) {
 		Serve:   serve,
 		Demo:    demo,
 		Sandbox: {Listen: "127.0.0.1:8026"},
+		Bench:   {},
 		Client:  {URL: "http://127.0.0.1:8025"},
 	} {
 		got, err := load(t, scope, "", nil, nil)

@@ -35,6 +35,7 @@ func Reference() string {
 		{Serve, "`postyard serve`"},
 		{Sandbox, "`postyard sandbox`"},
 		{Demo, "`postyard demo`"},
+		{Bench, "`postyard bench`"},
 		{Client, "`postyard send`, `events`, `message`, `catch-up`, `verify`"},
 	} {
 		fmt.Fprintf(&b, "\n## %s\n\n", section.title)

@@ -48,7 +48,7 @@ func table() []option {
 		name:     configOption,
 		doc:      "The YAML file to read options from. Without it no file is read.",
 		value:    value{typ: "path"},
-		defaults: in("", Serve, Sandbox, Demo, Client),
+		defaults: in("", Serve, Sandbox, Demo, Bench, Client),
 		noFile:   true,
 	}}, processOptions(), serverOptions(), sendingOptions(), demoOptions(), clientOptions())
 }
@@ -89,9 +89,9 @@ func processOptions() []option {
 func serverOptions() []option {
 	return []option{{
 		name:     "database",
-		doc:      "URL of a PostgreSQL database (postgres://user:password@host/name); any number of servers may share it. Empty means SQLite in the data directory. Better given by environment when it holds a password: other users of the machine can read a command line.",
+		doc:      "URL of a PostgreSQL database (postgres://user:password@host/name); any number of servers may share it. Empty means SQLite in the data directory. bench needs an empty one for each run. Better given by environment when it holds a password: other users of the machine can read a command line.",
 		value:    databaseURL(func(c *Config) *secret.String { return &c.Database }),
-		defaults: in("", Serve, Demo),
+		defaults: in("", Serve, Demo, Bench),
 	}, {
 		name:     "clock-offset",
 		doc:      "By how much this machine's clock is to be off, to rehearse what a wrong clock does. Without effect where there is no database: there this machine's clock is the only one.",
@@ -234,6 +234,6 @@ func clientOptions() []option {
 		name:     "json",
 		doc:      "Print JSON for programs.",
 		value:    boolean(func(c *Config) *bool { return &c.JSON }),
-		defaults: in("false", Demo, Client),
+		defaults: in("false", Demo, Bench, Client),
 	}}
 }

@@ -7,22 +7,25 @@ import (
 
 	"postyard/internal/directory"
 	"postyard/internal/mail"
-	"postyard/internal/mailbox"
 	"postyard/internal/provider"
 	"postyard/internal/route"
 	"postyard/internal/store"
 )
 
 const (
-	moveChunk  = 500             // messages looked at in one transaction
-	moveChunks = 20              // transactions before the runner looks at other things again
-	moveAgain  = 5 * time.Second // how often those that could not be moved are looked at
+	lookChunk  = 2000             // messages looked at in one query
+	lookChunks = 10               // queries before the runner looks at other things again
+	moveChunk  = 500              // messages moved in one transaction
+	moveAgain  = 5 * time.Second  // before the next pass, when this one moved something or something has changed since
+	moveIdle   = 60 * time.Second // before the next pass otherwise
 )
 
 // moving is a pass over the messages that wait for an egress, to find those that may go elsewhere.
 type moving struct {
-	after mail.ID   // how far it has come
-	next  time.Time // when the next pass may begin
+	after mail.ID             // how far it has come
+	moved int                 // by this pass
+	next  time.Time           // when the next pass may begin
+	seen  *directory.Snapshot // the configuration of the last one: while it stands, the next one is in no hurry
 }
 
 // usable tells whether mail of a sender may go to an egress at present.
@@ -33,52 +36,81 @@ func (d *Dispatcher) usable(e route.Egress, senderDomain string, now time.Time) 
 
 // evacuate moves what waits for an egress that is away to the next one of its plan that is not. What has none stays.
 func (r *runner) evacuate(ctx context.Context, target *directory.TPSP, why string, now time.Time) (more bool, err error) {
-	return r.move(ctx, &r.evacuation, store.QueuedFilter{AccountID: target.AccountID, Egress: r.egress}, now, func(q *store.Queued) (route.Egress, string) {
+	return r.move(ctx, &r.evacuation, store.QueuedFilter{AccountID: target.AccountID, Egress: r.egress, Movable: true}, now, func(q *store.Queued) (route.Egress, string) {
 		to, _ := nextUsable(q.Plan, r.egress, func(e route.Egress) bool { return r.d.usable(e, "", now) })
 		return to, "moved on from " + r.egress.String() + ": " + why
 	})
 }
 
-// spill moves what waits for a permit in lanes that are full to the overflow pool, where the plan has one (RT-7).
-func (r *runner) spill(ctx context.Context, target *directory.TPSP, full []mailbox.Class, now time.Time) (more bool, err error) {
-	f := store.QueuedFilter{AccountID: target.AccountID, Egress: r.egress, Mailboxes: full}
+// spill moves what waits for a permit in lanes that are full to the overflow pool, for the pools that have one (RT-7).
+func (r *runner) spill(ctx context.Context, target *directory.TPSP, now time.Time) (more bool, err error) {
+	view := r.d.Directory.Current()
+	pools := map[int32]*route.Pool{}
+	for _, p := range view.Pools(target.AccountID) {
+		if p.Overflow != 0 && slices.Contains(p.Members, r.egress) {
+			pools[p.ID] = p
+		}
+	}
+	if len(pools) == 0 {
+		return false, nil
+	}
+	f := store.QueuedFilter{AccountID: target.AccountID, Egress: r.egress, Mailboxes: r.full, Movable: true}
 	return r.move(ctx, &r.overflow, f, now, func(q *store.Queued) (route.Egress, string) {
-		to := overflowOf(q.Plan, r.egress, func(e route.Egress) bool { return r.d.usable(e, "", now) })
+		pool := pools[q.PoolID]
+		if pool == nil || q.Plan.Overflow == 0 {
+			return 0, ""
+		}
+		to := overflowOf(q.Plan, pool, func(e route.Egress) bool { return r.d.usable(e, "", now) })
 		return to, "overflowed from " + r.egress.String() + ", whose limit is reached"
 	})
 }
 
 // move goes on with a pass. more tells that it is not over.
 func (r *runner) move(ctx context.Context, m *moving, f store.QueuedFilter, now time.Time, where func(*store.Queued) (route.Egress, string)) (more bool, err error) {
-	if m.after == (mail.ID{}) && now.Before(m.next) {
+	view := r.d.Directory.Current()
+	if m.after == (mail.ID{}) && now.Before(m.next) && (m.seen == view || now.Before(m.next.Add(moveAgain-moveIdle))) {
 		return false, nil
 	}
-	for range moveChunks {
-		list, last, err := r.d.Store.Queued(ctx, f, m.after, moveChunk)
+	for range lookChunks {
+		list, last, err := r.d.Store.Queued(ctx, f, m.after, lookChunk)
 		if err != nil {
 			return false, err
 		}
-		var moves []store.Move
-		for i := range list {
-			q := &list[i]
-			if to, why := where(q); to != 0 && to != r.egress {
-				moves = append(moves, store.Move{ID: q.ID, From: r.egress, To: to, Waiting: why})
-			}
+		n, err := r.moveSome(ctx, list, now, where)
+		if err != nil {
+			return false, err
 		}
-		if len(moves) > 0 {
-			n, err := r.d.Store.Rearrange(ctx, moves, now)
-			if err != nil {
-				return false, err
-			}
-			r.log.Info("messages were moved to another provider", "messages", n)
-			r.wakeTargets(moves)
-		}
+		m.moved += n
 		if m.after = last; last == (mail.ID{}) {
-			m.next = now.Add(moveAgain)
+			m.next, m.seen = now.Add(moveIdle), view
+			if m.moved > 0 {
+				r.log.Info("messages were moved to another provider", "messages", m.moved)
+				m.next, m.moved = now.Add(moveAgain), 0
+			}
 			return false, nil
 		}
 	}
 	return true, nil
+}
+
+func (r *runner) moveSome(ctx context.Context, list []store.Queued, now time.Time, where func(*store.Queued) (route.Egress, string)) (int, error) {
+	var moves []store.Move
+	for i := range list {
+		q := &list[i]
+		if to, why := where(q); to != 0 && to != r.egress {
+			moves = append(moves, store.Move{ID: q.ID, From: r.egress, To: to, Waiting: why})
+		}
+	}
+	total := 0
+	for some := range slices.Chunk(moves, moveChunk) {
+		n, err := r.d.Store.Rearrange(ctx, some, now)
+		if err != nil {
+			return total, err
+		}
+		total += n
+		r.wakeTargets(some)
+	}
+	return total, nil
 }
 
 func (r *runner) wakeTargets(moves []store.Move) {
@@ -109,13 +141,10 @@ func nextUsable(p route.Plan, after route.Egress, usable func(route.Egress) bool
 	return 0, true
 }
 
-// overflowOf returns the first egress of a plan's overflow pool that is usable, when another one that is no part of it is full.
-func overflowOf(p route.Plan, full route.Egress, usable func(route.Egress) bool) route.Egress {
-	if p.Overflow == 0 || slices.Index(p.Egresses, full) >= p.Overflow {
-		return 0
-	}
+// overflowOf returns the first usable egress of a plan that the pool reaches by overflowing, or 0.
+func overflowOf(p route.Plan, pool *route.Pool, usable func(route.Egress) bool) route.Egress {
 	for _, e := range p.Egresses[min(p.Overflow, len(p.Egresses)):] {
-		if usable(e) {
+		if !slices.Contains(pool.Members, e) && usable(e) {
 			return e
 		}
 	}

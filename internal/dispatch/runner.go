@@ -172,7 +172,7 @@ func (r *runner) serve(ctx, wire context.Context, running *sync.WaitGroup, targe
 		}
 	case due.Ready || arrived(due.Send, now):
 		if err = r.fill(ctx, wire, running, target, now); err == nil && len(r.full) > 0 {
-			more, err = r.spill(ctx, target, r.full, now)
+			more, err = r.spill(ctx, target, now)
 		}
 	}
 	if err == nil && r.breaker.doubted() {
@@ -238,7 +238,7 @@ func (r *runner) nap(due store.Due, target *directory.TPSP, now time.Time) time.
 	waits := due.Ready || !due.Send.IsZero()
 	switch {
 	case target.Away(now) != "":
-		if waits {
+		if waits && r.evacuation.next.After(now) {
 			next = earlier(next, r.evacuation.next)
 		}
 		if r.breaker.open && !r.breaker.probing {
@@ -254,7 +254,7 @@ func (r *runner) nap(due store.Due, target *directory.TPSP, now time.Time) time.
 		}
 		if r.limited.After(now) {
 			send = later(send, r.limited)
-			if len(r.full) > 0 {
+			if r.overflow.next.After(now) {
 				next = earlier(next, r.overflow.next)
 			}
 		}

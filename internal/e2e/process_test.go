@@ -205,7 +205,13 @@ func run(t *testing.T, environ []string, args ...string) result {
 // finish runs a program to its end.
 func finish(t *testing.T, environ []string, name string, args ...string) result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	return finishWithin(t, 30*time.Second, environ, name, args...)
+}
+
+// finishWithin runs a program that may take longer.
+func finishWithin(t *testing.T, limit time.Duration, environ []string, name string, args ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = environment(t, environ...)
@@ -213,7 +219,7 @@ func finish(t *testing.T, environ []string, name string, args ...string) result 
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
 	if ctx.Err() != nil {
-		t.Fatalf("%v did not end within 30 s:\n%s%s", args, &out, &errs)
+		t.Fatalf("%v did not end within %s:\n%s%s", args, limit, &out, &errs)
 	}
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

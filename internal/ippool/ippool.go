@@ -5,7 +5,8 @@
 // has, and where it leads against circles. What was stored before and is not changed is not judged again: a provider that was
 // deleted since does not keep its pools from being renamed.
 //
-// Deleting a pool leaves its mail alone: it was planned when it was accepted, and leaves as planned.
+// Deleting a pool leaves its mail alone: it was planned when it was accepted, and leaves as planned. As that ends a pause, a pool
+// whose mail waits is deleted by force only.
 //
 // The package must not import an engine of the store, an adapter, nor anything of HTTP.
 package ippool
@@ -42,6 +43,15 @@ func (e *UsedError) Error() string {
 	return fmt.Sprintf("other IP pools lead to %q: %s; change them first", e.Name, quoted(e.By))
 }
 
+// WaitingError refuses to delete a pool whose mail waits.
+type WaitingError struct{ Name string }
+
+// Error implements error.
+func (e *WaitingError) Error() string {
+	return fmt.Sprintf("messages of the IP pool %q still wait to be sent; with ?force=true it is deleted, and they leave as they were planned, "+
+		"also when it is paused", e.Name)
+}
+
 // Limits of a pool.
 const (
 	MaxTargets        = 16
@@ -57,7 +67,13 @@ type Store interface {
 	UpdatePool(ctx context.Context, p *route.Pool) error
 	DeletePool(ctx context.Context, accountID, id int32) error
 	PausePool(ctx context.Context, accountID, id int32, paused bool) error
+
+	// Queued looks through waiting messages, a page at a time.
+	Queued(ctx context.Context, f store.QueuedFilter, after mail.ID, limit int) (list []store.Queued, last mail.ID, err error)
 }
+
+// queuedPage is how many waiting messages are looked at at once.
+const queuedPage = 2000
 
 // Config is what a Service works with. All fields are required.
 type Config struct {
@@ -142,9 +158,9 @@ func (s *Service) Update(ctx context.Context, accountID, id int32, c Changes) (*
 	return s.reload(ctx, accountID, id)
 }
 
-// Delete removes a pool and returns what it was. It fails with ErrNotFound, and with a *UsedError while other pools overflow into it
-// or have it as a target.
-func (s *Service) Delete(ctx context.Context, accountID, id int32) (*route.Pool, error) {
+// Delete removes a pool and returns what it was. It fails with ErrNotFound, with a *UsedError while other pools overflow into it
+// or have it as a target, and with a *WaitingError when mail of it waits and force is not set.
+func (s *Service) Delete(ctx context.Context, accountID, id int32, force bool) (*route.Pool, error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	p, err := s.Pool(accountID, id)
@@ -160,11 +176,30 @@ func (s *Service) Delete(ctx context.Context, accountID, id int32) (*route.Pool,
 	if len(by) > 0 {
 		return nil, &UsedError{Name: p.Name, By: by}
 	}
+	if !force {
+		switch waits, err := s.waits(ctx, accountID, id); {
+		case err != nil:
+			return nil, fmt.Errorf("look for what waits in IP pool %d: %w", id, err)
+		case waits:
+			return nil, &WaitingError{Name: p.Name}
+		}
+	}
 	if err := s.Store.DeletePool(ctx, accountID, id); err != nil {
 		return nil, fmt.Errorf("delete IP pool %d: %w", id, ours(err))
 	}
 	defer s.Changed()
 	return p, s.Directory.Reload(ctx)
+}
+
+// waits tells whether mail of a pool waits.
+func (s *Service) waits(ctx context.Context, accountID, id int32) (bool, error) {
+	for after := (mail.ID{}); ; {
+		list, last, err := s.Store.Queued(ctx, store.QueuedFilter{AccountID: accountID, PoolID: id}, after, queuedPage)
+		if err != nil || len(list) > 0 || last == (mail.ID{}) {
+			return len(list) > 0, err
+		}
+		after = last
+	}
 }
 
 // Pause sets whether the mail of a pool waits, and returns the pool. It fails with ErrNotFound.

@@ -248,16 +248,16 @@ func TestPauseAndDelete(t *testing.T) {
 	if _, err := w.Pause(t.Context(), w.accounts[1], over.ID, true); !errors.Is(err, ippool.ErrNotFound) {
 		t.Errorf("another account's pool is paused: %v", err)
 	}
-	if _, err := w.Delete(t.Context(), w.accounts[1], over.ID); !errors.Is(err, ippool.ErrNotFound) {
+	if _, err := w.Delete(t.Context(), w.accounts[1], over.ID, true); !errors.Is(err, ippool.ErrNotFound) {
 		t.Errorf("another account's pool is deleted: %v", err)
 	}
-	_, err := w.Delete(t.Context(), w.accounts[0], over.ID)
+	_, err := w.Delete(t.Context(), w.accounts[0], over.ID, true)
 	if used, ok := errors.AsType[*ippool.UsedError](err); !ok || !slices.Equal(used.By, []string{"first", "second"}) || !strings.Contains(err.Error(), `"first", "second"`) {
 		t.Fatalf("%v", err)
 	}
 	for _, name := range []string{"first", "second", "over"} {
 		p := w.Directory.Current().PoolNamed(w.accounts[0], name)
-		if got, err := w.Delete(t.Context(), w.accounts[0], p.ID); err != nil || got.Name != name {
+		if got, err := w.Delete(t.Context(), w.accounts[0], p.ID, false); err != nil || got.Name != name {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}

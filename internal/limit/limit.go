@@ -22,8 +22,11 @@ const Span = 15 * time.Second
 // Hour is what limits are about.
 const Hour = time.Hour
 
-// Most is the highest limit that can be set (CS-17).
-const Most = 100_000
+// The highest limits that can be set.
+const (
+	Most      = 100_000     // of a lane (CS-17)
+	MostWhole = 100_000_000 // of an egress
+)
 
 // Limits are those of one egress, in messages in any 60 minutes; 0 is no limit.
 type Limits struct {

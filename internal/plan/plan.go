@@ -42,8 +42,11 @@ type turnKey struct {
 	able uint64
 }
 
-// maxTurns bounds the counts of a pool. Beyond it they begin anew.
-const maxTurns = 4096
+// Bounds of what is remembered: beyond them it is forgotten, and begins anew.
+const (
+	maxPools = 16_384 // deleted ones included
+	maxTurns = 4_096  // counts of a pool
+)
 
 // New returns a Planner. now is the clock.
 func New(providers provider.Registry, now func() time.Time) *Planner {
@@ -61,6 +64,9 @@ func (p *Planner) of(pool *route.Pool) *known {
 	case k != nil && same(k.pool, pool):
 		k.pool = pool // another snapshot has it
 		return k
+	}
+	if len(p.pools) >= maxPools {
+		clear(p.pools)
 	}
 	k = &known{pool: pool, table: route.Compile(pool), turns: map[turnKey]uint64{}}
 	p.pools[pool.ID] = k

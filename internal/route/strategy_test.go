@@ -1,12 +1,15 @@
 package route
 
 import (
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"postyard/internal/mail"
+	"postyard/internal/mailbox"
 )
 
 func TestCheck(t *testing.T) {
@@ -74,6 +77,21 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s: %v (%+v), want %s with %q", name, bad, bad, test.code, test.words)
 		case bad != nil && bad.Field != "routingMetaData" && test.code != "unknown_strategy":
 			t.Errorf("%s names the field %q", name, bad.Field)
+		}
+	}
+}
+
+// The document tells users the numbers of mailbox providers, which they write as keys.
+func TestMailboxProvidersAreDocumented(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("../../docs/routing.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(strings.Fields(string(raw)), " ")
+	for id, class := range mailbox.Classes() {
+		if want := fmt.Sprintf(" %d %s", id, class); !strings.Contains(text, want+",") && !strings.Contains(text, want+".") && !strings.Contains(text, want+" (") {
+			t.Errorf("docs/routing.md does not have%s", want)
 		}
 	}
 }

@@ -21,6 +21,7 @@ import (
 const (
 	defaultLimit = 100
 	maxLimit     = 2000
+	maxArrivals  = 10_000
 	maxControl   = 1 << 20 // bytes of a control request
 )
 
@@ -136,6 +137,50 @@ func (b *Sandbox) listMessages(w http.ResponseWriter, r *http.Request) {
 		list.Messages[i] = b.view(mail)
 	}
 	b.reply(w, http.StatusOK, list)
+}
+
+// arrivalView is a mail as who counts needs it.
+type arrivalView struct {
+	ID         string    `json:"id"`
+	MessageID  string    `json:"messageId"` // the gateway's
+	ReceivedAt time.Time `json:"receivedAt"`
+}
+
+// listArrivals lists what arrived without the work of showing it.
+func (b *Sandbox) listArrivals(w http.ResponseWriter, r *http.Request) {
+	limit, err := number(r, "limit", defaultLimit, maxArrivals)
+	if err != nil {
+		b.refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	offset, err := number(r, "offset", 0, 1<<31)
+	if err != nil {
+		b.refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	total, mails := b.store.Find(store.Query{Limit: limit, Offset: offset})
+	list := struct {
+		Total    int           `json:"total"`
+		Arrivals []arrivalView `json:"arrivals"`
+	}{total, make([]arrivalView, len(mails))}
+	for i, mail := range mails {
+		list.Arrivals[i] = arrivalView{ID: mail.ID, MessageID: metadata(mail, "messageId"), ReceivedAt: mail.ReceivedAt}
+	}
+	b.reply(w, http.StatusOK, list)
+}
+
+// metadata finds a value whose key may be spelt in any case, as the lookups do.
+func metadata(mail *store.Mail, key string) string {
+	all := mail.Content.Metadata()
+	if value, ok := all[key]; ok {
+		return value
+	}
+	for name, value := range all {
+		if strings.EqualFold(name, key) {
+			return value
+		}
+	}
+	return ""
 }
 
 func number(r *http.Request, name string, missing, most int) (int, error) {

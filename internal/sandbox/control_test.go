@@ -66,6 +66,28 @@ func TestControlMessages(t *testing.T) {
 	b.control(http.MethodGet, "/sandbox/messages/nope", nil, 404)
 }
 
+// Arrivals are those of the list of messages, in its order.
+func TestArrivals(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var want []object
+	for i := range 3 {
+		id := b.send(object{"Metadata": object{"MessageID": fmt.Sprint("m", i)}})
+		want = append(want, object{"id": id, "messageId": fmt.Sprint("m", i), "receivedAt": "2026-03-02T10:00:00Z"})
+	}
+	var list struct {
+		Total    int
+		Arrivals []object
+	}
+	b.control(http.MethodGet, "/sandbox/arrivals?limit=10000&offset=1", nil, 200).into(t, &list)
+	if diff := cmp.Diff(want[1:], list.Arrivals); diff != "" || list.Total != 3 {
+		t.Errorf("of %d: %s", list.Total, diff)
+	}
+	for _, bad := range []string{"limit=10001", "offset=x"} {
+		b.control(http.MethodGet, "/sandbox/arrivals?"+bad, nil, 400)
+	}
+}
+
 func TestSettingsAreCheckedAndMerged(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -83,7 +105,7 @@ func TestSettingsAreCheckedAndMerged(t *testing.T) {
 			t.Errorf("%s: %s does not say %s", bad, a.body, want)
 		}
 	}
-	for _, bad := range []string{`{"deliveryDelayMs":-1}`, `{"searchLagMs":86400001}`, `{"speed":1}`, `{"degraded":"yes"}`, `{"account":"rich"}`, `x`} {
+	for _, bad := range []string{`{"deliveryDelayMs":-1}`, `{"searchLagMs":86400001}`, `{"sendLatencyMs":60001}`, `{"speed":1}`, `{"degraded":"yes"}`, `{"account":"rich"}`, `x`} {
 		if a := b.control(http.MethodPut, "/sandbox/settings", bad, 400); !strings.Contains(string(a.body), "settings") {
 			t.Errorf("%s: %s", bad, a.body)
 		}

@@ -11,6 +11,7 @@
 //
 //	GET    /sandbox/health
 //	GET    /sandbox/messages?to=&messageId=&limit=&offset=   what was accepted, oldest first; messageId is Metadata.messageId
+//	GET    /sandbox/arrivals?limit=&offset=                  the same without contents: id, messageId, receivedAt
 //	GET    /sandbox/messages/{id}                            one of them, by the provider's id
 //	POST   /sandbox/messages/{id}/events                     {"kind":"open"|"click"|"complaint"|"bounce","recipient","url","type"}
 //	GET    /sandbox/faults   PUT /sandbox/faults   DELETE /sandbox/faults

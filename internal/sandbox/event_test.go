@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -49,6 +50,63 @@ func TestDelivery(t *testing.T) {
 	}
 	if got["b@example.net"]["MessageID"] != id || got["c@example.net"]["MessageID"] != id {
 		t.Errorf("%v", got)
+	}
+}
+
+// With openDelivered a delivery is followed by a first open, where opens are noticed and the mail is delivered at all.
+func TestOpenDelivered(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.control(http.MethodPut, "/sandbox/settings", object{"openDelivered": true}, 200)
+	want := map[string]string{}
+	for changes, kinds := range map[*object]string{
+		{"To": "ana@example.net"}:                             "delivery open",
+		{"To": "text@example.net", "HtmlBody": nil}:           "delivery",
+		{"To": "HardBounce@bounce-testing.postmarkapp.com"}:   "bounce subscription",
+		{"To": "ana@example.net", "Cc": "copies@example.net"}: "delivery open delivery open",
+	} {
+		want[b.send(*changes)] = kinds
+	}
+	b.clock.Advance(time.Second)
+	b.pass()
+	for id, kinds := range want {
+		b.settled(id)
+		var got []string
+		for _, e := range b.message(id).Events {
+			got = append(got, e.Kind)
+		}
+		if strings.Join(got, " ") != kinds {
+			t.Errorf("%v, want %s", got, kinds)
+		}
+	}
+}
+
+// A send takes effect and is answered after the latency, not before.
+func TestSendLatency(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.control(http.MethodPut, "/sandbox/settings", object{"sendLatencyMs": 20}, 200)
+	body := text(t, mail(nil))
+	answered := make(chan error, 1)
+	go func() {
+		a, err := b.try(http.MethodPost, "/email", body, serverToken, "sandbox-server-token", "Content-Type", "application/json")
+		if err == nil && a.status != http.StatusOK {
+			err = fmt.Errorf("status %d", a.status)
+		}
+		answered <- err
+	}()
+	done, cancel := timeout(t)
+	defer cancel()
+	if !b.clock.AwaitSleeper(done.Done(), start.Add(20*time.Millisecond)) {
+		t.Fatal("nothing waits")
+	}
+	b.clock.Advance(19 * time.Millisecond)
+	if n := b.stored(); n != 0 {
+		t.Errorf("%d messages before the latency was over", n)
+	}
+	b.clock.Advance(time.Millisecond)
+	if err := <-answered; err != nil || b.stored() != 1 {
+		t.Errorf("%d messages (%v)", b.stored(), err)
 	}
 }
 

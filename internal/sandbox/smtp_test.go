@@ -121,6 +121,9 @@ func TestMailServer(t *testing.T) {
 		if found.Total != 2 || found.Messages[1].RenderError == "" || found.Messages[1].From != "bounces@example.com" {
 			t.Errorf("%+v", found)
 		}
+		if a := b.control(http.MethodGet, "/sandbox/arrivals?limit=1", nil, http.StatusOK); !strings.Contains(string(a.body), `"messageId":"m1"`) {
+			t.Errorf("arrivals: %s", a.body)
+		}
 		// The read side of Postmark does not have it.
 		if total, _ := b.search("count=10&offset=0&recipient=ana@example.net"); total != 0 {
 			t.Errorf("Postmark has %d", total)

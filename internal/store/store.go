@@ -151,6 +151,7 @@ type QueuedFilter struct {
 	PoolID       int32
 	Egress       route.Egress
 	Mailboxes    []mailbox.Class
+	Movable      bool // only those whose plan has another egress
 	Content      bool // the contents and recipients are wanted
 }
 

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"postyard/internal/directory"
+	"postyard/internal/limit"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
 	"postyard/internal/route"
@@ -38,6 +39,8 @@ type New struct {
 	Endpoint string        // base URL, "" for the provider's public one; custom SMTP: the mail server
 	Port     int           // custom SMTP: 0 for the usual one
 	Policy   directory.Policy
+	Limits   limit.Limits
+	Paused   bool
 }
 
 // Streams lists the message streams of a provider's account that mail can be sent through (PM-2): not the inbound and not
@@ -75,7 +78,7 @@ func (s *Service) Create(ctx context.Context, accountID int32, n New) (*director
 	now := s.Now().UTC()
 	t := &directory.TPSP{
 		AccountID: accountID, Name: n.Name, Type: n.Type, Domain: n.Domain, Endpoint: n.Endpoint, Port: n.Port, Stream: n.Stream,
-		Policy: n.Policy, Created: now,
+		Policy: n.Policy, Created: now, Limits: n.Limits, Paused: n.Paused,
 		SealedKey: s.Box.Seal(keyPurpose, []byte(n.Key.Reveal())),
 		KeyHash:   hash,
 		Webhook: directory.Webhook{
@@ -167,6 +170,9 @@ func (s *Service) refuseDuplicate(accountID int32, hash directory.KeyHash, n *Ne
 func (s *Service) check(n *New) error {
 	name, err := directory.ParseName(n.Name)
 	if err != nil {
+		return err
+	}
+	if n.Limits, err = parseLimits(n.Limits); err != nil {
 		return err
 	}
 	n.Name, n.Stream = name, strings.TrimSpace(n.Stream)

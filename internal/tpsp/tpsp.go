@@ -76,6 +76,7 @@ func (e *WaitingError) Error() string {
 type Store interface {
 	CreateTPSP(ctx context.Context, t *directory.TPSP, p *route.Pool) error
 	UpdateTPSP(ctx context.Context, t *directory.TPSP) error
+	Drill(ctx context.Context, accountID, id int32, until time.Time) error
 	UpdateWebhook(ctx context.Context, tpspID int32, w directory.Webhook) error
 	CatchUpFrom(ctx context.Context, tpspID int32, from time.Time) error
 	DeleteTPSP(ctx context.Context, accountID, id int32, force bool, now time.Time) error
@@ -203,11 +204,29 @@ func (s *Service) Update(ctx context.Context, accountID, id int32, change func(*
 	if t.Name, err = directory.ParseName(t.Name); err != nil {
 		return nil, err
 	}
-	switch err := s.Store.UpdateTPSP(ctx, &t); {
+	if t.Limits, err = parseLimits(t.Limits); err != nil {
+		return nil, err
+	}
+	return s.changed(ctx, accountID, id, s.Store.UpdateTPSP(ctx, &t))
+}
+
+// Drill rehearses an outage of one of the account's TPSPs: it counts as stopped for so long, from now on. 0 ends a drill. It fails
+// with ErrNotFound.
+func (s *Service) Drill(ctx context.Context, accountID, id int32, length time.Duration) (*directory.TPSP, error) {
+	var until time.Time
+	if length > 0 {
+		until = s.Now().UTC().Add(length)
+	}
+	return s.changed(ctx, accountID, id, s.Store.Drill(ctx, accountID, id, until))
+}
+
+// changed returns a TPSP as it is after the store was told to change it.
+func (s *Service) changed(ctx context.Context, accountID, id int32, err error) (*directory.TPSP, error) {
+	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return nil, ErrNotFound
 	case err != nil:
-		return nil, fmt.Errorf("update TPSP %d: %w", id, err)
+		return nil, fmt.Errorf("change TPSP %d: %w", id, err)
 	}
 	if err := s.Directory.Reload(ctx); err != nil {
 		return nil, err

@@ -39,15 +39,15 @@ func (a *Adapter) Parse(_ http.Header, body []byte) ([]provider.Report, error) {
 	if len(body) > maxWebhook {
 		return nil, fmt.Errorf("parse a Postmark webhook: %d bytes are more than %d", len(body), maxWebhook)
 	}
-	// Only the outermost object is taken apart, and encoding/json bounds the depth of what it skips.
-	var r record
-	if err := json.Unmarshal(body, &r); err != nil {
+	// Only the outermost object is taken apart, and encoding/json bounds the depth of what it finds valid.
+	if !json.Valid(body) {
+		return nil, fmt.Errorf("parse a Postmark webhook: not JSON (%d bytes)", len(body))
+	}
+	r, ok := split(body)
+	if !ok {
 		return nil, fmt.Errorf("parse a Postmark webhook: not a JSON object (%d bytes)", len(body))
 	}
-	var (
-		report provider.Report
-		ok     bool
-	)
+	var report provider.Report
 	switch name := r.text("RecordType", maxID); name {
 	case recordDelivery:
 		report, ok = a.delivery(r)

@@ -57,6 +57,8 @@ type Rule struct {
 	ContentType string `json:"contentType,omitempty"`
 	// DelayMS is how long kind delay waits, in milliseconds, at most ten minutes.
 	DelayMS int64 `json:"delayMs,omitempty"`
+	// RetryAfter is the Retry-After header of kind status, in seconds; 0 is none.
+	RetryAfter int `json:"retryAfter,omitempty"`
 	// Probability is the chance that a matching request is hit, above 0 up to 1. Absent is 1.
 	Probability float64 `json:"probability"`
 	// Count is how many requests the rule still hits; 0 is no limit.
@@ -99,8 +101,8 @@ func (r Rule) check(providers []string) error {
 			return fmt.Errorf("status must be from 200 to 599, got %d", r.Status)
 		}
 	case Hang, ResetBefore, ResetAfter, Truncate, Drip, Delay:
-		if r.Status != 0 || r.Body != "" || r.ErrorCode != 0 || r.ContentType != "" {
-			return fmt.Errorf("status, errorCode, body and contentType go with kind %q only", Status)
+		if r.Status != 0 || r.Body != "" || r.ErrorCode != 0 || r.ContentType != "" || r.RetryAfter != 0 {
+			return fmt.Errorf("status, errorCode, body, contentType and retryAfter go with kind %q only", Status)
 		}
 	default:
 		return fmt.Errorf("kind must be one of status, hang, reset_before, reset_after, truncate, drip, delay; got %q", r.Kind)
@@ -114,6 +116,8 @@ func (r Rule) check(providers []string) error {
 		return fmt.Errorf("probability must be above 0 and at most 1, got %v", r.Probability)
 	case r.Provider != "" && !slices.ContainsFunc(providers, func(p string) bool { return strings.EqualFold(p, r.Provider) }):
 		return fmt.Errorf("provider must be one of %s, or left out for any; got %q", strings.Join(providers, ", "), r.Provider)
+	case r.RetryAfter < 0:
+		return fmt.Errorf("retryAfter must not be negative, got %d", r.RetryAfter)
 	case r.Count < 0:
 		return fmt.Errorf("count must not be negative, got %d", r.Count)
 	case r.Path != "" && !strings.HasPrefix(r.Path, "/"):

@@ -49,3 +49,25 @@ func TestRulesInOrder(t *testing.T) {
 		}
 	}
 }
+
+// Retry-After goes with a status, and nothing else.
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	rules, err := fault.ParseRules([]byte(`[{"kind":"status","status":429,"retryAfter":7}]`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	injector := fault.New(rand.NewPCG(1, 2))
+	injector.Set(rules)
+	w := httptest.NewRecorder()
+	injector.Wrap("p", func(*http.Request) [2]string { return [2]string{} }, func(int, int) (http.Header, []byte) { return http.Header{}, nil }, http.NotFoundHandler()).
+		ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/email", nil))
+	if got := w.Result().Header.Get("Retry-After"); w.Code != http.StatusTooManyRequests || got != "7" {
+		t.Errorf("%d, Retry-After %q", w.Code, got)
+	}
+	for _, bad := range []string{`[{"kind":"hang","retryAfter":1}]`, `[{"kind":"status","status":429,"retryAfter":-1}]`} {
+		if _, err := fault.ParseRules([]byte(bad), nil); err == nil {
+			t.Errorf("%s is a rule", bad)
+		}
+	}
+}

@@ -32,6 +32,9 @@ func answer(w http.ResponseWriter, r *http.Request, rule Rule, wording Wording) 
 	if rule.ContentType != "" {
 		header.Set("Content-Type", rule.ContentType)
 	}
+	if rule.RetryAfter > 0 {
+		header.Set("Retry-After", strconv.Itoa(rule.RetryAfter))
+	}
 	for name, values := range header {
 		w.Header()[name] = values
 	}

@@ -13,7 +13,7 @@ import (
 
 const (
 	// perURL is how many deliveries to one URL are on the wire at once.
-	perURL = 32
+	perURL = 64
 	// timeout of one try; Postmark does not document its own.
 	timeout = 30 * time.Second
 	// maxAttempts is how many attempts are remembered.

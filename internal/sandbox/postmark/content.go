@@ -125,6 +125,12 @@ func (m *content) tracking(from *message) (opens bool, links string) {
 	return opens, links
 }
 
+// tracksOpens tells whether an open of the message would be noticed.
+func (m *content) tracksOpens(from *message) bool {
+	opens, _ := m.tracking(from)
+	return opens && m.hasHTML(from)
+}
+
 // tracksLinks tells in which parts of the message links are tracked.
 func (m *content) tracksLinks(from *message) (inHTML, inText bool) {
 	_, links := m.tracking(from)
@@ -141,6 +147,15 @@ func (m *content) links(from *message, out rendered, most int) []string {
 		out.text = ""
 	}
 	return links(out.html, out.text, most)
+}
+
+// Metadata is decoded alone: who counts arrivals looks at every message.
+func (m *content) Metadata() map[string]string {
+	var out struct{ Metadata map[string]string }
+	if err := json.Unmarshal(m.raw, &out); err != nil {
+		return nil // not so: it was decoded before
+	}
+	return out.Metadata
 }
 
 // View describes the message for the control API and the pages.

@@ -25,7 +25,7 @@ func (s *Simulator) schedule(ctx context.Context, mails []*store.Mail) error {
 		s.timetable.At(s.clock.Now().Add(now.DeliveryDelay()), func() { s.deliver(mails) })
 		return nil
 	}
-	deliveries, err := s.raise(firstEvents(mails))
+	deliveries, err := s.raise(firstEvents(mails, now.OpenDelivered))
 	if err != nil {
 		return err
 	}
@@ -50,9 +50,12 @@ func await(ctx context.Context, deliveries []*hook.Delivery, start func()) error
 	return nil
 }
 
-// deliver raises the first events of messages.
+// deliver raises the first events of messages of one server, or of several with the same settings.
 func (s *Simulator) deliver(mails []*store.Mail) {
-	deliveries, err := s.raise(firstEvents(mails))
+	if len(mails) == 0 {
+		return
+	}
+	deliveries, err := s.raise(firstEvents(mails, s.settings.Of(mails[0].Server).OpenDelivered))
 	if err != nil {
 		s.log.Error("events cannot be raised", "err", err)
 		return
@@ -60,19 +63,21 @@ func (s *Simulator) deliver(mails []*store.Mail) {
 	s.hooks.Queue(deliveries...)
 }
 
-func firstEvents(mails []*store.Mail) []store.Raised {
+func firstEvents(mails []*store.Mail, opened bool) []store.Raised {
 	batch := make([]store.Raised, 0, len(mails))
 	for _, mail := range mails {
 		if m, ok := mail.Content.(*content); ok {
-			batch = append(batch, store.Raised{Mail: mail, Events: m.firstEvents()})
+			batch = append(batch, store.Raised{Mail: mail, Events: m.firstEvents(opened)})
 		}
 	}
 	return batch
 }
 
-// firstEvents decides what becomes of a message: each recipient has events of their own (PM-sim 21).
-func (m *content) firstEvents() []store.Event {
+// firstEvents decides what becomes of a message: each recipient has events of their own (PM-sim 21). With opened, those who get
+// it open it, as far as that would be noticed.
+func (m *content) firstEvents(opened bool) []store.Event {
 	events := make([]store.Event, 0, len(m.recipients))
+	opened = opened && m.tracksOpens(m.message())
 	if m.template != nil && m.template.parts.canFail() {
 		if _, err := m.render(m.message()); err != nil {
 			for _, r := range m.recipients { // PM-sim 30
@@ -94,6 +99,9 @@ func (m *content) firstEvents() []store.Event {
 				store.Event{Kind: store.Complained, Recipient: r, Type: spamComplaint})
 		default:
 			events = append(events, store.Event{Kind: store.Delivered, Recipient: r})
+			if opened {
+				events = append(events, store.Event{Kind: store.Opened, Recipient: r, First: true})
+			}
 		}
 	}
 	return events

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"postyard/internal/sandbox/store"
@@ -85,6 +86,9 @@ func (s *Simulator) submit(c *call, items []json.RawMessage, templated bool) ([]
 		s.pretend(outcomes)
 		return outcomes, nil
 	}
+	if err := s.linger(c); err != nil {
+		return nil, err
+	}
 	mails, err := s.accept(c, outcomes)
 	if err != nil {
 		return nil, err
@@ -93,6 +97,26 @@ func (s *Simulator) submit(c *call, items []json.RawMessage, templated bool) ([]
 		return nil, err
 	}
 	return outcomes, nil
+}
+
+// linger waits for as long as a send takes. When the client goes meanwhile, nothing is done.
+func (s *Simulator) linger(c *call) error {
+	ctx, now := c.Context(), s.settings.Get()
+	if c.server != nil { // not the test token
+		now = s.settings.Of(c.server.name)
+	}
+	latency := now.SendLatency()
+	if latency == 0 {
+		return nil
+	}
+	over := make(chan struct{})
+	s.timetable.At(s.clock.Now().Add(latency), func() { close(over) })
+	select {
+	case <-over:
+		return nil
+	case <-ctx.Done():
+		return &failure{status: http.StatusInternalServerError, code: codeUnexpected, message: usualText(codeUnexpected)} // nobody reads it
+	}
 }
 
 func examine(item json.RawMessage, templated bool) outcome {

@@ -32,6 +32,10 @@ type Settings struct {
 	DropWebhooks bool `json:"dropWebhooks"`
 	// DuplicateWebhooks posts every event twice, with the same trace id.
 	DuplicateWebhooks bool `json:"duplicateWebhooks"`
+	// SendLatencyMS is how long a send takes before it takes effect and is answered, in milliseconds.
+	SendLatencyMS int64 `json:"sendLatencyMs"`
+	// OpenDelivered has every recipient that a mail is delivered to open it at once, where opens are tracked.
+	OpenDelivered bool `json:"openDelivered"`
 	// Account is the state of the account: approved, pending or not-approved.
 	Account string `json:"account"`
 	// SMTPLogin has the mail server take mail from clients that have logged in only.
@@ -46,7 +50,10 @@ func Default() Settings {
 	return Settings{DeliveryDelayMS: DefaultDeliveryDelay.Milliseconds(), Account: AccountApproved}
 }
 
-const maxDelay = 24 * time.Hour
+const (
+	maxDelay   = 24 * time.Hour
+	maxLatency = time.Minute
+)
 
 // DeliveryDelay is DeliveryDelayMS as a duration.
 func (s Settings) DeliveryDelay() time.Duration {
@@ -55,6 +62,11 @@ func (s Settings) DeliveryDelay() time.Duration {
 
 // SearchLag is SearchLagMS as a duration.
 func (s Settings) SearchLag() time.Duration { return time.Duration(s.SearchLagMS) * time.Millisecond }
+
+// SendLatency is SendLatencyMS as a duration.
+func (s Settings) SendLatency() time.Duration {
+	return time.Duration(s.SendLatencyMS) * time.Millisecond
+}
 
 // Merge returns the settings with those replaced that the JSON object names. Unknown names and bad values are errors.
 func (s Settings) Merge(raw []byte) (Settings, error) {
@@ -71,6 +83,8 @@ func (s Settings) check() error {
 		return fmt.Errorf("settings: deliveryDelayMs must be from 0 to %d, got %d", limit, s.DeliveryDelayMS)
 	case s.SearchLagMS < 0 || s.SearchLagMS > limit:
 		return fmt.Errorf("settings: searchLagMs must be from 0 to %d, got %d", limit, s.SearchLagMS)
+	case s.SendLatencyMS < 0 || s.SendLatencyMS > maxLatency.Milliseconds():
+		return fmt.Errorf("settings: sendLatencyMs must be from 0 to %d, got %d", maxLatency.Milliseconds(), s.SendLatencyMS)
 	}
 	switch s.Account {
 	case AccountApproved, AccountPending, AccountNotApproved:

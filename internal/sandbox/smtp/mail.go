@@ -64,17 +64,23 @@ func (m *mail) header() []store.Header {
 	return list
 }
 
-// View implements store.Content.
-func (m *mail) View() store.View {
-	v := store.View{From: m.From, To: strings.Join(m.To, ", "), Headers: m.header(), Metadata: map[string]string{}}
-	for _, h := range v.Headers {
+// Metadata implements store.Content: the gateway's id of the message, and what else its own headers say.
+func (m *mail) Metadata() map[string]string {
+	metadata := map[string]string{}
+	for _, h := range m.header() {
 		if len(h.Name) > len(sendpostPrefix) && strings.EqualFold(h.Name[:len(sendpostPrefix)], sendpostPrefix) {
-			v.Metadata[h.Name[len(sendpostPrefix):]] = h.Value
+			metadata[h.Name[len(sendpostPrefix):]] = h.Value
 		}
 		if strings.EqualFold(h.Name, messageHeader) {
-			v.Metadata["messageId"] = h.Value
+			metadata["messageId"] = h.Value
 		}
 	}
+	return metadata
+}
+
+// View implements store.Content.
+func (m *mail) View() store.View {
+	v := store.View{From: m.From, To: strings.Join(m.To, ", "), Headers: m.header(), Metadata: m.Metadata()}
 	parsed, err := netmail.ReadMessage(bytes.NewReader(m.Data))
 	if err != nil {
 		v.RenderError, v.Text = err.Error(), string(m.Data)

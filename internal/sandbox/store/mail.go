@@ -25,6 +25,8 @@ type Mail struct {
 type Content interface {
 	// View describes the message for people and for the control API. What cannot be rendered is explained in the view.
 	View() View
+	// Metadata is that of the view, without the work of rendering. The caller must not change it.
+	Metadata() map[string]string
 }
 
 // View is a message in terms that all providers share. Addresses are as the request had them.

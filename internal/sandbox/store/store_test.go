@@ -89,7 +89,8 @@ func (c *recorder) RestoreEvents(_ *store.Mail, events []store.Event) { c.events
 // text is content that is its own raw bytes.
 type text string
 
-func (t text) View() store.View { return store.View{Text: string(t)} }
+func (t text) View() store.View            { return store.View{Text: string(t)} }
+func (t text) Metadata() map[string]string { return nil }
 
 func hook(id string, value any) store.Document {
 	return store.Document{Provider: "p", Kind: "hook", ID: id, Value: value}

@@ -42,6 +42,7 @@ type incoming struct {
 	content   mail.ID
 	submitted int64
 	plan      []byte
+	ways      int16 // egresses of the plan
 	egress    route.Egress
 	processed event.Type
 }
@@ -137,7 +138,7 @@ func plan(batch []store.Submission, next map[int32]uint64) ([]incoming, error) {
 			}
 			list = append(list, incoming{NewMessage: m, content: s.Messages[0].ID, submitted: engine.Stamp(s.SubmittedAt), plan: encoded,
 				owner:  owner{m.ID, s.AccountID, s.SubAccountID, m.PoolID, int16(m.Mailbox.ID()), text(m.To)},
-				egress: planned.Plan.First(), processed: planned.Processed})
+				ways: int16(len(planned.Plan.Egresses)), egress: planned.Plan.First(), processed: planned.Processed})
 		}
 	}
 	return list, nil
@@ -184,9 +185,10 @@ func (t *tx) insertMessages(list []incoming) {
 		column(list, func(m *incoming) string { return m.to }),
 		column(list, func(m *incoming) []byte { return m.plan }),
 		times, egresses)
-	t.exec(`INSERT INTO queue (id, egress, mailbox, status, rank, sub_account_id, pool_id, priority)
-		SELECT q.id, q.egress, q.mailbox, 0, q.rank, q.sub, q.pool, -coalesce(pool.priority, 0)
-		FROM unnest($1::uuid[], $2::int[], $3::smallint[], $4::bigint[], $5::int[], $6::int[]) AS q (id, egress, mailbox, rank, sub, pool)
+	t.exec(`INSERT INTO queue (id, egress, mailbox, status, rank, sub_account_id, pool_id, priority, ways)
+		SELECT q.id, q.egress, q.mailbox, 0, q.rank, q.sub, q.pool, -coalesce(pool.priority, 0), q.ways
+		FROM unnest($1::uuid[], $2::int[], $3::smallint[], $4::bigint[], $5::int[], $6::int[], $7::smallint[])
+			AS q (id, egress, mailbox, rank, sub, pool, ways)
 		LEFT JOIN pool ON pool.id = q.pool`,
-		ids, egresses, mailboxes, times, subs, pools)
+		ids, egresses, mailboxes, times, subs, pools, column(list, func(m *incoming) int16 { return m.ways }))
 }

@@ -75,6 +75,7 @@ type place struct {
 	unknownSince int64
 	waiting      string
 	priority     int32 // as stored: the lower goes first
+	ways         int16 // egresses of the plan
 	changed      bool  // what is changed has no lease any more
 	gone         bool
 }
@@ -117,11 +118,11 @@ type closing struct {
 	class    *provider.Class // that the answer gives the call, nil when it says nothing
 }
 
-const placeColumns = `id, egress, mailbox, status, due_at, lease_owner, attempts, failures, asks, unknown_since, waiting, priority`
+const placeColumns = `id, egress, mailbox, status, due_at, lease_owner, attempts, failures, asks, unknown_since, waiting, priority, ways`
 
 func scanPlace(rows pgx.Rows) (*place, error) {
 	p := &place{}
-	return p, rows.Scan(idInto(&p.id), &p.egress, &p.mailbox, &p.status, &p.dueAt, &p.owner, &p.attempts, &p.failures, &p.asks, &p.unknownSince, &p.waiting, &p.priority)
+	return p, rows.Scan(idInto(&p.id), &p.egress, &p.mailbox, &p.status, &p.dueAt, &p.owner, &p.attempts, &p.failures, &p.asks, &p.unknownSince, &p.waiting, &p.priority, &p.ways)
 }
 
 func newLedger() *ledger {
@@ -275,9 +276,9 @@ func (l *ledger) writePlaces(t *tx) {
 	}
 	if len(moved) > 0 {
 		t.exec(`UPDATE queue q SET egress = u.egress, status = u.status, due_at = u.due_at, attempts = u.attempts, failures = u.failures,
-				asks = u.asks, unknown_since = u.unknown_since, waiting = u.waiting, priority = u.priority, lease_owner = '', lease_until = 0
-			FROM unnest($1::uuid[], $2::int[], $3::smallint[], $4::bigint[], $5::int[], $6::int[], $7::int[], $8::bigint[], $9::text[], $10::int[])
-				AS u (id, egress, status, due_at, attempts, failures, asks, unknown_since, waiting, priority)
+				asks = u.asks, unknown_since = u.unknown_since, waiting = u.waiting, priority = u.priority, ways = u.ways, lease_owner = '', lease_until = 0
+			FROM unnest($1::uuid[], $2::int[], $3::smallint[], $4::bigint[], $5::int[], $6::int[], $7::int[], $8::bigint[], $9::text[], $10::int[],
+				$11::smallint[]) AS u (id, egress, status, due_at, attempts, failures, asks, unknown_since, waiting, priority, ways)
 			WHERE q.id = u.id`,
 			column(moved, func(p **place) pgtype.UUID { return uuidOf((*p).id) }),
 			column(moved, func(p **place) int32 { return int32((*p).egress) }),
@@ -288,7 +289,8 @@ func (l *ledger) writePlaces(t *tx) {
 			column(moved, func(p **place) int32 { return (*p).asks }),
 			column(moved, func(p **place) int64 { return (*p).unknownSince }),
 			column(moved, func(p **place) string { return text((*p).waiting) }),
-			column(moved, func(p **place) int32 { return (*p).priority }))
+			column(moved, func(p **place) int32 { return (*p).priority }),
+			column(moved, func(p **place) int16 { return (*p).ways }))
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 const queuedQuery = `WITH few AS MATERIALIZED (SELECT id, egress, mailbox, status IN (0, 1) AND ($1 = 0 OR egress = $1)
-			AND ($2 = 0 OR sub_account_id = $2) AND ($3 = 0 OR pool_id = $3) AS wanted FROM queue WHERE id > $4 ORDER BY id LIMIT $5)
+			AND ($2 = 0 OR sub_account_id = $2) AND ($3 = 0 OR pool_id = $3) AND (NOT $8 OR ways > 1) AS wanted FROM queue WHERE id > $4 ORDER BY id LIMIT $5)
 		SELECT few.id, few.egress, few.mailbox, m.account_id, m.sub_account_id, m.pool_id, m.plan, m.submitted_at, m.recipient, c.body
 		FROM few LEFT JOIN message m ON few.wanted AND m.id = few.id AND m.account_id = $6 LEFT JOIN content c ON $7 AND c.id = m.content_id
 		ORDER BY few.id`
@@ -40,7 +40,7 @@ func (db *DB) Queued(ctx context.Context, f store.QueuedFilter, after mail.ID, l
 		err = engine.CompleteQueued(q, class, body, recipient, plan) // what cannot be read waits, and says so when it is claimed
 		r.wanted = err == nil && (f.Mailboxes == nil || slices.Contains(f.Mailboxes, q.Mailbox))
 		return r, nil
-	}, queuedQuery, int32(f.Egress), f.SubAccountID, f.PoolID, uuidOf(after), limit, f.AccountID, f.Content)
+	}, queuedQuery, int32(f.Egress), f.SubAccountID, f.PoolID, uuidOf(after), limit, f.AccountID, f.Content, f.Movable)
 	for i := range rows {
 		if last = rows[i].ID; rows[i].wanted {
 			found = append(found, rows[i].Queued)
@@ -109,7 +109,7 @@ func (l *ledger) replan(p *place, msg *message, plan *route.Plan, priorities map
 	if plan == nil {
 		return nil
 	}
-	p.priority = priorities[msg.poolID]
+	p.priority, p.ways = priorities[msg.poolID], int16(len(plan.Egresses))
 	msg.replanned = true
 	if msg.plan, err = json.Marshal(plan); err != nil {
 		return fmt.Errorf("encode plan: %w", err)

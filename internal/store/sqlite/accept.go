@@ -78,8 +78,9 @@ func (t *tx) submit(s *store.Submission, sequences map[int32]uint64) error {
 			m.ID[:], s.AccountID, s.SubAccountID, contentID, m.PoolID, class, m.Recipient, m.To, plan, at, int32(egress)); err != nil {
 			return err
 		}
-		if _, err := t.exec(`INSERT INTO queue (id, egress, mailbox, status, rank, sub_account_id, pool_id, priority)
-				VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, `+priorityOf6+`)`, m.ID[:], int32(egress), class, at, s.SubAccountID, m.PoolID); err != nil {
+		if _, err := t.exec(`INSERT INTO queue (id, egress, mailbox, status, rank, sub_account_id, pool_id, priority, ways)
+				VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, `+priorityOf6+`, ?7)`, m.ID[:], int32(egress), class, at, s.SubAccountID, m.PoolID,
+			len(planned.Plan.Egresses)); err != nil {
 			return err
 		}
 		o := owner{m.ID, s.AccountID, s.SubAccountID, m.PoolID, class, m.To}

@@ -16,14 +16,14 @@ import (
 )
 
 const queuedQuery = `WITH few AS MATERIALIZED (SELECT id, egress, mailbox, status IN (0, 1) AND (?1 = 0 OR egress = ?1)
-			AND (?2 = 0 OR sub_account_id = ?2) AND (?3 = 0 OR pool_id = ?3) AS wanted FROM queue WHERE id > ?4 ORDER BY id LIMIT ?5)
+			AND (?2 = 0 OR sub_account_id = ?2) AND (?3 = 0 OR pool_id = ?3) AND (NOT ?8 OR ways > 1) AS wanted FROM queue WHERE id > ?4 ORDER BY id LIMIT ?5)
 		SELECT few.id, few.egress, few.mailbox, m.account_id, m.sub_account_id, m.pool_id, m.plan, m.submitted_at, m.recipient, c.body
 		FROM few LEFT JOIN message m ON few.wanted AND m.id = few.id AND m.account_id = ?6 LEFT JOIN content c ON ?7 AND c.id = m.content_id
 		ORDER BY few.id`
 
 // Queued implements store.Queue.
 func (db *DB) Queued(ctx context.Context, f store.QueuedFilter, after mail.ID, limit int) (list []store.Queued, last mail.ID, err error) {
-	rows, err := db.workPool.QueryContext(ctx, queuedQuery, int32(f.Egress), f.SubAccountID, f.PoolID, after[:], limit, f.AccountID, f.Content)
+	rows, err := db.workPool.QueryContext(ctx, queuedQuery, int32(f.Egress), f.SubAccountID, f.PoolID, after[:], limit, f.AccountID, f.Content, f.Movable)
 	if err != nil {
 		return nil, last, failed("read waiting messages", err)
 	}
@@ -103,6 +103,7 @@ func (t *tx) replan(id mail.ID, to route.Egress, plan *route.Plan) error {
 	if _, err := t.exec(`UPDATE message SET egress = ?, plan = ? WHERE id = ?`, int32(to), encoded, id[:]); err != nil {
 		return err
 	}
-	_, err = t.exec(`UPDATE queue SET priority = -coalesce((SELECT priority FROM pool WHERE id = queue.pool_id), 0) WHERE id = ?`, id[:])
+	_, err = t.exec(`UPDATE queue SET ways = ?, priority = -coalesce((SELECT priority FROM pool WHERE id = queue.pool_id), 0) WHERE id = ?`,
+		len(plan.Egresses), id[:])
 	return err
 }

@@ -341,6 +341,7 @@ func queuedMessages(t *testing.T, b *bench) {
 		"of the egress":       {store.QueuedFilter{Egress: b.egress()}, all},
 		"of another egress":   {store.QueuedFilter{Egress: b.egress() + 1}, nil},
 		"to a mailbox":        {store.QueuedFilter{Mailboxes: []mailbox.Class{mailbox.Gmail}}, rest(mine)},
+		"that may move":       {store.QueuedFilter{Movable: true}, nil},
 		"of another account ": {store.QueuedFilter{AccountID: stranger.ID}, nil},
 	} {
 		if test.filter.AccountID == 0 {

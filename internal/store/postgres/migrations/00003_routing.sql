@@ -72,6 +72,7 @@ CREATE TABLE replan (
 ALTER TABLE queue ALTER COLUMN priority TYPE integer;
 ALTER TABLE queue ADD COLUMN sub_account_id integer NOT NULL DEFAULT 0;
 ALTER TABLE queue ADD COLUMN pool_id integer NOT NULL DEFAULT 0;
+ALTER TABLE queue ADD COLUMN ways smallint NOT NULL DEFAULT 2; -- how many egresses the plan has; of older messages it is not known
 UPDATE queue q SET sub_account_id = m.sub_account_id, pool_id = m.pool_id FROM message m WHERE m.id = q.id;
 DROP INDEX queue_ready;
 CREATE INDEX queue_ready ON queue (egress, mailbox, priority, sub_account_id, pool_id, rank) WHERE status = 0;

@@ -73,6 +73,7 @@ CREATE TABLE replan (
 -- Within a lane: pools by priority, then sub-accounts in turn, then the oldest first.
 ALTER TABLE queue ADD COLUMN sub_account_id INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE queue ADD COLUMN pool_id INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE queue ADD COLUMN ways INTEGER NOT NULL DEFAULT 2; -- how many egresses the plan has; of older messages it is not known
 UPDATE queue SET (sub_account_id, pool_id) = (SELECT sub_account_id, pool_id FROM message WHERE message.id = queue.id);
 DROP INDEX queue_ready;
 CREATE INDEX queue_ready ON queue (egress, mailbox, priority, sub_account_id, pool_id, rank) WHERE status = 0;
