@@ -72,12 +72,7 @@ func (s *server) catchUp(w http.ResponseWriter, r *http.Request, a *directory.Ac
 		return err
 	}
 	// It takes longer than other operations: the connection's deadlines are not for it.
-	control := http.NewResponseController(w)
-	for _, extend := range []func(time.Time) error{control.SetReadDeadline, control.SetWriteDeadline} {
-		if err := extend(time.Now().Add(catchUpFor + time.Minute)); err != nil {
-			s.Log.DebugContext(r.Context(), "deadline of a connection not set", "error", err)
-		}
-	}
+	s.allowTime(w, r, catchUpFor+time.Minute)
 	// Nor is its end for it: proxies cut what takes long, and what was begun is worth to be finished. The end of the server
 	// ends it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), catchUpFor)

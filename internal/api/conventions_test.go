@@ -20,6 +20,7 @@ import (
 	"postyard/internal/mail"
 	"postyard/internal/provider"
 	"postyard/internal/store"
+	"postyard/internal/template"
 	"postyard/internal/tpsp"
 )
 
@@ -164,6 +165,10 @@ func TestErrorsAndTheirStatus(t *testing.T) {
 		{catchup.ErrNotFound, 404, "not_found", ""},
 		{catchup.ErrRunning, 409, "catch_up_running", ""},
 		{catchup.ErrStopped, 503, "unavailable", "nothing was stored"},
+		{template.ErrNotFound, 404, "not_found", ""},
+		{template.ErrRunning, 409, "templates_sync_running", ""},
+		{template.ErrNoSource, 422, "no_templates", ""},
+		{template.ErrStopped, 503, "unavailable", "nothing was stored"},
 		{store.ErrNotFound, 404, "not_found", ""},
 		{store.ErrConflict, 403, "exists_already", ""},
 		{fmt.Errorf("disk /var/x full: %w", store.ErrUnavailable), 503, "unavailable", "/var/x"},

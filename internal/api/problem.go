@@ -15,6 +15,7 @@ import (
 	"postyard/internal/mail"
 	"postyard/internal/provider"
 	"postyard/internal/store"
+	"postyard/internal/template"
 	"postyard/internal/tpsp"
 )
 
@@ -109,7 +110,13 @@ func problemOfCause(err error) *problem {
 		return notFound("the account has no such thing")
 	case errors.Is(err, store.ErrConflict):
 		return &problem{status: http.StatusForbidden, Code: "exists_already", Message: "this exists already"}
-	case errors.Is(err, catchup.ErrStopped):
+	case errors.Is(err, template.ErrNotFound):
+		return notFound(template.ErrNotFound.Error())
+	case errors.Is(err, template.ErrRunning):
+		return &problem{status: http.StatusConflict, Code: "templates_sync_running", Message: template.ErrRunning.Error(), Field: "tpspId"}
+	case errors.Is(err, template.ErrNoSource):
+		return &problem{status: http.StatusUnprocessableEntity, Code: "no_templates", Message: template.ErrNoSource.Error(), Field: "tpspId"}
+	case errors.Is(err, catchup.ErrStopped), errors.Is(err, template.ErrStopped):
 		return &problem{status: http.StatusServiceUnavailable, retryAfter: retryAfter, Code: "unavailable",
 			Message: "the server is stopping; what was read back is stored, try again for the rest"}
 	case errors.Is(err, store.ErrUnavailable):

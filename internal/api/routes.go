@@ -44,10 +44,12 @@ func (s *server) operations() []operation {
 		{http.MethodGet, v1 + "/account/tpsp", accountKey, "list providers", s.forAccount(s.listTPSPs)},
 		{http.MethodPost, v1 + "/account/tpsp", accountKey, "add a provider", s.forAccount(s.createTPSP)},
 		{http.MethodGet, v1 + "/account/tpsp/{id}", accountKey, "read a provider", s.forAccount(s.getTPSP)},
-		{http.MethodPut, v1 + "/account/tpsp/{id}", accountKey, "change a provider's name, policy or limits, pause it", s.forAccount(s.updateTPSP)},
+		{http.MethodPut, v1 + "/account/tpsp/{id}", accountKey, "change a provider's name, policy, limits or what it takes, pause it", s.forAccount(s.updateTPSP)},
 		{http.MethodDelete, v1 + "/account/tpsp/{id}", accountKey, "delete a provider", s.forAccount(s.deleteTPSP)},
 		{http.MethodPost, v1 + "/account/tpsp/{id}/drill", accountKey, "rehearse an outage of a provider", s.forAccount(s.drillTPSP)},
 		{http.MethodPost, v1 + "/account/catch-up", accountKey, "read back what providers' webhooks did not bring", s.forAccount(s.catchUp)},
+		{http.MethodGet, v1 + "/account/templates", accountKey, "list the mirrored templates of providers", s.forAccount(s.listTemplates)},
+		{http.MethodPost, v1 + "/account/templates/sync", accountKey, "read the templates of providers now", s.forAccount(s.syncTemplates)},
 
 		{http.MethodGet, v1 + "/account/ippool", accountKey, "list IP pools", s.forAccount(s.listPools)},
 		{http.MethodPost, v1 + "/account/ippool", accountKey, "create an IP pool", s.forAccount(s.createPool)},

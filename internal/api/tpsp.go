@@ -33,6 +33,7 @@ type tpspAnswer struct {
 	officialTPSP
 	MessageStream   string         `json:"messageStream"`
 	AmbiguousPolicy string         `json:"ambiguousPolicy"` // at-least-once, at-most-once
+	AllowRaw        bool           `json:"allowRaw"`        // Postmark: it takes messages without a template
 	Active          bool           `json:"active"`
 	RatePerHour     int            `json:"ratePerHour"` // 0: no limit
 	MailboxLimits   map[string]int `json:"mailboxLimits"`
@@ -90,7 +91,7 @@ func (s *server) tpspAnswer(t *directory.TPSP) (tpspAnswer, error) {
 		return tpspAnswer{}, err
 	}
 	answer := tpspAnswer{
-		officialTPSP: official, MessageStream: t.Stream, AmbiguousPolicy: t.Policy.String(), Active: !t.Paused,
+		officialTPSP: official, MessageStream: t.Stream, AmbiguousPolicy: t.Policy.String(), AllowRaw: t.AllowRaw, Active: !t.Paused,
 		RatePerHour: t.Limits.PerHour, MailboxLimits: byKey(t.Limits.Mailbox),
 		WebhookStatus: webhookAnswer{
 			State: string(t.Webhook.State), Message: t.Webhook.Error, URL: s.Providers.HookURL(t), NextTry: nanos(t.Webhook.NextTry),
@@ -156,6 +157,7 @@ type tpspRequest struct {
 	Port            int    `json:"port"`
 	MessageStream   string `json:"messageStream"`
 	AmbiguousPolicy string `json:"ambiguousPolicy"`
+	AllowRaw        bool   `json:"allowRaw"`
 	Active          *bool  `json:"active"`
 	limitsRequest
 }
@@ -176,10 +178,13 @@ func (s *server) createTPSP(w http.ResponseWriter, r *http.Request, a *directory
 			return err
 		}
 	}
+	if err := checkRaw(in.AllowRaw, provider.Type(in.Type)); err != nil {
+		return err
+	}
 	t, pool, err := s.Providers.Create(r.Context(), a.ID, tpsp.New{
 		Name: in.Name, Type: provider.Type(in.Type), Key: secret.NewString(in.Key), Stream: in.MessageStream, Endpoint: in.Endpoint,
 		Port: in.Port, Secret: secret.NewString(in.Secret), Domain: in.Domain,
-		Policy: policy, Limits: limits, Paused: in.Active != nil && !*in.Active,
+		Policy: policy, Limits: limits, Paused: in.Active != nil && !*in.Active, AllowRaw: in.AllowRaw,
 	})
 	if err != nil {
 		return err

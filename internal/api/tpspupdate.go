@@ -14,6 +14,7 @@ import (
 type tpspChanges struct {
 	Name            *string `json:"name"`
 	AmbiguousPolicy *string `json:"ambiguousPolicy"`
+	AllowRaw        *bool   `json:"allowRaw"`
 	Type            *int    `json:"type"`
 	Key             *string `json:"key"`
 	Endpoint        *string `json:"endpoint"`
@@ -70,8 +71,15 @@ func (s *server) updateTPSP(w http.ResponseWriter, r *http.Request, a *directory
 	if err := in.apply(&limits); err != nil {
 		return err
 	}
+	raw := t.AllowRaw
+	if in.AllowRaw != nil {
+		raw = *in.AllowRaw
+	}
+	if err := checkRaw(raw, t.Type); err != nil {
+		return err
+	}
 	if t, err = s.Providers.Update(r.Context(), a.ID, id, func(t *directory.TPSP) {
-		t.Policy, t.Limits = policy, limits
+		t.Policy, t.Limits, t.AllowRaw = policy, limits, raw
 		if in.Active != nil {
 			t.Paused = !*in.Active
 		}

@@ -32,6 +32,7 @@ import (
 	mailstore "postyard/internal/sandbox/store"
 	"postyard/internal/secret"
 	"postyard/internal/store/sqlite"
+	"postyard/internal/template"
 	"postyard/internal/tpsp"
 )
 
@@ -43,7 +44,8 @@ type world struct {
 	dir      *directory.Directory
 	accounts *account.Service
 	tpsps    *tpsp.Service
-	catching *catchup.Service // it is not running
+	catching *catchup.Service  // it is not running
+	mirror   *template.Service // nor is it
 	log      *lockedBuffer
 	changed  atomic.Int64 // how often waiting mail was told to look again
 
@@ -88,7 +90,13 @@ func newWorld(t *testing.T) *world {
 		Directory: w.dir, Store: w.db, Adapters: adapters, Box: box, PublicURL: w.url, AllowPrivate: true,
 		Now: time.Now, Jitter: func() float64 { return 0.5 }, Log: log,
 	})
+	if w.mirror, err = template.New(t.Context(), template.Config{
+		Store: w.db, Directory: w.dir, Providers: adapters, Connections: w.tpsps, Holder: "test", Log: log, Now: time.Now,
+	}); err != nil {
+		t.Fatal(err)
+	}
 	planner := plan.New(adapters, time.Now)
+	planner.Templates = w.mirror
 	sender := accept.New(accept.Config{
 		Store: w.db, Directory: w.dir, Planner: planner, Mailboxes: mx.New(mx.Config{}), Now: time.Now,
 		Room: func() error { return nil }, Wake: func(route.Egress) {},
@@ -110,7 +118,7 @@ func newWorld(t *testing.T) *world {
 		Directory: w.dir, Accounts: w.accounts, Sender: sender, Providers: w.tpsps,
 		Pools:   ippool.New(ippool.Config{Directory: w.dir, Store: w.db, Now: time.Now, Changed: func() { w.changed.Add(1) }}),
 		Planner: planner, Mailboxes: mx.New(mx.Config{}), Journal: w.db, Books: w.db, Ingest: inbox, CatchUp: catching,
-		Queue: w.db, Claim: claimLength, Changed: func() { w.changed.Add(1) }, Now: time.Now,
+		Queue: w.db, Claim: claimLength, Changed: func() { w.changed.Add(1) }, Now: time.Now, Templates: w.mirror,
 		Installation: installation, Log: log,
 	})
 	server.Start()

@@ -38,6 +38,7 @@ import (
 	"postyard/internal/secret"
 	"postyard/internal/ssrf"
 	"postyard/internal/store"
+	"postyard/internal/template"
 	"postyard/internal/tpsp"
 )
 
@@ -60,6 +61,7 @@ type Server struct {
 	ingesting  *ingest.Service
 	registrar  *tpsp.Registrar
 	catching   *catchup.Service
+	templates  *template.Service
 	replanning *replan.Service
 	grace      time.Duration
 }
@@ -128,12 +130,21 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 	connections := tpsp.NewService(tpsp.Config{Directory: s.directory, Store: s.store, Adapters: adapters, Box: box, PublicURL: s.URL,
 		AllowPrivate: cfg.AllowPrivate, Holder: holder, Now: now, Jitter: rand.Float64, Log: s.log})
 	s.registrar = tpsp.NewRegistrar(connections)
+	var err error
+	if err = s.patiently(ctx, func() (err error) {
+		s.templates, err = template.New(ctx, template.Config{Store: s.store, Directory: s.directory, Providers: adapters, Connections: connections,
+			Holder: holder, Log: s.log, Now: now})
+		return err
+	}); err != nil {
+		return err
+	}
 	s.dispatcher = dispatch.New(dispatch.Config{Store: s.store, Directory: s.directory, Providers: adapters, Connections: connections,
-		Log: s.log, Now: now, Jitter: rand.Float64, Node: s.store.Node(), Run: s.run, BatchSize: cfg.BatchSize, Concurrency: cfg.ProviderConcurrency,
+		Templates: s.templates, Log: s.log, Now: now, Jitter: rand.Float64, Node: s.store.Node(), Run: s.run, BatchSize: cfg.BatchSize, Concurrency: cfg.ProviderConcurrency,
 		CallTimeout: cfg.CallTimeout, TTL: cfg.MessageTTL, Grace: cfg.ShutdownGrace, Poll: s.store.poll,
 		Rules: dispatch.Rules{AskAfter: cfg.AskAfter, AmbiguousWait: cfg.AmbiguousWait}})
 	s.mailboxes = mx.New(mx.Config{Resolver: resolver(cfg.DNS), Now: time.Now, Jitter: rand.Float64, Log: s.log})
 	planner := plan.New(adapters, now)
+	planner.Templates = s.templates
 	s.accepting = accept.New(accept.Config{Store: s.store, Directory: s.directory, Planner: planner, Mailboxes: s.mailboxes, Now: now,
 		MaxBacklog: int64(cfg.MaxBacklog), Room: s.store.room, Wake: s.dispatcher.Wake})
 	s.replanning = replan.New(replan.Config{Store: s.store, Directory: s.directory, Planner: planner, Holder: holder, Wake: s.dispatcher.Wake, Now: now,
@@ -148,9 +159,11 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		return fmt.Errorf("read installation: %w", err)
 	}
 	s.http = newHTTPServer(api.New(api.Config{Directory: s.directory, Accounts: s.Accounts, Sender: s.accepting, Providers: connections,
-		Pools: pools, Planner: planner, Mailboxes: s.mailboxes, Journal: s.store, Books: s.store, Ingest: s.ingesting, CatchUp: s.catching, Queue: s.store,
-		Claim: cfg.CallTimeout + claimMargin, Changed: s.changed, Now: now, Installation: installation, Log: s.log}), s.log)
-	s.http.RegisterOnShutdown(s.catching.Stop) // a request that catches up may take long
+		Pools: pools, Planner: planner, Mailboxes: s.mailboxes, Journal: s.store, Books: s.store, Ingest: s.ingesting, CatchUp: s.catching,
+		Templates: s.templates, Queue: s.store, Claim: cfg.CallTimeout + claimMargin, Changed: s.changed, Now: now, Installation: installation,
+		Log: s.log}), s.log)
+	s.http.RegisterOnShutdown(s.catching.Stop) // requests that ask providers may take long
+	s.http.RegisterOnShutdown(s.templates.Stop)
 	return nil
 }
 
@@ -179,6 +192,7 @@ func (s *Server) Run(ctx context.Context) error {
 	running.Go(func() { s.ingesting.Run(background) })
 	running.Go(func() { s.registrar.Run(background) })
 	running.Go(func() { s.catching.Run(background) })
+	running.Go(func() { s.templates.Run(background) })
 	running.Go(func() { s.replanning.Run(background) })
 	if s.store.Shared() {
 		running.Go(func() { s.follow(background) })

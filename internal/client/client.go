@@ -170,9 +170,9 @@ type Email struct {
 	ReplyTo      *Address          `json:"replyTo,omitempty"`
 	To           []Recipient       `json:"to"`
 	Subject      string            `json:"subject,omitempty"`
+	IPPool       string            `json:"ippool,omitempty"`
 	HTMLBody     string            `json:"htmlBody,omitempty"`
 	TextBody     string            `json:"textBody,omitempty"`
-	IPPool       string            `json:"ippool,omitempty"`
 	TPSPTemplate string            `json:"tpspTemplate,omitempty"`
 	CustomFields map[string]any    `json:"customFields,omitempty"`
 	Headers      map[string]string `json:"headers,omitempty"`
@@ -222,6 +222,7 @@ type NewTPSP struct {
 	Endpoint      string `json:"endpoint,omitempty"`
 	Port          int    `json:"port,omitempty"`
 	MessageStream string `json:"messageStream"`
+	AllowRaw      bool   `json:"allowRaw,omitempty"` // Postmark: messages without a template
 }
 
 // TPSP is a connection to a provider.

@@ -48,12 +48,38 @@ func (r *runner) send(wire context.Context, target *directory.TPSP, jobs []store
 	if err != nil {
 		return same(len(jobs), provider.Outcome{Class: provider.Account, Text: fmt.Sprintf("the stored credentials cannot be read: %v", err)})
 	}
-	outgoing := make([]provider.Outgoing, len(jobs))
-	for i, j := range jobs {
-		outgoing[i] = provider.Outgoing{ID: j.ID, AccountID: j.AccountID, SubAccountID: j.SubAccountID, TPSPID: target.ID,
-			Mailbox: j.Mailbox, Content: j.Content, Recipient: j.Recipient}
+	outcomes := make([]provider.Outcome, len(jobs))
+	outgoing, places := r.outgoing(wire, target, jobs, outcomes)
+	if len(outgoing) == 0 {
+		return outcomes
 	}
-	return r.sendHalving(wire, r.d.Providers[target.Type], conn, outgoing, f)
+	for i, o := range r.sendHalving(wire, r.d.Providers[target.Type], conn, outgoing, f) {
+		outcomes[places[i]] = o
+		if o.Class == provider.Rejected && o.Elsewhere && r.d.Templates != nil {
+			r.d.Templates.Missing(target, outgoing[i].Content.Template)
+		}
+	}
+	return outcomes
+}
+
+// outgoing prepares messages for the wire and tells their places. One that has nothing to leave with gets its outcome.
+func (r *runner) outgoing(ctx context.Context, target *directory.TPSP, jobs []store.Job, outcomes []provider.Outcome) (list []provider.Outgoing, places []int) {
+	capable := r.d.Providers[target.Type].Capabilities()
+	for i := range jobs {
+		j := &jobs[i]
+		content := j.Content
+		if r.d.Templates != nil {
+			var none *provider.Outcome
+			if content, none = r.d.Templates.Outgoing(ctx, target, capable, j); none != nil {
+				outcomes[i] = *none
+				continue
+			}
+		}
+		list = append(list, provider.Outgoing{ID: j.ID, AccountID: j.AccountID, SubAccountID: j.SubAccountID, TPSPID: target.ID,
+			Mailbox: j.Mailbox, Content: content, Recipient: j.Recipient})
+		places = append(places, i)
+	}
+	return list, places
 }
 
 // sendHalving ends when the flight has to, whatever is left to be sent.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"postyard/internal/directory"
+	"postyard/internal/mail"
 	"postyard/internal/provider"
 	"postyard/internal/route"
 	"postyard/internal/store"
@@ -35,12 +36,22 @@ type Connections interface {
 	Connection(t *directory.TPSP) (provider.Connection, error)
 }
 
+// Templates renders what a provider does not have; *template.Service does.
+type Templates interface {
+	// Outgoing returns the content with which a message leaves through an egress, or the outcome when there is none.
+	Outgoing(ctx context.Context, t *directory.TPSP, capable provider.Capabilities, j *store.Job) (*mail.Content, *provider.Outcome)
+
+	// Missing is told that a provider does not have a template.
+	Missing(t *directory.TPSP, alias string)
+}
+
 // Config is what a Dispatcher is made of.
 type Config struct {
 	Store       Store
 	Directory   *directory.Directory
 	Providers   provider.Registry
 	Connections Connections
+	Templates   Templates // nil: every message leaves as it is
 	Log         *slog.Logger
 	Now         func() time.Time
 	Jitter      func() float64 // uniform in [0,1), spreads back-off

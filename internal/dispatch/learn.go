@@ -135,6 +135,9 @@ func (r *runner) follow(h directory.Health) {
 	case r.unsaved:
 	case h.Stopped && !b.open:
 		*b = breaker{open: true, reason: h.Reason, since: h.Since, probeAt: h.ProbeAt, wait: max(h.Wait, firstProbe)}
+		if r.served.IsZero() { // a process that starts finds out at once
+			b.probeAt = time.Time{}
+		}
 		r.switched()
 	case h.Stopped && !b.probing:
 		b.reason, b.probeAt, b.wait = h.Reason, h.ProbeAt, max(h.Wait, firstProbe)

@@ -19,8 +19,19 @@ import (
 	"postyard/internal/route"
 )
 
+// Templates knows the templates of providers; *template.Service does.
+type Templates interface {
+	// Carried returns a content as an egress would be handed it, or why there is none.
+	Carried(t *directory.TPSP, capable provider.Capabilities, c *mail.Content) (*mail.Content, *mail.FieldError)
+
+	// Usable returns an alias of the account that every egress may be handed, "" when there is none.
+	Usable(accountID int32) string
+}
+
 // Planner makes plans. It is safe for concurrent use.
 type Planner struct {
+	Templates Templates // nil: every message leaves as it is; set before the first use
+
 	providers provider.Registry
 	now       func() time.Time
 
@@ -142,7 +153,7 @@ func (p *Planner) stand(view *directory.Snapshot, e route.Egress, c *mail.Conten
 		return stand{Standing: route.Unable, reason: "this version does not know its kind of provider"}
 	}
 	if c != nil {
-		if bad := refusal(adapter, t, c); bad != nil {
+		if bad := p.refusal(adapter, t, c); bad != nil {
 			return stand{route.Unable, bad.Message, bad}
 		}
 	}
@@ -160,7 +171,13 @@ func (p *Planner) stand(view *directory.Snapshot, e route.Egress, c *mail.Conten
 
 // refusal says why a provider cannot carry a content, or nil. It is the one place that decides so: what is done for providers
 // that lack something, such as templates, belongs here.
-func refusal(adapter provider.Adapter, t *directory.TPSP, c *mail.Content) *mail.FieldError {
+func (p *Planner) refusal(adapter provider.Adapter, t *directory.TPSP, c *mail.Content) *mail.FieldError {
+	if p.Templates != nil {
+		var bad *mail.FieldError
+		if c, bad = p.Templates.Carried(t, adapter.Capabilities(), c); bad != nil {
+			return bad
+		}
+	}
 	return adapter.CanCarry(c, provider.Terms{Raw: t.AllowRaw})
 }
 

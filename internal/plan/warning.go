@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -117,7 +118,11 @@ func (p *Planner) carry(view *directory.Snapshot, egresses []route.Egress) (list
 		var unable []Warning
 		for _, e := range egresses {
 			t := view.AnyTPSP(e.TPSPID())
-			if bad := refusal(p.providers[t.Type], t, &probes[i].content); bad != nil {
+			content := probes[i].content
+			if p.Templates != nil && content.Template != "" {
+				content.Template = cmp.Or(p.Templates.Usable(t.AccountID), content.Template)
+			}
+			if bad := p.refusal(p.providers[t.Type], t, &content); bad != nil {
 				unable = append(unable, Warning{CannotCarry, e, fmt.Sprintf("%s is no fallback for %s: %s", Name(view, e), probes[i].kind, bad.Message)})
 				continue
 			}

@@ -66,7 +66,7 @@ type Outcome struct {
 	WholeCall         bool          // the refusal is about the call, not about this message: a smaller batch may pass
 	SenderOnly        bool          // Account, because of the message's sender: other senders are not affected
 	Elsewhere         bool          // Rejected, because this provider lacks something (a template) that another may have
-	Unsent            bool          // Transient, because no time was left to make the call: it says nothing of the provider
+	Unsent            bool          // no call was made: no time was left (Transient), or nothing to send (Rejected); it says nothing of the provider
 	Unwritten         bool          // Transient, and the provider has not seen the message: the request did not get through
 }
 

@@ -43,6 +43,7 @@ type Store interface {
 	Books
 	Configuration
 	Coordination
+	Templates
 	Close() error
 }
 

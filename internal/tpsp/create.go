@@ -41,6 +41,7 @@ type New struct {
 	Policy   directory.Policy
 	Limits   limit.Limits
 	Paused   bool
+	AllowRaw bool // Postmark: it takes messages without a template
 }
 
 // Streams lists the message streams of a provider's account that mail can be sent through (PM-2): not the inbound and not
@@ -78,7 +79,7 @@ func (s *Service) Create(ctx context.Context, accountID int32, n New) (*director
 	now := s.Now().UTC()
 	t := &directory.TPSP{
 		AccountID: accountID, Name: n.Name, Type: n.Type, Domain: n.Domain, Endpoint: n.Endpoint, Port: n.Port, Stream: n.Stream,
-		Policy: n.Policy, Created: now, Limits: n.Limits, Paused: n.Paused,
+		Policy: n.Policy, AllowRaw: n.AllowRaw, Created: now, Limits: n.Limits, Paused: n.Paused,
 		SealedKey: s.Box.Seal(keyPurpose, []byte(n.Key.Reveal())),
 		KeyHash:   hash,
 		Webhook: directory.Webhook{

@@ -56,6 +56,7 @@ func (e *unreadable) Error() string {
 const (
 	codeNoSuchMessage     = 701
 	codeNoSuchBounce      = 1001
+	codeNoSuchTemplate    = 1101
 	codeUnknownStream     = 1226
 	codeStreamArchived    = 1350
 	codeStreamInbound     = 1351

@@ -11,10 +11,11 @@ import (
 	"postyard/internal/provider"
 )
 
-// Postmark's limits on a message, in characters.
+// Postmark's limits on a message, in characters unless it says bytes.
 const (
 	maxFrom            = 255
 	maxTag             = 1000
+	maxPart            = 5 << 20 // bytes, of one body
 	maxMetadataKeys    = 10
 	maxMetadataKey     = 20
 	maxMetadataValue   = 80
@@ -27,9 +28,14 @@ const (
 
 // CanCarry implements provider.Adapter: what Postmark is known to refuse is refused when the message is accepted.
 func (*Adapter) CanCarry(c *mail.Content, terms provider.Terms) *mail.FieldError {
-	if strings.TrimSpace(c.Template) == "" && !terms.Raw {
-		return mail.Invalid(missingTemplate, "tpspTemplate",
-			"Postmark sends templates only: name one of its templates by alias")
+	if isRaw(c) {
+		if !terms.Raw {
+			return mail.Invalid(missingTemplate, "tpspTemplate",
+				"Postmark sends templates only: name one of its templates by alias")
+		}
+		if bad := checkBody(c); bad != nil {
+			return bad
+		}
 	}
 	if n := utf8.RuneCountInString(formatAddress(c.From)); n > maxFrom {
 		return mail.Invalid("invalid_from", "from",
@@ -46,6 +52,19 @@ func (*Adapter) CanCarry(c *mail.Content, terms provider.Terms) *mail.FieldError
 		}
 	}
 	return checkMetadata(c.Headers)
+}
+
+// checkBody refuses a message without a template that Postmark would refuse.
+func checkBody(c *mail.Content) *mail.FieldError {
+	if c.HTML == "" && c.Text == "" {
+		return mail.Invalid("missing_body", "htmlBody", "a message without a template needs an htmlBody or a textBody")
+	}
+	for field, body := range map[string]string{"htmlBody": c.HTML, "textBody": c.Text} {
+		if len(body) > maxPart {
+			return mail.Invalid("body_too_large", field, "Postmark takes %d MB for one body", maxPart>>20)
+		}
+	}
+	return nil
 }
 
 // checkMetadata refuses user metadata that Postmark would refuse, or that would hide ours. Of several faults it names the

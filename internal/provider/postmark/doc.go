@@ -1,4 +1,5 @@
-// Package postmark is the adapter for Postmark: templated mail through its HTTP API, and its webhooks.
+// Package postmark is the adapter for Postmark: mail with templates and, where it is allowed, without through its HTTP API, its
+// templates, and its webhooks.
 //
 // What must hold:
 //

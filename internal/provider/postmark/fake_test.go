@@ -126,12 +126,16 @@ func readMessages(r *http.Request) ([]wire, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.URL.Path == "/email/withTemplate" {
+	var several struct{ Messages []wire }
+	switch r.URL.Path {
+	case "/email/withTemplate", "/email":
 		var one wire
 		err := json.Unmarshal(body, &one)
 		return []wire{one}, err
+	case "/email/batch":
+		err := json.Unmarshal(body, &several.Messages)
+		return several.Messages, err
 	}
-	var several struct{ Messages []wire }
 	if err := json.Unmarshal(body, &several); err != nil {
 		return nil, err
 	}
@@ -155,7 +159,7 @@ func playSend(w http.ResponseWriter, r *http.Request, refused map[string]bool) {
 			results[i] = map[string]any{"ErrorCode": 300, "Message": "Invalid 'To' address: '" + m.To + "'."}
 		}
 	}
-	if r.URL.Path != "/email/withTemplate" {
+	if r.URL.Path != "/email/withTemplate" && r.URL.Path != "/email" {
 		reply(w, http.StatusOK, results)
 		return
 	}

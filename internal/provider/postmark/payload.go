@@ -29,16 +29,19 @@ const (
 
 var ownKeys = []string{accountIDKey, tpspIDKey, subAccountIDKey, emailTypeKey, messageIDKey, messageSubjectKey}
 
-// message is one templated message on the wire. There is no Subject and no body on purpose: Postmark refuses those keys
-// beside a template, even when they are null (ErrorCode 1123).
+// message is one message on the wire: templated, or with a content of its own. Postmark refuses the keys of one kind beside
+// those of the other, even when they are null (ErrorCode 1123): they are left out.
 type message struct {
 	From          string
 	To            string
-	Cc            string `json:",omitempty"`
-	Bcc           string `json:",omitempty"`
-	ReplyTo       string `json:",omitempty"`
-	TemplateAlias string
-	TemplateModel json.RawMessage // never left out: {} when there are no fields (ErrorCode 1120)
+	Cc            string          `json:",omitempty"`
+	Bcc           string          `json:",omitempty"`
+	ReplyTo       string          `json:",omitempty"`
+	TemplateAlias string          `json:",omitempty"`
+	TemplateModel json.RawMessage `json:",omitempty"` // never left out beside a template: {} when there are no fields (ErrorCode 1120)
+	Subject       string          `json:",omitempty"`
+	HTMLBody      string          `json:"HtmlBody,omitempty"`
+	TextBody      string          `json:",omitempty"`
 	Tag           string          `json:",omitempty"`
 	Headers       []header        `json:",omitempty"`
 	TrackOpens    *bool           `json:",omitempty"` // absent: the server's setting (PM-19)
@@ -55,23 +58,26 @@ type attachment struct{ Name, Content, ContentType string }
 // encode builds the JSON of one message (PM-12 to PM-23).
 func encode(conn provider.Connection, out *provider.Outgoing) ([]byte, error) {
 	c := out.Content
-	model, err := mail.MergeFields(c.CustomFields, out.Recipient.CustomFields)
-	if err != nil {
-		return nil, err
-	}
 	m := message{
 		From:          formatAddress(c.From),
 		To:            formatAddress(out.Recipient.Address),
 		Cc:            formatAddresses(out.Recipient.CC),
 		Bcc:           formatAddresses(out.Recipient.BCC),
-		TemplateAlias: c.Template,
-		TemplateModel: model,
 		Headers:       headers(c),
 		TrackOpens:    c.TrackOpens,
 		TrackLinks:    trackLinks(c.TrackClicks),
 		Metadata:      metadata(out),
 		MessageStream: conn.Stream,
 		Attachments:   attachments(c.Attachments),
+	}
+	if isRaw(c) {
+		m.Subject, m.HTMLBody, m.TextBody = c.Subject, c.HTML, c.Text
+	} else {
+		model, err := mail.MergeFields(c.CustomFields, out.Recipient.CustomFields)
+		if err != nil {
+			return nil, err
+		}
+		m.TemplateAlias, m.TemplateModel = c.Template, model
 	}
 	if c.ReplyTo != nil {
 		m.ReplyTo = formatAddress(*c.ReplyTo)
@@ -87,6 +93,9 @@ func encode(conn provider.Connection, out *provider.Outgoing) ([]byte, error) {
 	}
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
+
+// isRaw tells whether a message brings its own content, as none of Postmark's templates is named.
+func isRaw(c *mail.Content) bool { return strings.TrimSpace(c.Template) == "" }
 
 // trackLinks maps trackClicks (PM-20).
 func trackLinks(clicks *bool) string {

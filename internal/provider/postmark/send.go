@@ -8,8 +8,9 @@ import (
 	"postyard/internal/provider"
 )
 
-// chunk collects messages for one call.
+// chunk collects messages of one kind for one call.
 type chunk struct {
+	raw      bool  // they bring their own content
 	indexes  []int // places in the batch
 	messages [][]byte
 	size     int
@@ -21,21 +22,26 @@ func (c *chunk) add(index int, encoded []byte) {
 	c.size += len(encoded) + len(",")
 }
 
-// call returns the request: one message by itself, or several as {"Messages":[...]}.
+// call returns the request: one message by itself, or several, as {"Messages":[...]} with templates and as a bare list
+// without.
 func (c *chunk) call() call {
+	single, batch, head, tail := "/email/withTemplate", "/email/batchWithTemplates", `{"Messages":[`, `]}`
+	if c.raw {
+		single, batch, head, tail = "/email", "/email/batch", `[`, `]`
+	}
 	if len(c.messages) == 1 {
-		return call{method: http.MethodPost, path: "/email/withTemplate", body: c.messages[0]}
+		return call{method: http.MethodPost, path: single, body: c.messages[0]}
 	}
 	var body bytes.Buffer
 	body.Grow(c.size + 20)
-	body.WriteString(`{"Messages":[`)
+	body.WriteString(head)
 	body.Write(bytes.Join(c.messages, []byte(",")))
-	body.WriteString(`]}`)
-	return call{method: http.MethodPost, path: "/email/batchWithTemplates", body: body.Bytes()}
+	body.WriteString(tail)
+	return call{method: http.MethodPost, path: batch, body: body.Bytes()}
 }
 
-// Send implements provider.Adapter. A batch that is too big for one call goes out in several, one after the other; only
-// one of them is in memory at a time.
+// Send implements provider.Adapter. Messages with and without templates go out in calls of their own, as does what is too big
+// for one call: one after the other, and only one of them is in memory at a time.
 func (a *Adapter) Send(ctx context.Context, conn provider.Connection, batch []provider.Outgoing) []provider.Outcome {
 	outcomes := make([]provider.Outcome, len(batch))
 	if refusal := usable(conn); refusal != nil {
@@ -44,8 +50,19 @@ func (a *Adapter) Send(ctx context.Context, conn provider.Connection, batch []pr
 		}
 		return outcomes
 	}
-	var next chunk
+	for _, raw := range []bool{false, true} {
+		a.sendKind(ctx, conn, raw, batch, outcomes)
+	}
+	return outcomes
+}
+
+// sendKind sends those of a batch that are, or are not, raw.
+func (a *Adapter) sendKind(ctx context.Context, conn provider.Connection, raw bool, batch []provider.Outgoing, outcomes []provider.Outcome) {
+	next := chunk{raw: raw}
 	for i := range batch {
+		if isRaw(batch[i].Content) != raw {
+			continue
+		}
 		if err := ctx.Err(); err != nil {
 			outcomes[i] = provider.Outcome{Class: provider.Transient, Unsent: true, Text: "not sent: " + err.Error()}
 			continue
@@ -57,14 +74,13 @@ func (a *Adapter) Send(ctx context.Context, conn provider.Connection, batch []pr
 		}
 		if len(next.messages) == maxBatch || len(next.messages) > 0 && next.size+len(encoded) > a.bodyLimit {
 			a.deliver(ctx, conn, next, outcomes)
-			next = chunk{}
+			next = chunk{raw: raw}
 		}
 		next.add(i, encoded)
 	}
 	if len(next.messages) > 0 {
 		a.deliver(ctx, conn, next, outcomes)
 	}
-	return outcomes
 }
 
 // deliver makes the call for one chunk and files its outcomes under the messages' places in the batch.

@@ -10,7 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"postyard/internal/sandbox/mustachio"
+	"postyard/internal/mustachio"
 )
 
 const (

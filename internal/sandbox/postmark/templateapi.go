@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"postyard/internal/sandbox/mustachio"
+	"postyard/internal/mustachio"
 )
 
 // templateShort is what lists and changes answer.

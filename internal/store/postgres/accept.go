@@ -137,8 +137,8 @@ func plan(batch []store.Submission, next map[int32]uint64) ([]incoming, error) {
 				return nil, fmt.Errorf("encode plan: %w", err)
 			}
 			list = append(list, incoming{NewMessage: m, content: s.Messages[0].ID, submitted: engine.Stamp(s.SubmittedAt), plan: encoded,
-				owner:  owner{m.ID, s.AccountID, s.SubAccountID, m.PoolID, int16(m.Mailbox.ID()), text(m.To)},
-				ways: int16(len(planned.Plan.Egresses)), egress: planned.Plan.First(), processed: planned.Processed})
+				owner: owner{m.ID, s.AccountID, s.SubAccountID, m.PoolID, int16(m.Mailbox.ID()), text(m.To)},
+				ways:  int16(len(planned.Plan.Egresses)), egress: planned.Plan.First(), processed: planned.Processed})
 		}
 	}
 	return list, nil

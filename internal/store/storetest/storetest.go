@@ -74,6 +74,7 @@ func Run(t *testing.T, engine Engine) {
 		"a provider is updated":                  updatedProvider,
 		"revisions":                              revisions,
 		"pools":                                  pools,
+		"mirrored templates":                     templates,
 		"limits hold":                            limitsHold,
 		"permits are given back":                 permitsReturned,
 		"lanes and sub-accounts take turns":      turns,

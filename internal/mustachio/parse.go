@@ -42,13 +42,13 @@ func Parse(source string, options ...Option) (*Template, error) {
 	if len(source) > MaxSource {
 		return nil, Errors{{Line: 1, Column: 1, Message: fmt.Sprintf("The template is longer than %d bytes.", MaxSource)}}
 	}
-	tokens, errs := scan(source)
-	if len(errs) > 0 {
-		return nil, errs
-	}
 	t := &Template{}
 	for _, option := range options {
 		option(t)
+	}
+	tokens, errs := scan(source)
+	if len(errs) > 0 {
+		return nil, errs
 	}
 	t.nodes, _ = t.build(tokens)
 	return t, nil

@@ -1,13 +1,14 @@
 package mustachio
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strings"
-	"unicode/utf8"
+	"unicode/utf16"
 )
 
-// Error is one mistake in a template. Line and Column count from 1, in characters.
+// Error is one mistake in a template. Line and Column count from 1, columns in UTF-16 units as the engine's platform does.
 type Error struct {
 	Line, Column int
 	Message      string
@@ -51,11 +52,12 @@ type token struct {
 var tag = regexp.MustCompile(`\{\{[^{}]+?\}\}|\{\{\{[^{}]+?\}\}\}`)
 
 // badPath matches what no path may hold: three dots, a foreign character, a slash not after "..", ".." not before a slash.
-// RE2 has no look-behind, so slashes are checked apart, in validPath.
-var badPath = regexp.MustCompile(`\.{3,}|[^\pL\pN\pM\p{Pc}./]|\.{2,}(?:$|[^/])`)
+// RE2 has no look-behind, so slashes are checked apart, in validPath. Letters, digits and underscores are those of .NET's \w.
+var badPath = regexp.MustCompile(`\.{3,}|[^\pL\p{Mn}\p{Nd}\p{Pc}./]|\.{2,}(?:$|[^/])`)
 
+// validPath tells whether a path can be followed. The empty one can: it is the scope itself.
 func validPath(path string) bool {
-	if path == "" || badPath.MatchString(path) {
+	if badPath.MatchString(path) {
 		return false
 	}
 	for i := range len(path) {
@@ -134,11 +136,11 @@ func (s *scanner) path(kind tokenKind, path string, at int) {
 
 func (s *scanner) each(rest string, at int) {
 	path := strings.TrimSpace(rest)
-	if path == "" || rest == path {
+	s.push(scope{path: cmp.Or(path, "each"), each: true, at: at}) // also without a path: its end is then no further mistake
+	if path == "" || !strings.HasPrefix(rest, " ") {
 		s.fail(at, "The 'each' block being opened requires a model path to be specified in the form '{{#each <name>}}'.")
 		return
 	}
-	s.push(scope{path: path, each: true, at: at})
 	s.path(tokenEach, path, at)
 }
 
@@ -198,6 +200,9 @@ func (s *scanner) emit(kind tokenKind, text string, at int) {
 func (s *scanner) fail(at int, message string) {
 	before := s.source[:at]
 	line := strings.Count(before, "\n") + 1
-	column := utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:]) + 1
+	column := 1
+	for _, c := range before[strings.LastIndexByte(before, '\n')+1:] {
+		column += utf16.RuneLen(c)
+	}
 	s.errs = append(s.errs, Error{Line: line, Column: column, Message: message})
 }

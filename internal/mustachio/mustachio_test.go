@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"postyard/internal/sandbox/mustachio"
+	"postyard/internal/mustachio"
 )
 
 func model(t testing.TB, raw string) map[string]any {
@@ -57,7 +57,16 @@ func TestRender(t *testing.T) {
 		"{{#name}}A{{#name}}B{{/name}}":                               "AB",
 		"{{this.x}}":                                                  "literal",
 		"{{^missing}}{{name}}[{{../name}}]{{/missing}}":               "[Ana]",
-		"{{{{name}}}}": "{Ana}",
+		"{{{{name}}}}":                 "{Ana}",
+		"{{{name}}":                    "{Ana", // the shorter form is found inside
+		"{{name}}}":                    "Ana}",
+		"{{name\n}}":                   "Ana",
+		"{{#each list}}{{ }}{{/each}}": "1two", // an empty path is the scope itself
+		"{{#rows}}{{#each .}}{{../../name}}{{/each}}{{/rows}}": "AnaAna", // an item's parent is the list
+		"{{#list}}{{#each .}}[{{.}}]{{/each}}{{/list}}":        "[1][two][]",
+		"{{co.ceo../name}}":               "Acme", // ../ climbs one segment, wherever it stands
+		"{{#co}}{{../../../name}}{{/co}}": "Ana",  // beyond the root is the root
+		"{{list.x}}{{name.x}}{{yes.x}}":   "",
 	} {
 		tpl, err := mustachio.Parse(source, mustachio.EscapeHTML())
 		if err != nil {
@@ -115,10 +124,15 @@ func TestParseErrors(t *testing.T) {
 		"{{a/b}}":                       {{1, 1, invalid("a/b")}},
 		"{{..}}":                        {{1, 1, invalid("..")}},
 		"{{a..b}}":                      {{1, 1, invalid("a..b")}},
-		"{{ }}":                         {{1, 1, invalid("")}},
 		"{{#if x}}{{/if x}}":            {{1, 1, invalid("if x")}},
-		"{{#each}}{{/each}}":            {{1, 1, noPath}, {1, 10, strayClose}},
-		"{{#eachx}}":                    {{1, 1, noPath}},
+		"{{#each}}{{/each}}":            {{1, 1, noPath}},
+		"{{#each}}":                     {{1, 1, noPath}, {1, 1, unclosed("each")}},
+		"{{#eachx}}{{/each}}":           {{1, 1, noPath}},
+		"😀{{a-b}}":                      {{1, 3, invalid("a-b")}}, // in UTF-16 units
+		"{{a\u0903}}{{½}}":              {{1, 1, invalid("a\u0903")}, {1, 7, invalid("½")}},
+		"{{../..}}":                     {{1, 1, invalid("../..")}},
+		"{{a..}}{{..//a}}{{/}}":         {{1, 1, invalid("a..")}, {1, 8, invalid("..//a")}, {1, 17, mismatched}},
+		"{{{pm:unsubscribe}}}":          {{1, 1, invalid("pm:unsubscribe")}},
 		"{{#each a}}{{/each a}}":        {{1, 12, badClose}, {1, 1, unclosed("a")}},
 		"{{/each}}":                     {{1, 1, strayClose}},
 		"{{#a}}{{/each}}{{/a}}":         {{1, 7, strayClose}},
@@ -163,6 +177,8 @@ func TestRenderingIsBounded(t *testing.T) {
 	for _, source := range []string{
 		"{{#each l}}{{#each ../../l}}{{#each ../../../../l}}x{{/each}}{{/each}}{{/each}}",
 		"{{#each l}}{{../../long}}{{/each}}",
+		"{{{long}}}{{{long}}}{{{long}}}{{{long}}}{{{long}}}{{{long}}}{{{long}}}{{{long}}}{{{long}}}{{{long}}}{{{long}}}",
+		"{{#each l}}{{" + strings.Repeat("../", 1<<20) + "x}}{{/each}}", // a path is work, too
 	} {
 		tpl, err := mustachio.Parse(source)
 		if err != nil {

@@ -14,6 +14,6 @@
 // list, an empty object and a missing key do not exist.
 //
 // Postmark publishes its engine (github.com/ActiveCampaign/mustachio); this one behaves like it and shares no code. Templates and
-// models are foreign bytes: size, nesting, work and output are capped, and no input makes the package panic. It imports nothing
-// but the standard library.
+// models are foreign bytes: size, nesting, work and output are capped, and no input makes the package panic. The simulator of
+// Postmark and the mirror of its templates share it, so it imports nothing but the standard library.
 package mustachio

@@ -73,11 +73,14 @@ type renderer struct {
 func (r *renderer) nodes(nodes []node, scope *frame) error {
 	for i := range nodes {
 		n := &nodes[i]
-		if r.steps++; r.steps > maxSteps || r.out.Len() > MaxOutput {
+		if r.steps += 1 + len(n.path); r.steps > maxSteps { // a long path is as much work as many nodes
 			return ErrTooLarge
 		}
 		if err := r.node(n, scope); err != nil {
 			return err
+		}
+		if r.out.Len() > MaxOutput {
+			return ErrTooLarge
 		}
 	}
 	return nil

@@ -1,0 +1,156 @@
+// Package template mirrors the templates of providers and renders them, so that a message that names one can leave through an
+// egress that does not have it, and looks there as it would have looked from the provider.
+//
+// What is mirrored stands in the store. A node holds an index of it in memory, which answers whether a template is known, and a
+// bounded number of parsed templates. Templates are read:
+//
+//   - when a provider was connected, and once a day,
+//   - when a user asks for it ([Service.Sync]),
+//   - when a message names one that is not known, or that its provider says it does not have. Whoever sends does not wait for it.
+//
+// Of one alias at several servers that is taken which comes first in the message's plan, else that of the TPSP with the lowest id;
+// one of a TPSP in use before one of a deleted TPSP, and one that can be rendered before one that cannot.
+//
+// The package knows providers by their contract only. Templates and models are foreign bytes; package mustachio bounds what they
+// can do.
+package template
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"postyard/internal/directory"
+	"postyard/internal/provider"
+	"postyard/internal/store"
+)
+
+const (
+	lookEvery   = 2 * time.Second // how often is looked for what is to be read, in memory, and for what other nodes have read
+	syncEvery   = 24 * time.Hour
+	syncFor     = 5 * time.Minute // how long one sync may take; so long nobody else begins one of the same TPSP
+	firstRetry  = time.Minute
+	mostRetry   = time.Hour
+	defaultGap  = time.Minute
+	atOnce      = 2                   // TPSPs that are read at the same time, unasked
+	keepDeleted = 30 * 24 * time.Hour // no message waits for longer
+	maxAsked    = 10_000              // unknown aliases that are remembered
+)
+
+// Store is what the package needs of the storage contract.
+type Store interface {
+	store.Templates
+	Lease(ctx context.Context, name, holder string, length time.Duration) (bool, error)
+	Release(ctx context.Context, name, holder string) error
+}
+
+// Connections tells how to reach a TPSP's account; *tpsp.Service does.
+type Connections interface {
+	Connection(t *directory.TPSP) (provider.Connection, error)
+}
+
+// Config is what a Service works with. All fields but Gap are required.
+type Config struct {
+	Store       Store
+	Directory   *directory.Directory
+	Providers   provider.Registry
+	Connections Connections
+	Holder      string // this run of this node, as the holder of leases
+	Log         *slog.Logger
+	Now         func() time.Time
+
+	// Gap is how long an unknown alias is not asked for again, and the least time between two syncs of a TPSP that nobody asked
+	// for. 0 is a minute.
+	Gap time.Duration
+}
+
+// Service mirrors templates and renders them. It is safe for concurrent use.
+type Service struct {
+	Config
+	index   atomic.Pointer[index]
+	load    sync.Mutex // held while the index is read
+	cache   cache
+	hints   chan struct{}   // wakes Run; holds one
+	stopped context.Context // ends when no sync may go on
+	halt    context.CancelFunc
+	working sync.WaitGroup
+	gone    map[int32]struct{} // deleted TPSPs whose templates were dropped; Run's alone
+
+	mu     sync.Mutex
+	closed bool
+	busy   map[int32]bool      // TPSPs that are being read
+	states map[int32]state     // of TPSPs
+	asked  map[asked]time.Time // unknown aliases, and when they were asked for
+}
+
+// state is where reading a TPSP's templates stands on this node.
+type state struct {
+	wanted bool      // a message names one that is not known
+	last   time.Time // when the last sync that nobody asked for began
+	tries  int       // failed syncs in a row
+	next   time.Time // when it is tried again
+}
+
+type asked struct {
+	account int32
+	alias   string // folded
+}
+
+// New returns a Service with the index that the store has.
+func New(ctx context.Context, c Config) (*Service, error) {
+	if c.Gap == 0 {
+		c.Gap = defaultGap
+	}
+	s := &Service{Config: c, hints: make(chan struct{}, 1), busy: map[int32]bool{}, states: map[int32]state{},
+		asked: map[asked]time.Time{}, gone: map[int32]struct{}{}, cache: cache{limit: cacheBytes}}
+	s.stopped, s.halt = context.WithCancel(context.Background())
+	s.index.Store(&index{})
+	return s, s.reload(ctx)
+}
+
+// Errors of a sync that a user asked for.
+var (
+	ErrNotFound = errors.New("the account has no such provider")
+	ErrRunning  = errors.New("the templates of this provider are being read already; try again when that is done")
+	ErrStopped  = errors.New("the server is stopping")
+	ErrNoSource = errors.New("this kind of provider has no templates to read")
+)
+
+// Run reads templates when that is due, until ctx ends. It returns when the last sync has ended, those that users asked for
+// included.
+func (s *Service) Run(ctx context.Context) {
+	defer s.working.Wait()
+	defer s.Stop()
+	looking := time.NewTicker(lookEvery)
+	defer looking.Stop()
+	for {
+		if err := s.refresh(ctx); err != nil && ctx.Err() == nil {
+			s.Log.Error("the index of templates could not be read; trying again", "error", err)
+		}
+		s.start(ctx)
+		select {
+		case <-looking.C:
+		case <-s.hints:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Stop ends all syncs and starts no more. Run's end does it, too.
+func (s *Service) Stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.halt()
+}
+
+func (s *Service) hint() {
+	select {
+	case s.hints <- struct{}{}:
+	default:
+	}
+}
