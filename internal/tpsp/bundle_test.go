@@ -210,6 +210,8 @@ func (s *scripted) made(op string) (calls []call) {
 	return calls
 }
 
+func (s *scripted) Capabilities() provider.Capabilities { return provider.Capabilities{} }
+
 func (s *scripted) Check(ctx context.Context, _ provider.Connection) error {
 	if s.check != nil {
 		return s.check(ctx)

@@ -8,7 +8,7 @@
 //	in use   pending, failed   register, at NextTry
 //	in use   registered        check, after a start (our public URL may have changed) and at NextTry, every hour
 //	deleted  any but ""        remove from the provider, at NextTry
-//	deleted  ""                nothing
+//	any      ""                nothing; in use: the provider has no webhooks
 //
 // [Service] tries each step once, where the user waits for it; [Registrar] tries again until it is done. The two never work
 // on the same TPSP at the same time, nor do two nodes, so a provider never gets two webhooks of one TPSP.
@@ -38,10 +38,11 @@ import (
 // ErrNotFound means that the account has no such TPSP in use.
 var ErrNotFound = errors.New("the account has no such provider")
 
-// DuplicateError refuses a key and stream that the account has already: every event would come twice. It is
-// [store.ErrConflict] to errors.Is.
+// DuplicateError refuses a key and stream that the account has already: every event would come twice; or a mail server and user.
+// It is [store.ErrConflict] to errors.Is.
 type DuplicateError struct {
-	Name string // of the TPSP that has them, "" when it is not known
+	Name   string // of the TPSP that has them, "" when it is not known
+	Silent bool   // the provider is a mail server, and reports nothing
 }
 
 // Error implements error.
@@ -49,6 +50,9 @@ func (e *DuplicateError) Error() string {
 	other := "another provider"
 	if e.Name != "" {
 		other = fmt.Sprintf("the provider %q", e.Name)
+	}
+	if e.Silent {
+		return other + " of this account uses this mail server and user name already"
 	}
 	return other + " of this account uses this key and message stream already; every event would be reported twice"
 }
@@ -104,6 +108,7 @@ type Config struct {
 type Service struct {
 	Config
 	keys      *vault
+	secrets   *vault
 	passwords *vault
 	busy      exclusive
 	hints     chan struct{} // wakes the Registrar; holds one
@@ -113,7 +118,7 @@ type Service struct {
 func NewService(c Config) *Service {
 	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
 	return &Service{
-		Config: c, keys: newVault(c.Box, keyPurpose), passwords: newVault(c.Box, passwordPurpose),
+		Config: c, keys: newVault(c.Box, keyPurpose), secrets: newVault(c.Box, secretPurpose), passwords: newVault(c.Box, passwordPurpose),
 		busy: newExclusive(), hints: make(chan struct{}, 1),
 	}
 }
