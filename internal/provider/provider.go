@@ -67,7 +67,7 @@ type Outcome struct {
 	SenderOnly        bool          // Account, because of the message's sender: other senders are not affected
 	Elsewhere         bool          // Rejected, because this provider lacks something (a template) that another may have
 	Unsent            bool          // no call was made: no time was left (Transient), or nothing to send (Rejected); it says nothing of the provider
-	Unwritten         bool          // Transient, and the provider has not seen the message: the request did not get through
+	Unwritten         bool          // the provider has seen nothing of the message: the call did not get that far
 }
 
 // MaxText is the most bytes of foreign words that an Outcome keeps.

@@ -79,7 +79,9 @@ func (l *line) carry(out *provider.Outgoing) provider.Outcome {
 // learn keeps the rest of a call's messages back when the server does not want any of them now.
 func (l *line) learn(o provider.Outcome) provider.Outcome {
 	if o.Class == provider.Throttled || o.Class == provider.Account && !o.SenderOnly {
-		l.failed = &failure{outcome: o}
+		rest := o
+		rest.Unwritten = true
+		l.failed = &failure{outcome: rest}
 	}
 	return o
 }

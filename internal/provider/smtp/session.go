@@ -159,6 +159,7 @@ func (l *login) Next([]byte) (response []byte, err error) {
 // broken is the failure that an error before any message means.
 func broken(t target, w *wire, at stage, err error) *failure {
 	o := t.lost(w, at, err)
+	o.Unwritten = true
 	f := &failure{outcome: o, code: provider.CodeUnavailable}
 	switch {
 	case o.Class == provider.Account:
@@ -188,7 +189,7 @@ func certificate(err error) bool {
 
 // refuse is the failure of a connection whose settings and server do not go together.
 func refuse(t target, code, field, text string) *failure {
-	return &failure{outcome: provider.Outcome{Class: provider.Account, Text: t.words(text)}, code: code, field: field}
+	return &failure{outcome: provider.Outcome{Class: provider.Account, Unwritten: true, Text: t.words(text)}, code: code, field: field}
 }
 
 // lost is the outcome of a step before the final dot that ended with an error. w is nil when there is no connection.
