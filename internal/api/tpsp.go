@@ -246,6 +246,7 @@ func (s *server) deleteTPSP(w http.ResponseWriter, r *http.Request, a *directory
 	if err != nil {
 		return err
 	}
+	s.Changed()
 	return reply(w, http.StatusOK, deletedAnswer{ID: id, Message: "TPSP (" + t.Name + ") has been deleted successfully."})
 }
 

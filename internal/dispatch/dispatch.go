@@ -28,7 +28,6 @@ type Store interface {
 	Admit(ctx context.Context, tpspID int32, domain string) error
 	Lease(ctx context.Context, name, holder string, length time.Duration) (bool, error)
 	Release(ctx context.Context, name, holder string) error
-	DropWaiting(ctx context.Context, egress route.Egress, now time.Time, limit int) (int, error)
 }
 
 // Connections opens the connection of a TPSP.

@@ -61,9 +61,6 @@ func (q *queue) Rearrange(context.Context, []store.Move, time.Time) (int, error)
 func (q *queue) ClaimUnknown(_ context.Context, c store.Claim) ([]store.Job, error) {
 	return q.take(&q.unknown, c), nil
 }
-func (q *queue) DropWaiting(context.Context, route.Egress, time.Time, int) (int, error) {
-	return 0, nil
-}
 
 func (q *queue) take(from *[]store.Job, c store.Claim) (jobs []store.Job) {
 	q.mu.Lock()

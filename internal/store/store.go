@@ -251,7 +251,7 @@ func (s *Settlement) ProviderMessageID() string {
 
 // What the store says of a message or an attempt on its own.
 const (
-	ReasonDeleted  = "the provider was deleted"                                // why DropWaiting drops or moves a message
+	ReasonDeleted  = "the provider was deleted"                                // why a message is dropped or moved
 	ReasonStopped  = "the sender stopped while the provider was being called"  // how Recover closes an attempt
 	ReasonReported = "the provider reported about it before the call was over" // how Ingest closes one
 )
@@ -583,12 +583,8 @@ type Configuration interface {
 	Admit(ctx context.Context, tpspID int32, domain string) error
 
 	// DeleteTPSP takes the TPSP out of use and removes it from every pool, and the pool that was made for it. Without force
-	// it fails with ErrConflict while messages are pending there; with force the caller moves or drops them by DropWaiting.
+	// it fails with ErrConflict while messages are pending there; with force the dispatcher moves or drops them.
 	DeleteTPSP(ctx context.Context, accountID, id int32, force bool, now time.Time) error
-
-	// DropWaiting drops messages that wait for an egress that is gone and have no other one in their plan; those that have
-	// are moved there. It returns how many were handled; the caller calls again until it is none.
-	DropWaiting(ctx context.Context, egress route.Egress, now time.Time, limit int) (int, error)
 
 	// KeyCheck returns what SetKeyCheck stored, nothing on a fresh database.
 	KeyCheck(ctx context.Context) ([]byte, error)

@@ -80,7 +80,6 @@ type Store interface {
 	UpdateWebhook(ctx context.Context, tpspID int32, w directory.Webhook) error
 	CatchUpFrom(ctx context.Context, tpspID int32, from time.Time) error
 	DeleteTPSP(ctx context.Context, accountID, id int32, force bool, now time.Time) error
-	DropWaiting(ctx context.Context, egress route.Egress, now time.Time, limit int) (int, error)
 
 	// Waiting counts the pending messages of the egress.
 	Waiting(ctx context.Context, egress route.Egress) (int64, error)
@@ -130,9 +129,6 @@ const (
 	recordTimeout = 10 * time.Second
 )
 
-// dropChunk is how many waiting messages one transaction drops.
-const dropChunk = 500
-
 // TPSP returns one of the account's TPSPs that is in use, or ErrNotFound.
 func (s *Service) TPSP(accountID, id int32) (*directory.TPSP, error) {
 	if t := s.Directory.Current().TPSP(accountID, id); t != nil {
@@ -143,7 +139,7 @@ func (s *Service) TPSP(accountID, id int32) (*directory.TPSP, error) {
 
 // Delete takes a TPSP out of use, with the pool that was made for it, and removes its webhook from the provider. It returns
 // what the TPSP was. It fails with ErrNotFound, and with a *WaitingError when messages still wait for it and force is not
-// set; with force they go to the next egress of their plan, or are dropped when there is none. What the provider's absence
+// set; with force the dispatcher moves them to the next egress of their plan, or drops them when there is none. What the provider's absence
 // or a lack of time leaves undone, the Registrar does later.
 func (s *Service) Delete(ctx context.Context, accountID, id int32, force bool) (*directory.TPSP, error) {
 	t, err := s.TPSP(accountID, id)
@@ -170,9 +166,6 @@ func (s *Service) Delete(ctx context.Context, accountID, id int32, force bool) (
 	defer s.hint()
 	if err := s.Directory.Reload(ctx); err != nil {
 		return nil, err
-	}
-	if err := s.dropWaiting(ctx, t.Egress()); err != nil {
-		s.Log.WarnContext(ctx, "messages still wait for a deleted provider; trying again", "tpsp", id, "error", err)
 	}
 	s.removeOnce(ctx, id)
 	return t, nil
@@ -232,19 +225,6 @@ func (s *Service) changed(ctx context.Context, accountID, id int32, err error) (
 		return nil, err
 	}
 	return s.TPSP(accountID, id)
-}
-
-// dropWaiting moves or drops what waits for an egress that is gone.
-func (s *Service) dropWaiting(ctx context.Context, egress route.Egress) error {
-	for {
-		n, err := s.Store.DropWaiting(ctx, egress, s.Now().UTC(), dropChunk)
-		if err != nil {
-			return fmt.Errorf("drop what waits for %s: %w", egress, err)
-		}
-		if n == 0 {
-			return nil
-		}
-	}
 }
 
 // hint wakes the Registrar.

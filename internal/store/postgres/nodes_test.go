@@ -164,7 +164,11 @@ func TestEverythingAtOnce(t *testing.T) {
 		running.Go(func() {
 			_, err := two.Expire(t.Context(), now.Add(-time.Hour), now, 100)
 			w.must(err)
-			_, err = two.DropWaiting(t.Context(), w.tpsp.Egress()+1, now, 100)
+			var moves []store.Move
+			for _, id := range all {
+				moves = append(moves, store.Move{ID: id, From: w.tpsp.Egress(), To: w.tpsp.Egress()})
+			}
+			_, err = two.Rearrange(t.Context(), moves, now)
 			w.must(err)
 		})
 		running.Wait()

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -11,7 +10,6 @@ import (
 	"postyard/internal/limit"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
-	"postyard/internal/route"
 	"postyard/internal/store"
 	"postyard/internal/store/engine"
 )
@@ -86,55 +84,6 @@ func (db *DB) Expire(ctx context.Context, submittedBefore, now time.Time, most i
 		return l.write(t)
 	})
 	return n, err
-}
-
-// DropWaiting implements store.Configuration.
-func (db *DB) DropWaiting(ctx context.Context, egress route.Egress, now time.Time, limit int) (n int, err error) {
-	err = db.write(ctx, db.work, "drop waiting", func(t *tx) error {
-		l, ids, err := t.takeWaiting(`WITH few AS MATERIALIZED (
-				(SELECT id FROM queue WHERE egress = $1 AND status = 0 LIMIT $2)
-				UNION ALL (SELECT id FROM queue WHERE egress = $1 AND status = 1 AND status IN (1, 3) LIMIT $2) LIMIT $2)
-			SELECT `+placeColumns+` FROM queue WHERE id IN (SELECT id FROM few) AND egress = $1 AND status IN (0, 1) ORDER BY id FOR UPDATE`,
-			int32(egress), limit)
-		if err != nil {
-			return err
-		}
-		plans := map[mail.ID][]byte{}
-		t.each(func(rows pgx.Rows) error {
-			var id mail.ID
-			var plan []byte
-			err := rows.Scan(idInto(&id), &plan)
-			plans[id] = plan
-			return err
-		}, `SELECT id, plan FROM message WHERE id = ANY ($1)`, uuids(ids))
-		if err := t.flush(); err != nil {
-			return err
-		}
-		for _, id := range ids {
-			if err := l.leaveEgress(&t.journal, l.places[id], plans[id], now); err != nil {
-				return fmt.Errorf("message %s: %w", id, err)
-			}
-		}
-		n = len(ids)
-		return l.write(t)
-	})
-	return n, err
-}
-
-// leaveEgress moves a waiting message to the next egress of its plan, or drops it when there is none.
-func (l *ledger) leaveEgress(j *journal, p *place, stored []byte, now time.Time) error {
-	m := l.messages[p.id]
-	plan, next, ok, err := engine.Without(stored, p.egress, store.ReasonDeleted)
-	if err != nil || m == nil {
-		return err
-	}
-	if !ok {
-		return l.dropWaiting(j, p, store.ReasonDeleted, now)
-	}
-	m.plan, m.replanned = plan, true
-	m.egress, m.changed = next, true
-	p.egress, p.status, p.dueAt, p.waiting, p.changed = next, engine.Ready, 0, "", true
-	return nil
 }
 
 // dropWaiting drops a message that no sender holds.

@@ -30,7 +30,7 @@ func TestPlans(t *testing.T) {
 	if _, err := db.ClaimUnknown(t.Context(), claim); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.DropWaiting(t.Context(), route.Egress(1), now, 1); err != nil {
+	if _, err := db.Rearrange(t.Context(), []store.Move{{ID: mail.ID{1}, From: 1, To: 2, Plan: &route.Plan{}}, {ID: mail.ID{1}, From: 1, Drop: "x"}}, now); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := db.Expire(t.Context(), now, now, 1); err != nil {

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"time"
 
 	"postyard/internal/event"
@@ -112,47 +111,6 @@ func (db *DB) Expire(ctx context.Context, submittedBefore, now time.Time, most i
 		return nil
 	})
 	return n, err
-}
-
-// DropWaiting implements store.Configuration.
-func (db *DB) DropWaiting(ctx context.Context, egress route.Egress, now time.Time, limit int) (n int, err error) {
-	err = db.write(ctx, rest, func(t *tx) error {
-		list, err := each(t, scanWaiting, `SELECT id, attempts, egress, waiting FROM queue WHERE egress = ?1 AND status = 0
-				UNION ALL SELECT id, attempts, egress, waiting FROM queue WHERE egress = ?1 AND status = 1 AND status IN (1, 3)
-				LIMIT ?2`,
-			int32(egress), limit)
-		if err != nil {
-			return err
-		}
-		for _, w := range list {
-			if err := t.leaveEgress(db, w, store.ReasonDeleted, now); err != nil {
-				return err
-			}
-		}
-		n = len(list)
-		return nil
-	})
-	return n, err
-}
-
-// leaveEgress moves a waiting message to the next egress of its plan, or drops it when there is none.
-func (t *tx) leaveEgress(db *DB, w waiting, reason string, now time.Time) error {
-	var raw []byte
-	if _, err := t.one([]any{&raw}, `SELECT plan FROM message WHERE id = ?`, w.id[:]); err != nil {
-		return err
-	}
-	plan, next, ok, err := engine.Without(raw, w.egress, reason)
-	if err != nil {
-		return fmt.Errorf("message %s: %w", w.id, err)
-	}
-	if !ok {
-		return t.dropWaiting(db, w, reason, now)
-	}
-	if _, err := t.exec(`UPDATE message SET plan = ?, egress = ? WHERE id = ?`, plan, int32(next), w.id[:]); err != nil {
-		return err
-	}
-	_, err = t.exec(`UPDATE queue SET egress = ?, status = 0, due_at = 0, waiting = '' WHERE id = ?`, int32(next), w.id[:])
-	return err
 }
 
 func (t *tx) dropWaiting(db *DB, w waiting, reason string, now time.Time) error {

@@ -290,16 +290,16 @@ func deletedProvider(t *testing.T, b *bench) {
 	if err := b.store.Accept(b.ctx(), []store.Submission{late}); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("accepted for a deleted provider: %v", err)
 	}
-	n, err := b.store.DropWaiting(b.ctx(), b.egress(), b.now, 10)
+	n, err := b.store.Rearrange(b.ctx(), []store.Move{{ID: idsAlone[0], From: b.egress(), Drop: store.ReasonDeleted},
+		{ID: idsBoth[0], From: b.egress(), To: second.Egress(), Waiting: store.ReasonDeleted}}, b.now)
 	b.must(err)
 	if n != 2 {
 		t.Errorf("handled %d, want 2", n)
 	}
 	b.wantState(idsAlone[0], lifecycle.Dropped)
 	b.wantTypes(idsAlone[0], 69, 1)
-	m := b.message(idsBoth[0])
-	if m.State != lifecycle.Queued || m.Egress != second.Egress() || len(m.Plan.Egresses) != 1 || len(m.Plan.Skipped) != 1 {
-		t.Errorf("re-planned message %+v", m)
+	if m := b.message(idsBoth[0]); m.State != lifecycle.Queued || m.Egress != second.Egress() || m.Waiting != store.ReasonDeleted {
+		t.Errorf("moved message %+v", m)
 	}
 }
 
