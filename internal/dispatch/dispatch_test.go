@@ -45,8 +45,10 @@ func (q *queue) add(n int) {
 	}
 }
 
-func (q *queue) Recover(context.Context, store.Recovery) (int, error)           { return 0, nil }
-func (q *queue) Expire(context.Context, time.Time, time.Time, int) (int, error) { return 0, nil }
+func (q *queue) Recover(context.Context, store.Recovery) (int, error) { return 0, nil }
+func (q *queue) Expire(context.Context, store.Expiry) (int, mail.ID, error) {
+	return 0, mail.ID{}, nil
+}
 func (q *queue) Claim(_ context.Context, c store.Claim) (store.Claimed, error) {
 	return store.Claimed{Jobs: q.take(&q.waiting, c)}, nil
 }

@@ -163,7 +163,7 @@ func (w *world) crash(t *rapid.T) {
 }
 
 func (w *world) expire(t *rapid.T) {
-	_, err := w.db.Expire(w.ctx, w.now.Add(-modelTTL), w.now, 1000)
+	_, _, err := w.db.Expire(w.ctx, store.Expiry{TTL: modelTTL, Now: w.now, Limit: 1000})
 	must(t, err)
 }
 

@@ -91,9 +91,18 @@ type Queue interface {
 	// become unknown, to be asked for at AskAt. It closes their attempts as ambiguous and returns how many they were.
 	Recover(ctx context.Context, r Recovery) (int, error)
 
-	// Expire drops messages that were submitted before the given time and still wait to be sent. It returns how many; the
-	// caller calls again until it is none.
-	Expire(ctx context.Context, submittedBefore, now time.Time, limit int) (int, error)
+	// Expire looks at the oldest messages that wait to be sent, and drops those whose time to live is over: that of their pool,
+	// else the given one. The time for which a limit kept their lane waiting does not count. It returns how many it dropped, and
+	// the last one that it looked at, zero when there is none.
+	Expire(ctx context.Context, e Expiry) (n int, last mail.ID, err error)
+}
+
+// Expiry asks for messages whose time to live is over.
+type Expiry struct {
+	TTL   time.Duration
+	Now   time.Time
+	After mail.ID // in the order of ids
+	Limit int     // most messages that are looked at
 }
 
 // Submission is one accepted request.

@@ -162,7 +162,7 @@ func TestEverythingAtOnce(t *testing.T) {
 			w.must(err)
 		})
 		running.Go(func() {
-			_, err := two.Expire(t.Context(), now.Add(-time.Hour), now, 100)
+			_, _, err := two.Expire(t.Context(), store.Expiry{TTL: time.Hour, Now: now, Limit: 100})
 			w.must(err)
 			var moves []store.Move
 			for _, id := range all {

@@ -42,6 +42,17 @@ func (t *tx) readPermits(c store.Claim, g *engine.Gate) error {
 	return t.flush()
 }
 
+// remember records until when limits hold lanes, for Expire.
+func (t *tx) remember(c store.Claim, g *engine.Gate) {
+	now := engine.Stamp(c.Now)
+	for lane, until := range g.Holds() {
+		t.exec(`INSERT INTO hold AS h (egress, mailbox, since, until) VALUES ($1, $2, coalesce((SELECT since FROM hold
+				WHERE egress = $1 AND mailbox = $2 AND until >= $3 ORDER BY since DESC LIMIT 1), $4), $5)
+				ON CONFLICT (egress, mailbox, since) DO UPDATE SET until = excluded.until WHERE excluded.until > h.until`,
+			int32(c.Egress), int16(lane), now-int64(engine.HoldsJoin), now, engine.Stamp(until))
+	}
+}
+
 // Permits implements store.Queue.
 func (db *DB) Permits(ctx context.Context, egress route.Egress, now time.Time, claim time.Duration) (p store.Permits, err error) {
 	type row struct {

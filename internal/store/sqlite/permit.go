@@ -75,6 +75,20 @@ func (t *tx) takePermits(c store.Claim, lane, n int) error {
 	return err
 }
 
+// remember records until when limits hold lanes, for Expire.
+func (t *tx) remember(c store.Claim, g *gate) error {
+	for lane, until := range g.Holds() {
+		now := engine.Stamp(c.Now)
+		if _, err := t.exec(`INSERT INTO hold (egress, mailbox, since, until) VALUES (?1, ?2, coalesce((SELECT since FROM hold
+				WHERE egress = ?1 AND mailbox = ?2 AND until >= ?3 ORDER BY since DESC LIMIT 1), ?4), ?5)
+				ON CONFLICT DO UPDATE SET until = excluded.until WHERE excluded.until > until`,
+			int32(c.Egress), lane, now-int64(engine.HoldsJoin), now, engine.Stamp(until)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // returnPermit gives the permit of an attempt back that the provider has seen nothing of.
 func (t *tx) returnPermit(j *store.Job) error {
 	_, err := t.exec(`UPDATE permit SET n = n - 1 WHERE egress = ? AND mailbox IN (-1, (SELECT mailbox FROM queue WHERE id = ?)) AND span = ? AND n > 0`,
