@@ -166,11 +166,8 @@ func (r *runner) serve(ctx, wire context.Context, running *sync.WaitGroup, targe
 			more, err = r.abandon(ctx, target, now)
 		}
 	case why != "":
-		if waits {
+		if err = r.probe(ctx, wire, running, target, now); err == nil && waits {
 			more, err = r.evacuate(ctx, target, why, now)
-		}
-		if err == nil {
-			err = r.probe(ctx, wire, running, target, now)
 		}
 	case due.Ready || arrived(due.Send, now):
 		if err = r.fill(ctx, wire, running, target, now); err == nil && len(r.full) > 0 {
