@@ -104,7 +104,7 @@ func (t *tx) lanes(e route.Egress) ([]int, error) {
 
 // claimFlow takes the oldest messages of a flow and opens an attempt for each.
 func (t *tx) claimFlow(c store.Claim, f *engine.Flow) ([]store.Job, error) {
-	jobs, err := each(t, func(rows *sql.Rows) (j store.Job, err error) {
+	jobs, err := each(t, func(rows *row) (j store.Job, err error) {
 		err = rows.Scan((*idColumn)(&j.ID), &j.Attempt, &j.Failures)
 		return j, err
 	}, `UPDATE queue SET status = 2, lease_owner = ?, lease_until = ?, attempts = attempts + 1, due_at = 0, waiting = ''
@@ -129,7 +129,7 @@ func (t *tx) claimFlow(c store.Claim, f *engine.Flow) ([]store.Job, error) {
 // ClaimUnknown implements store.Queue.
 func (db *DB) ClaimUnknown(ctx context.Context, c store.Claim) (jobs []store.Job, err error) {
 	err = db.write(ctx, rest, func(t *tx) error {
-		jobs, err = each(t, func(rows *sql.Rows) (j store.Job, err error) {
+		jobs, err = each(t, func(rows *row) (j store.Job, err error) {
 			var since int64
 			err = rows.Scan((*idColumn)(&j.ID), &j.Attempt, &j.Failures, &j.Asks, &since)
 			j.UnknownSince = engine.Time(since)

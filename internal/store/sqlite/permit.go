@@ -31,7 +31,7 @@ func (t *tx) openGate(c store.Claim) (*gate, error) {
 	if perHour > 0 {
 		g.Limit(engine.WholeEgress, perHour)
 	}
-	if _, err := each(t, func(rows *sql.Rows) (none struct{}, err error) {
+	if _, err := each(t, func(rows *row) (none struct{}, err error) {
 		var lane int
 		err = rows.Scan(&lane, &perHour)
 		g.Limit(lane, perHour)
@@ -40,7 +40,7 @@ func (t *tx) openGate(c store.Claim) (*gate, error) {
 		return nil, err
 	}
 	for _, lane := range g.Limited() {
-		if _, err := each(t, func(rows *sql.Rows) (none struct{}, err error) {
+		if _, err := each(t, func(rows *row) (none struct{}, err error) {
 			var u limit.Use
 			err = rows.Scan(&u.Span, &u.N)
 			g.Taken(int(lane), u)
@@ -57,7 +57,7 @@ func (t *tx) openGate(c store.Claim) (*gate, error) {
 }
 
 func (t *tx) pausedIDs(query string) (map[int32]bool, error) {
-	ids, err := each(t, func(rows *sql.Rows) (id int32, err error) { err = rows.Scan(&id); return id, err }, query)
+	ids, err := each(t, func(rows *row) (id int32, err error) { err = rows.Scan(&id); return id, err }, query)
 	held := make(map[int32]bool, len(ids))
 	for _, id := range ids {
 		held[id] = true
