@@ -118,16 +118,16 @@ func (t *tx) claimFlow(c store.Claim, f *engine.Flow) ([]store.Job, error) {
 	if err != nil {
 		return nil, err
 	}
+	attempts := make([]any, 0, len(jobs)*attemptRows.width)
 	for i := range jobs {
 		j := &jobs[i]
 		j.Egress, j.SentAt = c.Egress, c.Now
-		if _, err := t.exec(`INSERT INTO attempt (message_id, n, egress, began) VALUES (?, ?, ?, ?)`,
-			j.ID[:], j.Attempt, int32(c.Egress), engine.Stamp(c.Now)); err != nil {
-			return nil, err
-		}
+		attempts = append(attempts, j.ID[:], j.Attempt, int32(c.Egress), engine.Stamp(c.Now))
 	}
-	return jobs, nil
+	return jobs, t.insertAll(attemptRows, attempts)
 }
+
+var attemptRows = newBulk(`attempt (message_id, n, egress, began)`)
 
 // ClaimUnknown implements store.Queue.
 func (db *DB) ClaimUnknown(ctx context.Context, c store.Claim) (jobs []store.Job, err error) {

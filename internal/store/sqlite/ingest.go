@@ -162,8 +162,9 @@ func (t *tx) report(p *store.Parsed, r *provider.Report, m *stored, res *store.I
 	if err != nil {
 		return err
 	}
-	return t.record(&m.owner, happening{egress: egress, typ: r.Type, effect: store.EffectOf(engine.TriggerOf(r, isCopy)), recipient: r.Recipient, isCopy: isCopy,
+	t.record(&m.owner, happening{egress: egress, typ: r.Type, effect: store.EffectOf(engine.TriggerOf(r, isCopy)), recipient: r.Recipient, isCopy: isCopy,
 		occurredAt: r.OccurredAt, recordedAt: p.Now, detail: detail})
+	return nil
 }
 
 // advance moves the message's state. Whatever a provider reports of a message, it has it: a pending one leaves the queue.

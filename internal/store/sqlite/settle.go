@@ -111,7 +111,8 @@ func (t *tx) becomeSent(o *stored, s *store.Settlement, to lifecycle.State, atte
 	if err != nil {
 		return err
 	}
-	return t.record(&o.owner, happening{egress: s.Job.Egress, typ: s.Sent, effect: sentEffect, recipient: o.to, occurredAt: s.At, recordedAt: s.At, detail: detail})
+	t.record(&o.owner, happening{egress: s.Job.Egress, typ: s.Sent, effect: sentEffect, recipient: o.to, occurredAt: s.At, recordedAt: s.At, detail: detail})
+	return nil
 }
 
 // What the events that we make ourselves say about their message's state.
@@ -235,7 +236,8 @@ func (t *tx) sent(o *stored, egress route.Egress, providerID string, typ event.T
 	if _, err := t.exec(`UPDATE message SET sent_families = ? WHERE id = ?`, o.sentFamilies, o.id[:]); err != nil {
 		return err
 	}
-	return t.record(&o.owner, happening{egress: egress, typ: typ, effect: sentEffect, recipient: o.to, occurredAt: at, recordedAt: at, detail: engine.NoDetail})
+	t.record(&o.owner, happening{egress: egress, typ: typ, effect: sentEffect, recipient: o.to, occurredAt: at, recordedAt: at, detail: engine.NoDetail})
+	return nil
 }
 
 // drop records that nobody will try the message any more. The queue row is gone already.
@@ -248,7 +250,8 @@ func (t *tx) drop(o *owner, egress route.Egress, attempts int, typ event.Type, a
 	if err != nil {
 		return err
 	}
-	return t.record(o, happening{egress: egress, typ: typ, effect: droppedEffect, recipient: o.to, occurredAt: at, recordedAt: at, detail: detail})
+	t.record(o, happening{egress: egress, typ: typ, effect: droppedEffect, recipient: o.to, occurredAt: at, recordedAt: at, detail: detail})
+	return nil
 }
 
 // stored is a message row as the state machine needs it.

@@ -149,10 +149,12 @@ func (w *writer) transact(run func(*tx) error) (err error) {
 
 // tx is one running transaction.
 type tx struct {
-	writer    *writer
-	counters  map[counterKey]int64
-	egresses  map[route.Egress]error // what inUse found
-	committed []func()
+	writer     *writer
+	events     []any // values of eventRows
+	counters   map[counterKey]int64
+	egresses   map[route.Egress]error // what inUse found
+	priorities map[int32]int          // of pools
+	committed  []func()
 }
 
 // onCommit runs f after the transaction is durable.
