@@ -40,19 +40,19 @@ type acceptedRows struct {
 }
 
 var (
-	contentRows = newBulk(`content (id, body)`)
-	messageRows = newBulk(`message (id, account_id, sub_account_id, content_id, pool_id, mailbox, recipient, to_addr, plan, submitted_at, egress)`)
-	queueRows   = newBulk(`queue (id, egress, mailbox, status, rank, sub_account_id, pool_id, priority, ways)`)
+	contentRows = newInsert(`content (id, body)`)
+	messageRows = newInsert(`message (id, account_id, sub_account_id, content_id, pool_id, mailbox, recipient, to_addr, plan, submitted_at, egress)`)
+	queueRows   = newInsert(`queue (id, egress, mailbox, status, rank, sub_account_id, pool_id, priority, ways)`)
 )
 
 func (rows *acceptedRows) write(t *tx) error {
-	if err := t.insertAll(contentRows, rows.contents); err != nil {
+	if err := t.execAll(contentRows, rows.contents); err != nil {
 		return err
 	}
-	if err := t.insertAll(messageRows, rows.messages); err != nil {
+	if err := t.execAll(messageRows, rows.messages); err != nil {
 		return err
 	}
-	return t.insertAll(queueRows, rows.queue)
+	return t.execAll(queueRows, rows.queue)
 }
 
 // takeSequences reserves a range of every pool that spreads messages of this batch, and returns the next number of each.

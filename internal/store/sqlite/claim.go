@@ -124,10 +124,10 @@ func (t *tx) claimFlow(c store.Claim, f *engine.Flow) ([]store.Job, error) {
 		j.Egress, j.SentAt = c.Egress, c.Now
 		attempts = append(attempts, j.ID[:], j.Attempt, int32(c.Egress), engine.Stamp(c.Now))
 	}
-	return jobs, t.insertAll(attemptRows, attempts)
+	return jobs, t.execAll(attemptRows, attempts)
 }
 
-var attemptRows = newBulk(`attempt (message_id, n, egress, began)`)
+var attemptRows = newInsert(`attempt (message_id, n, egress, began)`)
 
 // ClaimUnknown implements store.Queue.
 func (db *DB) ClaimUnknown(ctx context.Context, c store.Claim) (jobs []store.Job, err error) {

@@ -33,7 +33,7 @@ type happening struct {
 	detail     []byte // event.Detail as JSON
 }
 
-var eventRows = newBulk(`event (account_id, sub_account_id, message_id, pool_id, egress, type, mailbox, is_copy, recipient, occurred_at, recorded_at,
+var eventRows = newInsert(`event (account_id, sub_account_id, message_id, pool_id, egress, type, mailbox, is_copy, recipient, occurred_at, recorded_at,
 	detail, effect)`)
 
 // record remembers an event for flush, and counts it.
@@ -61,7 +61,10 @@ func (t *tx) count(k counterKey) {
 
 // flush writes what the transaction recorded and counted.
 func (t *tx) flush() error {
-	if err := t.insertAll(eventRows, t.events); err != nil {
+	if err := t.execAll(eventRows, t.events); err != nil {
+		return err
+	}
+	if err := t.execAll(receiptsByID, t.forgotten); err != nil {
 		return err
 	}
 	for k, n := range t.counters {

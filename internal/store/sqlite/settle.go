@@ -17,6 +17,15 @@ import (
 // Settle implements store.Queue.
 func (db *DB) Settle(ctx context.Context, batch []store.Settlement) error {
 	return db.write(ctx, settling, func(t *tx) error {
+		var accepted []any
+		for i := range batch {
+			if batch[i].Trigger == lifecycle.Accept {
+				accepted = append(accepted, batch[i].Job.ID[:])
+			}
+		}
+		if err := t.foresee(accepted); err != nil {
+			return err
+		}
 		left := 0
 		for i := range batch {
 			gone, err := t.settle(&batch[i])
@@ -276,8 +285,28 @@ func (o *stored) dest() []any {
 		&o.providerID, &o.sentFamilies}
 }
 
+var messagesByID = newBulk(`SELECT `+storedColumns+` FROM message WHERE id IN (`, `?`, `)`)
+
+// foresee reads messages that are about to be asked for.
+func (t *tx) foresee(ids []any) error {
+	t.foreseen = make(map[mail.ID]*stored, len(ids))
+	return messagesByID.each(ids, func(query string, ids []any) error {
+		_, err := each(t, func(r *row) (none struct{}, err error) {
+			o := &stored{}
+			err = r.Scan(o.dest()...)
+			t.foreseen[o.id] = o
+			return none, err
+		}, query, ids...)
+		return err
+	})
+}
+
 // message reads a message row. The state is only right for messages that have left the queue.
-func (t *tx) message(id [16]byte) (*stored, bool, error) {
+func (t *tx) message(id mail.ID) (*stored, bool, error) {
+	if o, ok := t.foreseen[id]; ok {
+		delete(t.foreseen, id) // whoever gets it may change the row
+		return o, true, nil
+	}
 	o := &stored{}
 	found, err := t.one(o.dest(), `SELECT `+storedColumns+` FROM message WHERE id = ?`, id[:])
 	return o, found, err

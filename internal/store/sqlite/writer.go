@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 
+	"postyard/internal/mail"
 	"postyard/internal/route"
 	"postyard/internal/store"
 )
@@ -154,6 +155,8 @@ type tx struct {
 	counters   map[counterKey]int64
 	egresses   map[route.Egress]error // what inUse found
 	priorities map[int32]int          // of pools
+	foreseen   map[mail.ID]*stored    // not asked for yet
+	forgotten  []any                  // ids of receipts
 	committed  []func()
 }
 
