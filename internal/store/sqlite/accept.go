@@ -17,16 +17,23 @@ func (db *DB) Accept(ctx context.Context, batch []store.Submission) error {
 		if err != nil {
 			return err
 		}
-		var rows acceptedRows
+		messages := 0
+		for i := range batch {
+			messages += len(batch[i].Messages)
+		}
+		t.expect(messages)
+		rows := acceptedRows{
+			contents: make([]any, 0, len(batch)*contentRows.width),
+			messages: make([]any, 0, messages*messageRows.width),
+			queue:    make([]any, 0, messages*queueRows.width),
+		}
 		if _, err := t.one([]any{&rows.contentID}, `SELECT coalesce(max(id), 0) FROM content`); err != nil {
 			return err
 		}
-		messages := 0
 		for i := range batch {
 			if err := t.submit(&batch[i], sequences, &rows); err != nil {
 				return err
 			}
-			messages += len(batch[i].Messages)
 		}
 		t.onCommit(func() { db.backlog.Add(int64(messages)) })
 		return rows.write(t)

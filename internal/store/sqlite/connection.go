@@ -167,8 +167,8 @@ func (r *row) Scan(dest ...any) error {
 	if len(dest) != len(r.values) {
 		return fmt.Errorf("%d places for %d columns", len(dest), len(r.values))
 	}
-	for i, v := range r.values {
-		if err := scanValue(dest[i], v); err != nil {
+	for i, d := range dest {
+		if err := scanValue(d, r.values[i]); err != nil {
 			return fmt.Errorf("column %d: %w", i+1, err)
 		}
 	}

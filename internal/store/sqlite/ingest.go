@@ -57,7 +57,8 @@ func (db *DB) Received(ctx context.Context, now time.Time, limit int) ([]store.R
 func (db *DB) Ingest(ctx context.Context, batch []store.Parsed) (res store.IngestResult, err error) {
 	err = db.write(ctx, settling, func(t *tx) error {
 		res = store.IngestResult{}
-		var named []any
+		t.expect(len(batch))
+		named := make([]any, 0, len(batch))
 		for i := range batch {
 			for k := range batch[i].Reports {
 				if id := &batch[i].Reports[k].MessageID; *id != (mail.ID{}) {

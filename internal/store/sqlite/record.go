@@ -36,6 +36,9 @@ type happening struct {
 var eventRows = newInsert(`event (account_id, sub_account_id, message_id, pool_id, egress, type, mailbox, is_copy, recipient, occurred_at, recorded_at,
 	detail, effect)`)
 
+// expect makes room for events.
+func (t *tx) expect(events int) { t.events = make([]any, 0, events*eventRows.width) }
+
 // record remembers an event for flush, and counts it.
 func (t *tx) record(o *owner, h happening) {
 	id := o.id

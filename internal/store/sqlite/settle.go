@@ -17,7 +17,8 @@ import (
 // Settle implements store.Queue.
 func (db *DB) Settle(ctx context.Context, batch []store.Settlement) error {
 	return db.write(ctx, settling, func(t *tx) error {
-		var accepted []any
+		t.expect(len(batch))
+		accepted := make([]any, 0, len(batch))
 		for i := range batch {
 			if batch[i].Trigger == lifecycle.Accept {
 				accepted = append(accepted, batch[i].Job.ID[:])
