@@ -82,12 +82,6 @@ type waiting struct {
 	id       mail.ID
 	attempts int
 	egress   route.Egress
-	reason   string
-}
-
-func scanWaiting(rows *row) (w waiting, err error) {
-	err = rows.Scan((*idColumn)(&w.id), &w.attempts, &w.egress, &w.reason)
-	return w, err
 }
 
 // Expire implements store.Queue. Ids sort by time, so the oldest messages are a key range. They are looked at on a reading
