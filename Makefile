@@ -29,7 +29,7 @@ chaos: ## Kill the server again and again under load and faults, for CHAOS_TIME 
 	POSTYARD_CHAOS_TIME=$(CHAOS_TIME) go test $(CHAOS_FLAGS) -timeout 0 -count 1 -run '$(CHAOS)' -v ./internal/e2e
 
 deep: ## Measure with a million messages waiting
-	POSTYARD_DEEP_QUEUE=1000000 go test -timeout 30m -count 1 -run TestDeepQueue -v ./internal/app
+	POSTYARD_DEEP_QUEUE=1000000 go test -timeout 30m -count 1 -run 'TestDeepQueue|TestBulkDoesNotBlock' -v ./internal/app
 
 postgres: # the tests start servers of their own, and need the programs
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \

@@ -18,6 +18,7 @@ import (
 
 	"postyard/internal/cli"
 	"postyard/internal/event"
+	"postyard/internal/provider"
 )
 
 var update = flag.Bool("update", false, "write the generated documents anew")
@@ -39,6 +40,26 @@ func column(text, pattern string) []string {
 	}
 	slices.Sort(cells)
 	return cells
+}
+
+// Every class of outcome has its row in the table of what follows.
+func TestEveryClassIsInTheFailoverTable(t *testing.T) {
+	t.Parallel()
+	text := read(t, "failover.md")
+	for class := provider.Class(0); class.String() != "invalid"; class++ {
+		if !slices.Contains(column(text, "[a-z]+"), class.String()) {
+			t.Errorf("failover.md does not say what follows from %q", class)
+		}
+	}
+	for _, name := range column(text, "[a-z]+") {
+		known := false
+		for class := provider.Class(0); class.String() != "invalid"; class++ {
+			known = known || class.String() == name
+		}
+		if !known {
+			t.Errorf("failover.md has a class %q that does not exist", name)
+		}
+	}
 }
 
 func TestEveryPackageIsInTheTable(t *testing.T) {

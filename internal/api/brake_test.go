@@ -12,6 +12,7 @@ import (
 	"postyard/internal/books"
 	"postyard/internal/directory"
 	"postyard/internal/lifecycle"
+	"postyard/internal/limit"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
 	"postyard/internal/route"
@@ -388,12 +389,13 @@ func TestExplainWaiting(t *testing.T) {
 	if claimed.Jobs[0].ID.String() == gmail {
 		gmail = ids[1]
 	}
+	_, free := limit.Room(1, []limit.Use{{Span: limit.SpanOf(now), N: 1}}, now, claimLength)
 	set(`{"mailboxLimits": {"gmail": 1}}`)
-	is(gmail, "the provider's limit of 1 messages an hour to gmail is reached", never)
+	is(gmail, "the provider's limit of 1 messages an hour to gmail is reached", free)
 	is(other, "it is ready", never)
 	set(`{"mailboxLimits": {"gmail": 2}, "ratePerHour": 1}`)
-	is(gmail, "the provider's limit of 1 messages an hour is reached", never)
-	is(other, "the provider's limit of 1 messages an hour is reached", never)
+	is(gmail, "the provider's limit of 1 messages an hour is reached", free)
+	is(other, "the provider's limit of 1 messages an hour is reached", free)
 	set(`{"ratePerHour": 2}`)
 	is(gmail, "it is ready", never)
 

@@ -9,6 +9,7 @@ import (
 
 	"postyard/internal/directory"
 	"postyard/internal/lifecycle"
+	"postyard/internal/limit"
 	"postyard/internal/mail"
 	"postyard/internal/mailbox"
 	"postyard/internal/route"
@@ -116,8 +117,8 @@ func (s *server) waiting(ctx context.Context, m *store.Message) (wait, error) {
 		return wait{t.Refuses(domain, now), t.Refused[i].ProbeAt}, nil
 	}
 	switch reached, err := s.limitReached(ctx, t, m.Mailbox, now); {
-	case err != nil || reached != "":
-		return wait{reason: reached}, err
+	case err != nil || reached.reason != "":
+		return reached, err
 	case m.Waiting != "":
 		return wait{m.Waiting, m.DueAt}, nil
 	}
@@ -149,22 +150,28 @@ func after(t, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// limitReached says which limit of its provider keeps the mail for a mailbox provider, or "".
-func (s *server) limitReached(ctx context.Context, t *directory.TPSP, class mailbox.Class, now time.Time) (string, error) {
+// limitReached says which limit of its provider keeps the mail for a mailbox provider, and until when, if one does.
+func (s *server) limitReached(ctx context.Context, t *directory.TPSP, class mailbox.Class, now time.Time) (wait, error) {
 	lane := t.Limits.Mailbox[class]
 	if t.Limits.PerHour == 0 && lane == 0 {
-		return "", nil
+		return wait{}, nil
 	}
 	taken, err := s.Queue.Permits(ctx, t.Egress(), now, s.Claim)
-	switch {
-	case err != nil:
-		return "", fmt.Errorf("permits of TPSP %d: %w", t.ID, err)
-	case t.Limits.PerHour > 0 && taken.Whole >= t.Limits.PerHour:
-		return fmt.Sprintf("the provider's limit of %d messages an hour is reached", t.Limits.PerHour), nil
-	case lane > 0 && taken.Lanes[class] >= lane:
-		return fmt.Sprintf("the provider's limit of %d messages an hour to %s is reached", lane, class), nil
+	if err != nil {
+		return wait{}, fmt.Errorf("permits of TPSP %d: %w", t.ID, err)
 	}
-	return "", nil
+	var why wait
+	if t.Limits.PerHour > 0 {
+		if _, free := limit.Room(t.Limits.PerHour, taken.Whole, now, s.Claim); !free.IsZero() {
+			why = wait{fmt.Sprintf("the provider's limit of %d messages an hour is reached", t.Limits.PerHour), free}
+		}
+	}
+	if lane > 0 {
+		if _, free := limit.Room(lane, taken.Lanes[class], now, s.Claim); free.After(why.until) {
+			why = wait{fmt.Sprintf("the provider's limit of %d messages an hour to %s is reached", lane, class), free}
+		}
+	}
+	return why, nil
 }
 
 func (s *server) attemptAnswerOf(a *store.Attempt) attemptAnswer {

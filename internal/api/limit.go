@@ -90,5 +90,9 @@ func (s *server) usage(ctx context.Context, t *directory.TPSP) (*usageAnswer, er
 	if err != nil {
 		return nil, fmt.Errorf("permits of TPSP %d: %w", t.ID, err)
 	}
-	return &usageAnswer{Total: p.Whole, Mailboxes: byKey(p.Lanes)}, nil
+	lanes := make(map[mailbox.Class]int, len(p.Lanes))
+	for class, taken := range p.Lanes {
+		lanes[class] = limit.Sum(taken)
+	}
+	return &usageAnswer{Total: limit.Sum(p.Whole), Mailboxes: byKey(lanes)}, nil
 }

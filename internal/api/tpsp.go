@@ -46,7 +46,7 @@ type tpspAnswer struct {
 
 // webhookAnswer tells where the registration of our webhook at the provider stands.
 type webhookAnswer struct {
-	State   string `json:"state"`   // pending, registered, failed
+	State   string `json:"state"`   // pending, registered, failed, or none: there is nothing to register
 	Message string `json:"message"` // why it failed, in the provider's words
 	URL     string `json:"url"`     // where the provider reports to
 	NextTry int64  `json:"nextTry"` // when it is tried again, 0 when it need not be
@@ -80,7 +80,8 @@ func (s *server) officialTPSP(t *directory.TPSP) (officialTPSP, error) {
 		return officialTPSP{}, err
 	}
 	return officialTPSP{
-		ID: t.ID, Name: t.Name, Type: int(t.Type), Endpoint: t.Endpoint, Key: conn.Key.Mask(), Created: nanos(t.Created),
+		ID: t.ID, Name: t.Name, Type: int(t.Type), Domain: t.Domain, Endpoint: t.Endpoint, Key: conn.Key.Mask(), Secret: conn.Secret.Mask(),
+		Port: t.Port, Created: nanos(t.Created),
 	}, nil
 }
 
@@ -97,7 +98,10 @@ func (s *server) tpspAnswer(t *directory.TPSP) (tpspAnswer, error) {
 		},
 		Health: healthAnswerOf(t, s.Now()), CatchUp: s.pendingCatchUp(t),
 	}
-	if t.Webhook.State == directory.WebhookRegistered {
+	switch t.Webhook.State {
+	case "":
+		answer.WebhookStatus = webhookAnswer{State: "none", Message: "this kind of provider reports nothing by webhook"}
+	case directory.WebhookRegistered:
 		answer.WebhookStatus.NextTry = 0 // it is checked then, but there is nothing to try
 	}
 	return answer, nil
@@ -141,12 +145,16 @@ func (s *server) listStreams(w http.ResponseWriter, r *http.Request, _ *director
 	return reply(w, http.StatusOK, orEmpty(streams))
 }
 
-// tpspRequest is the body that creates a TPSP, without SendPost's keys that no provider of ours uses yet.
+// tpspRequest is the body that creates a TPSP, without SendPost's keys that no provider of ours uses yet. A mail server (type 6)
+// has a user name as its key, a password as its secret, and its name for EHLO as its domain.
 type tpspRequest struct {
 	Name            string `json:"name"`
 	Type            int    `json:"type"`
+	Domain          string `json:"domain"`
 	Key             string `json:"key"`
+	Secret          string `json:"secret"`
 	Endpoint        string `json:"endpoint"`
+	Port            int    `json:"port"`
 	MessageStream   string `json:"messageStream"`
 	AmbiguousPolicy string `json:"ambiguousPolicy"`
 	AllowRaw        bool   `json:"allowRaw"`
@@ -175,6 +183,7 @@ func (s *server) createTPSP(w http.ResponseWriter, r *http.Request, a *directory
 	}
 	t, pool, err := s.Providers.Create(r.Context(), a.ID, tpsp.New{
 		Name: in.Name, Type: provider.Type(in.Type), Key: secret.NewString(in.Key), Stream: in.MessageStream, Endpoint: in.Endpoint,
+		Port: in.Port, Secret: secret.NewString(in.Secret), Domain: in.Domain,
 		Policy: policy, Limits: limits, Paused: in.Active != nil && !*in.Active, AllowRaw: in.AllowRaw,
 	})
 	if err != nil {
@@ -237,6 +246,7 @@ func (s *server) deleteTPSP(w http.ResponseWriter, r *http.Request, a *directory
 	if err != nil {
 		return err
 	}
+	s.Changed()
 	return reply(w, http.StatusOK, deletedAnswer{ID: id, Message: "TPSP (" + t.Name + ") has been deleted successfully."})
 }
 

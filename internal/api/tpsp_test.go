@@ -212,21 +212,16 @@ func TestDeletingAProviderThatMailWaitsFor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	made := w.connect("Postmark", "outbound")
-	ids := w.mail("a@example.com", "b@example.com")
+	w.mail("a@example.com", "b@example.com")
 	path := fmt.Sprintf("%s%d", tpsps, made.ID)
 	if p := w.asAccount("DELETE", path, nil).refused(409, "messages_waiting", "force"); !strings.Contains(p.Message, "2 messages") {
 		t.Errorf("%s", p.Message)
 	}
 	w.asAccount("DELETE", path+"?force=perhaps", nil).refused(400, "invalid_parameter", "force")
+	told := w.changed.Load()
 	w.asAccount("DELETE", path+"?force=true", nil).ok(200, nil)
-	for _, id := range ids {
-		var events []eventAnswer
-		w.asAccount("GET", "/api/v1/account/message/"+id+"/events", nil).ok(200, &events)
-		if len(events) != 2 || events[0].Type != 69 || events[1].Type != 1 && events[1].Type != 74 {
-			t.Errorf("%+v", events)
-		}
+	if w.changed.Load() == told {
+		t.Error("the dispatcher was not told that mail has to go elsewhere")
 	}
-	if n, err := w.db.Backlog(t.Context()); err != nil || n != 0 {
-		t.Errorf("%d still wait, %v", n, err)
-	}
+	w.asAccount("GET", path, nil).refused(404, "not_found", "")
 }

@@ -54,7 +54,7 @@ func (p *pair) background(run func(context.Context) error) (stop func()) {
 
 func (p *pair) startSandbox(listen string) {
 	p.t.Helper()
-	box, err := NewSandbox(p.t.Context(), listen, p.sandboxDir, slog.New(slog.DiscardHandler))
+	box, err := NewSandbox(p.t.Context(), SandboxConfig{Listen: listen, Data: p.sandboxDir}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -23,6 +23,8 @@ import (
 
 	"postyard/internal/client"
 	"postyard/internal/config"
+	"postyard/internal/directory"
+	"postyard/internal/limit"
 	"postyard/internal/mail"
 	"postyard/internal/mailbox"
 	"postyard/internal/route"
@@ -41,6 +43,7 @@ type deep struct {
 	cfg      config.Config
 	away     atomic.Bool // the first provider is
 	arrived  atomic.Int64
+	urgent   atomic.Int64
 	server   *Server
 	urls     [2]string
 	stop     func()
@@ -71,6 +74,9 @@ func newDeep(t *testing.T, database string) *deep {
 					return // the client hung up
 				}
 				d.arrived.Add(int64(bytes.Count(body, []byte(`"TemplateAlias"`))))
+				if bytes.Contains(body, []byte(urgent)) {
+					d.urgent.Add(1)
+				}
 				r.Body = io.NopCloser(bytes.NewReader(body))
 			}
 			simulator.Handler().ServeHTTP(w, r)
@@ -126,8 +132,17 @@ func (d *deep) connect() {
 	}
 }
 
+// urgent is the recipient of a message that must not wait for others.
+const urgent = "urgent@gmail.com"
+
 // fill puts n messages into the queue of an egress.
 func (d *deep) fill(e route.Egress, n int) {
+	d.t.Helper()
+	d.fillAs(d.sub, e, n, func(left, i int) string { return fmt.Sprintf("u%d-%d@%s", left, i, domains[i%len(domains)]) })
+}
+
+// fillAs does so for a sub-account and its recipients.
+func (d *deep) fillAs(sub int32, e route.Egress, n int, recipientOf func(left, i int) string) {
 	d.t.Helper()
 	const chunk = 400
 	content, err := json.Marshal(mail.Content{From: mail.Address{Email: "hello@example.com"}, Template: "welcome-template"})
@@ -138,9 +153,9 @@ func (d *deep) fill(e route.Egress, n int) {
 		return store.Planned{Plan: route.Plan{Egresses: []route.Egress{e}, Rule: "deep"}, Processed: 69}
 	}
 	for left := n; left > 0; left -= chunk {
-		s := store.Submission{AccountID: d.account, SubAccountID: d.sub, Content: content, SubmittedAt: d.server.store.Now()}
+		s := store.Submission{AccountID: d.account, SubAccountID: sub, Content: content, SubmittedAt: d.server.store.Now()}
 		for i := range min(left, chunk) {
-			to := fmt.Sprintf("u%d-%d@%s", left, i, domains[i%len(domains)])
+			to := recipientOf(left, i)
 			recipient, err := json.Marshal(mail.Recipient{Address: mail.Address{Email: to}})
 			if err != nil {
 				d.t.Fatal(err)
@@ -153,6 +168,59 @@ func (d *deep) fill(e route.Egress, n int) {
 		}
 	}
 	d.server.dispatcher.Wake(e)
+}
+
+// limit sets how many messages the provider that works may take in an hour.
+func (d *deep) limit(perHour int) {
+	d.t.Helper()
+	p := *d.server.directory.Current().AnyTPSP(int32(d.egresses[1]))
+	p.Limits = limit.Limits{PerHour: perHour}
+	err := d.server.store.UpdateTPSP(d.t.Context(), &p)
+	if err == nil {
+		err = d.server.directory.Reload(d.t.Context())
+	}
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.server.changed()
+}
+
+// TestBulkDoesNotBlock has one sub-account's bulk wait for permits, and another one's single mail come after it: it gets one of the
+// next permits.
+func TestBulkDoesNotBlock(t *testing.T) {
+	depth, text := 2000, os.Getenv(deepQueue)
+	if text != "" {
+		var err error
+		if depth, err = strconv.Atoi(text); err != nil {
+			t.Fatalf("%s: %v", deepQueue, err)
+		}
+	}
+	for engine, database := range map[string]func(*testing.T) string{
+		"SQLite": func(*testing.T) string { return "" }, "PostgreSQL": func(t *testing.T) string { return pgtest.Database(t) },
+	} {
+		t.Run(engine, func(t *testing.T) {
+			d := newDeep(t, database(t))
+			d.limit(100)
+			d.fillAs(d.sub, d.egresses[1], depth, func(left, i int) string { return fmt.Sprintf("u%d-%d@gmail.com", left, i) })
+			waitFor(t, "the limit to be reached", func() bool { return d.arrived.Load() == 100 })
+			second := directory.SubAccount{AccountID: d.account, Name: "second", KeyHash: secret.Hash("second"), SealedKey: []byte("k"), Created: d.server.store.Now()}
+			if err := d.server.store.CreateSubAccount(t.Context(), &second); err != nil {
+				t.Fatal(err)
+			}
+			d.fillAs(second.ID, d.egresses[1], 1, func(int, int) string { return urgent })
+			if d.arrived.Load() != 100 {
+				t.Fatal("it did not wait for a permit")
+			}
+			began := time.Now()
+			d.limit(102)
+			waitFor(t, "the single mail to leave", func() bool { return d.urgent.Load() == 1 })
+			took := time.Since(began)
+			t.Logf("behind %d messages of another sub-account: %s from the permit to the provider", depth, took.Round(time.Millisecond))
+			if took > time.Second && text != "" { // a busy machine is slow with everything
+				t.Errorf("it took %s", took)
+			}
+		})
+	}
 }
 
 // rate sends n messages through the provider that works, and returns how many left in a second.

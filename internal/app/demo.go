@@ -33,6 +33,7 @@ type Demo struct {
 type places struct {
 	Listen        string `json:"listen"`
 	SandboxListen string `json:"sandboxListen"`
+	SMTPListen    string `json:"smtpListen,omitempty"`
 }
 
 const placesName = "demo.json"
@@ -51,7 +52,11 @@ func NewDemo(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *Demo,
 	}
 	if cfg.SandboxURL == "" {
 		listen := sameAgain(cfg.SandboxListen, last.SandboxListen)
-		if d.sandbox, err = NewSandbox(ctx, listen, filepath.Join(cfg.Data, "sandbox"), log); err != nil {
+		place := SandboxConfig{Listen: listen, Data: filepath.Join(cfg.Data, "sandbox")}
+		if cfg.SMTPListen != "" {
+			place.SMTPListen = sameAgain(cfg.SMTPListen, last.SMTPListen)
+		}
+		if d.sandbox, err = NewSandbox(ctx, place, log); err != nil {
 			if _, taken := errors.AsType[*net.OpError](err); taken && listen != cfg.SandboxListen {
 				err = fmt.Errorf("%w (the provider that was set up in %s points there)", err, cfg.Data)
 			}
@@ -94,6 +99,9 @@ func (d *Demo) remember(dir string) error {
 	now := places{Listen: d.server.listener.Addr().String()}
 	if d.sandbox != nil {
 		now.SandboxListen = d.sandbox.listener.Addr().String()
+		if d.sandbox.smtp != nil {
+			now.SMTPListen = d.sandbox.smtp.Addr().String()
+		}
 	}
 	raw, err := json.Marshal(now)
 	if err != nil {
@@ -140,8 +148,12 @@ func (d *Demo) SetUp(ctx context.Context) (*demo.Scene, error) {
 	if err != nil {
 		return nil, err
 	}
+	smtp := ""
+	if d.sandbox != nil {
+		smtp = d.sandbox.SMTPURL
+	}
 	return demo.SetUp(ctx, demo.Config{URL: d.server.URL, AccountID: account.ID, AccountKey: key, SandboxURL: d.sandboxURL,
-		NoTraffic: d.noTraffic})
+		SMTPURL: smtp, NoTraffic: d.noTraffic})
 }
 
 func (d *Demo) close() error {

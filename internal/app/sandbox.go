@@ -16,27 +16,53 @@ import (
 
 // Sandbox is the provider simulators behind a listener.
 type Sandbox struct {
-	URL string // where it is reached, without a trailing slash
+	URL      string // where it is reached, without a trailing slash
+	SMTPURL  string // where it takes mail, "smtp://127.0.0.1:2525"; "" when it does not
+	SMTPSURL string // the same with TLS from the first byte
 
 	log      *slog.Logger
 	sandbox  *sandbox.Sandbox
 	listener net.Listener
+	smtp     net.Listener // nil: none, as of smtps
+	smtps    net.Listener
 	http     *http.Server
+}
+
+// SandboxConfig says where a sandbox listens. Addresses are host:port.
+type SandboxConfig struct {
+	Listen      string
+	Data        string // directory; "" keeps everything in memory
+	SMTPListen  string // "": no mail server
+	SMTPSListen string // "": none with TLS from the first byte
 }
 
 // sandboxGrace is how long open requests may go on when a sandbox stops.
 const sandboxGrace = 2 * time.Second
 
 // NewSandbox opens the sandbox's data and starts to listen; requests are served once Run runs.
-func NewSandbox(ctx context.Context, listen, data string, log *slog.Logger) (_ *Sandbox, err error) {
+func NewSandbox(ctx context.Context, cfg SandboxConfig, log *slog.Logger) (_ *Sandbox, err error) {
 	s := &Sandbox{log: log}
-	if s.sandbox, err = sandbox.New(sandbox.Config{DataDir: data, Logger: log}); err != nil {
+	if s.sandbox, err = sandbox.New(sandbox.Config{DataDir: cfg.Data, Logger: log}); err != nil {
 		return nil, err
 	}
-	if s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", listen); err != nil {
-		return nil, errors.Join(fmt.Errorf("sandbox: listen: %w", err), s.sandbox.Close())
+	for _, place := range []struct {
+		listen   string
+		listener *net.Listener
+	}{{cfg.Listen, &s.listener}, {cfg.SMTPListen, &s.smtp}, {cfg.SMTPSListen, &s.smtps}} {
+		if place.listen == "" {
+			continue
+		}
+		if *place.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", place.listen); err != nil {
+			return nil, errors.Join(fmt.Errorf("sandbox: listen: %w", err), s.close())
+		}
 	}
 	s.URL = config.Config{}.BaseURL(s.listener.Addr().String())
+	if s.smtp != nil {
+		s.SMTPURL = "smtp://" + s.smtp.Addr().String()
+	}
+	if s.smtps != nil {
+		s.SMTPSURL = "smtps://" + s.smtps.Addr().String()
+	}
 	s.http = newHTTPServer(s.sandbox.Handler(), log)
 	s.http.WriteTimeout = 0 // a hanging provider hangs for as long as it is told to
 	return s, nil
@@ -54,6 +80,16 @@ func (s *Sandbox) Run(ctx context.Context) error {
 			stop(fmt.Errorf("sandbox: serve: %w", err))
 		}
 	})
+	for listener, serve := range map[net.Listener]func(net.Listener) error{s.smtp: s.sandbox.ServeSMTP, s.smtps: s.sandbox.ServeSMTPS} {
+		if listener == nil {
+			continue
+		}
+		running.Go(func() {
+			if err := serve(listener); err != nil {
+				stop(fmt.Errorf("sandbox: serve: %w", err))
+			}
+		})
+	}
 	<-background.Done()
 	err := context.Cause(background)
 	if errors.Is(err, context.Canceled) {
@@ -64,9 +100,18 @@ func (s *Sandbox) Run(ctx context.Context) error {
 	if s.http.Shutdown(shutdown) != nil {
 		err = errors.Join(err, s.http.Close())
 	}
+	err = errors.Join(err, s.sandbox.Close())
 	running.Wait()
-	return errors.Join(err, s.sandbox.Close())
+	return err
 }
 
 // close lets go of what NewSandbox took, when Run is not going to.
-func (s *Sandbox) close() error { return errors.Join(s.listener.Close(), s.sandbox.Close()) }
+func (s *Sandbox) close() error {
+	errs := []error{s.sandbox.Close()}
+	for _, l := range []net.Listener{s.listener, s.smtp, s.smtps} {
+		if l != nil {
+			errs = append(errs, l.Close())
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -32,6 +33,7 @@ import (
 	"postyard/internal/plan"
 	"postyard/internal/provider"
 	"postyard/internal/provider/postmark"
+	"postyard/internal/provider/smtp"
 	"postyard/internal/replan"
 	"postyard/internal/secret"
 	"postyard/internal/ssrf"
@@ -50,6 +52,7 @@ type Server struct {
 	store      *storage
 	run        string // names this run of the node
 	transport  *http.Transport
+	adapters   provider.Registry
 	listener   net.Listener
 	http       *http.Server
 	mailboxes  *mx.Classifier
@@ -100,9 +103,10 @@ func NewServer(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *Ser
 }
 
 // providers is the registry: one line for each kind of provider.
-func providers(transport http.RoundTripper, now func() time.Time) provider.Registry {
+func providers(transport *http.Transport, allowPrivate bool, now func() time.Time) provider.Registry {
 	return provider.Registry{
-		provider.Postmark: postmark.New(postmark.Config{Transport: transport, Now: now}),
+		provider.Postmark:   postmark.New(postmark.Config{Transport: transport, Now: now}),
+		provider.CustomSMTP: smtp.New(smtp.Config{Dial: transport.DialContext, AllowPrivate: allowPrivate, Now: now}),
 	}
 }
 
@@ -120,7 +124,8 @@ func resolver(dns string) mx.Resolver {
 func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Box) error {
 	s.transport = ssrf.NewTransport(ssrf.Options{AllowPrivate: cfg.AllowPrivate, MaxIdleConnsPerHost: cfg.ProviderConcurrency + 4})
 	now, holder := s.store.Now, store.OwnerOf(s.store.Node(), s.run)
-	adapters := providers(s.transport, now)
+	adapters := providers(s.transport, cfg.AllowPrivate, now)
+	s.adapters = adapters
 	s.Accounts = account.New(s.directory, s.store, box, now)
 	connections := tpsp.NewService(tpsp.Config{Directory: s.directory, Store: s.store, Adapters: adapters, Box: box, PublicURL: s.URL,
 		AllowPrivate: cfg.AllowPrivate, Holder: holder, Now: now, Jitter: rand.Float64, Log: s.log})
@@ -233,6 +238,11 @@ func (s *Server) close() error {
 	}
 	if s.transport != nil {
 		s.transport.CloseIdleConnections()
+	}
+	for _, a := range s.adapters {
+		if held, ok := a.(io.Closer); ok { // it has connections of its own
+			errs = append(errs, held.Close())
+		}
 	}
 	if s.store != nil {
 		errs = append(errs, s.store.Close())

@@ -116,10 +116,23 @@ func (o *office) step() {
 	case n < 95:
 		o.recover()
 	case n < 97:
-		_, err := o.db.DropWaiting(o.tb.Context(), pick(o, o.egress), o.now, 1)
-		o.must(err)
+		o.rearrange(pick(o, o.egress))
 	case n < 98:
-		_, err := o.db.Expire(o.tb.Context(), time.Now(), o.now, 1)
+		_, _, err := o.db.Expire(o.tb.Context(), store.Expiry{TTL: o.now.Sub(time.Now()), Now: o.now, Limit: 1})
+		o.must(err)
+	}
+}
+
+// rearrange moves a message that waits for an egress, or drops it.
+func (o *office) rearrange(e route.Egress) {
+	list, _, err := o.db.Queued(o.tb.Context(), store.QueuedFilter{AccountID: o.account, Egress: e}, mail.ID{}, 1000)
+	o.must(err)
+	for _, q := range list[:min(len(list), 1)] {
+		m := store.Move{ID: q.ID, From: e, Drop: "cancelled"}
+		if len(q.Plan.Egresses) > 1 {
+			m = store.Move{ID: q.ID, From: e, To: q.Plan.Next(e), Waiting: "moved"}
+		}
+		_, err := o.db.Rearrange(o.tb.Context(), []store.Move{m}, o.now)
 		o.must(err)
 	}
 }

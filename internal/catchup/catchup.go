@@ -248,7 +248,7 @@ func (s *Service) paid(ctx context.Context, p *pass) {
 		return
 	case now.CatchUp.Before(p.debt):
 		return // it goes back further than this pass
-	case !stands(p.tpsp) || !stands(now):
+	case !s.stands(p.tpsp) || !s.stands(now):
 		next.NextTry = s.Now().Add(s.spread(pollEvery))
 		s.wait(id, next)
 		return
@@ -267,8 +267,10 @@ func (s *Service) paid(ctx context.Context, p *pass) {
 	s.forget(id)
 }
 
-// stands tells whether the provider reports by itself.
-func stands(t *directory.TPSP) bool { return t.Webhook.State == directory.WebhookRegistered }
+// stands tells whether the provider reports by itself, or never will.
+func (s *Service) stands(t *directory.TPSP) bool {
+	return t.Webhook.State == directory.WebhookRegistered || s.Providers[t.Type].Capabilities().Silent
+}
 
 // failed has the TPSP tried again later.
 func (s *Service) failed(id int32, err error) {

@@ -65,7 +65,7 @@ func (p *program) present(s *demo.Scene, asJSON bool) error {
 
 Postmark is played by the sandbox: its inbox is at %s/sandbox
   token %s, stream %s, connected as provider %d, reached by the IP pool %s
-
+%s
 %s
 
 Send another one:
@@ -75,7 +75,15 @@ Send another one:
 Ctrl-C ends it.
 `, s.URL, s.AccountID, s.AccountAPIKey, s.SubAccounts[0].ID, s.SubAccounts[0].APIKey, s.SubAccounts[0].Name,
 		s.SubAccounts[1].ID, s.SubAccounts[1].APIKey, s.SubAccounts[1].Name,
-		s.SandboxURL, s.SandboxToken, s.Stream, s.TPSPID, s.Pool, first, curl)
+		s.SandboxURL, s.SandboxToken, s.Stream, s.TPSPID, s.Pool, mailServer(s), first, curl)
+}
+
+// mailServer tells how to reach the sandbox by SMTP.
+func mailServer(s *demo.Scene) string {
+	if s.SMTP == nil {
+		return ""
+	}
+	return fmt.Sprintf("It is a mail server, too, to be connected as a provider of type 6:\n  endpoint %s, key %s, secret %s\n", s.SMTP.URL, s.SMTP.User, s.SMTP.Password)
 }
 
 // curl is the first email as a command to paste.

@@ -42,12 +42,13 @@ func (p *program) sandbox() *cobra.Command {
 	return p.command("sandbox", "Run the provider simulators alone, to test against", config.Sandbox, cobra.NoArgs,
 		func(c *cobra.Command, _ []string, cfg config.Config) error {
 			ctx, log := c.Context(), p.logger(cfg)
-			sandbox, err := app.NewSandbox(ctx, cfg.Listen, cfg.Data, log)
+			sandbox, err := app.NewSandbox(ctx, app.SandboxConfig{Listen: cfg.Listen, Data: cfg.Data, SMTPListen: cfg.SMTPListen,
+				SMTPSListen: cfg.SMTPSListen}, log)
 			if err != nil {
 				return err
 			}
 			log.Info("the sandbox simulates providers; no mail leaves it", "url", sandbox.URL, "inbox", sandbox.URL+"/sandbox",
-				"token", app.SandboxToken)
+				"token", app.SandboxToken, "smtp", sandbox.SMTPURL, "smtps", sandbox.SMTPSURL)
 			return sandbox.Run(ctx)
 		})
 }

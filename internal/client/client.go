@@ -215,10 +215,12 @@ func (c *Client) CreateSubAccount(ctx context.Context, name string) (made SubAcc
 
 // NewTPSP is a connection to a provider that is to be made.
 type NewTPSP struct {
-	Type          int    `json:"type"` // 4 is Postmark
+	Type          int    `json:"type"` // 4 is Postmark, 6 a mail server
 	Name          string `json:"name"`
-	Key           string `json:"key"`
+	Key           string `json:"key"`              // a mail server: the user name
+	Secret        string `json:"secret,omitempty"` // a mail server: the password
 	Endpoint      string `json:"endpoint,omitempty"`
+	Port          int    `json:"port,omitempty"`
 	MessageStream string `json:"messageStream"`
 	AllowRaw      bool   `json:"allowRaw,omitempty"` // Postmark: messages without a template
 }

@@ -46,6 +46,10 @@ type Config struct {
 	BatchSize           int // messages in one call
 	ShutdownGrace       time.Duration
 
+	// Sandbox and Demo.
+	SMTPListen  string // host:port; empty = no mail server
+	SMTPSListen string // host:port; empty = none with TLS from the first byte
+
 	// Demo.
 	SandboxListen string // host:port
 	SandboxURL    string // without a slash at the end; empty = start a sandbox

@@ -50,6 +50,7 @@ func TestDefaults(t *testing.T) {
 	demo := server
 	demo.Listen, demo.Data, demo.LogLevel = "127.0.0.1:8025", "./postyard-demo", slog.LevelWarn
 	demo.SandboxListen, demo.AllowPrivate, demo.ShutdownGrace = "127.0.0.1:8026", true, 5*time.Second
+	demo.SMTPListen = "127.0.0.1:0"
 	demo.AskAfter = []time.Duration{time.Second, 2 * time.Second, 3 * time.Second, 4 * time.Second}
 	for scope, want := range map[Scope]Config{
 		Serve:   serve,
@@ -103,6 +104,7 @@ func TestSourcesAgree(t *testing.T) {
 		"batch-size": "500", "sandbox-listen": "127.0.0.1:0", "sandbox-url": "http://127.0.0.1:9999", "no-traffic": "true",
 		"url": "https://mail.example.com", "account-key": "AAAABBBBCCCCDDDDEEEE", "subaccount-key": "aaaabbbbccccddddeeee", "json": "true",
 		"database": "postgres://yard:word@db.example.com/yard", "clock-offset": "2m", "dns": "127.0.0.1:5353",
+		"smtp-listen": "127.0.0.1:2525", "smtps-listen": "[::1]:4650",
 	}
 	for _, o := range table() {
 		if o.name == configOption {

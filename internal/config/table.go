@@ -186,6 +186,17 @@ func sendingOptions() []option {
 
 func demoOptions() []option {
 	return []option{{
+		name:     "smtp-listen",
+		doc:      "Address and port at which the sandbox takes mail by SMTP. Empty switches it off. Not used with sandbox-url.",
+		value:    optionalHostPort(func(c *Config) *string { return &c.SMTPListen }),
+		defaults: map[Scope]string{Sandbox: "", Demo: "127.0.0.1:0"},
+	}, {
+		name:     "smtps-listen",
+		doc:      "Address and port at which the sandbox takes mail by SMTP over TLS. Empty switches it off.",
+		value:    optionalHostPort(func(c *Config) *string { return &c.SMTPSListen }),
+		defaults: in("", Sandbox),
+		fixed:    in("", Demo),
+	}, {
 		name:     "sandbox-listen",
 		doc:      "Address and port for the sandbox. Not used with sandbox-url.",
 		value:    hostPort(func(c *Config) *string { return &c.SandboxListen }),

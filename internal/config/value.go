@@ -158,6 +158,17 @@ func hostPort(at func(*Config) *string) value {
 	})
 }
 
+// optionalHostPort is hostPort, or empty.
+func optionalHostPort(at func(*Config) *string) value {
+	needed := hostPort(at)
+	return field("host:port", "", at, func(s string) (string, error) {
+		if s == "" {
+			return "", nil
+		}
+		return s, needed.set(new(Config), s)
+	})
+}
+
 // dnsServer takes a DNS server's address, or a word.
 func dnsServer(at func(*Config) *string) value {
 	return field("DNS server", SystemDNS+", off, or host:port", at, func(s string) (string, error) {

@@ -34,7 +34,15 @@ type Scene struct {
 	Stream        string                  `json:"stream"`
 	SandboxURL    string                  `json:"sandboxUrl"`
 	SandboxToken  string                  `json:"sandboxToken"`
+	SMTP          *MailServer             `json:"smtp,omitempty"`      // when the sandbox takes mail by SMTP
 	MessageID     string                  `json:"messageId,omitempty"` // of the first email, when it was sent now
+}
+
+// MailServer is the sandbox's, for a provider of type 6.
+type MailServer struct {
+	URL      string `json:"url"` // "smtp://127.0.0.1:2525"
+	User     string `json:"user"`
+	Password string `json:"password"`
 }
 
 // Config is what the demo starts from.
@@ -43,7 +51,8 @@ type Config struct {
 	AccountID  int32
 	AccountKey secret.String
 	SandboxURL string
-	NoTraffic  bool // send no email
+	SMTPURL    string // "": the sandbox takes no mail by SMTP, or runs elsewhere
+	NoTraffic  bool   // send no email
 }
 
 // SetUp makes what is missing. Every step is an API call; an error names the step.
@@ -51,6 +60,9 @@ func SetUp(ctx context.Context, c Config) (*Scene, error) {
 	api := &client.Client{URL: c.URL, AccountKey: c.AccountKey}
 	s := &Scene{URL: c.URL, AccountID: c.AccountID, AccountAPIKey: c.AccountKey.Reveal(), Template: sandbox.DemoTemplateAlias,
 		SandboxURL: c.SandboxURL, SandboxToken: sandbox.DemoServerToken}
+	if c.SMTPURL != "" {
+		s.SMTP = &MailServer{URL: c.SMTPURL, User: sandbox.DemoSMTPUser, Password: sandbox.DemoSMTPPassword}
+	}
 	if err := s.makeSubAccounts(ctx, api); err != nil {
 		return nil, fmt.Errorf("demo: make sub-accounts: %w", err)
 	}

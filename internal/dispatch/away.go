@@ -36,9 +36,26 @@ func (d *Dispatcher) usable(e route.Egress, senderDomain string, now time.Time) 
 
 // evacuate moves what waits for an egress that is away to the next one of its plan that is not. What has none stays.
 func (r *runner) evacuate(ctx context.Context, target *directory.TPSP, why string, now time.Time) (more bool, err error) {
-	return r.move(ctx, &r.evacuation, store.QueuedFilter{AccountID: target.AccountID, Egress: r.egress, Movable: true}, now, func(q *store.Queued) (route.Egress, string) {
+	f := store.QueuedFilter{AccountID: target.AccountID, Egress: r.egress, Movable: true}
+	return r.move(ctx, &r.evacuation, f, now, func(q *store.Queued) store.Move {
 		to, _ := nextUsable(q.Plan, r.egress, func(e route.Egress) bool { return r.d.usable(e, "", now) })
-		return to, "moved on from " + r.egress.String() + ": " + why
+		return store.Move{To: to, Waiting: "moved on from " + r.egress.String() + ": " + why}
+	})
+}
+
+// abandon moves what waits for a TPSP that was deleted to another egress of its plan, one that is in use if there is one, and drops
+// what has none.
+func (r *runner) abandon(ctx context.Context, target *directory.TPSP, now time.Time) (more bool, err error) {
+	f := store.QueuedFilter{AccountID: target.AccountID, Egress: r.egress}
+	return r.move(ctx, &r.evacuation, f, now, func(q *store.Queued) store.Move {
+		to, _ := nextUsable(q.Plan, r.egress, func(e route.Egress) bool { return r.d.usable(e, "", now) })
+		if to == 0 {
+			to, _ = nextUsable(q.Plan, r.egress, func(e route.Egress) bool { return r.d.Directory.Current().TPSP(target.AccountID, e.TPSPID()) != nil })
+		}
+		if to == 0 {
+			return store.Move{Drop: store.ReasonDeleted}
+		}
+		return store.Move{To: to, Waiting: "moved on from " + r.egress.String() + ": " + store.ReasonDeleted}
 	})
 }
 
@@ -55,18 +72,19 @@ func (r *runner) spill(ctx context.Context, target *directory.TPSP, now time.Tim
 		return false, nil
 	}
 	f := store.QueuedFilter{AccountID: target.AccountID, Egress: r.egress, Mailboxes: r.full, Movable: true}
-	return r.move(ctx, &r.overflow, f, now, func(q *store.Queued) (route.Egress, string) {
+	return r.move(ctx, &r.overflow, f, now, func(q *store.Queued) store.Move {
 		pool := pools[q.PoolID]
 		if pool == nil || q.Plan.Overflow == 0 {
-			return 0, ""
+			return store.Move{}
 		}
 		to := overflowOf(q.Plan, pool, func(e route.Egress) bool { return r.d.usable(e, "", now) })
-		return to, "overflowed from " + r.egress.String() + ", whose limit is reached"
+		return store.Move{To: to, Waiting: "overflowed from " + r.egress.String() + ", whose limit is reached"}
 	})
 }
 
-// move goes on with a pass. more tells that it is not over.
-func (r *runner) move(ctx context.Context, m *moving, f store.QueuedFilter, now time.Time, where func(*store.Queued) (route.Egress, string)) (more bool, err error) {
+// move goes on with a pass. where says what becomes of a message; without a place to go to it stays. more tells that the pass is
+// not over.
+func (r *runner) move(ctx context.Context, m *moving, f store.QueuedFilter, now time.Time, where func(*store.Queued) store.Move) (more bool, err error) {
 	view := r.d.Directory.Current()
 	if m.after == (mail.ID{}) && now.Before(m.next) && (m.seen == view || now.Before(m.next.Add(moveAgain-moveIdle))) {
 		return false, nil
@@ -93,12 +111,12 @@ func (r *runner) move(ctx context.Context, m *moving, f store.QueuedFilter, now 
 	return true, nil
 }
 
-func (r *runner) moveSome(ctx context.Context, list []store.Queued, now time.Time, where func(*store.Queued) (route.Egress, string)) (int, error) {
+func (r *runner) moveSome(ctx context.Context, list []store.Queued, now time.Time, where func(*store.Queued) store.Move) (int, error) {
 	var moves []store.Move
 	for i := range list {
-		q := &list[i]
-		if to, why := where(q); to != 0 && to != r.egress {
-			moves = append(moves, store.Move{ID: q.ID, From: r.egress, To: to, Waiting: why})
+		if m := where(&list[i]); m.To != 0 || m.Drop != "" {
+			m.ID, m.From = list[i].ID, r.egress
+			moves = append(moves, m)
 		}
 	}
 	total := 0
@@ -116,7 +134,7 @@ func (r *runner) moveSome(ctx context.Context, list []store.Queued, now time.Tim
 func (r *runner) wakeTargets(moves []store.Move) {
 	woken := map[route.Egress]bool{}
 	for _, m := range moves {
-		if !woken[m.To] {
+		if m.To != 0 && !woken[m.To] {
 			woken[m.To] = true
 			r.d.Wake(m.To)
 		}

@@ -28,7 +28,6 @@ type Store interface {
 	Admit(ctx context.Context, tpspID int32, domain string) error
 	Lease(ctx context.Context, name, holder string, length time.Duration) (bool, error)
 	Release(ctx context.Context, name, holder string) error
-	DropWaiting(ctx context.Context, egress route.Egress, now time.Time, limit int) (int, error)
 }
 
 // Connections opens the connection of a TPSP.
@@ -75,11 +74,14 @@ type Dispatcher struct {
 	mu      sync.Mutex
 	runners map[route.Egress]*runner
 	start   func(*runner) // nil while Run does not run
+	expired mail.ID       // the last one that the sweep has looked at
 }
 
 const (
 	sweepEvery = 5 * time.Second // how often ended claims and expired messages are looked for; both are looked up by an index
-	sweepChunk = 200             // messages in one transaction of a sweep
+	sweepChunk = 500             // messages that a step of a sweep looks at
+
+	expireChunks = 10 // steps of one sweep that look for expired messages
 )
 
 // New returns a Dispatcher; it works while Run runs.
@@ -200,11 +202,23 @@ func (d *Dispatcher) sweepOnce(ctx context.Context, now time.Time) error {
 		d.Log.Warn("claims ended without a record; the providers will be asked", "messages", n)
 		d.WakeAll()
 	}
-	for {
-		n, err := d.Store.Expire(ctx, now.Add(-d.TTL), now, sweepChunk)
-		if err != nil || n == 0 {
+	return d.expire(ctx, now)
+}
+
+// expire drops messages whose time to live is over. When many old ones wait, for limits or pools with a time of their own, it goes
+// on where the last sweep ended.
+func (d *Dispatcher) expire(ctx context.Context, now time.Time) error {
+	for range expireChunks {
+		n, last, err := d.Store.Expire(ctx, store.Expiry{TTL: d.TTL, Now: now, After: d.expired, Limit: sweepChunk})
+		if err != nil {
 			return err
 		}
-		d.Log.Warn("messages expired", "messages", n)
+		if n > 0 {
+			d.Log.Warn("messages expired", "messages", n)
+		}
+		if d.expired = last; last == (mail.ID{}) {
+			return nil
+		}
 	}
+	return nil
 }

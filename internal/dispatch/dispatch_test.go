@@ -45,8 +45,10 @@ func (q *queue) add(n int) {
 	}
 }
 
-func (q *queue) Recover(context.Context, store.Recovery) (int, error)           { return 0, nil }
-func (q *queue) Expire(context.Context, time.Time, time.Time, int) (int, error) { return 0, nil }
+func (q *queue) Recover(context.Context, store.Recovery) (int, error) { return 0, nil }
+func (q *queue) Expire(context.Context, store.Expiry) (int, mail.ID, error) {
+	return 0, mail.ID{}, nil
+}
 func (q *queue) Claim(_ context.Context, c store.Claim) (store.Claimed, error) {
 	return store.Claimed{Jobs: q.take(&q.waiting, c)}, nil
 }
@@ -60,9 +62,6 @@ func (q *queue) Rearrange(context.Context, []store.Move, time.Time) (int, error)
 
 func (q *queue) ClaimUnknown(_ context.Context, c store.Claim) ([]store.Job, error) {
 	return q.take(&q.unknown, c), nil
-}
-func (q *queue) DropWaiting(context.Context, route.Egress, time.Time, int) (int, error) {
-	return 0, nil
 }
 
 func (q *queue) take(from *[]store.Job, c store.Claim) (jobs []store.Job) {

@@ -9,7 +9,9 @@ import (
 
 	"postyard/internal/directory"
 	"postyard/internal/event"
+	"postyard/internal/mail"
 	"postyard/internal/provider"
+	"postyard/internal/route"
 	"postyard/internal/store"
 )
 
@@ -29,7 +31,7 @@ func TestModel(t *testing.T) {
 		rt.Repeat(map[string]func(*rapid.T){
 			"accept": w.accept, "claim": w.claim, "claim again": w.claim, "call": w.call, "call again": w.call, "settle": w.settle,
 			"settle again": w.settle, "question": w.question, "answer": w.answer, "answer again": w.answer, "report": w.report,
-			"pass": w.pass, "sweep": w.sweep, "crash": w.crash, "expire": w.expire, "delete": w.delete, "": w.check,
+			"pass": w.pass, "sweep": w.sweep, "crash": w.crash, "expire": w.expire, "delete": w.delete, "move": w.move, "": w.check,
 		})
 		w.drain(rt)
 	})
@@ -161,7 +163,7 @@ func (w *world) crash(t *rapid.T) {
 }
 
 func (w *world) expire(t *rapid.T) {
-	_, err := w.db.Expire(w.ctx, w.now.Add(-modelTTL), w.now, 1000)
+	_, _, err := w.db.Expire(w.ctx, store.Expiry{TTL: modelTTL, Now: w.now, Limit: 1000})
 	must(t, err)
 }
 
@@ -175,7 +177,34 @@ func (w *world) delete(t *rapid.T) {
 		must(t, w.db.DeleteTPSP(w.ctx, w.account, h.egress.TPSPID(), true, w.now))
 		h.deleted = true
 	}
-	_, err := w.db.DropWaiting(w.ctx, h.egress, w.now, 1000)
+	w.moveAll(t, h, store.Move{Drop: store.ReasonDeleted})
+}
+
+// move has what waits for a provider go to the other one, as far as it may, as an outage does.
+func (w *world) move(t *rapid.T) {
+	h := w.house(t)
+	if h.deleted {
+		t.Skip("it has nothing")
+	}
+	w.moveAll(t, h, store.Move{})
+}
+
+// moveAll moves what waits for a provider to the other one of its plan; what has none becomes what otherwise says.
+func (w *world) moveAll(t *rapid.T, h *house, otherwise store.Move) {
+	list, _, err := w.db.Queued(w.ctx, store.QueuedFilter{AccountID: w.account, Egress: h.egress}, mail.ID{}, 100_000)
+	must(t, err)
+	var moves []store.Move
+	for _, q := range list {
+		m := otherwise
+		if to, _ := nextUsable(q.Plan, h.egress, func(e route.Egress) bool { return !w.houses[1].deleted || e != w.houses[1].egress }); to != 0 {
+			m = store.Move{To: to, Waiting: "moved"}
+		}
+		if m != (store.Move{}) {
+			m.ID, m.From = q.ID, h.egress
+			moves = append(moves, m)
+		}
+	}
+	_, err = w.db.Rearrange(w.ctx, moves, w.now)
 	must(t, err)
 }
 

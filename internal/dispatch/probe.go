@@ -62,6 +62,7 @@ func (r *runner) noteProbe(ctx context.Context, e ending, now time.Time) {
 	words := ""
 	if e.failure != nil {
 		words = clip(e.failure.Error())
+		r.log.Info("a probe failed", "reason", words)
 	} else {
 		r.line.hear(now)
 	}

@@ -185,13 +185,12 @@ func (r *runner) serve(ctx, wire context.Context, running *sync.WaitGroup, targe
 	more := false
 	switch why := target.Away(now); {
 	case !target.Deleted.IsZero():
-		err = r.abandon(ctx, now)
-	case why != "":
 		if waits {
-			more, err = r.evacuate(ctx, target, why, now)
+			more, err = r.abandon(ctx, target, now)
 		}
-		if err == nil {
-			err = r.probe(ctx, wire, running, target, now)
+	case why != "":
+		if err = r.probe(ctx, wire, running, target, now); err == nil && waits {
+			more, err = r.evacuate(ctx, target, why, now)
 		}
 	case due.Ready || arrived(due.Send, now):
 		if err = r.fill(ctx, wire, running, target, now); err == nil && len(r.full) > 0 {
@@ -235,22 +234,6 @@ func (r *runner) fill(ctx, wire context.Context, running *sync.WaitGroup, target
 
 // lease returns how long a claim holds. A call, and all calls of a batch that is halved, end by leaseMargin before.
 func (r *runner) lease(now time.Time) time.Time { return now.Add(r.d.CallTimeout + leaseMargin) }
-
-// abandon moves what still waits for a TPSP that was deleted to the next egress of its plan, or drops it.
-func (r *runner) abandon(ctx context.Context, now time.Time) error {
-	for moved := false; ; moved = true {
-		n, err := r.d.Store.DropWaiting(ctx, r.egress, now, sweepChunk)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			if moved {
-				r.d.wakeOthers(r.egress)
-			}
-			return nil
-		}
-	}
-}
 
 // nap returns how long the runner may sleep. The end of a call and new messages wake it earlier.
 func (r *runner) nap(due store.Due, target *directory.TPSP, now time.Time) time.Duration {

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"postyard/internal/lifecycle"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
+	"postyard/internal/route"
 	"postyard/internal/store"
 	"postyard/internal/store/sqlite"
 )
@@ -85,4 +87,54 @@ func (w *world) dispatcher(t *testing.T) *Dispatcher {
 	must(t, err)
 	return New(Config{Store: w.db, Directory: d, Connections: connections{}, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return w.now },
 		Jitter: func() float64 { return 0.5 }, Node: "n", Run: "1", Rules: modelRules, BatchSize: 10, Concurrency: 1, CallTimeout: modelTimeout, TTL: time.Hour})
+}
+
+// What waits for a provider that was deleted goes to another one of its plan, rather to one in use, and is dropped when there is
+// none. An outage moves it as well, and what has nowhere to go stays.
+func TestMessagesMoveOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, openStore(t), "acme")
+	d := w.dispatcher(t)
+	first, second := w.houses[0].egress, w.houses[1].egress
+	w.submit(t, 2, w.plan(1)) // the second one only
+	w.submit(t, 3, w.plan(2)) // the second one, then the first
+	r := newRunner(d, second)
+	at := func() map[route.Egress]int {
+		t.Helper()
+		n := map[route.Egress]int{}
+		for _, id := range w.ids {
+			m, err := w.db.Message(t.Context(), w.account, id)
+			must(t, err)
+			if m.State == lifecycle.Dropped {
+				m.Egress = 0
+			}
+			n[m.Egress]++
+		}
+		return n
+	}
+	move := func(pass func(context.Context, *directory.TPSP, time.Time) (bool, error), want map[route.Egress]int) {
+		t.Helper()
+		must(t, d.Directory.Reload(t.Context()))
+		more, err := pass(t.Context(), d.Directory.Current().AnyTPSP(second.TPSPID()), w.now)
+		must(t, err)
+		if got := at(); more || !maps.Equal(got, want) {
+			t.Errorf("they wait for %v, want %v (more: %t)", got, want, more)
+		}
+		w.now = w.now.Add(moveIdle)
+	}
+	evacuate := func(ctx context.Context, target *directory.TPSP, now time.Time) (bool, error) {
+		return r.evacuate(ctx, target, "it is down", now)
+	}
+	stop := func(e route.Egress, stopped bool) {
+		t.Helper()
+		must(t, w.db.UpdateHealth(t.Context(), e.TPSPID(), directory.Health{Stopped: stopped, Reason: "down", Since: w.now}))
+	}
+	stop(first, true)
+	move(evacuate, map[route.Egress]int{second: 5})
+	stop(first, false)
+	move(evacuate, map[route.Egress]int{second: 2, first: 3})
+	w.submit(t, 1, w.plan(2))
+	stop(first, true)
+	must(t, w.db.DeleteTPSP(t.Context(), w.account, second.TPSPID(), true, w.now))
+	move(r.abandon, map[route.Egress]int{0: 2, first: 4})
 }

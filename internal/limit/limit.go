@@ -78,5 +78,13 @@ func Room(perHour int, taken []Use, now time.Time, claim time.Duration) (room in
 	return 0, now.Add(Hour + claim) // not reached: without any use there is room
 }
 
+// Sum returns how many permits were taken.
+func Sum(taken []Use) (n int) {
+	for _, u := range taken {
+		n += u.N
+	}
+	return n
+}
+
 // end is when a span has passed.
 func end(span int64) time.Time { return time.Unix(0, (span+1)*int64(Span)).UTC() }

@@ -67,7 +67,7 @@ type Outcome struct {
 	SenderOnly        bool          // Account, because of the message's sender: other senders are not affected
 	Elsewhere         bool          // Rejected, because this provider lacks something (a template) that another may have
 	Unsent            bool          // no call was made: no time was left (Transient), or nothing to send (Rejected); it says nothing of the provider
-	Unwritten         bool          // Transient, and the provider has not seen the message: the request did not get through
+	Unwritten         bool          // the provider has seen nothing of the message: the call did not get that far
 }
 
 // MaxText is the most bytes of foreign words that an Outcome keeps.
@@ -107,6 +107,7 @@ type Capabilities struct {
 	BatchSize int          // most messages in one call
 	CanLookup bool         // the provider can be asked whether it has a message
 	Templates bool         // the provider holds templates, and renders them
+	Silent    bool         // the provider reports nothing: there is no webhook to register and nothing to read back
 }
 
 // Stream is a message stream of a provider that has such a thing (PM-2).
@@ -244,6 +245,12 @@ type Adapter interface {
 
 	// Parse reads the reports in one webhook body. An error means that the body is not the provider's language.
 	Parse(h http.Header, body []byte) ([]Report, error)
+}
+
+// Normalizer is an Adapter whose connections are made of more than a base URL and a token.
+type Normalizer interface {
+	// Normalize checks what a user gave for a connection, without asking anybody, and returns it as it is to be kept.
+	Normalize(conn Connection) (Connection, *mail.FieldError)
 }
 
 // Registry finds the adapter of a type.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"postyard/internal/sandbox/fault"
+	"postyard/internal/sandbox/postmark"
 	"postyard/internal/sandbox/store"
 	"postyard/internal/sandbox/strictjson"
 )
@@ -290,23 +291,133 @@ func (b *Sandbox) deleteFaults(w http.ResponseWriter, r *http.Request) {
 	b.getFaults(w, r)
 }
 
-func (b *Sandbox) getSettings(w http.ResponseWriter, _ *http.Request) {
-	b.reply(w, http.StatusOK, b.settings.Get())
+// server returns the name of the server that a query names by name or token, "" when it names none.
+func (b *Sandbox) server(r *http.Request) (string, error) {
+	which := r.URL.Query().Get("server")
+	if which == "" {
+		return "", nil
+	}
+	for _, s := range b.servers() {
+		if strings.EqualFold(s.Name, which) || s.Token != "" && strings.EqualFold(s.Token, which) {
+			return s.Name, nil
+		}
+	}
+	return "", fmt.Errorf("there is no server %q", which)
+}
+
+func (b *Sandbox) getSettings(w http.ResponseWriter, r *http.Request) {
+	server, err := b.server(r)
+	if err != nil {
+		b.refuse(w, http.StatusNotFound, err)
+		return
+	}
+	b.reply(w, http.StatusOK, b.settings.Of(server))
 }
 
 func (b *Sandbox) putSettings(w http.ResponseWriter, r *http.Request) {
+	server, err := b.server(r)
+	if err != nil {
+		b.refuse(w, http.StatusNotFound, err)
+		return
+	}
 	raw, err := controlBody(w, r)
+	if err == nil {
+		err = b.settings.Merge(server, raw)
+	}
 	if err != nil {
 		b.refuse(w, http.StatusBadRequest, err)
 		return
 	}
-	changed, err := b.settings.Get().Merge(raw)
-	if err != nil {
-		b.refuse(w, http.StatusBadRequest, err)
-		return
-	}
-	b.settings.Set(changed)
 	b.getSettings(w, r)
+}
+
+// serverView is a server in the control API.
+type serverView struct {
+	Provider  string   `json:"provider"`
+	Name      string   `json:"name"`
+	Token     string   `json:"token,omitempty"`
+	Streams   []string `json:"streams,omitempty"`
+	Templates []string `json:"templates,omitempty"`
+	Webhooks  int      `json:"webhooks"`
+	Addresses []string `json:"addresses,omitempty"` // of a mail server
+	User      string   `json:"user,omitempty"`
+	Password  string   `json:"password,omitempty"`
+}
+
+func viewServer(s store.Server) serverView {
+	return serverView{Provider: s.Provider, Name: s.Name, Token: s.Token, Streams: s.Streams, Templates: s.Templates, Webhooks: s.Webhooks,
+		Addresses: s.Addresses, User: s.User, Password: s.Password}
+}
+
+func (b *Sandbox) listServers(w http.ResponseWriter, _ *http.Request) {
+	list := []serverView{}
+	for _, s := range b.servers() {
+		list = append(list, viewServer(s))
+	}
+	b.reply(w, http.StatusOK, list)
+}
+
+// addServer adds a server to Postmark's account.
+func (b *Sandbox) addServer(w http.ResponseWriter, r *http.Request) {
+	raw, err := controlBody(w, r)
+	var wish struct {
+		Name  string `json:"name"`
+		Token string `json:"token"`
+	}
+	if err == nil {
+		err = strictjson.Decode(raw, &wish)
+	}
+	if err != nil {
+		b.refuse(w, http.StatusBadRequest, fmt.Errorf("the body must be a JSON object with name and token: %w", err))
+		return
+	}
+	made, err := b.postmark.AddServer(wish.Name, wish.Token)
+	if err != nil {
+		b.refuseServer(w, err)
+		return
+	}
+	b.reply(w, http.StatusOK, viewServer(made))
+}
+
+func (b *Sandbox) removeServer(w http.ResponseWriter, r *http.Request) {
+	which := r.PathValue("server")
+	for _, s := range b.postmark.Servers() {
+		if strings.EqualFold(s.Token, which) {
+			which = s.Name
+		}
+	}
+	if err := b.postmark.RemoveServer(which); err != nil {
+		b.refuseServer(w, err)
+		return
+	}
+	b.settings.Forget(which)
+	b.listServers(w, r)
+}
+
+func (b *Sandbox) refuseServer(w http.ResponseWriter, err error) {
+	status := statusOf(err)
+	switch {
+	case errors.Is(err, postmark.ErrNoServer):
+		status = http.StatusNotFound
+	case status == http.StatusInternalServerError:
+		b.log.Error("sandbox servers cannot be changed", "err", err)
+		err = errors.New("the servers could not be changed; see the log")
+	}
+	b.refuse(w, status, err)
+}
+
+// getSMTP tells how to reach the mail server, and which certificate to trust for it.
+func (b *Sandbox) getSMTP(w http.ResponseWriter, _ *http.Request) {
+	answer := struct {
+		Addresses []string `json:"addresses"`
+		User      string   `json:"user"`
+		Password  string   `json:"password"`
+		Authority string   `json:"authority"`
+	}{[]string{}, DemoSMTPUser, DemoSMTPPassword, b.SMTPAuthority()}
+	for _, s := range b.smtp.Servers() {
+		answer.Addresses = s.Addresses
+	}
+	b.reply(w, http.StatusOK, answer)
 }
 
 func (b *Sandbox) listAttempts(w http.ResponseWriter, _ *http.Request) {

@@ -1,5 +1,5 @@
 // Package sandbox is a simulator of email providers with an inbox to look at: what `postyard sandbox` runs, and what gateways are
-// tested against when nobody wants to send real mail. Postmark is the first provider.
+// tested against when nobody wants to send real mail. Postmark is the first provider; the second is a mail server.
 //
 // One Sandbox serves, on one address:
 //
@@ -15,12 +15,14 @@
 //	GET    /sandbox/messages/{id}                            one of them, by the provider's id
 //	POST   /sandbox/messages/{id}/events                     {"kind":"open"|"click"|"complaint"|"bounce","recipient","url","type"}
 //	GET    /sandbox/faults   PUT /sandbox/faults   DELETE /sandbox/faults
-//	GET    /sandbox/settings PUT /sandbox/settings
+//	GET    /sandbox/settings PUT /sandbox/settings?server=
+//	GET    /sandbox/servers  POST /sandbox/servers {"name","token"}  DELETE /sandbox/servers/{name or token}
+//	GET    /sandbox/smtp                                     how to reach the mail server, and the certificate to trust
 //	GET    /sandbox/webhooks                                 the latest attempts to deliver webhooks, newest first
 //	POST   /sandbox/reset?webhooks=                          back to the seed; webhooks stay, unless webhooks=true
 //
-// What it refuses is answered with {"error":"..."}. Webhooks survive a reset because the gateway that registered them does not
-// hear of it: after "reset, send" the delivery is still reported. A click may be on any link, as long as the mail tracks links; a repeated one raises
+// What it refuses is answered with {"error":"..."}. Webhooks and added servers survive a reset because the gateway that uses them does
+// not hear of it: after "reset, send" the delivery is still reported. A click may be on any link, as long as the mail tracks links; a repeated one raises
 // no event, which a note explains.
 //
 // Recipients with a fate, besides Postmark's own <Type>@bounce-testing.postmarkapp.com and test@blackhole.postmarkapp.com:

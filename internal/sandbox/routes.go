@@ -22,6 +22,10 @@ func (b *Sandbox) routes() http.Handler {
 	own.HandleFunc("DELETE /sandbox/faults", b.deleteFaults)
 	own.HandleFunc("GET /sandbox/settings", b.getSettings)
 	own.HandleFunc("PUT /sandbox/settings", b.putSettings)
+	own.HandleFunc("GET /sandbox/servers", b.listServers)
+	own.HandleFunc("POST /sandbox/servers", b.addServer)
+	own.HandleFunc("DELETE /sandbox/servers/{server}", b.removeServer)
+	own.HandleFunc("GET /sandbox/smtp", b.getSMTP)
 	own.HandleFunc("GET /sandbox/webhooks", b.listAttempts)
 	own.HandleFunc("POST /sandbox/reset", b.postReset)
 	b.pageRoutes(own)
@@ -32,7 +36,7 @@ func (b *Sandbox) routes() http.Handler {
 		b.refuse(w, http.StatusForbidden, errors.New("a page of another site cannot use the sandbox"))
 	}))
 	guarded := protection.Handler(b.orRefuse(own))
-	api := b.faults.Wrap(postmark.Provider, postmark.Wording, b.providers[postmark.Provider])
+	api := b.faults.Wrap(postmark.Provider, b.postmark.Whose, postmark.Wording, b.postmark)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.URL.Path == "/sandbox" || strings.HasPrefix(r.URL.Path, "/sandbox/"):

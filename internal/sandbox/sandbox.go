@@ -2,12 +2,16 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,6 +20,7 @@ import (
 	"postyard/internal/sandbox/hook"
 	"postyard/internal/sandbox/postmark"
 	"postyard/internal/sandbox/settings"
+	"postyard/internal/sandbox/smtp"
 	"postyard/internal/sandbox/store"
 )
 
@@ -27,6 +32,9 @@ const (
 	DemoAccountToken = postmark.DemoAccountToken
 	// DemoTemplateAlias is the alias of the seeded template.
 	DemoTemplateAlias = postmark.DemoTemplateAlias
+	// DemoSMTPUser and DemoSMTPPassword log in at the mail server.
+	DemoSMTPUser     = smtp.DemoUser
+	DemoSMTPPassword = smtp.DemoPassword
 )
 
 // DefaultDeliveryDelay is the time from acceptance to the Delivery event.
@@ -53,7 +61,6 @@ type Config struct {
 
 // provider is what a simulated provider is to the sandbox.
 type provider interface {
-	http.Handler
 	store.Restorer
 	Attach(*store.Store)
 	Raise(mail *store.Mail, wish store.Wish) (store.Outcome, error)
@@ -71,6 +78,8 @@ type Sandbox struct {
 	faults    *fault.Injector
 	store     *store.Store
 	providers map[string]provider // by the name in their mails
+	postmark  *postmark.Simulator
+	smtp      *smtp.Receiver
 	handler   http.Handler
 }
 
@@ -82,12 +91,17 @@ func New(cfg Config) (*Sandbox, error) {
 	initial.DeliveryDelayMS = max(0, cfg.DeliveryDelay.Milliseconds())
 	b := &Sandbox{log: cfg.Logger, initial: initial, settings: settings.NewCurrent(initial),
 		timetable: clock.NewTimetable(cfg.Clock), hooks: hook.New(cfg.Clock), faults: fault.New(luck(cfg.Seed))}
-	simulator, err := postmark.New(postmark.Deps{Clock: cfg.Clock, Timetable: b.timetable, Hooks: b.hooks, Settings: b.settings,
+	var err error
+	b.postmark, err = postmark.New(postmark.Deps{Clock: cfg.Clock, Timetable: b.timetable, Hooks: b.hooks, Settings: b.settings,
 		Log: cfg.Logger, Ladder: cfg.RetryLadder, Seed: cfg.Seed})
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
-	b.providers = map[string]provider{postmark.Provider: simulator}
+	b.smtp, err = smtp.New(smtp.Deps{Faults: b.faults, Settings: b.settings, Log: cfg.Logger, Seed: cfg.Seed})
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	b.providers = map[string]provider{postmark.Provider: b.postmark, smtp.Provider: b.smtp}
 	if b.store, err = open(cfg, b.providers); err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
@@ -136,6 +150,15 @@ func open(cfg Config, providers map[string]provider) (*store.Store, error) {
 // Handler serves everything: the providers' APIs, the control API and the pages.
 func (b *Sandbox) Handler() http.Handler { return b.handler }
 
+// ServeSMTP takes mail by SMTP from a listener, with STARTTLS for those who want it, until Close.
+func (b *Sandbox) ServeSMTP(l net.Listener) error { return b.smtp.Serve(l) }
+
+// ServeSMTPS is ServeSMTP with TLS from the first byte.
+func (b *Sandbox) ServeSMTPS(l net.Listener) error { return b.smtp.ServeTLS(l) }
+
+// SMTPAuthority returns the certificate, in PEM, that signed the mail server's. It is another one in every run.
+func (b *Sandbox) SMTPAuthority() string { return b.smtp.Authority() }
+
 // Run does the background work: it raises delivery events when they are due and delivers webhooks. It returns nil when ctx ends
 // and all its goroutines have ended; requests that a fault holds are let go first. It runs once.
 func (b *Sandbox) Run(ctx context.Context) error {
@@ -148,11 +171,11 @@ func (b *Sandbox) Run(ctx context.Context) error {
 	return nil
 }
 
-// Close lets requests go that a fault holds and closes the data directory. Call it after Run has returned and the server that
-// serves the Handler has stopped.
+// Close lets requests go that a fault holds and closes the data directory. It ends ServeSMTP and ServeSMTPS. Call it
+// after Run has returned and the server that serves the Handler has stopped.
 func (b *Sandbox) Close() error {
 	b.faults.Close()
-	if err := b.store.Close(); err != nil {
+	if err := errors.Join(b.smtp.Close(), b.store.Close()); err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}
 	return nil
@@ -172,8 +195,8 @@ func (b *Sandbox) reset(keepWebhooks bool) error {
 		b.hooks.Reset()
 		return nil
 	}
-	for _, p := range b.providers { // each holds still until the store is empty
-		inner := empty
+	for _, name := range slices.Sorted(maps.Keys(b.providers)) { // each holds still until the store is empty; always in this order
+		p, inner := b.providers[name], empty
 		empty = func(stay []store.Document) error {
 			return p.Reset(keepWebhooks, func(own []store.Document) error { return inner(append(stay, own...)) })
 		}

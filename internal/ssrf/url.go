@@ -34,7 +34,7 @@ func CheckURL(raw string, allowPrivate bool) (*url.URL, error) {
 	if err := checkParts(u, raw, allowPrivate); err != nil {
 		return nil, err
 	}
-	if err := checkHost(u.Hostname(), allowPrivate); err != nil {
+	if err := CheckHost(u.Hostname(), allowPrivate); err != nil {
 		return nil, err
 	}
 	return u, nil
@@ -63,7 +63,8 @@ func checkParts(u *url.URL, raw string, allowPrivate bool) error {
 	return nil
 }
 
-func checkHost(host string, allowPrivate bool) error {
+// CheckHost applies the rules of [CheckURL] to a host alone: a name, or an IP address without brackets.
+func CheckHost(host string, allowPrivate bool) error {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		if allowPrivate {
 			return nil

@@ -22,6 +22,7 @@ import (
 	"postyard/internal/directory"
 	"postyard/internal/event"
 	"postyard/internal/lifecycle"
+	"postyard/internal/limit"
 	"postyard/internal/mail"
 	"postyard/internal/mailbox"
 	"postyard/internal/provider"
@@ -90,9 +91,18 @@ type Queue interface {
 	// become unknown, to be asked for at AskAt. It closes their attempts as ambiguous and returns how many they were.
 	Recover(ctx context.Context, r Recovery) (int, error)
 
-	// Expire drops messages that were submitted before the given time and still wait to be sent. It returns how many; the
-	// caller calls again until it is none.
-	Expire(ctx context.Context, submittedBefore, now time.Time, limit int) (int, error)
+	// Expire looks at the oldest messages that wait to be sent, and drops those whose time to live is over: that of their pool,
+	// else the given one. The time for which a limit kept their lane waiting does not count. It returns how many it dropped, and
+	// the last one that it looked at, zero when there is none.
+	Expire(ctx context.Context, e Expiry) (n int, last mail.ID, err error)
+}
+
+// Expiry asks for messages whose time to live is over.
+type Expiry struct {
+	TTL   time.Duration
+	Now   time.Time
+	After mail.ID // in the order of ids
+	Limit int     // most messages that are looked at
 }
 
 // Submission is one accepted request.
@@ -139,10 +149,10 @@ type Claimed struct {
 	Free time.Time       // when the first of them lets a message go; zero when there is none
 }
 
-// Permits are those of an egress that are taken, see package limit.
+// Permits are those of an egress that are taken, in the order of spans; see package limit.
 type Permits struct {
-	Whole int
-	Lanes map[mailbox.Class]int
+	Whole []limit.Use
+	Lanes map[mailbox.Class][]limit.Use
 }
 
 // QueuedFilter selects waiting messages. Zero fields do not filter, but for the account.
@@ -250,7 +260,7 @@ func (s *Settlement) ProviderMessageID() string {
 
 // What the store says of a message or an attempt on its own.
 const (
-	ReasonDeleted  = "the provider was deleted"                                // why DropWaiting drops or moves a message
+	ReasonDeleted  = "the provider was deleted"                                // why a message is dropped or moved
 	ReasonStopped  = "the sender stopped while the provider was being called"  // how Recover closes an attempt
 	ReasonReported = "the provider reported about it before the call was over" // how Ingest closes one
 )
@@ -582,12 +592,8 @@ type Configuration interface {
 	Admit(ctx context.Context, tpspID int32, domain string) error
 
 	// DeleteTPSP takes the TPSP out of use and removes it from every pool, and the pool that was made for it. Without force
-	// it fails with ErrConflict while messages are pending there; with force the caller moves or drops them by DropWaiting.
+	// it fails with ErrConflict while messages are pending there; with force the dispatcher moves or drops them.
 	DeleteTPSP(ctx context.Context, accountID, id int32, force bool, now time.Time) error
-
-	// DropWaiting drops messages that wait for an egress that is gone and have no other one in their plan; those that have
-	// are moved there. It returns how many were handled; the caller calls again until it is none.
-	DropWaiting(ctx context.Context, egress route.Egress, now time.Time, limit int) (int, error)
 
 	// KeyCheck returns what SetKeyCheck stored, nothing on a fresh database.
 	KeyCheck(ctx context.Context) ([]byte, error)

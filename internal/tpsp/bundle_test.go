@@ -108,10 +108,8 @@ func (b *bundle) now(id int32) *directory.TPSP {
 type flakyStore struct {
 	*sqlite.DB
 	mu      sync.Mutex
-	updates int                             // how many UpdateWebhook are refused
-	debts   int                             // how many CatchUpFrom are refused
-	drops   int                             // how often DropWaiting was called
-	drop    func(route.Egress) (int, error) // instead of the database's
+	updates int // how many UpdateWebhook are refused
+	debts   int // how many CatchUpFrom are refused
 	count   func(context.Context, route.Egress) (int64, error)
 }
 
@@ -135,16 +133,6 @@ func (f *flakyStore) CatchUpFrom(ctx context.Context, id int32, from time.Time) 
 		return fmt.Errorf("the disk is away")
 	}
 	return f.DB.CatchUpFrom(ctx, id, from)
-}
-
-func (f *flakyStore) DropWaiting(ctx context.Context, e route.Egress, now time.Time, limit int) (int, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.drops++
-	if f.drop != nil {
-		return f.drop(e)
-	}
-	return f.DB.DropWaiting(ctx, e, now, limit)
 }
 
 func (f *flakyStore) Waiting(ctx context.Context, e route.Egress) (int64, error) {
@@ -209,6 +197,8 @@ func (s *scripted) made(op string) (calls []call) {
 	}
 	return calls
 }
+
+func (s *scripted) Capabilities() provider.Capabilities { return provider.Capabilities{} }
 
 func (s *scripted) Check(ctx context.Context, _ provider.Connection) error {
 	if s.check != nil {

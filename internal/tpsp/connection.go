@@ -13,6 +13,7 @@ import (
 // What a sealed value was sealed for.
 const (
 	keyPurpose      = "tpsp.key"
+	secretPurpose   = "tpsp.secret"
 	passwordPurpose = "tpsp.webhook_password"
 )
 
@@ -22,9 +23,15 @@ func (s *Service) Connection(t *directory.TPSP) (provider.Connection, error) {
 	if err != nil {
 		return provider.Connection{}, fmt.Errorf("TPSP %d: %w", t.ID, err)
 	}
-	return provider.Connection{
-		AccountID: t.AccountID, TPSPID: t.ID, Endpoint: t.Endpoint, Key: key, Stream: t.Stream,
-	}, nil
+	conn := provider.Connection{
+		AccountID: t.AccountID, TPSPID: t.ID, Domain: t.Domain, Endpoint: t.Endpoint, Port: t.Port, Key: key, Stream: t.Stream,
+	}
+	if len(t.Secret) > 0 {
+		if conn.Secret, err = s.secrets.open(t.Secret); err != nil {
+			return provider.Connection{}, fmt.Errorf("TPSP %d: %w", t.ID, err)
+		}
+	}
+	return conn, nil
 }
 
 // Credentials returns what the provider has to show when it calls the TPSP's webhook. Its errors wrap [secret.ErrOpen].

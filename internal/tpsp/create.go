@@ -23,7 +23,7 @@ import (
 
 // Limits of what a user sets.
 const (
-	maxKey    = 512 // bytes of a provider's token
+	maxKey    = 512 // bytes of a provider's token or user name
 	maxStream = 255 // bytes of a message stream's id
 	maxSlug   = 200 // bytes of a name's slug
 )
@@ -32,9 +32,12 @@ const (
 type New struct {
 	Name     string
 	Type     provider.Type
-	Key      secret.String // the provider's token
+	Key      secret.String // the provider's token, or a user name
+	Secret   secret.String // a password, for providers that have one
+	Domain   string        // custom SMTP: the name for EHLO
 	Stream   string        // the message stream, by id
-	Endpoint string        // base URL, "" for the provider's public one
+	Endpoint string        // base URL, "" for the provider's public one; custom SMTP: the mail server
+	Port     int           // custom SMTP: 0 for the usual one
 	Policy   directory.Policy
 	Limits   limit.Limits
 	Paused   bool
@@ -64,18 +67,19 @@ func (s *Service) Create(ctx context.Context, accountID int32, n New) (*director
 	if err := s.check(&n); err != nil {
 		return nil, nil, err
 	}
-	hash := directory.KeyHash(secret.Hash(n.Key.Reveal()))
-	if err := s.refuseDuplicate(accountID, hash, n.Stream); err != nil {
+	hash := n.identity()
+	if err := s.refuseDuplicate(accountID, hash, &n); err != nil {
 		return nil, nil, err
 	}
-	conn := provider.Connection{AccountID: accountID, Endpoint: n.Endpoint, Key: n.Key, Stream: n.Stream}
+	conn := n.connection()
+	conn.AccountID = accountID
 	if err := s.ask(ctx, n.Type, conn); err != nil {
 		return nil, nil, err
 	}
 	now := s.Now().UTC()
 	t := &directory.TPSP{
-		AccountID: accountID, Name: n.Name, Type: n.Type, Endpoint: n.Endpoint, Stream: n.Stream, Policy: n.Policy, AllowRaw: n.AllowRaw, Created: now,
-		Limits: n.Limits, Paused: n.Paused,
+		AccountID: accountID, Name: n.Name, Type: n.Type, Domain: n.Domain, Endpoint: n.Endpoint, Port: n.Port, Stream: n.Stream,
+		Policy: n.Policy, AllowRaw: n.AllowRaw, Created: now, Limits: n.Limits, Paused: n.Paused,
 		SealedKey: s.Box.Seal(keyPurpose, []byte(n.Key.Reveal())),
 		KeyHash:   hash,
 		Webhook: directory.Webhook{
@@ -86,12 +90,18 @@ func (s *Service) Create(ctx context.Context, accountID int32, n New) (*director
 			NextTry: now.Add(setupTimeout),
 		},
 	}
+	if !n.Secret.IsZero() {
+		t.Secret = s.Box.Seal(secretPurpose, []byte(n.Secret.Reveal()))
+	}
+	if s.silent(t.Type) {
+		t.Webhook.State, t.Webhook.NextTry = "", time.Time{}
+	}
 	p := &route.Pool{
 		AccountID: accountID, Name: slug(n.Name) + "-pool", Strategy: route.RoundRobin, RoutingMetaData: "{}", Created: now,
 	}
 	if err := s.Store.CreateTPSP(ctx, t, p); err != nil {
 		if errors.Is(err, store.ErrConflict) {
-			return nil, nil, &DuplicateError{}
+			return nil, nil, &DuplicateError{Silent: s.silent(n.Type)}
 		}
 		return nil, nil, fmt.Errorf("create TPSP: %w", err)
 	}
@@ -118,7 +128,7 @@ func (s *Service) activate(ctx context.Context, t *directory.TPSP, p *route.Pool
 	if err := s.Directory.Reload(ctx); err != nil {
 		return nil, nil, err
 	}
-	if held { // otherwise another node's Registrar is at it
+	if held && !s.silent(t.Type) { // otherwise another node's Registrar is at it
 		// A client that hangs up does not end it: the provider may have the webhook by then, and its id must be kept.
 		s.register(context.WithoutCancel(ctx), t)
 	}
@@ -132,10 +142,26 @@ func (s *Service) activate(ctx context.Context, t *directory.TPSP, p *route.Pool
 	return t, p, nil
 }
 
-func (s *Service) refuseDuplicate(accountID int32, hash directory.KeyHash, stream string) error {
+// silent tells whether a provider reports nothing, so that there is no webhook to register.
+func (s *Service) silent(t provider.Type) bool { return s.Adapters[t].Capabilities().Silent }
+
+func (n *New) connection() provider.Connection {
+	return provider.Connection{Domain: n.Domain, Endpoint: n.Endpoint, Port: n.Port, Key: n.Key, Secret: n.Secret, Stream: n.Stream}
+}
+
+// identity tells connections of one type apart, together with their streams: by the key where that is a token, which is a
+// provider's account; where it is a user name, by the server as well.
+func (n *New) identity() directory.KeyHash {
+	if n.Type != provider.CustomSMTP {
+		return directory.KeyHash(secret.Hash(n.Key.Reveal()))
+	}
+	return directory.KeyHash(secret.Hash(fmt.Sprintf("%s %d %q %q", n.Endpoint, n.Port, n.Domain, n.Key.Reveal())))
+}
+
+func (s *Service) refuseDuplicate(accountID int32, hash directory.KeyHash, n *New) error {
 	for _, t := range s.Directory.Current().TPSPs(accountID) {
-		if t.KeyHash == hash && t.Stream == stream {
-			return &DuplicateError{Name: t.Name}
+		if t.Type == n.Type && t.KeyHash == hash && t.Stream == n.Stream {
+			return &DuplicateError{Name: t.Name, Silent: s.silent(t.Type)}
 		}
 	}
 	return nil
@@ -168,7 +194,22 @@ func (s *Service) checkConnection(n *New) error {
 	if s.Adapters[n.Type] == nil {
 		return mail.Invalid("unknown_provider_type", "type", "%s", s.knownTypes(n.Type))
 	}
+	if secret.IsMasked(n.Secret.Reveal()) {
+		return mail.Invalid("masked_secret", "secret", "this is a masked secret, as answers show it; give the whole one")
+	}
 	key := strings.TrimSpace(n.Key.Reveal())
+	if a, ok := s.Adapters[n.Type].(provider.Normalizer); ok {
+		if secret.IsMasked(key) {
+			return mail.Invalid("masked_key", "key", "this is a masked key, as answers show it; give the whole key")
+		}
+		conn, bad := a.Normalize(n.connection())
+		if bad != nil {
+			return bad
+		}
+		n.Domain, n.Endpoint, n.Port, n.Key, n.Secret = conn.Domain, conn.Endpoint, conn.Port, conn.Key, conn.Secret
+		return nil
+	}
+	n.Domain, n.Port, n.Secret = "", 0, secret.String{} // only a Normalizer has a use for them
 	switch {
 	case key == "":
 		return mail.Invalid("missing_key", "key", "the provider's key is required (Postmark: the Server API Token)")

@@ -8,7 +8,7 @@
 //	in use   pending, failed   register, at NextTry
 //	in use   registered        check, after a start (our public URL may have changed) and at NextTry, every hour
 //	deleted  any but ""        remove from the provider, at NextTry
-//	deleted  ""                nothing
+//	any      ""                nothing; in use: the provider has no webhooks
 //
 // [Service] tries each step once, where the user waits for it; [Registrar] tries again until it is done. The two never work
 // on the same TPSP at the same time, nor do two nodes, so a provider never gets two webhooks of one TPSP.
@@ -38,10 +38,11 @@ import (
 // ErrNotFound means that the account has no such TPSP in use.
 var ErrNotFound = errors.New("the account has no such provider")
 
-// DuplicateError refuses a key and stream that the account has already: every event would come twice. It is
-// [store.ErrConflict] to errors.Is.
+// DuplicateError refuses a key and stream that the account has already: every event would come twice; or a mail server and user.
+// It is [store.ErrConflict] to errors.Is.
 type DuplicateError struct {
-	Name string // of the TPSP that has them, "" when it is not known
+	Name   string // of the TPSP that has them, "" when it is not known
+	Silent bool   // the provider is a mail server, and reports nothing
 }
 
 // Error implements error.
@@ -49,6 +50,9 @@ func (e *DuplicateError) Error() string {
 	other := "another provider"
 	if e.Name != "" {
 		other = fmt.Sprintf("the provider %q", e.Name)
+	}
+	if e.Silent {
+		return other + " of this account uses this mail server and user name already"
 	}
 	return other + " of this account uses this key and message stream already; every event would be reported twice"
 }
@@ -76,7 +80,6 @@ type Store interface {
 	UpdateWebhook(ctx context.Context, tpspID int32, w directory.Webhook) error
 	CatchUpFrom(ctx context.Context, tpspID int32, from time.Time) error
 	DeleteTPSP(ctx context.Context, accountID, id int32, force bool, now time.Time) error
-	DropWaiting(ctx context.Context, egress route.Egress, now time.Time, limit int) (int, error)
 
 	// Waiting counts the pending messages of the egress.
 	Waiting(ctx context.Context, egress route.Egress) (int64, error)
@@ -104,6 +107,7 @@ type Config struct {
 type Service struct {
 	Config
 	keys      *vault
+	secrets   *vault
 	passwords *vault
 	busy      exclusive
 	hints     chan struct{} // wakes the Registrar; holds one
@@ -113,7 +117,7 @@ type Service struct {
 func NewService(c Config) *Service {
 	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
 	return &Service{
-		Config: c, keys: newVault(c.Box, keyPurpose), passwords: newVault(c.Box, passwordPurpose),
+		Config: c, keys: newVault(c.Box, keyPurpose), secrets: newVault(c.Box, secretPurpose), passwords: newVault(c.Box, passwordPurpose),
 		busy: newExclusive(), hints: make(chan struct{}, 1),
 	}
 }
@@ -125,9 +129,6 @@ const (
 	recordTimeout = 10 * time.Second
 )
 
-// dropChunk is how many waiting messages one transaction drops.
-const dropChunk = 500
-
 // TPSP returns one of the account's TPSPs that is in use, or ErrNotFound.
 func (s *Service) TPSP(accountID, id int32) (*directory.TPSP, error) {
 	if t := s.Directory.Current().TPSP(accountID, id); t != nil {
@@ -138,7 +139,7 @@ func (s *Service) TPSP(accountID, id int32) (*directory.TPSP, error) {
 
 // Delete takes a TPSP out of use, with the pool that was made for it, and removes its webhook from the provider. It returns
 // what the TPSP was. It fails with ErrNotFound, and with a *WaitingError when messages still wait for it and force is not
-// set; with force they go to the next egress of their plan, or are dropped when there is none. What the provider's absence
+// set; with force the dispatcher moves them to the next egress of their plan, or drops them when there is none. What the provider's absence
 // or a lack of time leaves undone, the Registrar does later.
 func (s *Service) Delete(ctx context.Context, accountID, id int32, force bool) (*directory.TPSP, error) {
 	t, err := s.TPSP(accountID, id)
@@ -165,9 +166,6 @@ func (s *Service) Delete(ctx context.Context, accountID, id int32, force bool) (
 	defer s.hint()
 	if err := s.Directory.Reload(ctx); err != nil {
 		return nil, err
-	}
-	if err := s.dropWaiting(ctx, t.Egress()); err != nil {
-		s.Log.WarnContext(ctx, "messages still wait for a deleted provider; trying again", "tpsp", id, "error", err)
 	}
 	s.removeOnce(ctx, id)
 	return t, nil
@@ -227,19 +225,6 @@ func (s *Service) changed(ctx context.Context, accountID, id int32, err error) (
 		return nil, err
 	}
 	return s.TPSP(accountID, id)
-}
-
-// dropWaiting moves or drops what waits for an egress that is gone.
-func (s *Service) dropWaiting(ctx context.Context, egress route.Egress) error {
-	for {
-		n, err := s.Store.DropWaiting(ctx, egress, s.Now().UTC(), dropChunk)
-		if err != nil {
-			return fmt.Errorf("drop what waits for %s: %w", egress, err)
-		}
-		if n == 0 {
-			return nil
-		}
-	}
 }
 
 // hint wakes the Registrar.

@@ -114,10 +114,25 @@ func (h Harness) connection(endpoint string) provider.Connection {
 	})
 }
 
+// parties are an adapter and its provider, whatever they speak.
+type parties struct {
+	adapter func(t *testing.T) provider.Adapter // ends with the test
+	serve   func(t *testing.T, refused map[string]bool) provider.Connection
+	content func() *mail.Content
+}
+
+func (h Harness) parties() parties {
+	return parties{h.adapter, func(t *testing.T, refused map[string]bool) provider.Connection {
+		return h.connection(serve(t, func(w http.ResponseWriter, r *http.Request) { h.Answer(w, r, refused) }))
+	}, h.Content}
+}
+
+func (h Harness) batch(t *testing.T, n int) []provider.Outgoing { return h.parties().batch(t, n) }
+
 // batch returns n messages to different recipients.
-func (h Harness) batch(t *testing.T, n int) []provider.Outgoing {
+func (p parties) batch(t *testing.T, n int) []provider.Outgoing {
 	t.Helper()
-	content := h.Content()
+	content := p.content()
 	batch := make([]provider.Outgoing, n)
 	for i := range batch {
 		batch[i] = provider.Outgoing{

@@ -89,14 +89,16 @@ func testCapabilities(t *testing.T, h Harness) {
 	}
 }
 
-func testSendInOrder(t *testing.T, h Harness) {
-	adapter := h.adapter(t)
+func testSendInOrder(t *testing.T, h Harness) { h.parties().sendInOrder(t) }
+
+func (p parties) sendInOrder(t *testing.T) {
+	adapter := p.adapter(t)
 	size := min(7, adapter.Capabilities().BatchSize)
 	for n := 1; n <= size; n++ {
 		for bad := -1; bad < n; bad++ {
 			refused := map[string]bool{recipient(bad): true}
-			conn := h.connection(serve(t, func(w http.ResponseWriter, r *http.Request) { h.Answer(w, r, refused) }))
-			batch := h.batch(t, n)
+			conn := p.serve(t, refused)
+			batch := p.batch(t, n)
 			outcomes := adapter.Send(t.Context(), conn, batch)
 			sound(t, outcomes, batch)
 			ids := make(map[string]bool)
@@ -124,12 +126,14 @@ func testSendNothing(t *testing.T, h Harness) {
 	}
 }
 
-func testSendConcurrent(t *testing.T, h Harness) {
-	adapter := h.adapter(t)
-	conn := h.connection(serve(t, func(w http.ResponseWriter, r *http.Request) { h.Answer(w, r, nil) }))
+func testSendConcurrent(t *testing.T, h Harness) { h.parties().sendConcurrent(t) }
+
+func (p parties) sendConcurrent(t *testing.T) {
+	adapter := p.adapter(t)
+	conn := p.serve(t, nil)
 	var calls sync.WaitGroup
 	for range 8 {
-		batch := h.batch(t, min(3, adapter.Capabilities().BatchSize))
+		batch := p.batch(t, min(3, adapter.Capabilities().BatchSize))
 		calls.Go(func() {
 			outcomes := adapter.Send(t.Context(), conn, batch)
 			sound(t, outcomes, batch)

@@ -57,13 +57,22 @@ func (i *Injector) free() {
 	}
 }
 
-// pick returns the rule that hits the request, if any, and the channel that ends a hang.
-func (i *Injector) pick(provider string, r *http.Request) (hit Rule, freed <-chan struct{}, ok bool) {
+// Pick returns the rule that hits what is asked of a provider's server, if any, and the channel that ends a hang.
+func (i *Injector) Pick(at Place) (hit Rule, freed <-chan struct{}, ok bool) {
+	return i.pick(at, false)
+}
+
+// PickNamed is Pick among the rules that name the provider: for one whose paths and statuses are not those of the others.
+func (i *Injector) PickNamed(at Place) (hit Rule, freed <-chan struct{}, ok bool) {
+	return i.pick(at, true)
+}
+
+func (i *Injector) pick(at Place, named bool) (hit Rule, freed <-chan struct{}, ok bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for n := range i.rules {
 		rule := &i.rules[n]
-		if !rule.matches(provider, r) || rule.Probability < 1 && i.chance.Float64() >= rule.Probability {
+		if named && rule.Provider == "" || !rule.matches(at) || rule.Probability < 1 && i.chance.Float64() >= rule.Probability {
 			continue
 		}
 		if rule.Count > 0 {
@@ -72,13 +81,13 @@ func (i *Injector) pick(provider string, r *http.Request) (hit Rule, freed <-cha
 		}
 		return *rule, i.freed, true
 	}
-	return Rule{}, nil, false
+	return Rule{}, i.freed, false
 }
 
-// Wrap returns the provider's handler with the faults in front of it.
-func (i *Injector) Wrap(provider string, wording Wording, next http.Handler) http.Handler {
+// Wrap returns the provider's handler with the faults in front of it. whose tells which server a request is for, by name and token.
+func (i *Injector) Wrap(provider string, whose func(*http.Request) [2]string, wording Wording, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rule, freed, ok := i.pick(provider, r)
+		rule, freed, ok := i.Pick(Place{Provider: provider, Server: whose(r), Path: r.URL.Path})
 		if !ok {
 			next.ServeHTTP(w, r)
 			return
@@ -86,6 +95,10 @@ func (i *Injector) Wrap(provider string, wording Wording, next http.Handler) htt
 		switch rule.Kind {
 		case Status:
 			answer(w, r, rule, wording)
+		case Delay:
+			if rule.Wait(r.Context(), freed) {
+				next.ServeHTTP(w, r)
+			}
 		case Hang:
 			hang(w, r, freed)
 		case ResetBefore:

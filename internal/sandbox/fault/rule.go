@@ -5,11 +5,12 @@
 package fault
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"postyard/internal/sandbox/strictjson"
 )
@@ -33,12 +34,16 @@ const (
 	// Drip does what was asked and answers one byte every tenth of a second, until the client goes, the rules change or the
 	// sandbox stops; then the connection is cut.
 	Drip Kind = "drip"
+	// Delay waits before what was asked is done.
+	Delay Kind = "delay"
 )
 
 // Rule is one fault.
 type Rule struct {
 	// Provider limits the rule to one provider; empty is any.
 	Provider string `json:"provider,omitempty"`
+	// Server limits the rule to one server of a provider, by its name or token; empty is any.
+	Server string `json:"server,omitempty"`
 	// Path limits the rule to API paths that begin with it, without regard to case; empty is any.
 	Path string `json:"path,omitempty"`
 	Kind Kind   `json:"kind"`
@@ -50,6 +55,8 @@ type Rule struct {
 	// ErrorCode none of the provider's headers go with it. A Body without a ContentType is JSON.
 	Body        string `json:"body,omitempty"`
 	ContentType string `json:"contentType,omitempty"`
+	// DelayMS is how long kind delay waits, in milliseconds, at most ten minutes.
+	DelayMS int64 `json:"delayMs,omitempty"`
 	// RetryAfter is the Retry-After header of kind status, in seconds; 0 is none.
 	RetryAfter int `json:"retryAfter,omitempty"`
 	// Probability is the chance that a matching request is hit, above 0 up to 1. Absent is 1.
@@ -62,6 +69,8 @@ type Rule struct {
 
 // maxRules is how many rules a list may have.
 const maxRules = 1000
+
+const maxDelay = 10 * time.Minute
 
 // ParseRules reads a JSON list of rules for the providers that there are. The error says which rule is wrong and why.
 func ParseRules(raw []byte, providers []string) ([]Rule, error) {
@@ -91,14 +100,18 @@ func (r Rule) check(providers []string) error {
 		if r.Status < 200 || r.Status > 599 {
 			return fmt.Errorf("status must be from 200 to 599, got %d", r.Status)
 		}
-	case Hang, ResetBefore, ResetAfter, Truncate, Drip:
+	case Hang, ResetBefore, ResetAfter, Truncate, Drip, Delay:
 		if r.Status != 0 || r.Body != "" || r.ErrorCode != 0 || r.ContentType != "" || r.RetryAfter != 0 {
 			return fmt.Errorf("status, errorCode, body, contentType and retryAfter go with kind %q only", Status)
 		}
 	default:
-		return fmt.Errorf("kind must be one of status, hang, reset_before, reset_after, truncate, drip; got %q", r.Kind)
+		return fmt.Errorf("kind must be one of status, hang, reset_before, reset_after, truncate, drip, delay; got %q", r.Kind)
 	}
 	switch {
+	case r.Kind == Delay && (r.DelayMS < 1 || r.DelayMS > maxDelay.Milliseconds()):
+		return fmt.Errorf("delayMs must be from 1 to %d, got %d", maxDelay.Milliseconds(), r.DelayMS)
+	case r.Kind != Delay && r.DelayMS != 0:
+		return fmt.Errorf("delayMs goes with kind %q only", Delay)
 	case !(r.Probability > 0 && r.Probability <= 1):
 		return fmt.Errorf("probability must be above 0 and at most 1, got %v", r.Probability)
 	case r.Provider != "" && !slices.ContainsFunc(providers, func(p string) bool { return strings.EqualFold(p, r.Provider) }):
@@ -113,10 +126,32 @@ func (r Rule) check(providers []string) error {
 	return nil
 }
 
-func (r Rule) matches(provider string, req *http.Request) bool {
-	if r.spent || r.Provider != "" && !strings.EqualFold(r.Provider, provider) {
+// Place is where something is asked: of which provider, which server there, and what. Server has its name and its token.
+type Place struct {
+	Provider string
+	Server   [2]string
+	Path     string
+}
+
+func (r Rule) matches(at Place) bool {
+	switch {
+	case r.spent, r.Provider != "" && !strings.EqualFold(r.Provider, at.Provider):
+		return false
+	case r.Server != "" && !strings.EqualFold(r.Server, at.Server[0]) && !strings.EqualFold(r.Server, at.Server[1]):
 		return false
 	}
-	path := req.URL.Path
-	return len(path) >= len(r.Path) && strings.EqualFold(path[:len(r.Path)], r.Path)
+	return len(at.Path) >= len(r.Path) && strings.EqualFold(at.Path[:len(r.Path)], r.Path)
+}
+
+// Wait passes the time of a delay. It returns false when ctx ends meanwhile; when the rules change it is over.
+func (r Rule) Wait(ctx context.Context, freed <-chan struct{}) bool {
+	timer := time.NewTimer(time.Duration(r.DelayMS) * time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-freed:
+	case <-ctx.Done():
+		return false
+	}
+	return true
 }

@@ -20,7 +20,7 @@ func (s *Simulator) schedule(ctx context.Context, mails []*store.Mail) error {
 	if len(mails) == 0 {
 		return nil
 	}
-	now := s.settings.Get()
+	now := s.settings.Of(mails[0].Server)
 	if !now.WebhookBeforeAnswer {
 		s.timetable.At(s.clock.Now().Add(now.DeliveryDelay()), func() { s.deliver(mails) })
 		return nil
@@ -50,9 +50,12 @@ func await(ctx context.Context, deliveries []*hook.Delivery, start func()) error
 	return nil
 }
 
-// deliver raises the first events of messages.
+// deliver raises the first events of messages of one server, or of several with the same settings.
 func (s *Simulator) deliver(mails []*store.Mail) {
-	deliveries, err := s.raise(firstEvents(mails, s.settings.Get().OpenDelivered))
+	if len(mails) == 0 {
+		return
+	}
+	deliveries, err := s.raise(firstEvents(mails, s.settings.Of(mails[0].Server).OpenDelivered))
 	if err != nil {
 		s.log.Error("events cannot be raised", "err", err)
 		return
@@ -167,7 +170,7 @@ func (s *Simulator) complete(mail *store.Mail, m *content, events []store.Event,
 		}
 		out = append(out, store.Event{Kind: store.Subscribed, Recipient: e.Recipient, Type: e.Type, At: now})
 	}
-	if s.settings.Get().DropWebhooks {
+	if s.settings.Of(mail.Server).DropWebhooks {
 		return out, nil
 	}
 	for i := range out {
@@ -204,7 +207,7 @@ func (s *Simulator) deliveries(mail *store.Mail, events []store.Event) ([]*hook.
 				MailID: mail.ID, Trace: traceID(mail.ID, e.Seq, id), Done: done}
 			d.Header.Set(headerTrace, d.Trace)
 			out = append(out, d)
-			if s.settings.Get().DuplicateWebhooks {
+			if s.settings.Of(mail.Server).DuplicateWebhooks {
 				twin := *d
 				twin.Done = nil
 				out = append(out, &twin)
@@ -241,7 +244,7 @@ func (s *Simulator) resume(mails []*store.Mail) {
 		}
 		s.hooks.Queue(deliveries...)
 	}
-	if len(fresh) > 0 {
+	if len(fresh) > 0 { // the settings are those of the start, and the same for all servers
 		s.timetable.At(s.clock.Now().Add(s.settings.Get().DeliveryDelay()), func() { s.deliver(fresh) })
 	}
 }

@@ -81,7 +81,7 @@ func (s *Simulator) searchMessages(c *call) (any, error) {
 	if q.Until, err = c.date("todate", true, codeMessagePaging); err != nil {
 		return nil, err
 	}
-	if visible := s.visible(); q.Until.IsZero() || visible.Before(q.Until) {
+	if visible := s.visible(c.server); q.Until.IsZero() || visible.Before(q.Until) {
 		q.Until = visible
 	}
 	total, mails := s.store.Find(q)
@@ -93,7 +93,9 @@ func (s *Simulator) searchMessages(c *call) (any, error) {
 }
 
 // visible is the time up to which received messages show.
-func (s *Simulator) visible() time.Time { return s.clock.Now().Add(-s.settings.Get().SearchLag()) }
+func (s *Simulator) visible(v *server) time.Time {
+	return s.clock.Now().Add(-s.settings.Of(v.name).SearchLag())
+}
 
 // messageKeys are the filters that the store has an index for.
 func (c *call) messageKeys() []string {
@@ -187,7 +189,7 @@ type messageEvent struct {
 // findMessage finds a visible message by the id of a path.
 func (s *Simulator) findMessage(c *call) (*store.Mail, *content, error) {
 	mail, ok := s.store.Get(strings.ToLower(c.args[0]))
-	if ok && !mail.ReceivedAt.After(s.visible()) {
+	if ok && !mail.ReceivedAt.After(s.visible(c.server)) {
 		if m := contentOf(mail); m != nil && m.owner == c.server {
 			return mail, m, nil
 		}

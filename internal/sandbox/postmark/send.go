@@ -1,7 +1,6 @@
 package postmark
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -87,7 +86,7 @@ func (s *Simulator) submit(c *call, items []json.RawMessage, templated bool) ([]
 		s.pretend(outcomes)
 		return outcomes, nil
 	}
-	if err := s.linger(c.Context()); err != nil {
+	if err := s.linger(c); err != nil {
 		return nil, err
 	}
 	mails, err := s.accept(c, outcomes)
@@ -101,8 +100,12 @@ func (s *Simulator) submit(c *call, items []json.RawMessage, templated bool) ([]
 }
 
 // linger waits for as long as a send takes. When the client goes meanwhile, nothing is done.
-func (s *Simulator) linger(ctx context.Context) error {
-	latency := s.settings.Get().SendLatency()
+func (s *Simulator) linger(c *call) error {
+	ctx, now := c.Context(), s.settings.Get()
+	if c.server != nil { // not the test token
+		now = s.settings.Of(c.server.name)
+	}
+	latency := now.SendLatency()
 	if latency == 0 {
 		return nil
 	}
@@ -146,7 +149,7 @@ func (s *Simulator) pretend(outcomes []outcome) {
 
 // accept stores the messages that the server takes, and words the results.
 func (s *Simulator) accept(c *call, outcomes []outcome) ([]*store.Mail, error) {
-	now := s.settings.Get()
+	now := s.settings.Of(c.server.name)
 	batch := make([]store.New, 0, len(outcomes))
 	taken := make([]*outcome, 0, len(outcomes))
 	s.mu.Lock()

@@ -9,6 +9,7 @@ import (
 
 // server is a Postmark server: a token with streams, templates, webhooks and suppressions of its own. Guarded by Simulator.mu.
 type server struct {
+	added        *added // nil for the seed's
 	id           int
 	name         string
 	token        string

@@ -55,9 +55,10 @@ type Simulator struct {
 	seed      uint64
 	store     *store.Store
 
-	mu      sync.RWMutex
-	random  rand.Source
-	servers []*server
+	mu         sync.RWMutex
+	random     rand.Source
+	servers    []*server // the seed's comes first
+	lastServer int       // the highest number so far
 }
 
 // New returns a simulator in its seeded state. It is a store.Restorer; once its store is open it must be given to Attach.
@@ -71,7 +72,7 @@ func New(d Deps) (*Simulator, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.random, s.servers = newRandom(s.seed), servers
+	s.random, s.servers, s.lastServer = newRandom(s.seed), servers, len(servers)
 	return s, nil
 }
 
@@ -91,7 +92,8 @@ func (s *Simulator) Attach(st *store.Store) {
 	s.resume(st.All())
 }
 
-// Reset goes back to the seed, but keeps the webhooks when asked to: whoever registered them does not hear of it. empty, which
+// Reset goes back to the seed, but keeps the webhooks, and servers that were added, when asked to: whoever uses them does not hear of
+// it. empty, which
 // empties the store of all but the documents that it is given, is called while nothing can be added.
 func (s *Simulator) Reset(keepWebhooks bool, empty func(stay []store.Document) error) error {
 	s.mu.Lock()
@@ -102,7 +104,12 @@ func (s *Simulator) Reset(keepWebhooks bool, empty func(stay []store.Document) e
 	}
 	var stay []store.Document
 	if keepWebhooks {
-		stay = s.handOver(servers)
+		more, documents, err := s.again()
+		if err != nil {
+			return err
+		}
+		servers = append(servers, more...)
+		stay = append(documents, s.handOver(servers)...)
 	}
 	if err := empty(stay); err != nil {
 		return err
@@ -155,18 +162,7 @@ func (s *Simulator) Servers() []store.Server {
 	defer s.mu.RUnlock()
 	list := make([]store.Server, len(s.servers))
 	for i, v := range s.servers {
-		list[i] = store.Server{Provider: Provider, Name: v.name, TokenHeader: serverTokenHeader, Token: v.token,
-			Webhooks: len(v.webhooks)}
-		for _, m := range v.streams {
-			if m.Type != typeInbound && !m.archived() {
-				list[i].Streams = append(list[i].Streams, m.ID)
-			}
-		}
-		for _, t := range v.templates {
-			if t.Active && t.Alias != nil && t.TemplateType == typeStandard {
-				list[i].Templates = append(list[i].Templates, *t.Alias)
-			}
-		}
+		list[i] = v.describe()
 	}
 	return list
 }
@@ -198,6 +194,9 @@ func (s *Simulator) authenticate(c *call, need access) error {
 // RestoreDocument brings back a stream, template, webhook or suppression.
 func (s *Simulator) RestoreDocument(kind, id string, value json.RawMessage) error {
 	owner, id, _ := strings.Cut(id, "/")
+	if kind == kindServer {
+		return s.restoreServer(owner, value)
+	}
 	for _, server := range s.servers {
 		if server.key() == owner {
 			return server.restore(kind, id, value)

@@ -4,7 +4,8 @@ package settings
 
 import (
 	"fmt"
-	"sync/atomic"
+	"strings"
+	"sync"
 	"time"
 
 	"postyard/internal/sandbox/strictjson"
@@ -37,6 +38,8 @@ type Settings struct {
 	OpenDelivered bool `json:"openDelivered"`
 	// Account is the state of the account: approved, pending or not-approved.
 	Account string `json:"account"`
+	// SMTPLogin has the mail server take mail from clients that have logged in only.
+	SMTPLogin bool `json:"smtpLogin"`
 }
 
 // DefaultDeliveryDelay is the delivery delay of a fresh sandbox.
@@ -90,18 +93,75 @@ func (s Settings) check() error {
 	return fmt.Errorf("settings: account must be approved, pending or not-approved, got %q", s.Account)
 }
 
-// Current is the settings in force, shared by those who read and those who change them. Use NewCurrent.
-type Current struct{ value atomic.Pointer[Settings] }
-
-// NewCurrent puts settings in force.
-func NewCurrent(s Settings) *Current {
-	c := &Current{}
-	c.Set(s)
-	return c
+// Current is the settings in force, shared by those who read and those who change them: for everybody, and for servers that have their
+// own. Use NewCurrent.
+type Current struct {
+	mu  sync.RWMutex
+	all Settings
+	own map[string]Settings // by the server's name in lower case
 }
 
-// Get returns the settings in force.
-func (c *Current) Get() Settings { return *c.value.Load() }
+// NewCurrent puts settings in force.
+func NewCurrent(s Settings) *Current { return &Current{all: s} }
 
-// Set replaces them.
-func (c *Current) Set(s Settings) { c.value.Store(&s) }
+// Get returns the settings of those who have none of their own.
+func (c *Current) Get() Settings { return c.Of("") }
+
+// Of returns the settings of a server.
+func (c *Current) Of(server string) Settings {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if len(c.own) > 0 {
+		if s, ok := c.own[strings.ToLower(server)]; ok {
+			return s
+		}
+	}
+	return c.all
+}
+
+// Set replaces all of them.
+func (c *Current) Set(s Settings) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all, c.own = s, nil
+}
+
+// Merge replaces what the JSON object names: of one server, or, without a name, of all, whether they have their own or not.
+func (c *Current) Merge(server string, raw []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if server != "" {
+		now, ok := c.own[strings.ToLower(server)]
+		if !ok {
+			now = c.all
+		}
+		changed, err := now.Merge(raw)
+		if err != nil {
+			return err
+		}
+		if c.own == nil {
+			c.own = map[string]Settings{}
+		}
+		c.own[strings.ToLower(server)] = changed
+		return nil
+	}
+	all, err := c.all.Merge(raw)
+	if err != nil {
+		return err
+	}
+	own := map[string]Settings{}
+	for name, now := range c.own {
+		if own[name], err = now.Merge(raw); err != nil {
+			return err
+		}
+	}
+	c.all, c.own = all, own
+	return nil
+}
+
+// Forget takes a server's own settings away.
+func (c *Current) Forget(server string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.own, strings.ToLower(server))
+}

@@ -67,6 +67,8 @@ type Server struct {
 	Streams            []string // that can be sent on
 	Templates          []string // their aliases
 	Webhooks           int      // how many are registered
+	Addresses          []string // of a mail server: where it listens, as URLs
+	User, Password     string   // of a mail server
 }
 
 // Kind is what happened to a message.

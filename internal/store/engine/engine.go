@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,7 +17,6 @@ import (
 	"postyard/internal/mail"
 	"postyard/internal/mailbox"
 	"postyard/internal/provider"
-	"postyard/internal/route"
 	"postyard/internal/store"
 )
 
@@ -174,25 +172,6 @@ func AddressOf(r *mail.Recipient, email string) mail.Address {
 		}
 	}
 	return mail.Address{Email: email}
-}
-
-// Without takes an egress that is gone out of a plan. It returns the plan as it is to be stored, and where the message goes
-// next; ok is false when the plan has no other egress.
-func Without(stored []byte, gone route.Egress, reason string) (plan []byte, next route.Egress, ok bool, err error) {
-	var p route.Plan
-	if err := json.Unmarshal(stored, &p); err != nil {
-		return nil, 0, false, fmt.Errorf("decode plan: %w", err)
-	}
-	p.Skipped = append(p.Skipped, route.Skipped{Egress: gone, Reason: reason})
-	next = p.Next(gone)
-	p.Egresses = slices.DeleteFunc(p.Egresses, func(e route.Egress) bool { return e == gone })
-	if len(p.Egresses) == 0 {
-		return nil, 0, false, nil
-	}
-	if plan, err = json.Marshal(p); err != nil {
-		return nil, 0, false, fmt.Errorf("encode plan: %w", err)
-	}
-	return plan, next, true, nil
 }
 
 // Content decodes a stored content.

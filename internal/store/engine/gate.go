@@ -18,6 +18,7 @@ type Gate struct {
 	taken  map[int][]limit.Use
 	full   []mailbox.Class
 	free   time.Time
+	holds  map[int]time.Time // until when, by lane
 }
 
 // NewGate returns the gate of a claim, without limits.
@@ -69,6 +70,10 @@ func (g *Gate) Hold(lane int) {
 	if _, whole := g.of(WholeEgress); whole.After(until) {
 		until = whole
 	}
+	if g.holds == nil {
+		g.holds = map[int]time.Time{}
+	}
+	g.holds[lane] = until
 	if g.free.IsZero() || until.Before(g.free) {
 		g.free = until
 	}
@@ -79,3 +84,23 @@ func (g *Gate) Hold(lane int) {
 
 // Held returns the lanes in which messages wait for a permit, and when the first of them gets one.
 func (g *Gate) Held() (full []mailbox.Class, free time.Time) { return g.full, g.free }
+
+// Holds returns until when lanes have to wait.
+func (g *Gate) Holds() map[int]time.Time { return g.holds }
+
+// AddUse adds what was taken in a span, of a lane or of [WholeEgress].
+func AddUse(p *store.Permits, lane int, u limit.Use) error {
+	if lane == WholeEgress {
+		p.Whole = append(p.Whole, u)
+		return nil
+	}
+	class, err := mailbox.ByID(lane)
+	if err != nil {
+		return err
+	}
+	if p.Lanes == nil {
+		p.Lanes = map[mailbox.Class][]limit.Use{}
+	}
+	p.Lanes[class] = append(p.Lanes[class], u)
+	return nil
+}

@@ -97,6 +97,7 @@ func (db *DB) Claim(ctx context.Context, c store.Claim) (claimed store.Claimed, 
 			}
 		}
 		taken := db.deal(c, *flows, g, &claimed)
+		t.remember(c, g)
 		if len(taken) == 0 {
 			return nil
 		}

@@ -10,7 +10,9 @@ import (
 
 	"postyard/internal/event"
 	"postyard/internal/lifecycle"
+	"postyard/internal/limit"
 	"postyard/internal/mail"
+	"postyard/internal/mailbox"
 	"postyard/internal/store"
 	"postyard/internal/store/storetest"
 )
@@ -19,6 +21,43 @@ func (w *world) wantBooks() {
 	w.Helper()
 	if err := storetest.CheckBooks(w.Context(), w.db, w.account.ID); err != nil {
 		w.Error(err)
+	}
+}
+
+// Nodes that claim at the same time share the limits of the provider.
+func TestNodesShareLimits(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	nodes := []*DB{w.db, open(t, w.url, "two"), open(t, w.url, "three")}
+	for range 3 {
+		w.accept(200)
+	}
+	p := w.tpsp
+	p.Limits = limit.Limits{PerHour: 100, Mailbox: map[mailbox.Class]int{mailbox.Gmail: 7}}
+	w.must(w.db.UpdateTPSP(t.Context(), &p))
+	var claimed, gmail atomic.Int64
+	var running sync.WaitGroup
+	for _, db := range nodes {
+		for range 3 {
+			running.Go(func() {
+				for empty := 0; empty < 3; {
+					jobs := w.claim(db, 9)
+					if len(jobs) == 0 {
+						empty++
+					}
+					claimed.Add(int64(len(jobs)))
+					for _, j := range jobs {
+						if j.Mailbox == mailbox.Gmail {
+							gmail.Add(1)
+						}
+					}
+				}
+			})
+		}
+	}
+	running.Wait()
+	if claimed.Load() != 100 || gmail.Load() > 7 {
+		t.Errorf("%d claimed, %d of them to Gmail; the limits are 100 and 7", claimed.Load(), gmail.Load())
 	}
 }
 
@@ -162,9 +201,13 @@ func TestEverythingAtOnce(t *testing.T) {
 			w.must(err)
 		})
 		running.Go(func() {
-			_, err := two.Expire(t.Context(), now.Add(-time.Hour), now, 100)
+			_, _, err := two.Expire(t.Context(), store.Expiry{TTL: time.Hour, Now: now, Limit: 100})
 			w.must(err)
-			_, err = two.DropWaiting(t.Context(), w.tpsp.Egress()+1, now, 100)
+			var moves []store.Move
+			for _, id := range all {
+				moves = append(moves, store.Move{ID: id, From: w.tpsp.Egress(), To: w.tpsp.Egress()})
+			}
+			_, err = two.Rearrange(t.Context(), moves, now)
 			w.must(err)
 		})
 		running.Wait()

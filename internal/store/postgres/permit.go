@@ -7,7 +7,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postyard/internal/limit"
-	"postyard/internal/mailbox"
 	"postyard/internal/route"
 	"postyard/internal/store"
 	"postyard/internal/store/engine"
@@ -43,30 +42,31 @@ func (t *tx) readPermits(c store.Claim, g *engine.Gate) error {
 	return t.flush()
 }
 
+// remember records until when limits hold lanes, for Expire.
+func (t *tx) remember(c store.Claim, g *engine.Gate) {
+	now := engine.Stamp(c.Now)
+	for lane, until := range g.Holds() {
+		t.exec(`INSERT INTO hold AS h (egress, mailbox, since, until) VALUES ($1, $2, coalesce((SELECT since FROM hold
+				WHERE egress = $1 AND mailbox = $2 AND until >= $3 ORDER BY since DESC LIMIT 1), $4), $5)
+				ON CONFLICT (egress, mailbox, since) DO UPDATE SET until = excluded.until WHERE excluded.until > h.until`,
+			int32(c.Egress), int16(lane), now-int64(engine.HoldsJoin), now, engine.Stamp(until))
+	}
+}
+
 // Permits implements store.Queue.
 func (db *DB) Permits(ctx context.Context, egress route.Egress, now time.Time, claim time.Duration) (p store.Permits, err error) {
-	type use struct {
+	type row struct {
 		lane int
-		n    int
+		use  limit.Use
 	}
-	uses, err := list(ctx, db.work, "read permits", func(rows pgx.Rows) (u use, err error) {
-		err = rows.Scan(&u.lane, &u.n)
-		return u, err
-	}, `SELECT mailbox, sum(n) FROM permit WHERE egress = $1 AND span >= $2 GROUP BY mailbox`, int32(egress), limit.First(now, claim))
-	if err != nil {
-		return p, err
-	}
-	p.Lanes = map[mailbox.Class]int{}
-	for _, u := range uses {
-		if u.lane == engine.WholeEgress {
-			p.Whole = u.n
-			continue
+	rows, err := list(ctx, db.work, "read permits", func(rows pgx.Rows) (r row, err error) {
+		err = rows.Scan(&r.lane, &r.use.Span, &r.use.N)
+		return r, err
+	}, `SELECT mailbox, span, n FROM permit WHERE egress = $1 AND span >= $2 ORDER BY mailbox, span`, int32(egress), limit.First(now, claim))
+	for _, r := range rows {
+		if err == nil {
+			err = engine.AddUse(&p, r.lane, r.use)
 		}
-		class, err := mailbox.ByID(u.lane)
-		if err != nil {
-			return p, err
-		}
-		p.Lanes[class] = u.n
 	}
-	return p, nil
+	return p, err
 }

@@ -15,10 +15,13 @@ import (
 	"postyard/internal/store/engine"
 )
 
+// queuedQuery looks each message up by its id: a join would have the planner read all of them when it knows nothing of the tables.
 const queuedQuery = `WITH few AS MATERIALIZED (SELECT id, egress, mailbox, status IN (0, 1) AND ($1 = 0 OR egress = $1)
 			AND ($2 = 0 OR sub_account_id = $2) AND ($3 = 0 OR pool_id = $3) AND (NOT $8 OR ways > 1) AS wanted FROM queue WHERE id > $4 ORDER BY id LIMIT $5)
-		SELECT few.id, few.egress, few.mailbox, m.account_id, m.sub_account_id, m.pool_id, m.plan, m.submitted_at, m.recipient, c.body
-		FROM few LEFT JOIN message m ON few.wanted AND m.id = few.id AND m.account_id = $6 LEFT JOIN content c ON $7 AND c.id = m.content_id
+		SELECT few.id, few.egress, few.mailbox, m.account_id, m.sub_account_id, m.pool_id, m.plan, m.submitted_at, m.recipient, m.body
+		FROM few LEFT JOIN LATERAL (SELECT account_id, sub_account_id, pool_id, plan, submitted_at, recipient,
+				CASE WHEN $7 THEN (SELECT body FROM content WHERE id = message.content_id) END AS body
+			FROM message WHERE few.wanted AND id = few.id AND account_id = $6 OFFSET 0) m ON true
 		ORDER BY few.id`
 
 // Queued implements store.Queue.

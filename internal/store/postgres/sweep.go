@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -46,95 +45,55 @@ func (db *DB) Recover(ctx context.Context, r store.Recovery) (total int, err err
 	}
 }
 
-// takeWaiting locks queue rows that no sender holds, and their messages.
-func (t *tx) takeWaiting(sql string, args ...any) (*ledger, []mail.ID, error) {
-	l := newLedger()
-	var ids []mail.ID
-	t.each(func(rows pgx.Rows) error {
-		p, err := scanPlace(rows)
-		l.places[p.id] = p
-		ids = append(ids, p.id)
-		return err
-	}, sql, args...)
-	if err := t.flush(); err != nil || len(ids) == 0 {
-		return l, nil, err
-	}
-	t.lockMessages(l, ids)
-	return l, ids, nil
-}
-
-// Expire implements store.Queue. Ids sort by time, so the oldest messages are a key range. Rows that somebody holds come next
-// time.
-func (db *DB) Expire(ctx context.Context, submittedBefore, now time.Time, most int) (n int, err error) {
-	last := engine.FirstID(submittedBefore)
-	err = db.write(ctx, db.work, "expire", func(t *tx) error {
-		t.exec(`DELETE FROM permit WHERE span < $1`, limit.SpanOf(now.Add(-engine.PermitsKept)))
-		l, ids, err := t.takeWaiting(`SELECT `+placeColumns+` FROM queue WHERE id < $1 AND status IN (0, 1)
-			ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED`, uuidOf(last), most)
-		if err != nil {
-			return err
-		}
-		if err := t.flush(); err != nil {
-			return err
-		}
-		for _, id := range ids {
-			if err := l.dropWaiting(&t.journal, l.places[id], engine.Expired(l.places[id].waiting), now); err != nil {
-				return err
-			}
-		}
-		n = len(ids)
-		return l.write(t)
+// Expire implements store.Queue. Ids sort by time, so the oldest messages are a key range.
+func (db *DB) Expire(ctx context.Context, e store.Expiry) (n int, last mail.ID, err error) {
+	err = db.write(ctx, db.work, "forget", func(t *tx) error {
+		t.exec(`DELETE FROM permit WHERE span < $1`, limit.SpanOf(e.Now.Add(-engine.PermitsKept)))
+		t.exec(`DELETE FROM hold WHERE until < $1`, engine.Stamp(e.Now.Add(-engine.HoldsKept)))
+		return nil
 	})
-	return n, err
+	if err != nil {
+		return 0, last, err
+	}
+	moves, last, err := db.expired(ctx, e)
+	if err != nil || len(moves) == 0 {
+		return 0, last, err
+	}
+	n, err = db.Rearrange(ctx, moves, e.Now)
+	return n, last, err
 }
 
-// DropWaiting implements store.Configuration.
-func (db *DB) DropWaiting(ctx context.Context, egress route.Egress, now time.Time, limit int) (n int, err error) {
-	err = db.write(ctx, db.work, "drop waiting", func(t *tx) error {
-		l, ids, err := t.takeWaiting(`WITH few AS MATERIALIZED (
-				(SELECT id FROM queue WHERE egress = $1 AND status = 0 LIMIT $2)
-				UNION ALL (SELECT id FROM queue WHERE egress = $1 AND status = 1 AND status IN (1, 3) LIMIT $2) LIMIT $2)
-			SELECT `+placeColumns+` FROM queue WHERE id IN (SELECT id FROM few) AND egress = $1 AND status IN (0, 1) ORDER BY id FOR UPDATE`,
-			int32(egress), limit)
-		if err != nil {
-			return err
-		}
-		plans := map[mail.ID][]byte{}
-		t.each(func(rows pgx.Rows) error {
-			var id mail.ID
-			var plan []byte
-			err := rows.Scan(idInto(&id), &plan)
-			plans[id] = plan
-			return err
-		}, `SELECT id, plan FROM message WHERE id = ANY ($1)`, uuids(ids))
-		if err := t.flush(); err != nil {
-			return err
-		}
-		for _, id := range ids {
-			if err := l.leaveEgress(&t.journal, l.places[id], plans[id], now); err != nil {
-				return fmt.Errorf("message %s: %w", id, err)
-			}
-		}
-		n = len(ids)
-		return l.write(t)
-	})
-	return n, err
-}
-
-// leaveEgress moves a waiting message to the next egress of its plan, or drops it when there is none.
-func (l *ledger) leaveEgress(j *journal, p *place, stored []byte, now time.Time) error {
-	m := l.messages[p.id]
-	plan, next, ok, err := engine.Without(stored, p.egress, store.ReasonDeleted)
-	if err != nil || m == nil {
-		return err
+// expired returns the drops of old messages whose time is over.
+func (db *DB) expired(ctx context.Context, e store.Expiry) (moves []store.Move, last mail.ID, err error) {
+	shortest := int64(e.TTL)
+	if _, err := one(ctx, db.work, "read times to live", []any{&shortest}, `SELECT coalesce(min(ttl), $1) FROM pool WHERE ttl > 0 AND ttl < $1`,
+		shortest); err != nil {
+		return nil, last, err
 	}
-	if !ok {
-		return l.dropWaiting(j, p, store.ReasonDeleted, now)
+	holds := engine.Holds{}
+	if _, err := list(ctx, db.work, "read what limits held", func(rows pgx.Rows) (none struct{}, err error) {
+		var egress route.Egress
+		var lane int
+		var since, until int64
+		err = rows.Scan(&egress, &lane, &since, &until)
+		holds.Add(egress, lane, since, until)
+		return none, err
+	}, `SELECT egress, mailbox, since, until FROM hold`); err != nil {
+		return nil, last, err
 	}
-	m.plan, m.replanned = plan, true
-	m.egress, m.changed = next, true
-	p.egress, p.status, p.dueAt, p.waiting, p.changed = next, engine.Ready, 0, "", true
-	return nil
+	end := engine.FirstID(e.Now.Add(-time.Duration(shortest) + time.Millisecond))
+	old, err := list(ctx, db.work, "read old messages", func(rows pgx.Rows) (m engine.Old, err error) {
+		err = rows.Scan(idInto(&m.ID), &m.Egress, &m.Lane, &m.Submitted, &m.TTL, &m.Waiting)
+		return m, err
+	}, `SELECT q.id, q.egress, q.mailbox, q.rank, coalesce(p.ttl, 0), q.waiting FROM queue q LEFT JOIN pool p ON p.id = q.pool_id
+		WHERE q.id > $1 AND q.id < $2 AND q.status IN (0, 1) ORDER BY q.id LIMIT $3`, uuidOf(e.After), uuidOf(end), e.Limit)
+	for i := range old {
+		last = old[i].ID
+		if move, due := holds.Due(&old[i], e); due {
+			moves = append(moves, move)
+		}
+	}
+	return moves, last, err
 }
 
 // dropWaiting drops a message that no sender holds.

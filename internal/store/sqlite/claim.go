@@ -84,7 +84,7 @@ func (t *tx) claimLanes(db *DB, c store.Claim, claimed *store.Claimed) ([]store.
 		}
 	}
 	claimed.Full, claimed.Free = g.Held()
-	return jobs, t.takePermits(c, engine.WholeEgress, len(jobs))
+	return jobs, errors.Join(t.remember(c, g), t.takePermits(c, engine.WholeEgress, len(jobs)))
 }
 
 // lanes returns the mailbox providers for which the egress has ready messages, one index probe each.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"postyard/internal/limit"
-	"postyard/internal/mailbox"
 	"postyard/internal/route"
 	"postyard/internal/store"
 	"postyard/internal/store/engine"
@@ -74,6 +73,20 @@ func (t *tx) takePermits(c store.Claim, lane, n int) error {
 	_, err := t.exec(`INSERT INTO permit (egress, mailbox, span, n) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n`,
 		int32(c.Egress), lane, limit.SpanOf(c.Now), n)
 	return err
+}
+
+// remember records until when limits hold lanes, for Expire.
+func (t *tx) remember(c store.Claim, g *gate) error {
+	for lane, until := range g.Holds() {
+		now := engine.Stamp(c.Now)
+		if _, err := t.exec(`INSERT INTO hold (egress, mailbox, since, until) VALUES (?1, ?2, coalesce((SELECT since FROM hold
+				WHERE egress = ?1 AND mailbox = ?2 AND until >= ?3 ORDER BY since DESC LIMIT 1), ?4), ?5)
+				ON CONFLICT DO UPDATE SET until = excluded.until WHERE excluded.until > until`,
+			int32(c.Egress), lane, now-int64(engine.HoldsJoin), now, engine.Stamp(until)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // returnPermit gives the permit of an attempt back that the provider has seen nothing of.
@@ -145,21 +158,15 @@ func (db *DB) Permits(ctx context.Context, egress route.Egress, now time.Time, c
 	if err != nil {
 		return p, failed("read permits", err)
 	}
-	p.Lanes = map[mailbox.Class]int{}
 	_, err = collect(rows, func(rows *sql.Rows) (none struct{}, err error) {
-		var lane, n int
-		if err := rows.Scan(&lane, &n); err != nil {
+		var lane int
+		var u limit.Use
+		if err := rows.Scan(&lane, &u.Span, &u.N); err != nil {
 			return none, err
 		}
-		if lane == engine.WholeEgress {
-			p.Whole = n
-			return none, nil
-		}
-		class, err := mailbox.ByID(lane)
-		p.Lanes[class] = n
-		return none, err
+		return none, engine.AddUse(&p, lane, u)
 	})
 	return p, err
 }
 
-const permitsQuery = `SELECT mailbox, sum(n) FROM permit WHERE egress = ? AND span >= ? GROUP BY mailbox`
+const permitsQuery = `SELECT mailbox, span, n FROM permit WHERE egress = ? AND span >= ? ORDER BY mailbox, span`

@@ -30,14 +30,14 @@ func TestPlans(t *testing.T) {
 	if _, err := db.ClaimUnknown(t.Context(), claim); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.DropWaiting(t.Context(), route.Egress(1), now, 1); err != nil {
+	if _, err := db.Rearrange(t.Context(), []store.Move{{ID: mail.ID{1}, From: 1, To: 2, Plan: &route.Plan{}}, {ID: mail.ID{1}, From: 1, Drop: "x"}}, now); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.Expire(t.Context(), now, now, 1); err != nil {
+	if _, _, err := db.Expire(t.Context(), store.Expiry{Now: now, Limit: 1}); err != nil {
 		t.Fatal(err)
 	}
 	queries := []string{
-		nextDueQuery, awaitingQuery, entriesQuery, callsQuery(500), entryEventsQuery(500), countedQuery, tallyQuery, nextDayQuery,
+		nextDueQuery, oldQuery, awaitingQuery, entriesQuery, callsQuery(500), entryEventsQuery(500), countedQuery, tallyQuery, nextDayQuery,
 		`SELECT ` + storedColumns + ` FROM message WHERE provider_id = ? AND provider_id <> '' AND account_id = ?`,
 	}
 	for query := range db.writer.stmts {

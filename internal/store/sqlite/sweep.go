@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"time"
 
 	"postyard/internal/event"
@@ -91,69 +90,70 @@ func scanWaiting(rows *sql.Rows) (w waiting, err error) {
 	return w, err
 }
 
-// Expire implements store.Queue. Ids sort by time, so the oldest messages are a key range.
-func (db *DB) Expire(ctx context.Context, submittedBefore, now time.Time, most int) (n int, err error) {
-	last := engine.FirstID(submittedBefore)
-	err = db.write(ctx, rest, func(t *tx) error {
+// Expire implements store.Queue. Ids sort by time, so the oldest messages are a key range. They are looked at on a reading
+// connection.
+func (db *DB) Expire(ctx context.Context, e store.Expiry) (n int, last mail.ID, err error) {
+	if err := db.forget(ctx, e.Now); err != nil {
+		return 0, last, err
+	}
+	moves, last, err := db.expired(ctx, e)
+	if err != nil || len(moves) == 0 {
+		return 0, last, err
+	}
+	n, err = db.Rearrange(ctx, moves, e.Now)
+	return n, last, err
+}
+
+// forget removes what is not needed any more to count permits and to know how long limits held.
+func (db *DB) forget(ctx context.Context, now time.Time) error {
+	return db.write(ctx, rest, func(t *tx) error {
 		if _, err := t.exec(`DELETE FROM permit WHERE span < ?`, limit.SpanOf(now.Add(-engine.PermitsKept))); err != nil {
 			return err
 		}
-		old, err := each(t, scanWaiting, `SELECT id, attempts, egress, waiting FROM queue WHERE id < ? AND status IN (0, 1)
-				ORDER BY id LIMIT ?`, last[:], most)
-		if err != nil {
-			return err
-		}
-		for _, w := range old {
-			if err := t.dropWaiting(db, w, engine.Expired(w.reason), now); err != nil {
-				return err
-			}
-		}
-		n = len(old)
-		return nil
-	})
-	return n, err
-}
-
-// DropWaiting implements store.Configuration.
-func (db *DB) DropWaiting(ctx context.Context, egress route.Egress, now time.Time, limit int) (n int, err error) {
-	err = db.write(ctx, rest, func(t *tx) error {
-		list, err := each(t, scanWaiting, `SELECT id, attempts, egress, waiting FROM queue WHERE egress = ?1 AND status = 0
-				UNION ALL SELECT id, attempts, egress, waiting FROM queue WHERE egress = ?1 AND status = 1 AND status IN (1, 3)
-				LIMIT ?2`,
-			int32(egress), limit)
-		if err != nil {
-			return err
-		}
-		for _, w := range list {
-			if err := t.leaveEgress(db, w, store.ReasonDeleted, now); err != nil {
-				return err
-			}
-		}
-		n = len(list)
-		return nil
-	})
-	return n, err
-}
-
-// leaveEgress moves a waiting message to the next egress of its plan, or drops it when there is none.
-func (t *tx) leaveEgress(db *DB, w waiting, reason string, now time.Time) error {
-	var raw []byte
-	if _, err := t.one([]any{&raw}, `SELECT plan FROM message WHERE id = ?`, w.id[:]); err != nil {
+		_, err := t.exec(`DELETE FROM hold WHERE until < ?`, engine.Stamp(now.Add(-engine.HoldsKept)))
 		return err
+	})
+}
+
+// expired returns the drops of old messages whose time is over.
+func (db *DB) expired(ctx context.Context, e store.Expiry) (moves []store.Move, last mail.ID, err error) {
+	shortest := int64(e.TTL)
+	if err := db.workPool.QueryRowContext(ctx, `SELECT coalesce(min(ttl), ?1) FROM pool WHERE ttl > 0 AND ttl < ?1`, shortest).Scan(&shortest); err != nil {
+		return nil, last, failed("read times to live", err)
 	}
-	plan, next, ok, err := engine.Without(raw, w.egress, reason)
+	rows, err := db.workPool.QueryContext(ctx, `SELECT egress, mailbox, since, until FROM hold`)
 	if err != nil {
-		return fmt.Errorf("message %s: %w", w.id, err)
+		return nil, last, failed("read what limits held", err)
 	}
-	if !ok {
-		return t.dropWaiting(db, w, reason, now)
+	holds := engine.Holds{}
+	if _, err := collect(rows, func(rows *sql.Rows) (none struct{}, err error) {
+		var egress route.Egress
+		var lane int
+		var since, until int64
+		err = rows.Scan(&egress, &lane, &since, &until)
+		holds.Add(egress, lane, since, until)
+		return none, err
+	}); err != nil {
+		return nil, last, err
 	}
-	if _, err := t.exec(`UPDATE message SET plan = ?, egress = ? WHERE id = ?`, plan, int32(next), w.id[:]); err != nil {
-		return err
+	end := engine.FirstID(e.Now.Add(-time.Duration(shortest) + time.Millisecond))
+	if rows, err = db.workPool.QueryContext(ctx, oldQuery, e.After[:], end[:], e.Limit); err != nil {
+		return nil, last, failed("read old messages", err)
 	}
-	_, err = t.exec(`UPDATE queue SET egress = ?, status = 0, due_at = 0, waiting = '' WHERE id = ?`, int32(next), w.id[:])
-	return err
+	_, err = collect(rows, func(rows *sql.Rows) (none struct{}, err error) {
+		var m engine.Old
+		err = rows.Scan((*idColumn)(&m.ID), &m.Egress, &m.Lane, &m.Submitted, &m.TTL, &m.Waiting)
+		last = m.ID
+		if move, due := holds.Due(&m, e); due {
+			moves = append(moves, move)
+		}
+		return none, err
+	})
+	return moves, last, err
 }
+
+const oldQuery = `SELECT q.id, q.egress, q.mailbox, q.rank, coalesce(p.ttl, 0), q.waiting FROM queue q LEFT JOIN pool p ON p.id = q.pool_id
+		WHERE q.id > ? AND q.id < ? AND q.status IN (0, 1) ORDER BY q.id LIMIT ?`
 
 func (t *tx) dropWaiting(db *DB, w waiting, reason string, now time.Time) error {
 	m, found, err := t.message(w.id)

@@ -143,7 +143,7 @@ func permitsReturned(t *testing.T, b *bench) {
 		t.Helper()
 		p, err := b.store.Permits(b.ctx(), b.egress(), b.now, claimLength)
 		b.must(err)
-		if p.Whole != whole || p.Lanes[mailbox.Gmail] != gmail {
+		if limit.Sum(p.Whole) != whole || limit.Sum(p.Lanes[mailbox.Gmail]) != gmail {
 			t.Errorf("permits %+v, want %d and %d to Gmail", p, whole, gmail)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"postyard/internal/lifecycle"
+	"postyard/internal/limit"
 	"postyard/internal/mail"
 	"postyard/internal/mailbox"
 	"postyard/internal/provider"
@@ -258,22 +259,80 @@ func recovery(t *testing.T, b *bench) {
 }
 
 func expiry(t *testing.T, b *bench) {
-	old := b.accept("a@gmail.com")[0]
-	n, err := b.store.Expire(b.ctx(), time.Now().Add(-time.Hour), b.now, 10)
-	b.must(err)
-	if n != 0 {
-		t.Errorf("%d fresh messages expired", n)
+	b.dated = true
+	brief := route.Pool{AccountID: b.account.ID, Name: "brief", Members: []route.Egress{b.egress()}, TTL: time.Hour, Created: b.now}
+	b.must(b.store.CreatePool(b.ctx(), &brief))
+	long := route.Pool{AccountID: b.account.ID, Name: "long", Members: []route.Egress{b.egress()}, TTL: 48 * time.Hour, Created: b.now}
+	b.must(b.store.CreatePool(b.ctx(), &long))
+	in := map[string]mail.ID{"brief": b.sender(b.sub.ID, brief.ID)(1, "gmail.com")[0], "long": b.sender(b.sub.ID, long.ID)(1, "gmail.com")[0],
+		"other": b.sender(b.sub.ID, b.pool.ID)(1, "gmail.com")[0]}
+	began := b.now
+	expire := func(after time.Duration, want int) {
+		t.Helper()
+		total := 0
+		for last := (mail.ID{}); ; {
+			n, next, err := b.store.Expire(b.ctx(), store.Expiry{TTL: 10 * time.Hour, Now: began.Add(after), After: last, Limit: 2})
+			b.must(err)
+			if total += n; next == (mail.ID{}) {
+				break
+			}
+			last = next
+		}
+		if total != want {
+			t.Errorf("%d expired after %s, want %d", total, after, want)
+		}
 	}
-	n, err = b.store.Expire(b.ctx(), time.Now().Add(time.Hour), b.now, 10)
-	b.must(err)
-	if n != 1 {
-		t.Errorf("%d expired, want 1", n)
-	}
-	b.wantState(old, lifecycle.Dropped)
-	b.wantTypes(old, 69, 1)
+	expire(59*time.Minute, 0)
+	expire(time.Hour, 1)
+	b.wantState(in["brief"], lifecycle.Dropped)
+	b.wantTypes(in["brief"], 69, 1)
+	expire(9*time.Hour, 0)
+	expire(10*time.Hour, 1)
+	b.wantState(in["other"], lifecycle.Dropped)
+	expire(47*time.Hour, 0)
+	b.wantState(in["long"], lifecycle.Queued)
+	expire(48*time.Hour, 1)
 	if b.backlog() != 0 {
 		t.Errorf("backlog %d", b.backlog())
 	}
+}
+
+// heldExpiry: the time for which a limit holds a lane does not count.
+func heldExpiry(t *testing.T, b *bench) {
+	b.dated = true
+	b.setLimits(limit.Limits{Mailbox: map[mailbox.Class]int{mailbox.Gmail: 1}})
+	held := b.accept("a@gmail.com", "b@gmail.com")
+	other := b.accept("c@example.com")[0]
+	began := b.now
+	sent := b.claim(1)[0].ID
+	if sent == other {
+		sent = b.claim(1)[0].ID
+	}
+	waits := held[0]
+	if sent == waits {
+		waits = held[1]
+	}
+	claimed := b.take(5) // the lane is full
+	if len(claimed.Full) != 1 {
+		t.Fatalf("claimed %+v", claimed)
+	}
+	for _, j := range claimed.Jobs {
+		b.settle(accepted(&j, ""))
+	}
+	until := claimed.Free.Sub(began)
+	expire := func(after time.Duration) int {
+		t.Helper()
+		n, _, err := b.store.Expire(b.ctx(), store.Expiry{TTL: time.Hour, Now: began.Add(after), Limit: 100})
+		b.must(err)
+		return n
+	}
+	if n := expire(until + 59*time.Minute); n != 0 {
+		t.Errorf("%d expired while a limit held them for %s of it", n, until)
+	}
+	if n := expire(until + time.Hour); n != 1 {
+		t.Errorf("%d expired, want 1", n)
+	}
+	b.wantState(waits, lifecycle.Dropped)
 }
 
 func deletedProvider(t *testing.T, b *bench) {
@@ -290,16 +349,16 @@ func deletedProvider(t *testing.T, b *bench) {
 	if err := b.store.Accept(b.ctx(), []store.Submission{late}); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("accepted for a deleted provider: %v", err)
 	}
-	n, err := b.store.DropWaiting(b.ctx(), b.egress(), b.now, 10)
+	n, err := b.store.Rearrange(b.ctx(), []store.Move{{ID: idsAlone[0], From: b.egress(), Drop: store.ReasonDeleted},
+		{ID: idsBoth[0], From: b.egress(), To: second.Egress(), Waiting: store.ReasonDeleted}}, b.now)
 	b.must(err)
 	if n != 2 {
 		t.Errorf("handled %d, want 2", n)
 	}
 	b.wantState(idsAlone[0], lifecycle.Dropped)
 	b.wantTypes(idsAlone[0], 69, 1)
-	m := b.message(idsBoth[0])
-	if m.State != lifecycle.Queued || m.Egress != second.Egress() || len(m.Plan.Egresses) != 1 || len(m.Plan.Skipped) != 1 {
-		t.Errorf("re-planned message %+v", m)
+	if m := b.message(idsBoth[0]); m.State != lifecycle.Queued || m.Egress != second.Egress() || m.Waiting != store.ReasonDeleted {
+		t.Errorf("moved message %+v", m)
 	}
 }
 

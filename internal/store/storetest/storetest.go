@@ -48,6 +48,7 @@ func Run(t *testing.T, engine Engine) {
 		"garbage is kept apart":                      garbage,
 		"reports of another account are foreign":     foreignAccount,
 		"expired messages are dropped":               expiry,
+		"a limit stops the clock":                    heldExpiry,
 		"messages of a deleted provider are dropped": deletedProvider,
 		"pages do not shift":                         stablePages,
 		"event filters":                              eventFilters,
@@ -103,6 +104,7 @@ type bench struct {
 	tpsp    directory.TPSP
 	pool    route.Pool
 	now     time.Time
+	dated   bool // ids of messages sort by now, and not by the time of the machine
 }
 
 func newBench(t *testing.T, open func() store.Store) *bench {
@@ -172,6 +174,9 @@ func (b *bench) submission(to ...string) (store.Submission, []mail.ID) {
 			CC: []mail.Address{{Email: "copy@example.net"}}})
 		b.must(err)
 		ids[i] = uuid.Must(uuid.NewV7())
+		for k, ms := 5, uint64(b.now.UnixMilli()); k >= 0 && b.dated; k, ms = k-1, ms>>8 {
+			ids[i][k] = byte(ms)
+		}
 		s.Messages = append(s.Messages, store.NewMessage{ID: ids[i], Recipient: recipient, To: email,
 			Mailbox: mailbox.ByDomain(mail.Domain(email)), PoolID: b.pool.ID, Plan: plan(b.egress())})
 	}

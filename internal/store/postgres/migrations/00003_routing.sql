@@ -59,6 +59,15 @@ INSERT INTO permit SELECT egress, -1, began / 15000000000, count(*) FROM attempt
 INSERT INTO permit SELECT a.egress, m.mailbox, a.began / 15000000000, count(*) FROM attempt a JOIN message m ON m.id = a.message_id
   WHERE began > (SELECT coalesce(max(began), 0) FROM attempt) - 7200000000000 GROUP BY 1, 2, 3;
 
+-- When messages of a lane had to wait because of a limit: their time to live stood still.
+CREATE TABLE hold (
+  egress  integer NOT NULL,
+  mailbox smallint NOT NULL,
+  since   bigint NOT NULL,
+  until   bigint NOT NULL,
+  PRIMARY KEY (egress, mailbox, since)
+);
+
 -- Waiting messages that are to be planned anew: those of a pool (egress 0), or those that wait for an egress (pool_id 0).
 CREATE TABLE replan (
   id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

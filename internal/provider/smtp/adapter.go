@@ -1,0 +1,121 @@
+package smtp
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"postyard/internal/event"
+	"postyard/internal/mail"
+	"postyard/internal/provider"
+)
+
+// batchSize is how many messages one call carries over its connection, one after the other: what a server that takes a second
+// for each gets through well within a call's deadline.
+const batchSize = 20
+
+// Bounds of a connection that is kept.
+const (
+	defaultIdle = 30 * time.Second // servers wait for five minutes (RFC 5321 section 4.5.3.2.7), but count the connections
+	maxIdle     = 8                // unused connections to one server
+	maxCarried  = 100              // messages that one connection carries
+)
+
+// Config is what the adapter needs from its surroundings.
+type Config struct {
+	// Dial connects. It has to keep connections off addresses that users must not reach; nil dials anywhere.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	// AllowPrivate says that servers may stand at loopback and private addresses. There, and only there, credentials may travel
+	// in clear and a certificate that nobody signed is taken, unless the endpoint demands TLS.
+	AllowPrivate bool
+
+	// RootCAs verify the servers' certificates; nil means the system's.
+	RootCAs *x509.CertPool
+
+	// Now is the clock for Date; nil means time.Now.
+	Now func() time.Time
+
+	// Idle is how long an unused connection is kept; 0 means half a minute.
+	Idle time.Duration
+}
+
+// Adapter implements provider.Adapter. It is safe for concurrent use.
+type Adapter struct {
+	Config
+	pool *pool
+}
+
+var (
+	_ provider.Adapter    = (*Adapter)(nil)
+	_ provider.Normalizer = (*Adapter)(nil)
+)
+
+// New returns the adapter. Close lets go of its connections; without that they end by themselves when they are idle.
+func New(c Config) *Adapter {
+	if c.Dial == nil {
+		c.Dial = (&net.Dialer{}).DialContext
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Idle == 0 {
+		c.Idle = defaultIdle
+	}
+	return &Adapter{Config: c, pool: newPool(c.Idle)}
+}
+
+// Close ends the connections that are not in use, and from now on each when its call ends.
+func (a *Adapter) Close() error {
+	a.pool.close()
+	return nil
+}
+
+// Capabilities implements provider.Adapter.
+func (*Adapter) Capabilities() provider.Capabilities {
+	return provider.Capabilities{Family: event.CustomSMTP, BatchSize: batchSize, Silent: true}
+}
+
+// nothingTold is what is missing when somebody asks what became of messages.
+const nothingTold = "a mail server does not tell what became of the messages that it took"
+
+var errNotAsked = errors.New("a mail server cannot be asked whether it has a message")
+
+// Lookup implements provider.Adapter.
+func (*Adapter) Lookup(context.Context, provider.Connection, []mail.ID, time.Time) ([]provider.Found, error) {
+	return nil, errNotAsked
+}
+
+// History implements provider.Adapter.
+func (*Adapter) History(context.Context, provider.Connection, provider.Past) (missing []string, err error) {
+	return []string{nothingTold}, nil
+}
+
+// Fates implements provider.Adapter.
+func (*Adapter) Fates(context.Context, provider.Connection, []provider.Sent, func([]provider.Report) error) (missing []string, err error) {
+	return []string{nothingTold}, nil
+}
+
+// Streams implements provider.Adapter: a mail server has none.
+func (*Adapter) Streams(context.Context, provider.Connection) ([]provider.Stream, error) {
+	return nil, nil
+}
+
+// Register implements provider.Adapter: there is nothing to register.
+func (*Adapter) Register(context.Context, provider.Connection, provider.Hook) (ref string, changed bool, err error) {
+	return "", false, nil
+}
+
+// Unregister implements provider.Adapter.
+func (*Adapter) Unregister(context.Context, provider.Connection, provider.Hook) error { return nil }
+
+// Authentic implements provider.Adapter: whoever claims to report for a mail server is not believed.
+func (*Adapter) Authentic(http.Header, provider.Credentials) bool { return false }
+
+// Parse implements provider.Adapter.
+func (*Adapter) Parse(http.Header, []byte) ([]provider.Report, error) {
+	return nil, errors.New("a mail server has no webhooks")
+}

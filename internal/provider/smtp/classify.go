@@ -1,0 +1,145 @@
+package smtp
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	gosmtp "github.com/emersion/go-smtp"
+
+	"postyard/internal/provider"
+)
+
+// stage is what was asked of the server.
+type stage uint8
+
+const (
+	connecting     stage = iota // connect, TLS, greeting, EHLO, STARTTLS
+	authenticating              // AUTH
+	sender                      // MAIL FROM
+	recipient                   // RCPT TO
+	handover                    // DATA, before any content
+	content                     // the final dot
+)
+
+var stageWords = [...]string{
+	"the server refused the connection", "the server refused the login", "the server refused the sender", "the server refused the recipient",
+	"the server refused the message", "the server refused the message's content",
+}
+
+// reply is what a server answered.
+type reply struct {
+	code     int    // 250
+	enhanced [3]int // 5.1.1 (RFC 3463); zero when there is none
+	text     string
+}
+
+// replyOf returns the server's answer in an error, if there is one.
+func replyOf(err error) (reply, bool) {
+	refused, ok := errors.AsType[*gosmtp.SMTPError](err)
+	if !ok || refused.Code < 100 || refused.Code > 999 {
+		return reply{}, false
+	}
+	r := reply{code: refused.Code, text: refused.Message}
+	if e := refused.EnhancedCode; e[0] == r.class() && inRange(e[1]) && inRange(e[2]) {
+		r.enhanced = e
+	}
+	return r, true
+}
+
+func inRange(n int) bool { return n >= 0 && n <= 999 }
+
+func (r reply) class() int { return r.code / 100 }
+
+// is tells whether the answer has the enhanced code x.subject.detail.
+func (r reply) is(subject, detail int) bool {
+	return r.enhanced[0] != 0 && r.enhanced[1] == subject && r.enhanced[2] == detail
+}
+
+// about tells whether the enhanced code is of a subject: 1 addresses, 2 mailboxes, 7 security and policy.
+func (r reply) about(subject int) bool { return r.enhanced[0] != 0 && r.enhanced[1] == subject }
+
+func (r reply) says(phrases ...string) bool {
+	text := strings.ToLower(r.text)
+	for _, phrase := range phrases {
+		if strings.Contains(text, phrase) {
+			return true
+		}
+	}
+	return false
+}
+
+// codes are the answer's numbers: "550 5.1.1", or "550".
+func (r reply) codes() string {
+	if r.enhanced[0] == 0 {
+		return fmt.Sprint(r.code)
+	}
+	return fmt.Sprintf("%d %d.%d.%d", r.code, r.enhanced[0], r.enhanced[1], r.enhanced[2])
+}
+
+// judge says what an answer means for the message. The cases stand in the order in which they decide.
+func judge(at stage, r reply) provider.Outcome {
+	out := provider.Outcome{Code: r.codes(), Text: stageWords[at] + ": " + r.codes() + " " + r.text}
+	final := r.class() == 5
+	switch {
+	case r.class() == 2 && at == content:
+		out.Class, out.Text = provider.Accepted, r.codes()+" "+r.text
+	case r.class() != 4 && !final && at == content:
+		out.Class, out.Text = provider.Ambiguous, "the server gave an answer that means nothing after a message: "+r.codes()+" "+r.text
+	case r.class() != 4 && !final:
+		out.Class, out.Text = provider.Transient, "the server gave an answer that means nothing here: "+r.codes()+" "+r.text
+	case limited(r):
+		out.Class = provider.Throttled
+	case at != connecting && wantsLogin(at, r):
+		out.Class = provider.Account
+	case !final || at == connecting:
+		out.Class = provider.Transient
+	case at == authenticating:
+		out.Class = provider.Account
+	case tooLarge(r):
+		out.Class, out.Elsewhere = provider.Rejected, true
+	case refusesSender(at, r):
+		out.Class, out.SenderOnly = provider.Account, true
+	case at == recipient && r.says("relay"):
+		out.Class, out.Elsewhere = provider.Rejected, true // it does not carry mail there for us; another may
+	default:
+		out.Class = provider.Rejected
+	}
+	return out
+}
+
+// limited tells whether the server says that we send too much. What it says of a mailbox (x.2.x) or an address (x.1.x) is not
+// about us.
+func limited(r reply) bool {
+	if r.about(1) || r.about(2) {
+		return false
+	}
+	if r.class() == 5 {
+		return r.is(4, 5) // Gmail's daily limit is a final answer
+	}
+	return r.code == 421 && r.is(7, 0) || r.says("too many", "rate limit", "ratelimit", "rate exceeded", "throttl", "slow down", "limit exceeded", "quota")
+}
+
+// wantsLogin tells whether the server does not take mail from who we say we are (RFC 4954 section 6, RFC 3207 section 4).
+func wantsLogin(at stage, r reply) bool {
+	switch r.code {
+	case 530, 534, 535, 538, 523:
+		return true
+	}
+	return at == sender && r.class() == 5 && (r.code == 502 || r.code == 503 || r.is(7, 0)) && r.says("authent", "log in", "login", "starttls")
+}
+
+// tooLarge tells whether the message is larger than the server takes. 552 is a full mailbox as well.
+func tooLarge(r reply) bool { return r.is(3, 4) || r.is(2, 3) || r.code == 552 && !r.is(2, 2) }
+
+// refusesSender tells whether the sender's address is what the server does not like: other senders' mail may pass. Servers may
+// say so at RCPT TO only.
+func refusesSender(at stage, r reply) bool {
+	switch {
+	case r.is(1, 7), r.is(1, 8), r.says("sender address rejected", "not verified"):
+		return true
+	case at == sender:
+		return r.about(7) || r.code == 550 || r.code == 551 || r.code == 553 || r.code == 554
+	}
+	return false
+}

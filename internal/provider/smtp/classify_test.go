@@ -1,0 +1,140 @@
+package smtp
+
+import (
+	"errors"
+	"testing"
+	"unicode/utf8"
+
+	gosmtp "github.com/emersion/go-smtp"
+
+	"postyard/internal/provider"
+)
+
+// verdict is what a reply means, for tables.
+type verdict struct {
+	class                 provider.Class
+	senderOnly, elsewhere bool
+}
+
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	taken, retry, slower := verdict{class: provider.Accepted}, verdict{class: provider.Transient}, verdict{class: provider.Throttled}
+	no, account, doubt := verdict{class: provider.Rejected}, verdict{class: provider.Account}, verdict{class: provider.Ambiguous}
+	sender1, other := verdict{provider.Account, true, false}, verdict{provider.Rejected, false, true}
+	for _, tc := range []struct {
+		at   stage
+		r    reply
+		want verdict
+	}{
+		{connecting, reply{421, [3]int{4, 3, 2}, "closing"}, retry},
+		{connecting, reply{421, [3]int{4, 7, 0}, "try later"}, slower},
+		{connecting, reply{421, [3]int{}, "too many connections from you"}, slower},
+		{connecting, reply{554, [3]int{5, 7, 1}, "blocked"}, retry},
+		{connecting, reply{530, [3]int{5, 7, 0}, "STARTTLS first"}, retry},
+		{connecting, reply{999, [3]int{}, ""}, retry},
+		{authenticating, reply{535, [3]int{5, 7, 8}, "bad credentials"}, account},
+		{authenticating, reply{535, [3]int{}, ""}, account},
+		{authenticating, reply{530, [3]int{}, ""}, account},
+		{authenticating, reply{534, [3]int{5, 7, 9}, "application-specific password required"}, account},
+		{authenticating, reply{504, [3]int{5, 7, 4}, "mechanism"}, account},
+		{authenticating, reply{454, [3]int{4, 7, 0}, "temporary"}, retry},
+		{authenticating, reply{454, [3]int{4, 7, 0}, "Too many login attempts, please try again later."}, slower},
+		{authenticating, reply{235, [3]int{}, ""}, retry},
+		{sender, reply{450, [3]int{}, "later"}, retry},
+		{sender, reply{452, [3]int{4, 3, 1}, "no space"}, retry},
+		{sender, reply{421, [3]int{4, 7, 0}, "IP not in whitelist"}, slower},
+		{sender, reply{451, [3]int{4, 7, 1}, "Too many messages"}, slower},
+		{sender, reply{530, [3]int{5, 7, 0}, "Authentication required"}, account},
+		{sender, reply{502, [3]int{5, 7, 0}, "Please authenticate first"}, account},
+		{sender, reply{550, [3]int{5, 7, 0}, "Login required"}, account},
+		{sender, reply{550, [3]int{5, 7, 1}, "sender not allowed"}, sender1},
+		{sender, reply{553, [3]int{5, 1, 8}, "domain not found"}, sender1},
+		{sender, reply{550, [3]int{}, "not yours"}, sender1},
+		{sender, reply{552, [3]int{5, 3, 4}, "size"}, other},
+		{sender, reply{501, [3]int{5, 5, 4}, "syntax"}, no},
+		{recipient, reply{450, [3]int{4, 2, 1}, "mailbox busy"}, retry},
+		{recipient, reply{452, [3]int{4, 2, 2}, "over quota"}, retry},
+		{recipient, reply{451, [3]int{4, 7, 1}, "Greylisted"}, retry},
+		{recipient, reply{450, [3]int{4, 7, 1}, "rate limit"}, slower},
+		{recipient, reply{550, [3]int{5, 1, 1}, "unknown"}, no},
+		{recipient, reply{550, [3]int{}, ""}, no},
+		{recipient, reply{552, [3]int{5, 2, 2}, "full"}, no},
+		{recipient, reply{552, [3]int{}, "too big"}, other},
+		{recipient, reply{550, [3]int{5, 7, 1}, "Unable to relay"}, other},
+		{recipient, reply{553, [3]int{5, 7, 1}, "Sender address rejected: not owned by user"}, sender1},
+		{recipient, reply{530, [3]int{5, 7, 0}, ""}, account},
+		{handover, reply{451, [3]int{}, ""}, retry},
+		{handover, reply{554, [3]int{5, 5, 1}, "no valid recipients"}, no},
+		{handover, reply{250, [3]int{}, ""}, retry},
+		{content, reply{250, [3]int{2, 0, 0}, "queued"}, taken},
+		{content, reply{251, [3]int{}, ""}, taken},
+		{content, reply{354, [3]int{}, ""}, doubt},
+		{content, reply{199, [3]int{}, ""}, doubt},
+		{content, reply{600, [3]int{}, ""}, doubt},
+		{content, reply{451, [3]int{4, 3, 0}, "later"}, retry},
+		{content, reply{421, [3]int{4, 7, 0}, ""}, slower},
+		{content, reply{554, [3]int{5, 7, 1}, "spam"}, no},
+		{content, reply{554, [3]int{}, "Message rejected: Email address is not verified."}, sender1},
+		{content, reply{552, [3]int{5, 3, 4}, "size"}, other},
+		{content, reply{550, [3]int{5, 4, 5}, "Daily sending quota exceeded"}, slower},
+		{content, reply{554, [3]int{5, 2, 3}, "longer than allowed"}, other},
+	} {
+		o := judge(tc.at, tc.r)
+		if got := (verdict{o.Class, o.SenderOnly, o.Elsewhere}); got != tc.want {
+			t.Errorf("stage %d, %s %q: %v %+v, want %v %+v", tc.at, tc.r.codes(), tc.r.text, got.class, got, tc.want.class, tc.want)
+		}
+	}
+}
+
+func TestReplyOf(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		in    gosmtp.SMTPError
+		codes string
+		ok    bool
+	}{
+		{gosmtp.SMTPError{Code: 550, EnhancedCode: gosmtp.EnhancedCode{5, 1, 1}}, "550 5.1.1", true},
+		{gosmtp.SMTPError{Code: 550, EnhancedCode: gosmtp.EnhancedCode{4, 1, 1}}, "550", true},
+		{gosmtp.SMTPError{Code: 550, EnhancedCode: gosmtp.EnhancedCode{5, -1, 1}}, "550", true},
+		{gosmtp.SMTPError{Code: 550, EnhancedCode: gosmtp.EnhancedCode{5, 1, 1000}}, "550", true},
+		{gosmtp.SMTPError{Code: 550, EnhancedCode: gosmtp.NoEnhancedCode}, "550", true},
+		{gosmtp.SMTPError{Code: 12}, "", false},
+	} {
+		r, ok := replyOf(&tc.in)
+		if ok != tc.ok || ok && r.codes() != tc.codes {
+			t.Errorf("%+v: %q, %t", tc.in, r.codes(), ok)
+		}
+	}
+	if _, ok := replyOf(errors.New("550 5.1.1 not an answer")); ok {
+		t.Error("an error that is no answer has one")
+	}
+}
+
+// Whatever a server says, a message is not taken to be refused when it may be with the server, and the words are fit to keep.
+func FuzzJudge(f *testing.F) {
+	f.Add(uint8(5), 550, 5, 1, 1, "no such user")
+	f.Add(uint8(5), 250, 2, 0, 0, "queued")
+	f.Add(uint8(2), 421, 4, 7, 0, "too many\x00\xff")
+	f.Fuzz(func(t *testing.T, at uint8, code, class, subject, detail int, text string) {
+		stage := stage(at % uint8(len(stageWords)))
+		target := target{user: "user", password: "hunter22"}
+		r, ok := replyOf(&gosmtp.SMTPError{Code: code, EnhancedCode: gosmtp.EnhancedCode{class, subject, detail}, Message: text + target.password})
+		if !ok {
+			return
+		}
+		o := judge(stage, r)
+		switch {
+		case o.Class == provider.Accepted && (stage != content || r.class() != 2):
+			t.Errorf("accepted at %d with %d", stage, code)
+		case o.Class == provider.Ambiguous && stage != content:
+			t.Errorf("in doubt at %d with %d", stage, code)
+		case stage == content && r.class() != 2 && r.class() != 4 && r.class() != 5 && o.Class != provider.Ambiguous:
+			t.Errorf("%v after the content with %d", o.Class, code)
+		case o.Class == provider.Rejected && r.class() != 5:
+			t.Errorf("rejected at %d with %d", stage, code)
+		}
+		if words := target.words(o.Text); !utf8.ValidString(words) || len(words) > provider.MaxText || words == "" {
+			t.Errorf("words %q", words)
+		}
+	})
+}

@@ -1,0 +1,163 @@
+package smtp
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"html"
+	"maps"
+	netmail "net/mail"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	gomail "github.com/wneessen/go-mail"
+
+	"postyard/internal/mail"
+	"postyard/internal/provider"
+)
+
+// message is a message as it leaves.
+type message struct {
+	id   string   // Message-ID without its angle brackets
+	from string   // for MAIL FROM
+	to   []string // for RCPT TO: the message's own recipient, then the copies
+	raw  []byte
+}
+
+// Headers of every message (CS-8).
+const (
+	messageHeader    = "X-Sendpost-Message-UUID"
+	accountHeader    = "X-Sendpost-Account-ID"
+	subAccountHeader = "X-Sendpost-SubAccount-ID"
+	tpspHeader       = "X-Sendpost-TPSP-ID"
+	typeHeader       = "X-Sendpost-TPSP-Type"
+)
+
+// compose writes a message. Bcc recipients are in the envelope only.
+func compose(out *provider.Outgoing, now time.Time) (*message, error) {
+	c, r := out.Content, &out.Recipient
+	m := &message{id: out.ID.String() + "@" + mail.Domain(c.From.Email), from: c.From.Email, to: envelope(r)}
+	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
+	msg.FromMailAddress(mailbox(c.From))
+	msg.ToMailAddress(mailbox(r.Address))
+	if len(r.CC) > 0 {
+		msg.CcMailAddress(mailboxes(r.CC)...)
+	}
+	if c.ReplyTo != nil {
+		msg.ReplyToMailAddress(mailbox(*c.ReplyTo))
+	}
+	msg.Subject(c.Subject)
+	msg.SetDateWithValue(now)
+	msg.SetMessageIDWithValue(m.id)
+	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
+		if !isMetadata(name) && ours(name) == "" {
+			msg.SetGenHeader(gomail.Header(name), c.Headers[name])
+		}
+	}
+	for name, value := range map[gomail.Header]string{
+		messageHeader: out.ID.String(), accountHeader: number(out.AccountID), subAccountHeader: number(out.SubAccountID),
+		tpspHeader: number(out.TPSPID), typeHeader: strconv.Itoa(int(provider.CustomSMTP)),
+	} {
+		msg.SetGenHeader(name, value)
+	}
+	addBodies(msg, c)
+	if err := attach(msg, c.Attachments); err != nil {
+		return nil, err
+	}
+	var raw bytes.Buffer
+	if _, err := msg.WriteTo(&raw); err != nil {
+		return nil, fmt.Errorf("write MIME: %w", err)
+	}
+	m.raw = raw.Bytes()
+	return m, nil
+}
+
+func number(id int32) string { return strconv.Itoa(int(id)) }
+
+// envelope lists each address once.
+func envelope(r *mail.Recipient) []string {
+	list := []string{r.Email}
+	for _, a := range slices.Concat(r.CC, r.BCC) {
+		if !slices.ContainsFunc(list, func(known string) bool { return strings.EqualFold(known, a.Email) }) {
+			list = append(list, a.Email)
+		}
+	}
+	return list
+}
+
+func mailbox(a mail.Address) *netmail.Address {
+	return &netmail.Address{Name: a.Name, Address: a.Email}
+}
+
+func mailboxes(list []mail.Address) []*netmail.Address {
+	boxes := make([]*netmail.Address, len(list))
+	for i, a := range list {
+		boxes[i] = mailbox(a)
+	}
+	return boxes
+}
+
+// addBodies adds the alternatives, the plainest first; AMP stands before HTML, because some clients show the last that they know.
+func addBodies(msg *gomail.Msg, c *mail.Content) {
+	add := msg.SetBodyString
+	for _, part := range []struct {
+		kind gomail.ContentType
+		body string
+	}{{gomail.TypeTextPlain, c.Text}, {"text/x-amp-html", c.AMP}, {gomail.TypeTextHTML, withPreheader(c.HTML, c.PreText)}} {
+		if part.body != "" {
+			add(part.kind, part.body)
+			add = msg.AddAlternativeString
+		}
+	}
+}
+
+var bodyTag = regexp.MustCompile(`(?i)<body\b[^>]*>`)
+
+// withPreheader puts the text that inboxes show beside the subject before everything else, where readers do not see it.
+func withPreheader(body, text string) string {
+	if body == "" || strings.TrimSpace(text) == "" {
+		return body
+	}
+	hidden := `<div style="display:none;max-height:0;overflow:hidden;mso-hide:all">` + html.EscapeString(text) + `</div>`
+	if tag := bodyTag.FindStringIndex(body); tag != nil {
+		return body[:tag[1]] + hidden + body[tag[1]:]
+	}
+	return hidden + body
+}
+
+func attach(msg *gomail.Msg, list []mail.Attachment) error {
+	for _, a := range list {
+		file, err := base64.StdEncoding.DecodeString(a.Content)
+		if err != nil {
+			return fmt.Errorf("attachment %q is not base64", a.Filename)
+		}
+		if err := msg.AttachReader(a.Filename, bytes.NewReader(file), gomail.WithFileContentType(contentType(a.Filename))); err != nil {
+			return fmt.Errorf("attach %q: %w", a.Filename, err)
+		}
+	}
+	return nil
+}
+
+// contentType tells the media type of a file by its name. The table is ours so that it does not depend on the machine.
+func contentType(filename string) gomail.ContentType {
+	if t, ok := contentTypes[strings.ToLower(strings.TrimPrefix(path.Ext(strings.TrimSpace(filename)), "."))]; ok {
+		return t
+	}
+	return "application/octet-stream"
+}
+
+var contentTypes = map[string]gomail.ContentType{
+	"csv": "text/csv", "doc": "application/msword", "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+	"eml": "message/rfc822", "gif": "image/gif", "gz": "application/gzip", "htm": "text/html", "html": "text/html", "ics": "text/calendar",
+	"jpeg": "image/jpeg", "jpg": "image/jpeg", "json": "application/json", "mp3": "audio/mpeg", "mp4": "video/mp4",
+	"odp": "application/vnd.oasis.opendocument.presentation", "ods": "application/vnd.oasis.opendocument.spreadsheet",
+	"odt": "application/vnd.oasis.opendocument.text", "pdf": "application/pdf", "png": "image/png", "ppt": "application/vnd.ms-powerpoint",
+	"pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation", "rtf": "application/rtf", "svg": "image/svg+xml",
+	"tif": "image/tiff", "tiff": "image/tiff", "txt": "text/plain", "vcf": "text/vcard", "wav": "audio/wav", "webp": "image/webp",
+	"xls": "application/vnd.ms-excel", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "xml": "application/xml",
+	"zip": "application/zip",
+}

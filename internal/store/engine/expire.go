@@ -1,0 +1,61 @@
+package engine
+
+import (
+	"time"
+
+	"postyard/internal/mail"
+	"postyard/internal/route"
+	"postyard/internal/store"
+)
+
+// HoldsKept is how long it is remembered when a limit held a lane: longer than any message may wait.
+const HoldsKept = 60 * 24 * time.Hour
+
+// HoldsJoin is how far apart two times in which a limit held a lane may be to be kept as one.
+const HoldsJoin = time.Minute
+
+// Old is a waiting message as [Holds.Due] looks at it.
+type Old struct {
+	ID        mail.ID
+	Egress    route.Egress
+	Lane      int
+	Submitted int64 // Stamp
+	TTL       int64 // of its pool, in nanoseconds; 0 is the server's
+	Waiting   string
+}
+
+// Holds are the times in which limits held lanes.
+type Holds map[laneOf][]hold
+
+type laneOf struct {
+	egress route.Egress
+	lane   int
+}
+
+type hold struct{ since, until int64 }
+
+// Add adds a time in which a lane was held.
+func (h Holds) Add(egress route.Egress, lane int, since, until int64) {
+	k := laneOf{egress, lane}
+	h[k] = append(h[k], hold{since, until})
+}
+
+// held returns for how long a lane was held between two moments.
+func (h Holds) held(k laneOf, from, to int64) (n int64) {
+	for _, hold := range h[k] {
+		n += max(min(hold.until, to)-max(hold.since, from), 0)
+	}
+	return n
+}
+
+// Due returns what becomes of a message whose time to live is over. ok is false when it is not.
+func (h Holds) Due(m *Old, e store.Expiry) (move store.Move, ok bool) {
+	ttl, now := int64(e.TTL), Stamp(e.Now)
+	if m.TTL > 0 {
+		ttl = m.TTL
+	}
+	if now-m.Submitted-h.held(laneOf{m.Egress, m.Lane}, m.Submitted, now) < ttl {
+		return move, false
+	}
+	return store.Move{ID: m.ID, From: m.Egress, Drop: Expired(m.Waiting)}, true
+}
