@@ -1,10 +1,13 @@
 package api
 
 import (
+	"bytes"
+	"encoding/json"
 	"reflect"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 )
 
 // wholeSend has every key of a request.
@@ -48,4 +51,25 @@ func FuzzSendIsReadAsDecoded(f *testing.F) {
 		f.Add([]byte(body))
 	}
 	f.Fuzz(sameSend)
+}
+
+// The answer is what encoding/json would make of it.
+func TestSendAnswer(t *testing.T) {
+	t.Parallel()
+	one := rapid.Custom(func(t *rapid.T) emailResponse {
+		return emailResponse{To: rapid.String().Draw(t, "to"), SubmittedAt: rapid.Int64().Draw(t, "at"), MessageID: rapid.String().Draw(t, "id"),
+			ErrorCode: rapid.Int().Draw(t, "code"), Message: rapid.String().Draw(t, "message")}
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		list := rapid.SliceOfN(one, 1, 3).Draw(t, "list")
+		var want bytes.Buffer
+		e := json.NewEncoder(&want)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(list); err != nil {
+			t.Fatal(err)
+		}
+		if got := encodeResponses(list); !bytes.Equal(got, want.Bytes()) {
+			t.Fatalf("got  %s\nwant %s", got, &want)
+		}
+	})
 }

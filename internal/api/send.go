@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 
 	"postyard/internal/accept"
 	"postyard/internal/directory"
@@ -117,5 +118,18 @@ func (s *server) send(w http.ResponseWriter, r *http.Request, a *directory.SubAc
 			out[i].MessageID = result.ID.String()
 		}
 	}
-	return reply(w, http.StatusOK, out)
+	replyEncoded(w, http.StatusOK, encodeResponses(out))
+	return nil
+}
+
+// encodeResponses writes what encoding/json would, for a fraction of the time.
+func encodeResponses(list []emailResponse) []byte {
+	dst := quickjson.AppendList(make([]byte, 0, 192*len(list)+2), list, func(dst []byte, one *emailResponse) []byte {
+		dst = quickjson.AppendField(append(dst, '{'), "to", one.To)
+		dst = strconv.AppendInt(quickjson.AppendKey(dst, "submittedAt"), one.SubmittedAt, 10)
+		dst = quickjson.AppendField(dst, "messageId", one.MessageID)
+		dst = strconv.AppendInt(quickjson.AppendKey(dst, "errorCode"), int64(one.ErrorCode), 10)
+		return append(quickjson.AppendField(dst, "message", one.Message), '}')
+	})
+	return append(dst, '\n')
 }

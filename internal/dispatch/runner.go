@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	idlePoll   = 30 * time.Second      // longest sleep of one process alone; hints and due times wake a runner earlier
-	storeRetry = time.Second           // after the store failed
-	hush       = 20 * time.Millisecond // how long hints wait while nothing can be sent: every group of accepted mail brings one
-	claimCalls = 2                     // most calls that one claim is for: it holds the store's writer
-	tolerance  = time.Minute           // a gap in serving that is longer than a sleep by this does not count against the provider
+	idlePoll   = 30 * time.Second       // longest sleep of one process alone; hints and due times wake a runner earlier
+	storeRetry = time.Second            // after the store failed
+	hush       = 100 * time.Millisecond // how long hints wait while nothing can be sent: every group of accepted mail brings one
+	claimCalls = 2                      // most calls that one claim is for: it holds the store's writer
+	tolerance  = time.Minute            // a gap in serving that is longer than a sleep by this does not count against the provider
 
 	// leaseMargin is how much longer a claim lasts than what it is for may take. It is for recording the outcome, and for
 	// clocks that differ: after it others count the claimer as dead.

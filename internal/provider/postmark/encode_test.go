@@ -2,8 +2,10 @@ package postmark
 
 import (
 	"encoding/json"
+	"reflect"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
 
@@ -28,6 +30,21 @@ func TestEncodeAsEncodingJSON(t *testing.T) {
 		want, err := m.marshal()
 		if string(got) != string(want) || (err == nil) != (failed == nil) {
 			t.Fatalf("got  %s (%v)\nwant %s (%v)", got, failed, want, err)
+		}
+	})
+}
+
+// FuzzResult: a result is what encoding/json reads.
+func FuzzResult(f *testing.F) {
+	for _, text := range []string{`{"To":"a@b.co","SubmittedAt":"2026-03-02T12:00:00Z","MessageID":"b","ErrorCode":0,"Message":"OK"}`, `{}`, `null`, `{"ErrorCode":null}`,
+		`{"ErrorCode":1e2}`, `{"ErrorCode":-0,"Errorcode":1}`, `{"ErrorCode":406,"Message":null,"To":[1]}`, `{"ErrorCode":"0"}`, `{"ErrorCode":99999999999999999999}`, `[`} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var got, want result
+		ok, err := got.read(text), json.Unmarshal(text, &want)
+		if ok != (err == nil) || ok && !reflect.DeepEqual(got, want) {
+			t.Errorf("%q (%t, %v):\n%s", text, ok, err, cmp.Diff(want, got))
 		}
 	})
 }
