@@ -119,9 +119,7 @@ func (t *tx) flows(db *DB, c store.Claim, g *gate, lane, wanted, most int) ([]en
 				if probes++; probes > mostProbes {
 					return list, nil
 				}
-				found, err := t.one([]any{&f.SubAccount, &f.Pool}, `SELECT sub_account_id, pool_id FROM queue WHERE egress = ? AND status = 0 AND mailbox = ?
-						AND priority = ? AND (sub_account_id, pool_id) > (?, ?) ORDER BY sub_account_id, pool_id LIMIT 1`,
-					int32(c.Egress), lane, f.Priority, f.SubAccount, f.Pool)
+				found, err := t.nextFlow(c, &f)
 				if err != nil {
 					return nil, err
 				}
@@ -141,6 +139,18 @@ func (t *tx) flows(db *DB, c store.Claim, g *gate, lane, wanted, most int) ([]en
 		}
 	}
 	return list, nil
+}
+
+// nextFlow moves f on to the next flow of its lane and priority. It takes two questions: for a pair of columns after another pair
+// SQLite would walk through all rows of the flow before.
+func (t *tx) nextFlow(c store.Claim, f *engine.Flow) (found bool, err error) {
+	found, err = t.one([]any{&f.Pool}, `SELECT pool_id FROM queue WHERE egress = ? AND status = 0 AND mailbox = ? AND priority = ? AND sub_account_id = ?
+			AND pool_id > ? ORDER BY pool_id LIMIT 1`, int32(c.Egress), f.Lane, f.Priority, f.SubAccount, f.Pool)
+	if err != nil || found {
+		return found, err
+	}
+	return t.one([]any{&f.SubAccount, &f.Pool}, `SELECT sub_account_id, pool_id FROM queue WHERE egress = ? AND status = 0 AND mailbox = ? AND priority = ?
+			AND sub_account_id > ? ORDER BY sub_account_id, pool_id LIMIT 1`, int32(c.Egress), f.Lane, f.Priority, f.SubAccount)
 }
 
 // noPriority is below every priority; first and last are before and after every sub-account and pool.
