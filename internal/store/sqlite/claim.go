@@ -283,8 +283,8 @@ func (f *filling) decode(j *store.Job, class int, recipient, plan []byte, conten
 	if j.Mailbox, err = mailbox.ByID(class); err != nil {
 		return err
 	}
-	if err := json.Unmarshal(recipient, &j.Recipient); err != nil {
-		return fmt.Errorf("decode recipient: %w", err)
+	if err := mail.DecodeRecipient(recipient, &j.Recipient); err != nil {
+		return err
 	}
 	if err := json.Unmarshal(plan, &j.Plan); err != nil {
 		return fmt.Errorf("decode plan: %w", err)
