@@ -147,6 +147,7 @@ type Claimed struct {
 	Jobs []Job
 	Full []mailbox.Class // lanes in which messages wait for a permit
 	Free time.Time       // when the first of them lets a message go; zero when there is none
+	More bool            // nothing was claimed because there is too much to look at: the next claim goes on
 }
 
 // Permits are those of an egress that are taken, in the order of spans; see package limit.

@@ -79,6 +79,7 @@ func Run(t *testing.T, engine Engine) {
 		"limits hold":                            limitsHold,
 		"permits are given back":                 permitsReturned,
 		"lanes and sub-accounts take turns":      turns,
+		"many senders have their turns":          manySenders,
 		"pools go by priority":                   priorities,
 		"what is paused waits":                   pauses,
 		"waiting messages are looked through":    queuedMessages,
