@@ -38,7 +38,7 @@ func TestPlans(t *testing.T) {
 	}
 	queries := []string{
 		nextDueQuery, oldQuery, awaitingQuery, entriesQuery, callsQuery(500), entryEventsQuery(500), countedQuery, tallyQuery, nextDayQuery,
-		`SELECT ` + storedColumns + ` FROM message WHERE provider_id = ? AND provider_id <> '' AND account_id = ?`,
+		namedQuery, messagesQuery[64], moveQuery[64],
 	}
 	for query := range db.writer.stmts {
 		queries = append(queries, query)
