@@ -159,7 +159,7 @@ func (in *ingesting) lock() error {
 			r := &p.Reports[k]
 			if id, found := in.attribute(p, r); found {
 				ids = append(ids, id)
-				keys = append(keys, keyOf(p, r, id))
+				keys = append(keys, keyOf(r, id))
 			}
 		}
 	}
@@ -168,8 +168,8 @@ func (in *ingesting) lock() error {
 	return in.tx.flush()
 }
 
-func keyOf(p *store.Parsed, r *provider.Report, about mail.ID) seenKey {
-	return seenKey{int32(engine.SeenDay(about)), engine.SeenKey(p.Receipt.AccountID, r.Identity)}
+func keyOf(r *provider.Report, about mail.ID) seenKey {
+	return seenKey{int32(engine.SeenDay(about)), engine.SeenKey(about, r.Identity)}
 }
 
 func (in *ingesting) ingest(p *store.Parsed) error {
@@ -222,7 +222,7 @@ func (in *ingesting) ingest(p *store.Parsed) error {
 
 // report records one attributed report, unless it was recorded before.
 func (in *ingesting) report(p *store.Parsed, r *provider.Report, m *message) error {
-	key := keyOf(p, r, m.id)
+	key := keyOf(r, m.id)
 	if !in.fresh[key] {
 		in.res.Duplicates++
 		return nil

@@ -82,7 +82,6 @@ func (db *DB) Ingest(ctx context.Context, batch []store.Parsed) (store.IngestRes
 type reported struct {
 	*provider.Report
 	of     *store.Parsed
-	key    [16]byte // of event_seen
 	detail []byte   // of the event
 	about  *stored  // nil when no message of ours matches
 }
@@ -99,7 +98,6 @@ func reportsOf(batch []store.Parsed) (list []reported, err error) {
 			if r.detail, err = engine.Detail(&r.Detail); err != nil {
 				return nil, err
 			}
-			r.key = engine.SeenKey(p.Receipt.AccountID, r.Identity)
 			list = append(list, r)
 		}
 	}
@@ -123,7 +121,9 @@ type seenKey struct {
 	key [16]byte
 }
 
-func (r *reported) seenKey() seenKey { return seenKey{engine.SeenDay(r.about.id), r.key} }
+func (r *reported) seenKey() seenKey {
+	return seenKey{engine.SeenDay(r.about.id), engine.SeenKey(r.about.id, r.Identity)}
+}
 
 // providerKey finds a message by its provider's id.
 type providerKey struct {
