@@ -82,8 +82,8 @@ func (db *DB) Ingest(ctx context.Context, batch []store.Parsed) (store.IngestRes
 type reported struct {
 	*provider.Report
 	of     *store.Parsed
-	detail []byte   // of the event
-	about  *stored  // nil when no message of ours matches
+	detail []byte  // of the event
+	about  *stored // nil when no message of ours matches
 }
 
 // reportsOf lists the reports of a batch in their order. Those of garbage do not count.
