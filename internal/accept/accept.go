@@ -4,7 +4,6 @@ package accept
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -211,7 +210,7 @@ func choosePool(view *directory.Snapshot, accountID int32, name string) (*route.
 // compose plans every message and builds the submission and the answers. The request is refused as a whole when nobody can carry
 // one of its messages.
 func (s *Service) compose(view *directory.Snapshot, sub *directory.SubAccount, pool *route.Pool, req *Request) (placed, []Result, error) {
-	content, err := json.Marshal(&req.Content)
+	content, err := req.Content.Encode()
 	if err != nil {
 		return placed{}, nil, fmt.Errorf("accept: encode content: %w", err)
 	}
@@ -240,7 +239,7 @@ func (s *Service) compose(view *directory.Snapshot, sub *directory.SubAccount, p
 		if err != nil {
 			return placed{}, nil, fmt.Errorf("accept: make message id: %w", err)
 		}
-		encoded, err := json.Marshal(r)
+		encoded, err := r.Encode()
 		if err != nil {
 			return placed{}, nil, fmt.Errorf("accept: encode recipient: %w", err)
 		}

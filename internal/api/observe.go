@@ -105,7 +105,7 @@ func (r *response) Write(b []byte) (int, error) {
 // Unwrap lets http.ResponseController through.
 func (r *response) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// reply answers with JSON. Nothing is written when v cannot be encoded. That the client is gone is no error of ours.
+// reply answers with JSON. Nothing is written when v cannot be encoded.
 func reply(w http.ResponseWriter, status int, v any) error {
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)
@@ -113,11 +113,16 @@ func reply(w http.ResponseWriter, status int, v any) error {
 	if err := encoder.Encode(v); err != nil {
 		return fmt.Errorf("encode answer: %w", err)
 	}
+	replyEncoded(w, status, body.Bytes())
+	return nil
+}
+
+// replyEncoded answers with JSON that is encoded already. That the client is gone is no error of ours.
+func replyEncoded(w http.ResponseWriter, status int, body []byte) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json") // CL-8
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store") // keys and addresses are in it
 	w.WriteHeader(status)
-	_, _ = w.Write(body.Bytes())
-	return nil
+	_, _ = w.Write(body)
 }

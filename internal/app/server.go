@@ -187,6 +187,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stop()
 	var running sync.WaitGroup
 	failed := make(chan error, 2)
+	running.Go(func() { paceCollector(background) })
 	running.Go(func() { s.mailboxes.Run(background) })
 	running.Go(func() { s.accepting.Run(background) })
 	running.Go(func() { s.ingesting.Run(background) })

@@ -65,6 +65,7 @@ func (r *runner) send(wire context.Context, target *directory.TPSP, jobs []store
 // outgoing prepares messages for the wire and tells their places. One that has nothing to leave with gets its outcome.
 func (r *runner) outgoing(ctx context.Context, target *directory.TPSP, jobs []store.Job, outcomes []provider.Outcome) (list []provider.Outgoing, places []int) {
 	capable := r.d.Providers[target.Type].Capabilities()
+	list, places = make([]provider.Outgoing, 0, len(jobs)), make([]int, 0, len(jobs))
 	for i := range jobs {
 		j := &jobs[i]
 		content := j.Content

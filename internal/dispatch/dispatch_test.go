@@ -32,7 +32,9 @@ type queue struct {
 	settled     []string              // what was decided, in order
 	health      directory.Health
 	refused     map[string]directory.Refusal
-	leased      bool // by another node
+	leased      bool  // by another node
+	looks       int   // how often NextDue was called
+	claims      []int // how many messages each claim took
 }
 
 func (q *queue) add(n int) {
@@ -50,7 +52,11 @@ func (q *queue) Expire(context.Context, store.Expiry) (int, mail.ID, error) {
 	return 0, mail.ID{}, nil
 }
 func (q *queue) Claim(_ context.Context, c store.Claim) (store.Claimed, error) {
-	return store.Claimed{Jobs: q.take(&q.waiting, c)}, nil
+	jobs := q.take(&q.waiting, c)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.claims = append(q.claims, len(jobs))
+	return store.Claimed{Jobs: jobs}, nil
 }
 func (q *queue) Permits(context.Context, route.Egress, time.Time, time.Duration) (store.Permits, error) {
 	return store.Permits{}, nil
@@ -80,6 +86,7 @@ func (q *queue) take(from *[]store.Job, c store.Claim) (jobs []store.Job) {
 func (q *queue) NextDue(context.Context, route.Egress) (store.Due, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.looks++
 	var d store.Due
 	for _, j := range q.waiting {
 		at := q.due[j.ID]
@@ -273,6 +280,65 @@ func TestMessagesAreSentInBatches(t *testing.T) {
 		if diff := cmp.Diff(slices.Repeat([]string{"accept with 70"}, 25), q.log()); diff != "" {
 			t.Errorf("settled:\n%s", diff)
 		}
+	})
+}
+
+// One claim serves as many calls as may begin, up to two.
+func TestAClaimServesSeveralCalls(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q, sizes := newQueue(), &calls{}
+		q.add(45)
+		answer := answering(sizes, provider.Accepted)
+		inner := answer.send
+		answer.send = func(ctx context.Context, batch []provider.Outgoing) []provider.Outcome {
+			<-time.After(time.Second)
+			return inner(ctx, batch)
+		}
+		_, stop := dispatcherOver(t, q, answer, 3)
+		<-time.After(time.Minute)
+		stop()
+		if diff := cmp.Diff([]int{20, 10}, q.claims[:2]); diff != "" {
+			t.Errorf("claims:\n%s", diff)
+		}
+		if diff := cmp.Diff([]int{5, 10, 10, 10, 10}, slices.Sorted(slices.Values(sizes.made()))); diff != "" {
+			t.Errorf("calls:\n%s", diff)
+		}
+	})
+}
+
+// While nothing can be sent, hints cost nothing; what they hinted at is seen soon all the same.
+func TestHintsWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q, release := newQueue(), make(chan struct{})
+		q.add(1)
+		p := answering(&calls{}, provider.Accepted)
+		inner := p.send
+		p.send = func(ctx context.Context, batch []provider.Outgoing) []provider.Outcome {
+			<-release
+			return inner(ctx, batch)
+		}
+		d, stop := dispatcherOver(t, q, p, 1)
+		synctest.Wait()
+		before := q.looks
+		for range 100 {
+			d.Wake(route.TPSP(1))
+			<-time.After(time.Millisecond)
+		}
+		synctest.Wait()
+		if n := q.looks - before; n > 2 {
+			t.Errorf("%d looks for 100 hints", n)
+		}
+		before = q.looks
+		d.Wake(route.TPSP(1))
+		<-time.After(hush)
+		synctest.Wait()
+		if q.looks == before {
+			t.Errorf("no look %s after a hint", hush)
+		}
+		close(release)
+		stop()
 	})
 }
 

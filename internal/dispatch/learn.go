@@ -94,14 +94,17 @@ func (r *runner) patience() time.Duration {
 
 // busy tells whether as many calls are on the wire as may be. Silent ones make way for others, so that a provider that comes
 // back is used at once, but only as many as there may be in all.
-func (r *runner) busy() bool {
+func (r *runner) busy() bool { return r.free() <= 0 }
+
+// free returns how many more calls may begin.
+func (r *runner) free() int {
 	silent := 0
 	for f := range r.flights {
 		if f.silent {
 			silent++
 		}
 	}
-	return len(r.flights)-min(silent, r.pace.maxCalls) >= r.pace.calls
+	return r.pace.calls - (len(r.flights) - min(silent, r.pace.maxCalls))
 }
 
 // showHealth saves how the egress stands, for people, for planning, and for the other nodes. What cannot be saved is tried

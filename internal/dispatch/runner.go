@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,9 +15,11 @@ import (
 )
 
 const (
-	idlePoll   = 30 * time.Second // longest sleep of one process alone; hints and due times wake a runner earlier
-	storeRetry = time.Second      // after the store failed
-	tolerance  = time.Minute      // a gap in serving that is longer than a sleep by this does not count against the provider
+	idlePoll   = 30 * time.Second       // longest sleep of one process alone; hints and due times wake a runner earlier
+	storeRetry = time.Second            // after the store failed
+	hush       = 100 * time.Millisecond // how long hints wait while nothing can be sent: every group of accepted mail brings one
+	claimCalls = 2                      // most calls that one claim is for: it holds the store's writer
+	tolerance  = time.Minute            // a gap in serving that is longer than a sleep by this does not count against the provider
 
 	// leaseMargin is how much longer a claim lasts than what it is for may take. It is for recording the outcome, and for
 	// clocks that differ: after it others count the claimer as dead.
@@ -87,9 +90,14 @@ func (r *runner) run(ctx, wire context.Context) {
 	for {
 		select {
 		case <-r.wake:
+			if wait := r.served.Add(hush).Sub(r.d.Now()); wait > 0 && r.held() {
+				timer.Reset(wait)
+				continue
+			}
 		case <-timer.C:
 		case e := <-r.ended:
 			r.note(ctx, e)
+			r.noteAll(ctx)
 		case <-ctx.Done():
 			r.finish()
 			return
@@ -97,6 +105,21 @@ func (r *runner) run(ctx, wire context.Context) {
 		r.listen(ctx)
 		sleep := r.work(ctx, wire, &running)
 		timer.Reset(min(sleep, r.patience()))
+	}
+}
+
+// held tells whether nothing could be sent just now, whatever there is.
+func (r *runner) held() bool { return r.busy() || r.d.Now().Before(r.paused) }
+
+// noteAll learns from whatever else has ended meanwhile.
+func (r *runner) noteAll(ctx context.Context) {
+	for {
+		select {
+		case e := <-r.ended:
+			r.note(ctx, e)
+		default:
+			return
+		}
 	}
 }
 
@@ -186,11 +209,12 @@ func (r *runner) serve(ctx, wire context.Context, running *sync.WaitGroup, targe
 // arrived tells whether a due time has come; the zero time never comes.
 func arrived(due, now time.Time) bool { return !due.IsZero() && !due.After(now) }
 
-// fill claims and starts calls until the pace, the limits or the queue ends it.
+// fill claims and starts calls until the pace, the limits or the queue ends it. One claim serves several calls where several may
+// begin.
 func (r *runner) fill(ctx, wire context.Context, running *sync.WaitGroup, target *directory.TPSP, now time.Time) error {
 	for !r.breaker.open && !r.busy() && !now.Before(r.paused) {
 		lease := r.lease(now)
-		claimed, err := r.d.Store.Claim(ctx, store.Claim{Egress: r.egress, Limit: r.pace.batch, Owner: r.d.owner, Now: now, LeaseUntil: lease})
+		claimed, err := r.d.Store.Claim(ctx, store.Claim{Egress: r.egress, Limit: r.pace.batch * min(r.free(), claimCalls), Owner: r.d.owner, Now: now, LeaseUntil: lease})
 		if err != nil {
 			return err
 		}
@@ -198,10 +222,12 @@ func (r *runner) fill(ctx, wire context.Context, running *sync.WaitGroup, target
 		if r.limited, r.full = claimed.Free, claimed.Full; len(jobs) == 0 {
 			return nil
 		}
-		f := &flight{until: lease.Add(-leaseMargin), now: r.d.Now, line: &r.line}
-		f.asked()
-		r.flights[f] = true
-		running.Go(func() { r.ended <- r.call(wire, target, jobs, f) })
+		for part := range slices.Chunk(jobs, r.pace.batch) {
+			f := &flight{until: lease.Add(-leaseMargin), now: r.d.Now, line: &r.line}
+			f.asked()
+			r.flights[f] = true
+			running.Go(func() { r.ended <- r.call(wire, target, part, f) })
+		}
 	}
 	return nil
 }

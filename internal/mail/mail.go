@@ -1,7 +1,7 @@
 // Package mail holds the words of the domain: message content, recipients, addresses, and the rules that a request must
 // obey whatever provider carries it.
 //
-// The package is pure: it does no I/O and imports nothing of ours. Its JSON encoding (Content, Recipient) is what the store
+// The package is pure: it does no I/O and imports nothing of ours that does. Its JSON encoding (Content, Recipient) is what the store
 // keeps, so renaming a key is a migration.
 package mail
 
@@ -12,6 +12,8 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
+
+	"postyard/internal/quickjson"
 )
 
 // ID identifies a message: a UUID of version 7, so ids sort by the time of acceptance.
@@ -91,6 +93,9 @@ func MergeFields(request, recipient json.RawMessage) (json.RawMessage, error) {
 	case request == nil:
 		return recipient, nil
 	}
+	if merged, ok := merge(request, recipient); ok {
+		return merged, nil
+	}
 	var merged map[string]json.RawMessage
 	if err := json.Unmarshal(request, &merged); err != nil {
 		return nil, fmt.Errorf("merge customFields of the request: %w", err)
@@ -107,7 +112,7 @@ func object(raw json.RawMessage) (json.RawMessage, error) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil, nil
 	}
-	if raw[0] != '{' || !json.Valid(raw) {
+	if raw[0] != '{' || !quickjson.Valid(raw) && !json.Valid(raw) {
 		return nil, errors.New("not a JSON object")
 	}
 	return raw, nil

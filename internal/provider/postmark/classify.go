@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"postyard/internal/provider"
+	"postyard/internal/quickjson"
 )
 
 // verdict is what an ErrorCode means for a message.
@@ -100,6 +101,32 @@ func (r result) code() int {
 	return *r.ErrorCode
 }
 
+var resultKeys = []string{"To", "SubmittedAt", "MessageID", "ErrorCode", "Message"}
+
+// read reads a result as it usually is, and leaves all else to encoding/json.
+func (r *result) read(text []byte) bool {
+	whole := true
+	in := quickjson.New(text)
+	in.Object(resultKeys, func(i int) {
+		switch i {
+		case 2:
+			in.String(&r.MessageID)
+		case 3:
+			code, err := strconv.Atoi(string(in.Raw()))
+			r.ErrorCode, whole = &code, err == nil
+		case 4:
+			in.String(&r.Message)
+		default:
+			in.Raw()
+		}
+	})
+	if whole && in.Done() {
+		return true
+	}
+	*r = result{}
+	return json.Unmarshal(text, r) == nil
+}
+
 // accepts tells whether a result without an error says that Postmark has the message. An empty object says nothing.
 func (r result) accepts() bool {
 	if r.code() != 0 {
@@ -146,7 +173,15 @@ func (a *Adapter) judgeResults(ans answer, n int, key string) ([]provider.Outcom
 	items := []json.RawMessage{ans.body}
 	if n > 1 {
 		items = nil
-		if err := json.Unmarshal(ans.body, &items); err != nil || len(items) != n {
+		list := quickjson.New(ans.body)
+		quickjson.List(list, &items, func(item *json.RawMessage) { *item = list.Raw() })
+		if !list.Done() {
+			items = nil
+			if err := json.Unmarshal(ans.body, &items); err != nil {
+				return nil, false
+			}
+		}
+		if len(items) != n {
 			return nil, false
 		}
 	}
@@ -160,7 +195,7 @@ func (a *Adapter) judgeResults(ans answer, n int, key string) ([]provider.Outcom
 func (a *Adapter) judgeItem(ans answer, item []byte, key string) provider.Outcome {
 	var r result
 	out := provider.Outcome{Class: provider.Ambiguous, HTTPStatus: ans.status}
-	if err := json.Unmarshal(item, &r); err != nil {
+	if !r.read(item) {
 		out.Text = "the answer is not what Postmark says of a message"
 		return out
 	}

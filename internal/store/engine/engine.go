@@ -176,13 +176,7 @@ func AddressOf(r *mail.Recipient, email string) mail.Address {
 }
 
 // Content decodes a stored content.
-func Content(body []byte) (*mail.Content, error) {
-	c := &mail.Content{}
-	if err := json.Unmarshal(body, c); err != nil {
-		return nil, fmt.Errorf("decode content: %w", err)
-	}
-	return c, nil
-}
+func Content(body []byte) (*mail.Content, error) { return mail.DecodeContent(body) }
 
 // Complete decodes into a message what is stored encoded.
 func Complete(m *store.Message, class int, content, recipient, plan []byte) (err error) {
@@ -192,8 +186,8 @@ func Complete(m *store.Message, class int, content, recipient, plan []byte) (err
 	if m.Content, err = Content(content); err != nil {
 		return err
 	}
-	if err := json.Unmarshal(recipient, &m.Recipient); err != nil {
-		return fmt.Errorf("decode recipient: %w", err)
+	if err := mail.DecodeRecipient(recipient, &m.Recipient); err != nil {
+		return err
 	}
 	if err := json.Unmarshal(plan, &m.Plan); err != nil {
 		return fmt.Errorf("decode plan: %w", err)

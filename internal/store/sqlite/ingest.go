@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -55,6 +56,7 @@ func (db *DB) Ingest(ctx context.Context, batch []store.Parsed) (store.IngestRes
 	in := &ingesting{}
 	err = db.write(ctx, settling, func(t *tx) error {
 		*in = ingesting{tx: t, reports: reports, known: map[mail.ID]*stored{}, moved: map[mail.ID]*stored{}}
+		t.expect(len(reports))
 		if err := in.find(); err != nil {
 			return err
 		}
@@ -131,21 +133,19 @@ type providerKey struct {
 	id        string
 }
 
-var messagesQuery = sized(func(n int) string { return `SELECT ` + storedColumns + ` FROM message WHERE id IN (` + marks(n) + `)` })
-
 // find reads the messages that the reports are about: by our id in the metadata, else by the provider's id (PM-30), which
 // another report of the batch may be the first to tell.
 func (in *ingesting) find() error {
-	var ids []mail.ID
+	var ids []any
 	for i := range in.reports {
-		id := in.reports[i].MessageID
-		if _, listed := in.known[id]; !listed && id != (mail.ID{}) {
-			in.known[id] = nil
-			ids = append(ids, id)
+		id := &in.reports[i].MessageID
+		if _, listed := in.known[*id]; !listed && *id != (mail.ID{}) {
+			in.known[*id] = nil
+			ids = append(ids, id[:])
 		}
 	}
-	err := inGroups(ids, func(id *mail.ID, args []any) []any { return append(args, id[:]) }, func(width int, args []any) error {
-		found, err := each(in.tx, scanStored, messagesQuery[width], args...)
+	err := messagesByID.each(ids, func(query string, ids []any) error {
+		found, err := each(in.tx, scanStored, query, ids...)
 		for _, m := range found {
 			in.known[m.id] = m
 		}
@@ -202,53 +202,54 @@ func (in *ingesting) named(k providerKey) (*stored, error) {
 	return m, nil
 }
 
-func scanStored(rows *sql.Rows) (*stored, error) {
+func scanStored(r *row) (*stored, error) {
 	m := &stored{}
-	return m, rows.Scan(m.dest()...)
+	return m, r.Scan(m.dest()...)
 }
 
-var seenQuery = sized(func(n int) string {
-	return `INSERT INTO event_seen (day, key) VALUES ` + strings.TrimSuffix(strings.Repeat(`(?, ?),`, n), ",") + ` ON CONFLICT DO NOTHING RETURNING day, key`
-})
+var seenRows = newBulk(`INSERT INTO event_seen (day, key) VALUES `, `(?, ?)`, ` ON CONFLICT DO NOTHING RETURNING day, key`)
 
 // see marks the reports as seen and notes which of them were not seen before.
 func (in *ingesting) see() error {
 	in.fresh = make(map[seenKey]struct{}, len(in.reports))
-	var keys []seenKey
+	keys := make([]any, 0, len(in.reports)*seenRows.width)
 	for i := range in.reports {
 		if r := &in.reports[i]; r.about != nil {
-			keys = append(keys, r.seenKey())
+			k := r.seenKey()
+			keys = append(keys, k.day, k.key[:])
 		}
 	}
-	return inGroups(keys, func(k *seenKey, args []any) []any { return append(args, k.day, k.key[:]) }, func(width int, args []any) error {
-		_, err := each(in.tx, func(rows *sql.Rows) (none struct{}, err error) {
+	return seenRows.each(keys, func(query string, keys []any) error {
+		_, err := each(in.tx, func(r *row) (none struct{}, err error) {
 			var k seenKey
-			var key sql.RawBytes
-			if err := rows.Scan(&k.day, &key); err != nil {
+			var key []byte
+			if err := r.Scan(&k.day, &key); err != nil {
 				return none, err
 			}
 			copy(k.key[:], key)
 			in.fresh[k] = none
 			return none, nil
-		}, seenQuery[width], args...)
+		}, query, keys...)
 		return err
 	})
 }
 
-var moveQuery = sized(func(n int) string { return `UPDATE message SET state = ? WHERE id IN (` + marks(n) + `)` })
+// moves are the statements that move messages, by the state that they get.
+var moves = func() (all [lifecycle.Dropped + 1]*bulk) {
+	for state := range all {
+		all[state] = newBulk(`UPDATE message SET state = `+strconv.Itoa(state)+` WHERE id IN (`, `?`, `)`)
+	}
+	return all
+}()
 
 // move writes the states of the messages that moved.
 func (in *ingesting) move() error {
-	to := map[lifecycle.State][]mail.ID{}
+	var to [len(moves)][]any
 	for id, m := range in.moved {
-		to[m.state] = append(to[m.state], id)
+		to[m.state] = append(to[m.state], id[:])
 	}
 	for state, ids := range to {
-		err := inGroups(ids, func(id *mail.ID, args []any) []any { return append(args, id[:]) }, func(width int, args []any) error {
-			_, err := in.exec(moveQuery[width], append([]any{int(state)}, args...)...)
-			return err
-		})
-		if err != nil {
+		if err := in.execAll(moves[state], ids); err != nil {
 			return err
 		}
 	}
@@ -265,7 +266,8 @@ func (in *ingesting) ingest(p *store.Parsed) error {
 		if err := in.keepGarbage(p); err != nil {
 			return err
 		}
-		return in.forget(r.ID)
+		in.forget(r.ID)
+		return nil
 	}
 	own := in.reports[:len(p.Reports)]
 	in.reports = in.reports[len(p.Reports):]
@@ -294,7 +296,8 @@ func (in *ingesting) ingest(p *store.Parsed) error {
 		_, err := in.exec(`UPDATE receipt SET due_at = ? WHERE id = ?`, engine.Stamp(p.HoldTo), r.ID)
 		return err
 	default:
-		return in.forget(r.ID)
+		in.forget(r.ID)
+		return nil
 	}
 }
 
@@ -314,12 +317,13 @@ func (t *tx) keep(r *store.Receipt, query string, last any) error {
 	return err
 }
 
-func (t *tx) forget(receipt int64) error {
-	if receipt == 0 {
-		return nil
+var receiptsByID = newBulk(`DELETE FROM receipt WHERE id IN (`, `?`, `)`)
+
+// forget removes a receipt, at the end of the transaction.
+func (t *tx) forget(receipt int64) {
+	if receipt != 0 {
+		t.forgotten = append(t.forgotten, receipt)
 	}
-	_, err := t.exec(`DELETE FROM receipt WHERE id = ?`, receipt)
-	return err
 }
 
 func (t *tx) keepGarbage(p *store.Parsed) error {
@@ -349,8 +353,9 @@ func (in *ingesting) report(r *reported) error {
 	if err := in.advance(r, egress, trigger); err != nil {
 		return err
 	}
-	return in.record(&r.about.owner, happening{egress: egress, typ: r.Type, effect: store.EffectOf(trigger), recipient: r.Recipient, isCopy: isCopy,
+	in.record(&r.about.owner, happening{egress: egress, typ: r.Type, effect: store.EffectOf(trigger), recipient: r.Recipient, isCopy: isCopy,
 		occurredAt: r.OccurredAt, recordedAt: r.of.Now, detail: r.detail})
+	return nil
 }
 
 // advance moves the message's state. Whatever a provider reports of a message, it has it: a pending one leaves the queue.
@@ -388,32 +393,4 @@ func (in *ingesting) overtake(m *stored) (attempts int, removed bool, err error)
 		in.left++
 	}
 	return attempts, removed, err
-}
-
-// widths are the numbers of rows that there are statements for.
-var widths = [...]int{64, 16, 4, 1}
-
-// sized makes the statement for each width.
-func sized(query func(rows int) string) map[int]string {
-	all := map[int]string{}
-	for _, w := range widths {
-		all[w] = query(w)
-	}
-	return all
-}
-
-// inGroups calls run with the arguments of as many rows at once as there is a statement for.
-func inGroups[T any](rows []T, args func(row *T, to []any) []any, run func(width int, args []any) error) error {
-	for _, width := range widths {
-		for ; len(rows) >= width; rows = rows[width:] {
-			var list []any
-			for i := range width {
-				list = args(&rows[i], list)
-			}
-			if err := run(width, list); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"postyard/internal/lifecycle"
 	"postyard/internal/mail"
 	"postyard/internal/route"
 	"postyard/internal/store"
@@ -38,7 +39,10 @@ func TestPlans(t *testing.T) {
 	}
 	queries := []string{
 		nextDueQuery, oldQuery, awaitingQuery, entriesQuery, callsQuery(500), entryEventsQuery(500), countedQuery, tallyQuery, nextDayQuery,
-		namedQuery, messagesQuery[64], moveQuery[64],
+		namedQuery,
+	}
+	for _, b := range []*bulk{messagesByID, receiptsByID, moves[lifecycle.Delivered]} {
+		queries = append(queries, b.queries[:]...)
 	}
 	for query := range db.writer.stmts {
 		queries = append(queries, query)
