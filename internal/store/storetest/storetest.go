@@ -46,6 +46,8 @@ func Run(t *testing.T, engine Engine) {
 		"a provider that was connected anew":         reconnected,
 		"unmatched reports are held, then foreign":   heldThenForeign,
 		"garbage is kept apart":                      garbage,
+		"fresh reports are stored if they wait":      freshReports,
+		"a batch names messages for itself":          namedInBatch,
 		"reports of another account are foreign":     foreignAccount,
 		"expired messages are dropped":               expiry,
 		"a limit stops the clock":                    heldExpiry,
