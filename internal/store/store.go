@@ -186,7 +186,7 @@ type Move struct {
 	ID   mail.ID
 	From route.Egress // where it waits
 
-	To      route.Egress // where it goes to, at once
+	To      route.Egress // where it goes to, at once; where it waits already it keeps its due time
 	Plan    *route.Plan  // nil: the plan stays
 	Waiting string       // why it waits, for people
 
@@ -562,7 +562,8 @@ type Configuration interface {
 	// CreatePool stores a pool and gives its id. ErrConflict: the name is taken.
 	CreatePool(ctx context.Context, p *route.Pool) error
 
-	// UpdatePool changes everything of a pool but what was made with it, and begins a new sequence. It gives the revision.
+	// UpdatePool changes a pool, but for what was made with it and whether it is paused. When that changes the plans, a new sequence
+	// begins; then, and when the priority changes, waiting messages are to be planned anew. It gives the revision.
 	// ErrNotFound: the account has none with this id. ErrConflict: the name is taken.
 	UpdatePool(ctx context.Context, p *route.Pool) error
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"postyard/internal/mail"
 	"postyard/internal/mailbox"
 	"postyard/internal/provider"
+	"postyard/internal/route"
 	"postyard/internal/store"
 )
 
@@ -213,6 +215,12 @@ func CompleteQueued(q *store.Queued, class int, content, recipient, plan []byte)
 		return fmt.Errorf("decode recipient: %w", err)
 	}
 	return nil
+}
+
+// PlansAlike tells whether two states of a pool make the same plans.
+func PlansAlike(a, b *route.Pool) bool {
+	return a.Strategy == b.Strategy && a.RoutingMetaData == b.RoutingMetaData && a.Overflow == b.Overflow && slices.Equal(a.Members, b.Members) &&
+		slices.Equal(a.Targets, b.Targets)
 }
 
 // Spread counts the messages of a batch that need a place in the sequence of their pool.

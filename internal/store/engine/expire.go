@@ -24,25 +24,25 @@ type Old struct {
 	Waiting   string
 }
 
-// Holds are the times in which limits held lanes.
-type Holds map[laneOf][]hold
-
-type laneOf struct {
-	egress route.Egress
-	lane   int
-}
+// Holds are the times in which limits held lanes. A message may have been moved from one egress to another meanwhile, so those of
+// all egresses count for it: rather too long than too short.
+type Holds map[int][]hold
 
 type hold struct{ since, until int64 }
 
-// Add adds a time in which a lane was held.
-func (h Holds) Add(egress route.Egress, lane int, since, until int64) {
-	k := laneOf{egress, lane}
-	h[k] = append(h[k], hold{since, until})
+// Add adds a time in which a lane was held. They come in the order of since.
+func (h Holds) Add(lane int, since, until int64) {
+	list := h[lane]
+	if n := len(list); n > 0 && since <= list[n-1].until {
+		list[n-1].until = max(list[n-1].until, until)
+		return
+	}
+	h[lane] = append(list, hold{since, until})
 }
 
 // held returns for how long a lane was held between two moments.
-func (h Holds) held(k laneOf, from, to int64) (n int64) {
-	for _, hold := range h[k] {
+func (h Holds) held(lane int, from, to int64) (n int64) {
+	for _, hold := range h[lane] {
 		n += max(min(hold.until, to)-max(hold.since, from), 0)
 	}
 	return n
@@ -54,7 +54,7 @@ func (h Holds) Due(m *Old, e store.Expiry) (move store.Move, ok bool) {
 	if m.TTL > 0 {
 		ttl = m.TTL
 	}
-	if now-m.Submitted-h.held(laneOf{m.Egress, m.Lane}, m.Submitted, now) < ttl {
+	if now-m.Submitted-h.held(m.Lane, m.Submitted, now) < ttl {
 		return move, false
 	}
 	return store.Move{ID: m.ID, From: m.Egress, Drop: Expired(m.Waiting)}, true

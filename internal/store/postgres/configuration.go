@@ -170,19 +170,35 @@ func (t *tx) createPool(p *route.Pool) error {
 // UpdatePool implements store.Configuration.
 func (db *DB) UpdatePool(ctx context.Context, p *route.Pool) error {
 	return db.configure(ctx, "update pool", func(t *tx) error {
-		var revision int64
-		t.row([]any{&revision}, `UPDATE pool SET name = $3, strategy = $4, routing_metadata = $5, warmup_interval = $6, priority = $7,
-				overflow_pool = $8, ttl = $9, paused = $10, revision = revision + 1, next_seq = 0 WHERE account_id = $1 AND id = $2 RETURNING revision`,
+		old := route.Pool{}
+		var members []int32
+		t.row([]any{&old.Revision, &old.Strategy, &old.RoutingMetaData, &old.Overflow, &old.Priority, &members, &old.Targets},
+			`SELECT revision, strategy, routing_metadata, overflow_pool, priority, ARRAY (SELECT egress FROM pool_member WHERE pool_id = $2 ORDER BY position),
+				ARRAY (SELECT target FROM pool_target WHERE pool_id = $2 ORDER BY position) FROM pool WHERE account_id = $1 AND id = $2 FOR UPDATE`,
+			p.AccountID, p.ID)
+		if err := t.flush(); err != nil {
+			return err
+		}
+		if old.Revision == 0 {
+			return store.ErrNotFound
+		}
+		for _, e := range members {
+			old.Members = append(old.Members, route.Egress(e))
+		}
+		alike := engine.PlansAlike(&old, p)
+		if p.Revision = old.Revision; !alike {
+			p.Revision++
+		}
+		t.exec(`UPDATE pool SET name = $3, strategy = $4, routing_metadata = $5, warmup_interval = $6, priority = $7, overflow_pool = $8, ttl = $9,
+				revision = $10, next_seq = CASE WHEN $11 THEN next_seq ELSE 0 END WHERE account_id = $1 AND id = $2`,
 			p.AccountID, p.ID, text(p.Name), int32(p.Strategy), text(p.RoutingMetaData), int32(p.WarmupInterval), int32(p.Priority),
-			p.Overflow, int64(p.TTL), p.Paused)
+			p.Overflow, int64(p.TTL), p.Revision, alike)
 		if err := t.flush(); err != nil {
 			return conflicted(err)
 		}
-		if revision == 0 {
-			return store.ErrNotFound
+		if !alike || old.Priority != p.Priority {
+			t.askReplan(p.AccountID, p.ID, 0, store.ReasonPoolChanged)
 		}
-		p.Revision = revision
-		t.askReplan(p.AccountID, p.ID, 0, store.ReasonPoolChanged)
 		t.setMembers(p)
 		return nil
 	})
@@ -193,7 +209,9 @@ func (t *tx) setMembers(p *route.Pool) {
 	t.exec(`DELETE FROM pool_member WHERE pool_id = $1`, p.ID)
 	t.exec(`DELETE FROM pool_target WHERE pool_id = $1`, p.ID)
 	for i, e := range p.Members {
-		t.exec(`INSERT INTO pool_member (pool_id, position, egress) VALUES ($1, $2, $3)`, p.ID, int32(i), int32(e))
+		// One that was deleted since it was read is left out.
+		t.exec(`INSERT INTO pool_member (pool_id, position, egress) SELECT $1::int, $2::int, $3::int
+			WHERE $3::int <= 0 OR EXISTS (SELECT FROM tpsp WHERE id = $3::int AND deleted = 0)`, p.ID, int32(i), int32(e))
 	}
 	for i, target := range p.Targets {
 		t.exec(`INSERT INTO pool_target (pool_id, position, target) VALUES ($1, $2, $3)`, p.ID, int32(i), target)

@@ -98,7 +98,9 @@ func (l *ledger) rearrange(j *journal, p *place, m *store.Move, priorities map[i
 	if m.Drop != "" {
 		return l.dropWaiting(j, p, m.Drop, now)
 	}
-	p.egress, p.status, p.dueAt, p.waiting, p.changed = m.To, engine.Ready, 0, m.Waiting, true
+	if p.changed = true; m.To != m.From {
+		p.egress, p.status, p.dueAt, p.waiting = m.To, engine.Ready, 0, m.Waiting
+	}
 	msg := l.messages[m.ID]
 	if msg == nil {
 		return errMissing

@@ -10,7 +10,6 @@ import (
 	"postyard/internal/limit"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
-	"postyard/internal/route"
 	"postyard/internal/store"
 	"postyard/internal/store/engine"
 )
@@ -70,30 +69,37 @@ func (db *DB) expired(ctx context.Context, e store.Expiry) (moves []store.Move, 
 		shortest); err != nil {
 		return nil, last, err
 	}
-	holds := engine.Holds{}
-	if _, err := list(ctx, db.work, "read what limits held", func(rows pgx.Rows) (none struct{}, err error) {
-		var egress route.Egress
-		var lane int
-		var since, until int64
-		err = rows.Scan(&egress, &lane, &since, &until)
-		holds.Add(egress, lane, since, until)
-		return none, err
-	}, `SELECT egress, mailbox, since, until FROM hold`); err != nil {
-		return nil, last, err
-	}
 	end := engine.FirstID(e.Now.Add(-time.Duration(shortest) + time.Millisecond))
 	old, err := list(ctx, db.work, "read old messages", func(rows pgx.Rows) (m engine.Old, err error) {
 		err = rows.Scan(idInto(&m.ID), &m.Egress, &m.Lane, &m.Submitted, &m.TTL, &m.Waiting)
 		return m, err
 	}, `SELECT q.id, q.egress, q.mailbox, q.rank, coalesce(p.ttl, 0), q.waiting FROM queue q LEFT JOIN pool p ON p.id = q.pool_id
 		WHERE q.id > $1 AND q.id < $2 AND q.status IN (0, 1) ORDER BY q.id LIMIT $3`, uuidOf(e.After), uuidOf(end), e.Limit)
+	if err != nil || len(old) == 0 {
+		return nil, last, err
+	}
+	type hold struct {
+		lane         int
+		since, until int64
+	}
+	held, err := list(ctx, db.work, "read what limits held", func(rows pgx.Rows) (h hold, err error) {
+		err = rows.Scan(&h.lane, &h.since, &h.until)
+		return h, err
+	}, `SELECT mailbox, since, until FROM hold ORDER BY since`)
+	if err != nil {
+		return nil, last, err
+	}
+	holds := engine.Holds{}
+	for _, h := range held {
+		holds.Add(h.lane, h.since, h.until)
+	}
 	for i := range old {
 		last = old[i].ID
 		if move, due := holds.Due(&old[i], e); due {
 			moves = append(moves, move)
 		}
 	}
-	return moves, last, err
+	return moves, last, nil
 }
 
 // dropWaiting drops a message that no sender holds.

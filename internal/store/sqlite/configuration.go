@@ -157,22 +157,44 @@ func (t *tx) createPool(p *route.Pool) error {
 // UpdatePool implements store.Configuration.
 func (db *DB) UpdatePool(ctx context.Context, p *route.Pool) error {
 	return db.write(ctx, rest, func(t *tx) error {
-		found, err := t.one([]any{&p.Revision}, `UPDATE pool SET name = ?, strategy = ?, routing_metadata = ?, warmup_interval = ?, priority = ?,
-				overflow_pool = ?, ttl = ?, paused = ?, revision = revision + 1, next_seq = 0 WHERE account_id = ? AND id = ? RETURNING revision`,
-			p.Name, int(p.Strategy), p.RoutingMetaData, p.WarmupInterval, p.Priority, p.Overflow, int64(p.TTL), p.Paused, p.AccountID, p.ID)
-		switch {
-		case isUnique(err):
-			return store.ErrConflict
-		case err != nil:
+		old, err := t.poolAsPlanned(p.AccountID, p.ID)
+		if err != nil {
 			return err
-		case !found:
-			return store.ErrNotFound
 		}
-		if err := t.askReplan(p.AccountID, p.ID, 0, store.ReasonPoolChanged); err != nil {
+		alike := engine.PlansAlike(old, p)
+		if _, err := t.one([]any{&p.Revision}, `UPDATE pool SET name = ?, strategy = ?, routing_metadata = ?, warmup_interval = ?, priority = ?,
+				overflow_pool = ?, ttl = ?, revision = revision + ?8, next_seq = CASE ?8 WHEN 0 THEN next_seq ELSE 0 END WHERE account_id = ?9 AND id = ?10
+				RETURNING revision`,
+			p.Name, int(p.Strategy), p.RoutingMetaData, p.WarmupInterval, p.Priority, p.Overflow, int64(p.TTL), !alike, p.AccountID, p.ID); err != nil {
+			if isUnique(err) {
+				return store.ErrConflict
+			}
 			return err
+		}
+		if !alike || old.Priority != p.Priority {
+			if err := t.askReplan(p.AccountID, p.ID, 0, store.ReasonPoolChanged); err != nil {
+				return err
+			}
 		}
 		return t.setMembers(p)
 	})
+}
+
+// poolAsPlanned reads what the plans of a pool are made from, and its priority.
+func (t *tx) poolAsPlanned(accountID, id int32) (*route.Pool, error) {
+	p := &route.Pool{ID: id}
+	found, err := t.one([]any{&p.Strategy, &p.RoutingMetaData, &p.Overflow, &p.Priority},
+		`SELECT strategy, routing_metadata, overflow_pool, priority FROM pool WHERE account_id = ? AND id = ?`, accountID, id)
+	if err != nil || !found {
+		return nil, orMissing(0, err)
+	}
+	if p.Members, err = each(t, func(rows *row) (e route.Egress, err error) { err = rows.Scan(&e); return e, err },
+		`SELECT egress FROM pool_member WHERE pool_id = ? ORDER BY position`, id); err != nil {
+		return nil, err
+	}
+	p.Targets, err = each(t, func(rows *row) (id int32, err error) { err = rows.Scan(&id); return id, err },
+		`SELECT target FROM pool_target WHERE pool_id = ? ORDER BY position`, id)
+	return p, err
 }
 
 // setMembers stores the lists of a pool, instead of those that it had.
@@ -183,6 +205,9 @@ func (t *tx) setMembers(p *route.Pool) error {
 		}
 	}
 	for i, e := range p.Members {
+		if err := t.inUse(e); errors.Is(err, store.ErrConflict) && e.TPSPID() > 0 {
+			continue // it was deleted since it was read
+		}
 		if _, err := t.exec(`INSERT INTO pool_member (pool_id, position, egress) VALUES (?, ?, ?)`, p.ID, i, int32(e)); err != nil {
 			return err
 		}

@@ -51,20 +51,33 @@ func (db *DB) Queued(ctx context.Context, f store.QueuedFilter, after mail.ID, l
 
 // Rearrange implements store.Queue.
 func (db *DB) Rearrange(ctx context.Context, batch []store.Move, now time.Time) (n int, err error) {
-	err = db.write(ctx, rest, func(t *tx) error {
-		n = 0
-		for i := range batch {
-			moved, err := t.rearrange(db, &batch[i], now)
-			if err != nil {
-				return fmt.Errorf("message %s: %w", batch[i].ID, err)
-			}
-			if moved {
-				n++
-			}
+	for some := range slices.Chunk(batch, moveChunk) {
+		var moved int
+		if err := db.write(ctx, rest, func(t *tx) (err error) {
+			moved, err = t.rearrangeAll(db, some, now)
+			return err
+		}); err != nil {
+			return n, err
 		}
-		return nil
-	})
-	return n, err
+		n += moved
+	}
+	return n, nil
+}
+
+// moveChunk is how many messages one transaction moves or drops: acceptance waits for it.
+const moveChunk = 100
+
+func (t *tx) rearrangeAll(db *DB, batch []store.Move, now time.Time) (n int, err error) {
+	for i := range batch {
+		moved, err := t.rearrange(db, &batch[i], now)
+		if err != nil {
+			return n, fmt.Errorf("message %s: %w", batch[i].ID, err)
+		}
+		if moved {
+			n++
+		}
+	}
+	return n, nil
 }
 
 func (t *tx) rearrange(db *DB, m *store.Move, now time.Time) (moved bool, err error) {
@@ -82,8 +95,11 @@ func (t *tx) rearrange(db *DB, m *store.Move, now time.Time) (moved bool, err er
 	case err != nil:
 		return false, err
 	}
-	n, err := t.changed(`UPDATE queue SET egress = ?, status = 0, due_at = 0, waiting = ? WHERE id = ? AND egress = ? AND status IN (0, 1)`,
-		int32(m.To), m.Waiting, m.ID[:], int32(m.From))
+	query := `UPDATE queue SET egress = ?, status = 0, due_at = 0, waiting = ? WHERE id = ? AND egress = ? AND status IN (0, 1)`
+	if m.To == m.From {
+		query = `UPDATE queue SET egress = ?, waiting = CASE waiting WHEN '' THEN ? ELSE waiting END WHERE id = ? AND egress = ? AND status IN (0, 1)`
+	}
+	n, err := t.changed(query, int32(m.To), m.Waiting, m.ID[:], int32(m.From))
 	if err != nil || n == 0 {
 		return false, err
 	}

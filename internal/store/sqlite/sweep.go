@@ -115,35 +115,38 @@ func (db *DB) expired(ctx context.Context, e store.Expiry) (moves []store.Move, 
 	if err := db.workPool.QueryRowContext(ctx, `SELECT coalesce(min(ttl), ?1) FROM pool WHERE ttl > 0 AND ttl < ?1`, shortest).Scan(&shortest); err != nil {
 		return nil, last, failed("read times to live", err)
 	}
-	rows, err := db.workPool.QueryContext(ctx, `SELECT egress, mailbox, since, until FROM hold`)
+	end := engine.FirstID(e.Now.Add(-time.Duration(shortest) + time.Millisecond))
+	rows, err := db.workPool.QueryContext(ctx, oldQuery, e.After[:], end[:], e.Limit)
 	if err != nil {
-		return nil, last, failed("read what limits held", err)
+		return nil, last, failed("read old messages", err)
+	}
+	old, err := collect(rows, func(rows *sql.Rows) (m engine.Old, err error) {
+		err = rows.Scan((*idColumn)(&m.ID), &m.Egress, &m.Lane, &m.Submitted, &m.TTL, &m.Waiting)
+		return m, err
+	})
+	if err != nil || len(old) == 0 {
+		return nil, last, err
 	}
 	holds := engine.Holds{}
+	if rows, err = db.workPool.QueryContext(ctx, `SELECT mailbox, since, until FROM hold ORDER BY since`); err != nil {
+		return nil, last, failed("read what limits held", err)
+	}
 	if _, err := collect(rows, func(rows *sql.Rows) (none struct{}, err error) {
-		var egress route.Egress
 		var lane int
 		var since, until int64
-		err = rows.Scan(&egress, &lane, &since, &until)
-		holds.Add(egress, lane, since, until)
+		err = rows.Scan(&lane, &since, &until)
+		holds.Add(lane, since, until)
 		return none, err
 	}); err != nil {
 		return nil, last, err
 	}
-	end := engine.FirstID(e.Now.Add(-time.Duration(shortest) + time.Millisecond))
-	if rows, err = db.workPool.QueryContext(ctx, oldQuery, e.After[:], end[:], e.Limit); err != nil {
-		return nil, last, failed("read old messages", err)
-	}
-	_, err = collect(rows, func(rows *sql.Rows) (none struct{}, err error) {
-		var m engine.Old
-		err = rows.Scan((*idColumn)(&m.ID), &m.Egress, &m.Lane, &m.Submitted, &m.TTL, &m.Waiting)
-		last = m.ID
-		if move, due := holds.Due(&m, e); due {
+	for i := range old {
+		last = old[i].ID
+		if move, due := holds.Due(&old[i], e); due {
 			moves = append(moves, move)
 		}
-		return none, err
-	})
-	return moves, last, err
+	}
+	return moves, last, nil
 }
 
 const oldQuery = `SELECT q.id, q.egress, q.mailbox, q.rank, coalesce(p.ttl, 0), q.waiting FROM queue q LEFT JOIN pool p ON p.id = q.pool_id

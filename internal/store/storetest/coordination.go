@@ -202,13 +202,18 @@ func pools(t *testing.T, b *bench) {
 		t.Error(diff)
 	}
 	before := p.Revision
-	p.Name, p.Strategy, p.Members, p.Overflow, p.Priority, p.TTL, p.Paused = "renamed", 0, []route.Egress{b.egress()}, 0, 1, 0, false
+	p.Name, p.Strategy, p.Members, p.Overflow, p.Priority, p.TTL = "renamed", 0, []route.Egress{b.egress()}, 0, 1, 0
 	p.Targets, p.RoutingMetaData = []int32{b.pool.ID}, ""
 	b.must(b.store.UpdatePool(b.ctx(), &p))
 	if p.Revision <= before {
 		t.Errorf("revision %d after %d", p.Revision, before)
 	}
-	b.must(b.store.PausePool(b.ctx(), b.account.ID, p.ID, true))
+	before, p.Paused = p.Revision, false // another node has paused it, of which this one does not know
+	p.Name, p.TTL = "renamed again", time.Minute
+	b.must(b.store.UpdatePool(b.ctx(), &p))
+	if p.Revision != before {
+		t.Errorf("revision %d after %d although the plans stay", p.Revision, before)
+	}
 	p.Paused = true
 	if diff := cmp.Diff(&p, find(p.ID)); diff != "" {
 		t.Error(diff)

@@ -320,6 +320,12 @@ func heldExpiry(t *testing.T, b *bench) {
 		b.settle(accepted(&j, ""))
 	}
 	until := claimed.Free.Sub(began)
+	second, _ := b.newTPSP(b.account.ID, "Postmark", "token", "broadcast")
+	n, err := b.store.Rearrange(b.ctx(), []store.Move{{ID: waits, From: b.egress(), To: second.Egress(), Waiting: "overflowed"}}, b.now)
+	b.must(err)
+	if n != 1 {
+		t.Fatalf("%d moved", n)
+	}
 	expire := func(after time.Duration) int {
 		t.Helper()
 		n, _, err := b.store.Expire(b.ctx(), store.Expiry{TTL: time.Hour, Now: began.Add(after), Limit: 100})
