@@ -19,14 +19,47 @@ func (db *DB) Accept(ctx context.Context, batch []store.Submission) error {
 		}
 		messages := 0
 		for i := range batch {
-			if err := t.submit(&batch[i], sequences); err != nil {
-				return err
-			}
 			messages += len(batch[i].Messages)
 		}
+		t.expect(messages)
+		rows := acceptedRows{
+			contents: make([]any, 0, len(batch)*contentRows.width),
+			messages: make([]any, 0, messages*messageRows.width),
+			queue:    make([]any, 0, messages*queueRows.width),
+		}
+		if _, err := t.one([]any{&rows.contentID}, `SELECT coalesce(max(id), 0) FROM content`); err != nil {
+			return err
+		}
+		for i := range batch {
+			if err := t.submit(&batch[i], sequences, &rows); err != nil {
+				return err
+			}
+		}
 		t.onCommit(func() { db.backlog.Add(int64(messages)) })
-		return nil
+		return rows.write(t)
 	})
+}
+
+// acceptedRows are the rows of a batch, which are written together.
+type acceptedRows struct {
+	contentID                 int64 // the last one
+	contents, messages, queue []any
+}
+
+var (
+	contentRows = newInsert(`content (id, body)`)
+	messageRows = newInsert(`message (id, account_id, sub_account_id, content_id, pool_id, mailbox, recipient, to_addr, plan, submitted_at, egress)`)
+	queueRows   = newInsert(`queue (id, egress, mailbox, status, rank, sub_account_id, pool_id, priority, ways)`)
+)
+
+func (rows *acceptedRows) write(t *tx) error {
+	if err := t.execAll(contentRows, rows.contents); err != nil {
+		return err
+	}
+	if err := t.execAll(messageRows, rows.messages); err != nil {
+		return err
+	}
+	return t.execAll(queueRows, rows.queue)
 }
 
 // takeSequences reserves a range of every pool that spreads messages of this batch, and returns the next number of each.
@@ -47,15 +80,9 @@ func (t *tx) takeSequences(batch []store.Submission) (map[int32]uint64, error) {
 	return next, nil
 }
 
-func (t *tx) submit(s *store.Submission, sequences map[int32]uint64) error {
-	res, err := t.exec(`INSERT INTO content (body) VALUES (?)`, s.Content)
-	if err != nil {
-		return err
-	}
-	contentID, err := res.LastInsertId()
-	if err != nil {
-		return fmt.Errorf("read content id: %w", err)
-	}
+func (t *tx) submit(s *store.Submission, sequences map[int32]uint64, rows *acceptedRows) error {
+	rows.contentID++
+	rows.contents = append(rows.contents, rows.contentID, s.Content)
 	at := engine.Stamp(s.SubmittedAt)
 	for i := range s.Messages {
 		m := &s.Messages[i]
@@ -73,21 +100,16 @@ func (t *tx) submit(s *store.Submission, sequences map[int32]uint64) error {
 		if err := t.inUse(egress); err != nil {
 			return err
 		}
-		if _, err := t.exec(`INSERT INTO message (id, account_id, sub_account_id, content_id, pool_id, mailbox, recipient,
-				to_addr, plan, submitted_at, egress) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			m.ID[:], s.AccountID, s.SubAccountID, contentID, m.PoolID, class, m.Recipient, m.To, plan, at, int32(egress)); err != nil {
+		priority, err := t.priority(m.PoolID)
+		if err != nil {
 			return err
 		}
-		if _, err := t.exec(`INSERT INTO queue (id, egress, mailbox, status, rank, sub_account_id, pool_id, priority, ways)
-				VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, `+priorityOf6+`, ?7)`, m.ID[:], int32(egress), class, at, s.SubAccountID, m.PoolID,
-			len(planned.Plan.Egresses)); err != nil {
-			return err
-		}
+		id := m.ID[:]
+		rows.messages = append(rows.messages, id, s.AccountID, s.SubAccountID, rows.contentID, m.PoolID, class, m.Recipient, m.To, plan, at, int32(egress))
+		rows.queue = append(rows.queue, id, int32(egress), class, int(engine.Ready), at, s.SubAccountID, m.PoolID, priority, len(planned.Plan.Egresses))
 		o := owner{m.ID, s.AccountID, s.SubAccountID, m.PoolID, class, m.To}
-		if err := t.record(&o, happening{egress: egress, typ: planned.Processed, recipient: m.To, occurredAt: s.SubmittedAt,
-			recordedAt: s.SubmittedAt, detail: engine.NoDetail}); err != nil {
-			return err
-		}
+		t.record(&o, happening{egress: egress, typ: planned.Processed, recipient: m.To, occurredAt: s.SubmittedAt,
+			recordedAt: s.SubmittedAt, detail: engine.NoDetail})
 	}
 	return nil
 }
@@ -109,5 +131,18 @@ func (t *tx) inUse(e route.Egress) error {
 	return err
 }
 
-// priorityOf6 is the priority of the pool with the id ?6, as the queue has it: the lower goes first.
-const priorityOf6 = `-coalesce((SELECT priority FROM pool WHERE id = ?6), 0)`
+// priority is that of a pool, as the queue has it: the lower goes first.
+func (t *tx) priority(pool int32) (int, error) {
+	if known, ok := t.priorities[pool]; ok {
+		return known, nil
+	}
+	var priority int
+	if _, err := t.one([]any{&priority}, `SELECT -priority FROM pool WHERE id = ?`, pool); err != nil {
+		return 0, err
+	}
+	if t.priorities == nil {
+		t.priorities = map[int32]int{}
+	}
+	t.priorities[pool] = priority
+	return priority, nil
+}

@@ -17,6 +17,9 @@ import (
 
 // A partial index serves a query only when the query repeats the index's condition, word for word: hence
 // `status = 1 AND status IN (1, 3)` in the statements that use queue_due. TestPlans looks at the plans.
+//
+// In a statement with ORDER BY, SQLite takes `column = ?` for less selective when the value is 0 or 1, and plans the statement
+// anew whenever the value changes to or from that, which costs more than to run it: hence `egress = ? + 0`.
 
 // promotions is how many waiting messages one claim makes ready at most; it keeps the transaction short.
 const promotions = 500
@@ -27,7 +30,7 @@ func (db *DB) Claim(ctx context.Context, c store.Claim) (claimed store.Claimed, 
 	err = db.write(ctx, rest, func(t *tx) (err error) {
 		claimed, jobs = store.Claimed{}, nil
 		if _, err := t.exec(`UPDATE queue SET status = 0, due_at = 0, waiting = '' WHERE id IN
-				(SELECT id FROM queue WHERE egress = ? AND status = 1 AND status IN (1, 3) AND due_at <= ?
+				(SELECT id FROM queue WHERE egress = ? + 0 AND status = 1 AND status IN (1, 3) AND due_at <= ?
 				 ORDER BY due_at LIMIT ?)`,
 			int32(c.Egress), engine.Stamp(c.Now), promotions); err != nil {
 			return err
@@ -92,7 +95,7 @@ func (t *tx) lanes(e route.Egress) ([]int, error) {
 	var lanes []int
 	for last := -1; ; {
 		var next int
-		found, err := t.one([]any{&next}, `SELECT mailbox FROM queue WHERE egress = ? AND status = 0 AND mailbox > ?
+		found, err := t.one([]any{&next}, `SELECT mailbox FROM queue WHERE egress = ? + 0 AND status = 0 AND mailbox > ?
 				ORDER BY mailbox LIMIT 1`, int32(e), last)
 		if err != nil || !found {
 			return lanes, err
@@ -104,38 +107,38 @@ func (t *tx) lanes(e route.Egress) ([]int, error) {
 
 // claimFlow takes the oldest messages of a flow and opens an attempt for each.
 func (t *tx) claimFlow(c store.Claim, f *engine.Flow) ([]store.Job, error) {
-	jobs, err := each(t, func(rows *sql.Rows) (j store.Job, err error) {
+	jobs, err := each(t, func(rows *row) (j store.Job, err error) {
 		err = rows.Scan((*idColumn)(&j.ID), &j.Attempt, &j.Failures)
 		return j, err
 	}, `UPDATE queue SET status = 2, lease_owner = ?, lease_until = ?, attempts = attempts + 1, due_at = 0, waiting = ''
-		WHERE id IN (SELECT id FROM queue WHERE egress = ? AND status = 0 AND mailbox = ? AND priority = ? AND sub_account_id = ? AND pool_id = ?
-			ORDER BY rank LIMIT ?)
+		WHERE id IN (SELECT id FROM queue WHERE egress = ? + 0 AND status = 0 AND mailbox = ? + 0 AND priority = ? + 0
+			AND sub_account_id = ? + 0 AND pool_id = ? + 0 ORDER BY rank LIMIT ?)
 		RETURNING id, attempts, failures`,
 		c.Owner, engine.Stamp(c.LeaseUntil), int32(c.Egress), f.Lane, f.Priority, f.SubAccount, f.Pool, f.Share)
 	if err != nil {
 		return nil, err
 	}
+	attempts := make([]any, 0, len(jobs)*attemptRows.width)
 	for i := range jobs {
 		j := &jobs[i]
 		j.Egress, j.SentAt = c.Egress, c.Now
-		if _, err := t.exec(`INSERT INTO attempt (message_id, n, egress, began) VALUES (?, ?, ?, ?)`,
-			j.ID[:], j.Attempt, int32(c.Egress), engine.Stamp(c.Now)); err != nil {
-			return nil, err
-		}
+		attempts = append(attempts, j.ID[:], j.Attempt, int32(c.Egress), engine.Stamp(c.Now))
 	}
-	return jobs, nil
+	return jobs, t.execAll(attemptRows, attempts)
 }
+
+var attemptRows = newInsert(`attempt (message_id, n, egress, began)`)
 
 // ClaimUnknown implements store.Queue.
 func (db *DB) ClaimUnknown(ctx context.Context, c store.Claim) (jobs []store.Job, err error) {
 	err = db.write(ctx, rest, func(t *tx) error {
-		jobs, err = each(t, func(rows *sql.Rows) (j store.Job, err error) {
+		jobs, err = each(t, func(rows *row) (j store.Job, err error) {
 			var since int64
 			err = rows.Scan((*idColumn)(&j.ID), &j.Attempt, &j.Failures, &j.Asks, &since)
 			j.UnknownSince = engine.Time(since)
 			return j, err
 		}, `UPDATE queue SET status = 4, lease_owner = ?, lease_until = ?
-			WHERE id IN (SELECT id FROM queue WHERE egress = ? AND status = 3 AND status IN (1, 3) AND due_at <= ?
+			WHERE id IN (SELECT id FROM queue WHERE egress = ? + 0 AND status = 3 AND status IN (1, 3) AND due_at <= ?
 				ORDER BY due_at LIMIT ?)
 			RETURNING id, attempts, failures, asks, unknown_since`,
 			c.Owner, engine.Stamp(c.LeaseUntil), int32(c.Egress), engine.Stamp(c.Now), c.Limit)

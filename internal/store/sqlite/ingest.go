@@ -57,6 +57,18 @@ func (db *DB) Received(ctx context.Context, now time.Time, limit int) ([]store.R
 func (db *DB) Ingest(ctx context.Context, batch []store.Parsed) (res store.IngestResult, err error) {
 	err = db.write(ctx, settling, func(t *tx) error {
 		res = store.IngestResult{}
+		t.expect(len(batch))
+		named := make([]any, 0, len(batch))
+		for i := range batch {
+			for k := range batch[i].Reports {
+				if id := &batch[i].Reports[k].MessageID; *id != (mail.ID{}) {
+					named = append(named, id[:])
+				}
+			}
+		}
+		if err := t.foresee(named); err != nil {
+			return err
+		}
 		left := 0
 		for i := range batch {
 			if err := t.ingest(&batch[i], &res, &left); err != nil {
@@ -75,7 +87,8 @@ func (t *tx) ingest(p *store.Parsed, res *store.IngestResult, left *int) error {
 		if err := t.keepGarbage(p); err != nil {
 			return err
 		}
-		return t.forget(p.Receipt.ID)
+		t.forget(p.Receipt.ID)
+		return nil
 	}
 	held := false
 	for i := range p.Reports {
@@ -103,15 +116,17 @@ func (t *tx) ingest(p *store.Parsed, res *store.IngestResult, left *int) error {
 		_, err := t.exec(`UPDATE receipt SET due_at = ? WHERE id = ?`, engine.Stamp(p.HoldTo), p.Receipt.ID)
 		return err
 	}
-	return t.forget(p.Receipt.ID)
+	t.forget(p.Receipt.ID)
+	return nil
 }
 
-func (t *tx) forget(receipt int64) error {
-	if receipt == 0 {
-		return nil
+var receiptsByID = newBulk(`DELETE FROM receipt WHERE id IN (`, `?`, `)`)
+
+// forget removes a receipt, at the end of the transaction.
+func (t *tx) forget(receipt int64) {
+	if receipt != 0 {
+		t.forgotten = append(t.forgotten, receipt)
 	}
-	_, err := t.exec(`DELETE FROM receipt WHERE id = ?`, receipt)
-	return err
 }
 
 func (t *tx) keepGarbage(p *store.Parsed) error {
@@ -138,6 +153,7 @@ func (t *tx) attribute(p *store.Parsed, r *provider.Report) (*stored, bool, erro
 	m := &stored{}
 	found, err := t.one(m.dest(), `SELECT `+storedColumns+` FROM message
 		WHERE provider_id = ? AND provider_id <> '' AND account_id = ?`, r.ProviderMessageID, p.Receipt.AccountID)
+	delete(t.foreseen, m.id) // it may be about to change
 	return m, found, err
 }
 
@@ -162,8 +178,9 @@ func (t *tx) report(p *store.Parsed, r *provider.Report, m *stored, res *store.I
 	if err != nil {
 		return err
 	}
-	return t.record(&m.owner, happening{egress: egress, typ: r.Type, effect: store.EffectOf(engine.TriggerOf(r, isCopy)), recipient: r.Recipient, isCopy: isCopy,
+	t.record(&m.owner, happening{egress: egress, typ: r.Type, effect: store.EffectOf(engine.TriggerOf(r, isCopy)), recipient: r.Recipient, isCopy: isCopy,
 		occurredAt: r.OccurredAt, recordedAt: p.Now, detail: detail})
+	return nil
 }
 
 // advance moves the message's state. Whatever a provider reports of a message, it has it: a pending one leaves the queue.

@@ -31,7 +31,7 @@ func (t *tx) openGate(c store.Claim) (*gate, error) {
 	if perHour > 0 {
 		g.Limit(engine.WholeEgress, perHour)
 	}
-	if _, err := each(t, func(rows *sql.Rows) (none struct{}, err error) {
+	if _, err := each(t, func(rows *row) (none struct{}, err error) {
 		var lane int
 		err = rows.Scan(&lane, &perHour)
 		g.Limit(lane, perHour)
@@ -40,12 +40,12 @@ func (t *tx) openGate(c store.Claim) (*gate, error) {
 		return nil, err
 	}
 	for _, lane := range g.Limited() {
-		if _, err := each(t, func(rows *sql.Rows) (none struct{}, err error) {
+		if _, err := each(t, func(rows *row) (none struct{}, err error) {
 			var u limit.Use
 			err = rows.Scan(&u.Span, &u.N)
 			g.Taken(int(lane), u)
 			return none, err
-		}, `SELECT span, n FROM permit WHERE egress = ? AND mailbox = ? AND span >= ? ORDER BY span`, int32(c.Egress), lane, g.FirstSpan()); err != nil {
+		}, `SELECT span, n FROM permit WHERE egress = ? + 0 AND mailbox = ? + 0 AND span >= ? ORDER BY span`, int32(c.Egress), lane, g.FirstSpan()); err != nil {
 			return nil, err
 		}
 	}
@@ -57,7 +57,7 @@ func (t *tx) openGate(c store.Claim) (*gate, error) {
 }
 
 func (t *tx) pausedIDs(query string) (map[int32]bool, error) {
-	ids, err := each(t, func(rows *sql.Rows) (id int32, err error) { err = rows.Scan(&id); return id, err }, query)
+	ids, err := each(t, func(rows *row) (id int32, err error) { err = rows.Scan(&id); return id, err }, query)
 	held := make(map[int32]bool, len(ids))
 	for _, id := range ids {
 		held[id] = true
@@ -107,7 +107,7 @@ func (t *tx) flows(db *DB, c store.Claim, g *gate, lane, wanted, most int) ([]en
 	probes, ready := 0, 0
 	sub, pool := db.turns.After(c.Egress, lane)
 	for f := (engine.Flow{Lane: lane, Priority: noPriority}); ready < wanted && len(list) < most; {
-		found, err := t.one([]any{&f.Priority}, `SELECT priority FROM queue WHERE egress = ? AND status = 0 AND mailbox = ? AND priority > ?
+		found, err := t.one([]any{&f.Priority}, `SELECT priority FROM queue WHERE egress = ? + 0 AND status = 0 AND mailbox = ? + 0 AND priority > ?
 				ORDER BY priority LIMIT 1`, int32(c.Egress), lane, f.Priority)
 		if err != nil || !found {
 			return list, err
@@ -144,12 +144,12 @@ func (t *tx) flows(db *DB, c store.Claim, g *gate, lane, wanted, most int) ([]en
 // nextFlow moves f on to the next flow of its lane and priority. It takes two questions: for a pair of columns after another pair
 // SQLite would walk through all rows of the flow before.
 func (t *tx) nextFlow(c store.Claim, f *engine.Flow) (found bool, err error) {
-	found, err = t.one([]any{&f.Pool}, `SELECT pool_id FROM queue WHERE egress = ? AND status = 0 AND mailbox = ? AND priority = ? AND sub_account_id = ?
+	found, err = t.one([]any{&f.Pool}, `SELECT pool_id FROM queue WHERE egress = ? + 0 AND status = 0 AND mailbox = ? + 0 AND priority = ? + 0 AND sub_account_id = ? + 0
 			AND pool_id > ? ORDER BY pool_id LIMIT 1`, int32(c.Egress), f.Lane, f.Priority, f.SubAccount, f.Pool)
 	if err != nil || found {
 		return found, err
 	}
-	return t.one([]any{&f.SubAccount, &f.Pool}, `SELECT sub_account_id, pool_id FROM queue WHERE egress = ? AND status = 0 AND mailbox = ? AND priority = ?
+	return t.one([]any{&f.SubAccount, &f.Pool}, `SELECT sub_account_id, pool_id FROM queue WHERE egress = ? + 0 AND status = 0 AND mailbox = ? + 0 AND priority = ? + 0
 			AND sub_account_id > ? ORDER BY sub_account_id, pool_id LIMIT 1`, int32(c.Egress), f.Lane, f.Priority, f.SubAccount)
 }
 

@@ -40,6 +40,9 @@ func TestPlans(t *testing.T) {
 		nextDueQuery, oldQuery, awaitingQuery, entriesQuery, callsQuery(500), entryEventsQuery(500), countedQuery, tallyQuery, nextDayQuery,
 		`SELECT ` + storedColumns + ` FROM message WHERE provider_id = ? AND provider_id <> '' AND account_id = ?`,
 	}
+	for _, b := range []*bulk{messagesByID, receiptsByID} {
+		queries = append(queries, b.queries[:]...)
+	}
 	for query := range db.writer.stmts {
 		queries = append(queries, query)
 	}

@@ -33,17 +33,19 @@ type happening struct {
 	detail     []byte // event.Detail as JSON
 }
 
-// record inserts an event and counts it.
-func (t *tx) record(o *owner, h happening) error {
-	if _, err := t.exec(`INSERT INTO event (account_id, sub_account_id, message_id, pool_id, egress, type, mailbox, is_copy,
-			recipient, occurred_at, recorded_at, detail, effect) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		o.accountID, o.subAccountID, o.id[:], o.poolID, int32(h.egress), int(h.typ), o.mailbox, h.isCopy,
-		strings.ToLower(h.recipient), engine.Stamp(h.occurredAt), engine.Stamp(h.recordedAt), h.detail, int(h.effect)); err != nil {
-		return err
-	}
+var eventRows = newInsert(`event (account_id, sub_account_id, message_id, pool_id, egress, type, mailbox, is_copy, recipient, occurred_at, recorded_at,
+	detail, effect)`)
+
+// expect makes room for events.
+func (t *tx) expect(events int) { t.events = make([]any, 0, events*eventRows.width) }
+
+// record remembers an event for flush, and counts it.
+func (t *tx) record(o *owner, h happening) {
+	id := o.id
+	t.events = append(t.events, o.accountID, o.subAccountID, id[:], o.poolID, int32(h.egress), int(h.typ), o.mailbox, h.isCopy,
+		strings.ToLower(h.recipient), engine.Stamp(h.occurredAt), engine.Stamp(h.recordedAt), h.detail, int(h.effect))
 	t.count(counterKey{o.accountID, engine.Day(h.occurredAt), store.Counter{SubAccountID: o.subAccountID, Egress: h.egress, Mailbox: o.mailbox,
 		Type: h.typ, Copy: h.isCopy}})
-	return nil
 }
 
 type counterKey struct {
@@ -60,8 +62,14 @@ func (t *tx) count(k counterKey) {
 	t.counters[k]++
 }
 
-// flush writes what the transaction counted.
+// flush writes what the transaction recorded and counted.
 func (t *tx) flush() error {
+	if err := t.execAll(eventRows, t.events); err != nil {
+		return err
+	}
+	if err := t.execAll(receiptsByID, t.forgotten); err != nil {
+		return err
+	}
 	for k, n := range t.counters {
 		if _, err := t.exec(`INSERT INTO counter (account_id, day, sub_account_id, egress, mailbox, type, is_copy, n)
 				VALUES (?, ?, ?, ?, ?, ?, ?, ?)

@@ -17,6 +17,16 @@ import (
 // Settle implements store.Queue.
 func (db *DB) Settle(ctx context.Context, batch []store.Settlement) error {
 	return db.write(ctx, settling, func(t *tx) error {
+		t.expect(len(batch))
+		accepted := make([]any, 0, len(batch))
+		for i := range batch {
+			if batch[i].Trigger == lifecycle.Accept {
+				accepted = append(accepted, batch[i].Job.ID[:])
+			}
+		}
+		if err := t.foresee(accepted); err != nil {
+			return err
+		}
 		left := 0
 		for i := range batch {
 			gone, err := t.settle(&batch[i])
@@ -111,7 +121,8 @@ func (t *tx) becomeSent(o *stored, s *store.Settlement, to lifecycle.State, atte
 	if err != nil {
 		return err
 	}
-	return t.record(&o.owner, happening{egress: s.Job.Egress, typ: s.Sent, effect: sentEffect, recipient: o.to, occurredAt: s.At, recordedAt: s.At, detail: detail})
+	t.record(&o.owner, happening{egress: s.Job.Egress, typ: s.Sent, effect: sentEffect, recipient: o.to, occurredAt: s.At, recordedAt: s.At, detail: detail})
+	return nil
 }
 
 // What the events that we make ourselves say about their message's state.
@@ -235,7 +246,8 @@ func (t *tx) sent(o *stored, egress route.Egress, providerID string, typ event.T
 	if _, err := t.exec(`UPDATE message SET sent_families = ? WHERE id = ?`, o.sentFamilies, o.id[:]); err != nil {
 		return err
 	}
-	return t.record(&o.owner, happening{egress: egress, typ: typ, effect: sentEffect, recipient: o.to, occurredAt: at, recordedAt: at, detail: engine.NoDetail})
+	t.record(&o.owner, happening{egress: egress, typ: typ, effect: sentEffect, recipient: o.to, occurredAt: at, recordedAt: at, detail: engine.NoDetail})
+	return nil
 }
 
 // drop records that nobody will try the message any more. The queue row is gone already.
@@ -248,7 +260,8 @@ func (t *tx) drop(o *owner, egress route.Egress, attempts int, typ event.Type, a
 	if err != nil {
 		return err
 	}
-	return t.record(o, happening{egress: egress, typ: typ, effect: droppedEffect, recipient: o.to, occurredAt: at, recordedAt: at, detail: detail})
+	t.record(o, happening{egress: egress, typ: typ, effect: droppedEffect, recipient: o.to, occurredAt: at, recordedAt: at, detail: detail})
+	return nil
 }
 
 // stored is a message row as the state machine needs it.
@@ -273,8 +286,28 @@ func (o *stored) dest() []any {
 		&o.providerID, &o.sentFamilies}
 }
 
+var messagesByID = newBulk(`SELECT `+storedColumns+` FROM message WHERE id IN (`, `?`, `)`)
+
+// foresee reads messages that are about to be asked for.
+func (t *tx) foresee(ids []any) error {
+	t.foreseen = make(map[mail.ID]*stored, len(ids))
+	return messagesByID.each(ids, func(query string, ids []any) error {
+		_, err := each(t, func(r *row) (none struct{}, err error) {
+			o := &stored{}
+			err = r.Scan(o.dest()...)
+			t.foreseen[o.id] = o
+			return none, err
+		}, query, ids...)
+		return err
+	})
+}
+
 // message reads a message row. The state is only right for messages that have left the queue.
-func (t *tx) message(id [16]byte) (*stored, bool, error) {
+func (t *tx) message(id mail.ID) (*stored, bool, error) {
+	if o, ok := t.foreseen[id]; ok {
+		delete(t.foreseen, id) // whoever gets it may change the row
+		return o, true, nil
+	}
 	o := &stored{}
 	found, err := t.one(o.dest(), `SELECT `+storedColumns+` FROM message WHERE id = ?`, id[:])
 	return o, found, err

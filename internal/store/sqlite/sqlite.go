@@ -41,7 +41,6 @@ type DB struct {
 	dir          *datadir.Dir
 	readPool     *sql.DB // for the journal
 	workPool     *sql.DB // for claims, receipts and the configuration
-	writePool    *sql.DB
 	writer       *writer
 	keeper       *keeper
 	backlog      atomic.Int64
@@ -76,14 +75,17 @@ func open(ctx context.Context, dir string, by files) (_ *DB, err error) {
 	if err = by.renew(path + "-wal"); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	if db.writePool, err = openPool(path, by.vfs, 1, "synchronous(FULL)", "wal_autocheckpoint(4000)", "cache_size(-65536)"); err != nil {
+	own := []string{"synchronous(FULL)", "wal_autocheckpoint(4000)", "cache_size(-65536)"}
+	pool, err := openPool(path, by.vfs, 1, own...)
+	if err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, pool.Close()) }()
 	// Both stay with the file. The page size only counts before the first page is written, so the order matters.
-	if _, err = db.writePool.ExecContext(ctx, `PRAGMA page_size = 8192; PRAGMA journal_mode = WAL`); err != nil {
+	if _, err = pool.ExecContext(ctx, `PRAGMA page_size = 8192; PRAGMA journal_mode = WAL`); err != nil {
 		return nil, failed("set up database file", err)
 	}
-	if err = migrate(ctx, db.writePool); err != nil {
+	if err = migrate(ctx, pool); err != nil {
 		return nil, err
 	}
 	if db.readPool, err = openPool(path, by.vfs, readers, "query_only(1)", "cache_size(-16384)"); err != nil {
@@ -92,7 +94,7 @@ func open(ctx context.Context, dir string, by files) (_ *DB, err error) {
 	if db.workPool, err = openPool(path, by.vfs, workers, "query_only(1)", "cache_size(-16384)"); err != nil {
 		return nil, err
 	}
-	if db.writer, err = startWriter(ctx, db.writePool); err != nil {
+	if db.writer, err = startWriter(ctx, dataSource(path, by.vfs, own...)); err != nil {
 		return nil, err
 	}
 	if err = db.prepare(ctx); err != nil {
@@ -137,9 +139,6 @@ func (db *DB) Close() error {
 	if db.workPool != nil {
 		errs = append(errs, db.workPool.Close())
 	}
-	if db.writePool != nil {
-		errs = append(errs, db.writePool.Close())
-	}
 	if db.dir != nil {
 		errs = append(errs, db.dir.Close())
 	}
@@ -153,6 +152,17 @@ func (db *DB) Installation(context.Context) (string, error) { return db.installa
 func (db *DB) Backlog(context.Context) (int64, error) { return db.backlog.Load(), nil }
 
 func openPool(path, vfs string, connections int, pragmas ...string) (*sql.DB, error) {
+	pool, err := sql.Open("sqlite", dataSource(path, vfs, pragmas...))
+	if err != nil {
+		return nil, failed("open "+path, err)
+	}
+	pool.SetMaxOpenConns(connections)
+	pool.SetMaxIdleConns(connections)
+	return pool, nil
+}
+
+// dataSource is the driver's name of the file, with what is set on a connection to it.
+func dataSource(path, vfs string, pragmas ...string) string {
 	query := url.Values{}
 	if vfs != "" {
 		query.Set("vfs", vfs)
@@ -160,13 +170,7 @@ func openPool(path, vfs string, connections int, pragmas ...string) (*sql.DB, er
 	for _, p := range append([]string{"busy_timeout(10000)"}, pragmas...) {
 		query.Add("_pragma", p)
 	}
-	pool, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: query.Encode()}).String())
-	if err != nil {
-		return nil, failed("open "+path, err)
-	}
-	pool.SetMaxOpenConns(connections)
-	pool.SetMaxIdleConns(connections)
-	return pool, nil
+	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: query.Encode()}).String()
 }
 
 func migrate(ctx context.Context, pool *sql.DB) error {

@@ -49,7 +49,10 @@ func TestAcknowledgedIsOnDisk(t *testing.T) {
 	defer func() { _ = db.Close() }()
 	for pragma, want := range map[string]string{"synchronous": "2", "journal_mode": "wal", "page_size": "8192"} {
 		var got string
-		if err := db.writer.conn.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
+		if err := db.write(t.Context(), rest, func(tx *tx) error {
+			_, err := tx.one([]any{&got}, "SELECT CAST("+pragma+" AS TEXT) FROM pragma_"+pragma)
+			return err
+		}); err != nil || got != want {
 			t.Errorf("%s is %q, want %q (%v)", pragma, got, want, err)
 		}
 	}

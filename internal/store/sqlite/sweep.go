@@ -72,7 +72,7 @@ func (db *DB) recoverSome(ctx context.Context, r store.Recovery, ids []mail.ID) 
 	return n, err
 }
 
-func scanID(rows *sql.Rows) (id mail.ID, err error) {
+func scanID[R scanner](rows R) (id mail.ID, err error) {
 	err = rows.Scan((*idColumn)(&id))
 	return id, err
 }
@@ -82,12 +82,6 @@ type waiting struct {
 	id       mail.ID
 	attempts int
 	egress   route.Egress
-	reason   string
-}
-
-func scanWaiting(rows *sql.Rows) (w waiting, err error) {
-	err = rows.Scan((*idColumn)(&w.id), &w.attempts, &w.egress, &w.reason)
-	return w, err
 }
 
 // Expire implements store.Queue. Ids sort by time, so the oldest messages are a key range. They are looked at on a reading

@@ -30,7 +30,7 @@ func (t *tx) saveTemplates(tpspID int32, list []store.MirroredTemplate, at int64
 		return change, err
 	}
 	known := map[string][32]byte{}
-	if _, err := each(t, func(rows *sql.Rows) (none struct{}, err error) {
+	if _, err := each(t, func(rows *row) (none struct{}, err error) {
 		var alias string
 		var hash []byte
 		if err = rows.Scan(&alias, &hash); err == nil {

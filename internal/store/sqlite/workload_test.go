@@ -85,8 +85,7 @@ func (l *workload) open() error {
 		return err
 	}
 	if err := db.writer.do(l.ctx(), rest, func() error {
-		_, err := db.writer.conn.ExecContext(l.ctx(), l.pragmas)
-		return err
+		return db.writer.run(l.pragmas)
 	}); err != nil {
 		return errors.Join(err, db.Close())
 	}

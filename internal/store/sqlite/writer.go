@@ -3,10 +3,11 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
+	"database/sql/driver"
 	"fmt"
 	"sync"
 
+	"postyard/internal/mail"
 	"postyard/internal/route"
 	"postyard/internal/store"
 )
@@ -24,12 +25,11 @@ const (
 // writer owns the only writing connection. Its goroutine runs one transaction after another, always the one of the lowest
 // rank first; within a rank they run in the order in which they came.
 type writer struct {
-	conn  *sql.Conn
-	stmts map[string]*sql.Stmt
-	jobs  [ranks]chan *job
-	quit  chan struct{}
-	done  chan struct{}
-	once  sync.Once
+	*connection
+	jobs [ranks]chan *job
+	quit chan struct{}
+	done chan struct{}
+	once sync.Once
 }
 
 type job struct {
@@ -38,12 +38,12 @@ type job struct {
 	err chan error
 }
 
-func startWriter(ctx context.Context, pool *sql.DB) (*writer, error) {
-	conn, err := pool.Conn(ctx)
+func startWriter(ctx context.Context, dsn string) (*writer, error) {
+	conn, err := connect(ctx, dsn)
 	if err != nil {
 		return nil, failed("open writing connection", err)
 	}
-	w := &writer{conn: conn, stmts: map[string]*sql.Stmt{}, quit: make(chan struct{}), done: make(chan struct{})}
+	w := &writer{connection: conn, quit: make(chan struct{}), done: make(chan struct{})}
 	for i := range w.jobs {
 		w.jobs[i] = make(chan *job)
 	}
@@ -55,11 +55,7 @@ func startWriter(ctx context.Context, pool *sql.DB) (*writer, error) {
 func (w *writer) stop() error {
 	w.once.Do(func() { close(w.quit) })
 	<-w.done
-	var errs []error
-	for _, s := range w.stmts {
-		errs = append(errs, s.Close())
-	}
-	return errors.Join(append(errs, w.conn.Close())...)
+	return w.close()
 }
 
 // write runs one transaction on the writer and returns when it is durable. A caller whose context ends before its turn
@@ -71,8 +67,7 @@ func (db *DB) write(ctx context.Context, r rank, run func(*tx) error) error {
 // checkpoint moves the whole write-ahead log into the database and empties it.
 func (db *DB) checkpoint(ctx context.Context) error {
 	return db.writer.do(ctx, rest, func() error {
-		_, err := db.writer.conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA wal_checkpoint(TRUNCATE)")
-		return failed("checkpoint", err)
+		return failed("checkpoint", db.writer.run("PRAGMA wal_checkpoint(TRUNCATE)"))
 	})
 }
 
@@ -126,14 +121,13 @@ func (w *writer) next() *job {
 }
 
 func (w *writer) transact(run func(*tx) error) (err error) {
-	ctx := context.Background() // an interrupted statement would leave the connection in doubt
-	if _, err := w.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+	if err := w.run("BEGIN IMMEDIATE"); err != nil {
 		return failed("begin", err)
 	}
-	t := &tx{writer: w, ctx: ctx}
+	t := &tx{writer: w}
 	defer func() {
 		if p := recover(); p != nil {
-			_, _ = w.conn.ExecContext(ctx, "ROLLBACK")
+			_ = w.run("ROLLBACK")
 			err = fmt.Errorf("transaction panicked: %v", p)
 		}
 	}()
@@ -142,7 +136,7 @@ func (w *writer) transact(run func(*tx) error) (err error) {
 		err = t.flush()
 	}
 	if err == nil {
-		if _, err = w.conn.ExecContext(ctx, "COMMIT"); err == nil {
+		if err = w.run("COMMIT"); err == nil {
 			for _, f := range t.committed {
 				f()
 			}
@@ -150,40 +144,27 @@ func (w *writer) transact(run func(*tx) error) (err error) {
 		}
 		err = failed("commit", err)
 	}
-	_, _ = w.conn.ExecContext(ctx, "ROLLBACK") // SQLite may have rolled back by itself
+	_ = w.run("ROLLBACK") // SQLite may have rolled back by itself
 	return err
 }
 
 // tx is one running transaction.
 type tx struct {
-	writer    *writer
-	ctx       context.Context
-	counters  map[counterKey]int64
-	egresses  map[route.Egress]error // what inUse found
-	committed []func()
+	writer     *writer
+	events     []any // values of eventRows
+	counters   map[counterKey]int64
+	egresses   map[route.Egress]error // what inUse found
+	priorities map[int32]int          // of pools
+	foreseen   map[mail.ID]*stored    // not asked for yet
+	forgotten  []any                  // ids of receipts
+	committed  []func()
 }
 
 // onCommit runs f after the transaction is durable.
 func (t *tx) onCommit(f func()) { t.committed = append(t.committed, f) }
 
-func (t *tx) stmt(query string) (*sql.Stmt, error) {
-	if s, ok := t.writer.stmts[query]; ok {
-		return s, nil
-	}
-	s, err := t.writer.conn.PrepareContext(t.ctx, query)
-	if err != nil {
-		return nil, failed("prepare "+query, err)
-	}
-	t.writer.stmts[query] = s
-	return s, nil
-}
-
-func (t *tx) exec(query string, args ...any) (sql.Result, error) {
-	s, err := t.stmt(query)
-	if err != nil {
-		return nil, err
-	}
-	res, err := s.ExecContext(t.ctx, args...)
+func (t *tx) exec(query string, args ...any) (driver.Result, error) {
+	res, err := t.writer.exec(query, args)
 	return res, failed("write", err)
 }
 
@@ -198,28 +179,24 @@ func (t *tx) changed(query string, args ...any) (int64, error) {
 
 // one reads a single row; found is false when there is none.
 func (t *tx) one(dest []any, query string, args ...any) (found bool, err error) {
-	s, err := t.stmt(query)
-	if err != nil {
-		return false, err
-	}
-	err = s.QueryRowContext(t.ctx, args...).Scan(dest...)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
-	}
-	return err == nil, failed("read", err)
+	err = t.writer.query(query, args, func(r *row) (more bool, err error) {
+		found = true
+		return false, r.Scan(dest...)
+	})
+	return found && err == nil, failed("read", err)
 }
 
 // each reads all rows, so that the caller may write while it looks at them.
-func each[T any](t *tx, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
-	s, err := t.stmt(query)
+func each[T any](t *tx, scan func(*row) (T, error), query string, args ...any) (list []T, err error) {
+	err = t.writer.query(query, args, func(r *row) (more bool, err error) {
+		item, err := scan(r)
+		list = append(list, item)
+		return true, err
+	})
 	if err != nil {
-		return nil, err
+		return nil, failed("read rows", err)
 	}
-	rows, err := s.QueryContext(t.ctx, args...)
-	if err != nil {
-		return nil, failed("read", err)
-	}
-	return collect(rows, scan)
+	return list, nil
 }
 
 func collect[T any](rows *sql.Rows, scan func(*sql.Rows) (T, error)) (list []T, err error) {
