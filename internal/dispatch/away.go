@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -47,7 +48,7 @@ func (r *runner) evacuate(ctx context.Context, target *directory.TPSP, why strin
 // what has none.
 func (r *runner) abandon(ctx context.Context, target *directory.TPSP, now time.Time) (more bool, err error) {
 	f := store.QueuedFilter{AccountID: target.AccountID, Egress: r.egress}
-	return r.move(ctx, &r.evacuation, f, now, func(q *store.Queued) store.Move {
+	return r.move(ctx, &r.abandoning, f, now, func(q *store.Queued) store.Move {
 		to, _ := nextUsable(q.Plan, r.egress, func(e route.Egress) bool { return r.d.usable(e, "", now) })
 		if to == 0 {
 			to, _ = nextUsable(q.Plan, r.egress, func(e route.Egress) bool { return r.d.Directory.Current().TPSP(target.AccountID, e.TPSPID()) != nil })
@@ -179,26 +180,33 @@ func (r *runner) noteSenders(ctx context.Context, seen senders, now time.Time) {
 	for _, refusal := range target.Refused {
 		known[refusal.Domain] = refusal
 	}
+	var changes []func(context.Context) error
 	for domain, words := range seen {
 		refusal, refused := known[domain]
-		var err error
 		switch {
 		case words == "" && refused:
-			err = r.save(ctx, func(ctx context.Context) error { return r.d.Store.Admit(ctx, target.ID, domain) })
-		case words != "" && refused && now.Before(refusal.ProbeAt) || words != "" && !refused && len(known) >= maxSenders:
-			continue
-		case words != "":
+			changes = append(changes, func(ctx context.Context) error { return r.d.Store.Admit(ctx, target.ID, domain) })
+		case words == "", refused && now.Before(refusal.ProbeAt), !refused && len(known) >= maxSenders:
+		default:
 			wait := firstRefusal
 			if refused {
 				wait = min(refusal.Wait*2, lastRefusal)
 			}
 			made := directory.Refusal{Domain: domain, Reason: clip(words), Since: now, ProbeAt: now.Add(wait), Wait: wait}
 			known[domain] = made
-			err = r.save(ctx, func(ctx context.Context) error { return r.d.Store.Refuse(ctx, target.ID, made) })
+			changes = append(changes, func(ctx context.Context) error { return r.d.Store.Refuse(ctx, target.ID, made) })
 		}
-		if err != nil {
-			r.log.Error("what the provider says of a sender could not be saved", "domain", domain, "error", err)
+	}
+	if len(changes) == 0 {
+		return
+	}
+	if err := r.save(ctx, func(ctx context.Context) (err error) {
+		for _, change := range changes {
+			err = errors.Join(err, change(ctx))
 		}
+		return err
+	}); err != nil {
+		r.log.Error("what the provider says of senders could not be saved", "error", err)
 	}
 }
 

@@ -106,10 +106,16 @@ func (b *breaker) ended(f *flight, class provider.Class, words string, now time.
 func (b *breaker) acquit(f *flight) (changed bool) {
 	f.failed, b.inARow = false, 0
 	if b.open && b.suspected {
-		*b = breaker{}
+		b.become(breaker{})
 		return true
 	}
 	return false
+}
+
+// become changes everything but whether a probe is on the wire.
+func (b *breaker) become(n breaker) {
+	n.probing = b.probing
+	*b = n
 }
 
 func (b *breaker) count(f *flight, failed bool) {
@@ -164,7 +170,7 @@ func (b *breaker) probed(failed bool, words string, now time.Time) (changed bool
 		return false
 	}
 	if !failed {
-		*b = breaker{trial: true, wait: b.wait}
+		b.become(breaker{trial: true, wait: b.wait})
 		return true
 	}
 	b.wait = min(b.wait*2, lastProbe)

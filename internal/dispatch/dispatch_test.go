@@ -17,6 +17,7 @@ import (
 	"postyard/internal/event"
 	"postyard/internal/lifecycle"
 	"postyard/internal/mail"
+	"postyard/internal/mailbox"
 	"postyard/internal/provider"
 	"postyard/internal/route"
 	"postyard/internal/store"
@@ -35,6 +36,8 @@ type queue struct {
 	leased      bool  // by another node
 	looks       int   // how often NextDue was called
 	claims      []int // how many messages each claim took
+	alter       func(*directory.TPSP)
+	held        func(now time.Time) store.Claimed // what a claim gives instead of messages
 }
 
 func (q *queue) add(n int) {
@@ -52,6 +55,9 @@ func (q *queue) Expire(context.Context, store.Expiry) (int, mail.ID, error) {
 	return 0, mail.ID{}, nil
 }
 func (q *queue) Claim(_ context.Context, c store.Claim) (store.Claimed, error) {
+	if q.held != nil {
+		return q.held(c.Now), nil
+	}
 	jobs := q.take(&q.waiting, c)
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -141,7 +147,11 @@ func (q *queue) LoadDirectory(context.Context) (directory.Contents, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	refused := slices.Collect(maps.Values(q.refused))
-	return directory.Contents{TPSPs: []directory.TPSP{{ID: 1, AccountID: 1, Type: provider.Postmark, Health: q.health, Refused: refused}}}, nil
+	t := directory.TPSP{ID: 1, AccountID: 1, Type: provider.Postmark, Health: q.health, Refused: refused}
+	if q.alter != nil {
+		q.alter(&t)
+	}
+	return directory.Contents{TPSPs: []directory.TPSP{t}}, nil
 }
 
 func (q *queue) Refuse(_ context.Context, _ int32, r directory.Refusal) error {
@@ -569,4 +579,55 @@ func TestAPanicInALookup(t *testing.T) {
 			t.Errorf("settled %q, want %q", q.log(), want)
 		}
 	})
+}
+
+// Whatever keeps mail waiting, a runner sleeps meanwhile.
+func TestNothingSpins(t *testing.T) {
+	t.Parallel()
+	stopped := func(q *queue) {
+		q.health = directory.Health{Stopped: true, Reason: "down", Since: time.Now(), ProbeAt: time.Now(), Wait: firstProbe}
+	}
+	altered := func(change func(*directory.TPSP)) func(*queue) { return func(q *queue) { q.alter = change } }
+	both := func(sets ...func(*queue)) func(*queue) {
+		return func(q *queue) {
+			for _, set := range sets {
+				set(q)
+			}
+		}
+	}
+	holding := func(full []mailbox.Class, free time.Duration) func(*queue) {
+		return func(q *queue) {
+			q.held = func(now time.Time) store.Claimed { return store.Claimed{Full: full, Free: now.Add(free)} }
+		}
+	}
+	deleted := altered(func(t *directory.TPSP) { t.Deleted = time.Unix(1, 0) })
+	paused := altered(func(t *directory.TPSP) { t.Paused = true })
+	for name, set := range map[string]func(*queue){
+		"deleted": deleted, "deleted while stopped": both(stopped, deleted), "paused": paused, "paused while stopped": both(stopped, paused),
+		"in a drill": altered(func(t *directory.TPSP) { t.Drill = time.Unix(1<<33, 0) }), "stopped": stopped,
+		"another node probes":     both(stopped, func(q *queue) { q.leased = true }),
+		"nothing may be claimed":  func(q *queue) { q.held = func(time.Time) store.Claimed { return store.Claimed{} } },
+		"a limit holds it":        holding([]mailbox.Class{mailbox.Gmail}, time.Hour),
+		"a limit lets it go":      holding([]mailbox.Class{mailbox.Gmail}, 0),
+		"a limit has let it go":   holding(nil, -time.Hour),
+		"a limit of a short time": holding([]mailbox.Class{mailbox.Gmail}, 10*time.Second),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				q := newQueue()
+				q.add(3)
+				set(q)
+				p := answering(&calls{}, provider.Accepted)
+				p.check = func(context.Context) error { return errors.New("still down") }
+				stop := dispatching(t, q, p)
+				<-time.After(10 * time.Minute)
+				synctest.Wait()
+				stop()
+				if q.looks > 10*60 {
+					t.Errorf("it looked %d times in 10 minutes", q.looks)
+				}
+			})
+		})
+	}
 }

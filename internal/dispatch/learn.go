@@ -137,7 +137,7 @@ func (r *runner) follow(h directory.Health) {
 	switch {
 	case r.unsaved:
 	case h.Stopped && !b.open:
-		*b = breaker{open: true, reason: h.Reason, since: h.Since, probeAt: h.ProbeAt, wait: max(h.Wait, firstProbe)}
+		b.become(breaker{open: true, reason: h.Reason, since: h.Since, probeAt: h.ProbeAt, wait: max(h.Wait, firstProbe)})
 		if r.served.IsZero() { // a process that starts finds out at once
 			b.probeAt = time.Time{}
 		}
@@ -145,7 +145,7 @@ func (r *runner) follow(h directory.Health) {
 	case h.Stopped && !b.probing:
 		b.reason, b.probeAt, b.wait = h.Reason, h.ProbeAt, max(h.Wait, firstProbe)
 	case !h.Stopped && b.open && !b.probing:
-		*b = breaker{trial: true, wait: b.wait}
+		b.become(breaker{trial: true, wait: b.wait})
 		r.switched()
 	}
 }

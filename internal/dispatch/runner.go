@@ -40,16 +40,16 @@ type runner struct {
 	limited time.Time // when a limit lets a message go that waits for it; zero when none does
 	full    []mailbox.Class
 
-	evacuation, overflow moving // of messages that wait here
-	flights              map[*flight]bool
-	line                 line
-	questions            int       // on the wire
-	askFrom              time.Time // no question before this, after one was not answered; zero: the last one was
-	answered             time.Time // when the last question was
-	retryAt              time.Time // not before this, after the store failed
-	started              time.Time // since when this process has served the egress without a gap
-	served               time.Time // when it did so last
-	unsaved              bool      // the health could not be saved
+	evacuation, abandoning, overflow moving // of messages that wait here
+	flights                          map[*flight]bool
+	line                             line
+	questions                        int       // on the wire
+	askFrom                          time.Time // no question before this, after one was not answered; zero: the last one was
+	answered                         time.Time // when the last question was
+	retryAt                          time.Time // not before this, after the store failed
+	started                          time.Time // since when this process has served the egress without a gap
+	served                           time.Time // when it did so last
+	unsaved                          bool      // the health could not be saved
 }
 
 // ending is how a call or a question ended.
@@ -153,6 +153,7 @@ func (r *runner) work(ctx, wire context.Context, running *sync.WaitGroup) time.D
 	}
 	if r.unsaved {
 		r.showHealth(ctx)
+		target = r.d.Directory.Current().AnyTPSP(r.egress.TPSPID()) // what was saved is in it now
 	}
 	r.follow(target.Health)
 	sleep, err := r.serve(ctx, wire, running, target, now)
@@ -183,7 +184,7 @@ func (r *runner) serve(ctx, wire context.Context, running *sync.WaitGroup, targe
 	}
 	waits := due.Ready || !due.Send.IsZero()
 	more := false
-	switch why := target.Away(now); {
+	switch why := r.away(target, now); {
 	case !target.Deleted.IsZero():
 		if waits {
 			more, err = r.abandon(ctx, target, now)
@@ -193,7 +194,8 @@ func (r *runner) serve(ctx, wire context.Context, running *sync.WaitGroup, targe
 			more, err = r.evacuate(ctx, target, why, now)
 		}
 	case due.Ready || arrived(due.Send, now):
-		if err = r.fill(ctx, wire, running, target, now); err == nil && len(r.full) > 0 {
+		r.evacuation = moving{}
+		if err = r.fill(ctx, wire, running, target, now); err == nil && r.limited.After(now) {
 			more, err = r.spill(ctx, target, now)
 		}
 	}
@@ -204,6 +206,15 @@ func (r *runner) serve(ctx, wire context.Context, running *sync.WaitGroup, targe
 		return 0, err
 	}
 	return r.nap(due, target, now), err
+}
+
+// away says why no mail leaves through the egress, or "". A breaker that has just opened counts although nobody else knows of it yet.
+func (r *runner) away(target *directory.TPSP, now time.Time) string {
+	why := target.Away(now)
+	if why == "" && r.breaker.open {
+		why = "the provider is not used for now: " + r.breaker.reason
+	}
+	return why
 }
 
 // arrived tells whether a due time has come; the zero time never comes.
@@ -219,7 +230,11 @@ func (r *runner) fill(ctx, wire context.Context, running *sync.WaitGroup, target
 			return err
 		}
 		jobs := claimed.Jobs
-		if r.limited, r.full = claimed.Free, claimed.Full; len(jobs) == 0 {
+		r.limited, r.full = claimed.Free, claimed.Full
+		if len(jobs) == 0 && claimed.More {
+			continue
+		}
+		if len(jobs) == 0 {
 			return nil
 		}
 		for part := range slices.Chunk(jobs, r.pace.batch) {
@@ -244,31 +259,34 @@ func (r *runner) nap(due store.Due, target *directory.TPSP, now time.Time) time.
 	if r.breaker.doubted() && !r.breaker.probing {
 		next = earlier(next, r.breaker.probeAt)
 	}
-	waits := due.Ready || !due.Send.IsZero()
-	switch {
-	case target.Away(now) != "":
-		if waits && r.evacuation.next.After(now) {
-			next = earlier(next, r.evacuation.next)
+	if r.unsaved {
+		next = earlier(next, now.Add(storeRetry))
+	}
+	soon := func(at time.Time) {
+		if at.After(now) {
+			next = earlier(next, at)
+		}
+	}
+	switch waits := due.Ready || !due.Send.IsZero(); {
+	case !target.Deleted.IsZero():
+		if waits {
+			soon(r.abandoning.next)
+		}
+	case r.away(target, now) != "":
+		if waits {
+			soon(r.evacuation.next)
 		}
 		if r.breaker.open && !r.breaker.probing {
 			next = earlier(next, r.breaker.probeAt)
 		}
-		if target.Drill.After(now) {
-			next = earlier(next, target.Drill)
-		}
+		soon(target.Drill)
 	case waits && !r.busy():
-		send := r.paused
-		if !due.Ready {
-			send = later(due.Send, r.paused)
+		if due.Ready {
+			soon(later(r.paused, r.limited))
+			soon(r.overflow.next)
 		}
-		if r.limited.After(now) {
-			send = later(send, r.limited)
-			if r.overflow.next.After(now) {
-				next = earlier(next, r.overflow.next)
-			}
-		}
-		if send.After(now) {
-			next = earlier(next, send)
+		if !due.Send.IsZero() {
+			soon(later(due.Send, r.paused))
 		}
 	}
 	return max(next.Sub(now), 0) + time.Millisecond

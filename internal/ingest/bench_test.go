@@ -24,7 +24,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// inbox is the store. Reports without a message id match no message: their receipt is held, as a store does.
+// inbox is the store. Reports without a message id match no message: their receipt is held, as a store does, and stored when
+// it is fresh.
 type inbox struct {
 	mu       sync.Mutex
 	receipts []store.Receipt
@@ -44,11 +45,15 @@ func (b *inbox) Receive(_ context.Context, batch []store.Receipt) error {
 		}
 	}
 	for _, r := range batch {
-		r.ID = int64(len(b.due) + 1)
-		b.due[r.ID] = time.Time{}
-		b.receipts = append(b.receipts, r)
+		b.store(r, time.Time{})
 	}
 	return nil
+}
+
+func (b *inbox) store(r store.Receipt, due time.Time) {
+	r.ID = int64(len(b.due) + 1)
+	b.due[r.ID] = due
+	b.receipts = append(b.receipts, r)
 }
 
 func (b *inbox) Received(_ context.Context, now time.Time, limit int) ([]store.Receipt, error) {
@@ -75,7 +80,11 @@ func (b *inbox) Ingest(_ context.Context, batch []store.Parsed) (store.IngestRes
 	for _, p := range batch {
 		b.done = append(b.done, p)
 		stranger := slices.ContainsFunc(p.Reports, func(r provider.Report) bool { return r.MessageID == uuid.UUID{} })
-		if stranger && !p.HoldTo.IsZero() {
+		switch {
+		case stranger && !p.HoldTo.IsZero() && p.Fresh:
+			b.store(p.Receipt, p.HoldTo)
+			continue
+		case stranger && !p.HoldTo.IsZero():
 			b.due[p.Receipt.ID] = p.HoldTo
 			continue
 		}

@@ -1,5 +1,7 @@
-// Package ingest takes the webhooks of providers: it checks who sends, makes the raw bytes durable, answers, and then turns
-// them into events. A report is never refused because its message is unknown: providers drop what they get a 4xx for.
+// Package ingest takes the webhooks of providers: it checks who sends, turns the body into events, and answers once these are
+// durable. A body that cannot become events now (its message is not known, it cannot be read, the store cannot record it) is
+// made durable as it came before the answer, and tried again or kept for people. A report is never refused because its message
+// is unknown: providers drop what they get a 4xx for.
 package ingest
 
 import (
@@ -19,12 +21,11 @@ import (
 )
 
 const (
-	receiptBatch = 200              // bodies that are made durable together
-	ingestBatch  = 250              // bodies that become events in one transaction; bounds how long the writer is busy
-	holdFor      = 10 * time.Minute // how long an unattributed report waits for its message
-	firstHold    = 10 * time.Second // when it is tried again first; then six times later, ...
-	pollEvery    = 2 * time.Second  // how often held receipts are looked for
-	maxHeader    = 512              // bytes of a header that is kept; longer ones are left out
+	ingestBatch = 250              // reports that become events in one transaction; bounds how long the writer is busy
+	holdFor     = 10 * time.Minute // how long an unattributed report waits for its message
+	firstHold   = 10 * time.Second // when it is tried again first; then six times later, ...
+	pollEvery   = 2 * time.Second  // how often held receipts are looked for
+	maxHeader   = 512              // bytes of a header that is kept; longer ones are left out
 )
 
 // Credentials opens the webhook credentials of a TPSP.
@@ -45,18 +46,20 @@ type Config struct {
 // Service takes webhooks while Run runs.
 type Service struct {
 	Config
-	receipts *groupcommit.Committer[store.Receipt]
-	wake     chan struct{}
+	fresh *groupcommit.Committer[store.Parsed]
+	wake  chan struct{} // bodies were stored that are due
 }
 
 // New returns a Service.
 func New(c Config) *Service {
-	return &Service{Config: c, wake: make(chan struct{}, 1), receipts: groupcommit.New(groupcommit.Config[store.Receipt]{
-		Commit: c.Store.Receive,
+	s := &Service{Config: c, wake: make(chan struct{}, 1)}
+	s.fresh = groupcommit.New(groupcommit.Config[store.Parsed]{
+		Commit: s.take,
 		Shared: func(err error) bool { return errors.Is(err, store.ErrUnavailable) },
-		Weigh:  func(store.Receipt) int { return 1 },
-		Limit:  receiptBatch,
-	})}
+		Weigh:  func(p store.Parsed) int { return max(len(p.Reports), 1) },
+		Limit:  ingestBatch,
+	})
+	return s
 }
 
 // ErrUnauthorized means that a webhook carries the credentials of none of the account's TPSPs.
@@ -67,7 +70,7 @@ var ErrUnauthorized = errors.New("the webhook's credentials are missing or wrong
 var keptHeaders = []string{"Content-Type", "User-Agent", "X-Pm-Webhook-Trace-Id", "X-Pm-Retries-Remaining"}
 
 // Receive checks the credentials against memory, so that an absent database never looks like a wrong password, and returns
-// when the body is durable. The error is ErrUnauthorized or wraps store.ErrUnavailable.
+// when what the body says is durable. The error is ErrUnauthorized or wraps store.ErrUnavailable.
 func (s *Service) Receive(ctx context.Context, accountID int32, typ provider.Type, h http.Header, body []byte) error {
 	from := s.sender(accountID, typ, h)
 	if from == nil {
@@ -79,21 +82,44 @@ func (s *Service) Receive(ctx context.Context, accountID int32, typ provider.Typ
 			return ErrUnauthorized
 		}
 	}
-	kept := map[string]string{}
+	kept := make(map[string]string, len(keptHeaders))
 	for _, name := range keptHeaders {
 		if v := h.Get(name); v != "" && len(v) <= maxHeader {
 			kept[name] = v
 		}
 	}
-	err := s.receipts.Do(ctx, store.Receipt{AccountID: accountID, TPSPID: from.ID, Headers: kept, Body: body, ReceivedAt: s.Now()})
+	p := s.parse(store.Receipt{AccountID: accountID, TPSPID: from.ID, Headers: kept, Body: body, ReceivedAt: s.Now()})
+	p.Fresh = true
+	err := s.fresh.Do(ctx, p)
 	switch {
 	case errors.Is(err, groupcommit.ErrClosed):
 		return fmt.Errorf("%w: stopping", store.ErrUnavailable)
 	case err != nil:
 		return fmt.Errorf("receive webhook: %w", err)
 	}
+	return nil
+}
+
+// take makes a batch durable, as events if that can be.
+func (s *Service) take(ctx context.Context, batch []store.Parsed) error {
+	res, err := s.Store.Ingest(ctx, batch)
+	if err == nil {
+		s.tell(batch, res)
+		return nil
+	}
+	if errors.Is(err, store.ErrUnavailable) {
+		return err
+	}
+	s.Log.Warn("webhooks could not be recorded at once", "bodies", len(batch), "error", err)
+	receipts := make([]store.Receipt, len(batch))
+	for i := range batch {
+		receipts[i] = batch[i].Receipt
+	}
+	if err := s.Store.Receive(ctx, receipts); err != nil {
+		return err
+	}
 	select {
-	case s.wake <- struct{}{}:
+	case s.wake <- struct{}{}: // process finds out which of them it is
 	default:
 	}
 	return nil
@@ -120,11 +146,11 @@ func (s *Service) sender(accountID int32, typ provider.Type, h http.Header) *dir
 	return from
 }
 
-// Run stores and processes webhooks until ctx ends. What was received before is on disk and is processed after the next
-// start at the latest.
+// Run takes webhooks, and processes those that were stored, until ctx ends. What is left is on disk and is processed after the
+// next start.
 func (s *Service) Run(ctx context.Context) {
 	done := make(chan struct{})
-	go func() { defer close(done); s.receipts.Run(ctx) }()
+	go func() { defer close(done); s.fresh.Run(ctx) }()
 	defer func() { <-done }()
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
@@ -141,7 +167,7 @@ func (s *Service) Run(ctx context.Context) {
 	}
 }
 
-// process turns everything that is due into events.
+// process turns everything that is stored and due into events.
 func (s *Service) process(ctx context.Context) error {
 	for {
 		receipts, err := s.Store.Received(ctx, s.Now(), ingestBatch)
@@ -223,14 +249,19 @@ func firstGarbage(batch []store.Parsed) string {
 	return ""
 }
 
-// ingest stores a batch; when that fails for a reason of one body, that one is kept as garbage and the others go on.
+// tell logs what became of a batch.
+func (s *Service) tell(batch []store.Parsed, res store.IngestResult) {
+	s.Log.Debug("webhooks processed", "bodies", len(batch), "result", res)
+	if res.Garbage > 0 {
+		s.Log.Warn("webhooks could not be read and are kept aside", "bodies", res.Garbage, "reason", firstGarbage(batch))
+	}
+}
+
+// ingest records a batch that is stored; when that fails for a reason of one body, that one is kept as garbage and the others go on.
 func (s *Service) ingest(ctx context.Context, batch []store.Parsed) error {
 	res, err := s.Store.Ingest(ctx, batch)
 	if err == nil {
-		s.Log.Debug("webhooks processed", "bodies", len(batch), "result", res)
-		if res.Garbage > 0 {
-			s.Log.Warn("webhooks could not be read and are kept aside", "bodies", res.Garbage, "reason", firstGarbage(batch))
-		}
+		s.tell(batch, res)
 		return nil
 	}
 	if errors.Is(err, store.ErrUnavailable) || ctx.Err() != nil {

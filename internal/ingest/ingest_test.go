@@ -39,10 +39,10 @@ func TestWhoMaySend(t *testing.T) {
 			{"an account that is not one", 9, provider.Postmark, "tpsp-101", 0},
 			{"a type that is not one", 1, provider.Type(99), "tpsp-101", 0},
 		} {
-			before := len(b.inbox.due)
+			before := len(b.inbox.done)
 			err := b.Receive(b.t.Context(), test.account, test.typ, http.Header{"Authorization": {test.auth}}, []byte("delivered"))
 			synctest.Wait()
-			stored := len(b.inbox.due) - before
+			stored := len(b.inbox.done) - before
 			if test.want == 0 {
 				if !errors.Is(err, ErrUnauthorized) || stored != 0 {
 					t.Errorf("%s: %v and %d stored, want ErrUnauthorized and nothing", test.name, err, stored)
@@ -91,9 +91,16 @@ func TestReceiveFails(t *testing.T) {
 		want        error
 		unavailable bool
 	}{
-		"the store is away": {func(b *bench) { b.inbox.refuse = func([]store.Receipt) error { return store.ErrUnavailable } }, store.ErrUnavailable, true},
-		"the store refuses": {func(b *bench) { b.inbox.refuse = func([]store.Receipt) error { return disk } }, disk, false},
-		"stopped":           {func(b *bench) { b.stop() }, store.ErrUnavailable, true},
+		"the store is away": {func(b *bench) { b.inbox.fail = func([]store.Parsed) error { return store.ErrUnavailable } }, store.ErrUnavailable, true},
+		"the store refuses": {func(b *bench) {
+			b.inbox.fail = func([]store.Parsed) error { return disk }
+			b.inbox.refuse = func([]store.Receipt) error { return disk }
+		}, disk, false},
+		"the store goes away": {func(b *bench) {
+			b.inbox.fail = func([]store.Parsed) error { return disk }
+			b.inbox.refuse = func([]store.Receipt) error { return store.ErrUnavailable }
+		}, store.ErrUnavailable, true},
+		"stopped": {func(b *bench) { b.stop() }, store.ErrUnavailable, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -102,6 +109,10 @@ func TestReceiveFails(t *testing.T) {
 				err := b.Receive(b.t.Context(), 1, provider.Postmark, auth, []byte("delivered"))
 				if !errors.Is(err, test.want) || errors.Is(err, store.ErrUnavailable) != test.unavailable {
 					t.Errorf("Receive = %v, want %v", err, test.want)
+				}
+				synctest.Wait()
+				if len(b.inbox.done) != 0 || len(b.inbox.receipts) != 0 {
+					t.Errorf("ingested %v, stored %v", b.outcomes(), b.inbox.receipts)
 				}
 			})
 		})
@@ -128,6 +139,9 @@ func TestBodies(t *testing.T) {
 				test.want.Body = test.body
 				if diff := cmp.Diff([]outcome{test.want}, b.outcomes()); diff != "" {
 					t.Errorf("ingested:\n%s", diff)
+				}
+				if b.inbox.calls != 1 || !b.inbox.done[0].Fresh {
+					t.Errorf("%d transactions", b.inbox.calls)
 				}
 				if p := b.inbox.done[0]; p.Garbage == "" && (p.Sent != 70 || !p.Now.Equal(time.Now()) || !p.HoldTo.Equal(time.Now().Add(10*time.Second))) {
 					t.Errorf("parsed %+v", p)
@@ -185,6 +199,39 @@ func TestAPoisonBodyFailsAlone(t *testing.T) {
 			{Body: "poison", Garbage: "recording it failed: constraint failed"}, {Body: "c", Reports: []string{"c"}}, {Body: "d", Reports: []string{"d"}}}
 		if diff := cmp.Diff(want, b.outcomes()); diff != "" {
 			t.Errorf("ingested:\n%s", diff)
+		}
+	})
+}
+
+// A body that cannot be recorded when it comes is stored, with all that came with it, and answered well.
+func TestAFreshPoisonBody(t *testing.T) {
+	t.Parallel()
+	run(t, func(b *bench) {
+		var stored []int
+		b.inbox.fail = func(batch []store.Parsed) error {
+			stored = append(stored, len(b.inbox.receipts))
+			if slices.ContainsFunc(batch, func(p store.Parsed) bool { return string(p.Receipt.Body) == "poison" && p.Garbage == "" }) {
+				return errors.New("constraint failed")
+			}
+			return nil
+		}
+		var batch []store.Parsed
+		for _, body := range []string{"a", "poison", "c"} {
+			p := b.parse(store.Receipt{AccountID: 1, TPSPID: 101, Body: []byte(body), ReceivedAt: time.Now()})
+			p.Fresh = true
+			batch = append(batch, p)
+		}
+		if err := b.take(t.Context(), batch); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		want := []outcome{{Body: "a", Reports: []string{"a"}}, {Body: "poison", Garbage: "recording it failed: constraint failed"},
+			{Body: "c", Reports: []string{"c"}}}
+		if diff := cmp.Diff(want, b.outcomes()); diff != "" || len(b.inbox.receipts) != 0 {
+			t.Errorf("%d receipts left; ingested:\n%s", len(b.inbox.receipts), diff)
+		}
+		if stored[0] != 0 || stored[1] != 3 {
+			t.Errorf("receipts stored before each try: %v", stored)
 		}
 	})
 }

@@ -147,6 +147,7 @@ type Claimed struct {
 	Jobs []Job
 	Full []mailbox.Class // lanes in which messages wait for a permit
 	Free time.Time       // when the first of them lets a message go; zero when there is none
+	More bool            // nothing was claimed because there is too much to look at: the next claim goes on
 }
 
 // Permits are those of an egress that are taken, in the order of spans; see package limit.
@@ -296,7 +297,8 @@ type Inbox interface {
 	Received(ctx context.Context, now time.Time, limit int) ([]Receipt, error)
 
 	// Ingest turns parsed receipts into events: de-duplicates, attributes, updates messages and counters, and removes
-	// the receipts, all in one transaction. A receipt that another node has ingested meanwhile is passed over.
+	// the receipts, all in one transaction. A receipt that another node has ingested meanwhile is passed over; one that
+	// came fresh from the wire is stored if it has to wait or cannot be read.
 	Ingest(ctx context.Context, batch []Parsed) (IngestResult, error)
 }
 
@@ -310,10 +312,11 @@ type Receipt struct {
 	ReceivedAt time.Time
 }
 
-// Parsed is a receipt with what the adapter read in it. One whose receipt has no id was read back from the provider
-// (catch-up) rather than received: what matches no message of ours is left out without a trace.
+// Parsed is a receipt with what the adapter read in it. One whose receipt has no id and is not fresh was read back from the
+// provider (catch-up) rather than received: what matches no message of ours is left out without a trace.
 type Parsed struct {
 	Receipt Receipt
+	Fresh   bool // received, and not stored
 	Reports []provider.Report
 	Garbage string    // why the body could not be read; such a body is kept aside
 	HoldTo  time.Time // when no message of ours matches: try again then; zero gives up and counts it as foreign

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math"
 	"reflect"
-	"strconv"
 	"strings"
 	"time"
 
@@ -139,10 +138,12 @@ func FamilyBit(sent event.Type) int64 {
 	return int64(1) << info.Family
 }
 
-// SeenKey identifies a report within an account: every copy of it has the same key.
-func SeenKey(accountID int32, identity string) [16]byte {
-	sum := sha256.Sum256([]byte(strconv.Itoa(int(accountID)) + "\x00" + identity))
-	return [16]byte(sum[:16])
+// SeenKey identifies a report about a message: every copy of it has the same key. The keys begin with the message's time, so
+// that those of a batch, whose messages are most likely of the same minutes, lie side by side.
+func SeenKey(about mail.ID, identity string) (key [16]byte) {
+	sum := sha256.Sum256(append(about[:], identity...))
+	copy(key[copy(key[:], about[:6]):], sum[:])
+	return key
 }
 
 // TriggerOf says what a report means for the state. Only the `to` address decides; reports about copies just prove that

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sync"
 
@@ -23,6 +24,8 @@ type Lane struct {
 	ID    int
 	Room  int // how many messages its limit lets go
 	Flows []Flow
+
+	Pools map[int32]int32 // of a sub-account, the pool that was served last: its pools take turns as well
 }
 
 // Deal sets the share of every flow, total messages at most. The lanes get equal parts, as far as they have messages and room
@@ -48,13 +51,13 @@ func (l *Lane) deal(total int) {
 		for n < len(rest) && rest[n].Priority == rest[0].Priority {
 			n++
 		}
-		total -= dealEqually(rest[:n], total)
+		total -= dealEqually(rest[:n], total, l.Pools)
 		rest = rest[n:]
 	}
 }
 
 // dealEqually divides over the sub-accounts of flows, and returns how much it gave.
-func dealEqually(flows []Flow, total int) (given int) {
+func dealEqually(flows []Flow, total int, last map[int32]int32) (given int) {
 	var order []int32
 	of := map[int32][]*Flow{}
 	for i := range flows {
@@ -73,6 +76,8 @@ func dealEqually(flows []Flow, total int) (given int) {
 	for i, part := range divide(total, caps) {
 		given += part
 		pools := of[order[i]]
+		start := max(slices.IndexFunc(pools, func(f *Flow) bool { return f.Pool > last[order[i]] }), 0)
+		pools = slices.Concat(pools[start:], pools[:start])
 		for k, share := range divide(part, ready(pools)) {
 			pools[k].Share = share
 		}
@@ -121,35 +126,47 @@ type Turns struct {
 	last map[route.Egress]*turn
 }
 
+// turn is that of an egress: the lane that was served last, and in each lane the sub-account.
 type turn struct {
-	lane int
-	flow map[int]Flow // by lane
+	lane  int
+	lanes map[int]laneTurn
 }
+
+type laneTurn struct {
+	sub   int32
+	pools map[int32]int32 // the last one of each sub-account
+}
+
+// mostRemembered bounds of how many sub-accounts a lane remembers the pool that was served last.
+const mostRemembered = 1000
 
 func (t *Turns) of(e route.Egress) *turn {
 	if t.last == nil {
 		t.last = map[route.Egress]*turn{}
 	}
 	if t.last[e] == nil {
-		t.last[e] = &turn{lane: -1, flow: map[int]Flow{}}
+		t.last[e] = &turn{lane: -1, lanes: map[int]laneTurn{}}
 	}
 	return t.last[e]
 }
 
-// After returns the sub-account and pool of a lane that were served last.
-func (t *Turns) After(e route.Egress, lane int) (sub, pool int32) {
+// Lane returns a lane whose turns are known, and the sub-account that was served last there, -1 for none.
+func (t *Turns) Lane(e route.Egress, id int) (l Lane, sub int32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f := t.of(e).flow[lane]
-	return f.SubAccount, f.Pool
+	last, known := t.of(e).lanes[id]
+	if !known {
+		return Lane{ID: id}, -1
+	}
+	return Lane{ID: id, Pools: maps.Clone(last.pools)}, last.sub
 }
 
-// Last returns the flows of an egress's lanes that were served last.
+// Last returns, for each lane, a flow of the sub-account that was served last.
 func (t *Turns) Last(e route.Egress) (flows []Flow) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, f := range t.of(e).flow {
-		flows = append(flows, f)
+	for id, l := range t.of(e).lanes {
+		flows = append(flows, Flow{Lane: id, SubAccount: l.sub})
 	}
 	return flows
 }
@@ -173,11 +190,26 @@ func (t *Turns) Served(e route.Egress, lanes []Lane) {
 		served := false
 		for _, f := range lanes[i].Flows {
 			if f.Share > 0 {
-				turn.flow[lanes[i].ID], served = f, true
+				l := turn.lanes[lanes[i].ID]
+				if l.pools == nil || len(l.pools) >= mostRemembered {
+					l.pools = map[int32]int32{}
+				}
+				l.sub, l.pools[f.SubAccount] = f.SubAccount, f.Pool
+				turn.lanes[lanes[i].ID] = l
+				served = true
 			}
 		}
 		if served {
 			turn.lane = lanes[i].ID
 		}
 	}
+}
+
+// Pass moves the turn of a lane on past a sub-account that was not served: a look that ended among paused ones goes on behind them.
+func (t *Turns) Pass(e route.Egress, lane int, sub int32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := t.of(e).lanes[lane]
+	l.sub = sub
+	t.of(e).lanes[lane] = l
 }

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -96,18 +95,21 @@ func TestDealIsFair(t *testing.T) {
 	})
 }
 
-// With one permit at a time everybody has a turn.
+// With one permit at a time everybody has a turn: lanes, sub-accounts however many pools they have, and their pools.
 func TestTurns(t *testing.T) {
 	t.Parallel()
 	var turns Turns
-	got := map[[2]int]int{}
-	for range 60 {
+	got := map[[3]int]int{}
+	for range 120 {
 		var lanes []Lane
 		for _, id := range turns.Order(7, []int{3, 11, 0}) {
-			l := Lane{ID: id, Room: 100}
-			sub, _ := turns.After(7, id)
-			for i := range int32(4) {
-				l.Flows = append(l.Flows, Flow{Lane: id, SubAccount: (sub+i)%4 + 1, Pool: 1, Ready: 5})
+			l, sub := turns.Lane(7, id)
+			l.Room = 100
+			for i := range int32(4) { // in the ring, from the one after the last
+				next := (max(sub, 0)+i)%4 + 1
+				for pool := range next { // the n-th has n pools
+					l.Flows = append(l.Flows, Flow{Lane: id, SubAccount: next, Pool: pool + 1, Ready: 5})
+				}
 			}
 			lanes = append(lanes, l)
 		}
@@ -115,15 +117,20 @@ func TestTurns(t *testing.T) {
 		turns.Served(7, lanes)
 		for _, l := range lanes {
 			for _, f := range l.Flows {
-				got[[2]int{l.ID, int(f.SubAccount)}] += f.Share
+				got[[3]int{l.ID, int(f.SubAccount), int(f.Pool)}] += f.Share
 			}
 		}
 	}
-	var counts []int
-	for _, n := range got {
-		counts = append(counts, n)
+	subs := map[[2]int]int{}
+	for k, n := range got {
+		subs[[2]int{k[0], k[1]}] += n
+		if n == 0 {
+			t.Errorf("pool %d of sub-account %d in lane %d had no turn", k[2], k[1], k[0])
+		}
 	}
-	if len(counts) != 12 || slices.Min(counts) != 5 || slices.Max(counts) != 5 {
-		t.Errorf("turns of lanes and sub-accounts: %v", got)
+	for k, n := range subs {
+		if n != 10 {
+			t.Errorf("sub-account %d in lane %d had %d turns, want 10", k[1], k[0], n)
+		}
 	}
 }

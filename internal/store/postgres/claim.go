@@ -24,38 +24,47 @@ const promote = `WITH due AS MATERIALIZED (SELECT id FROM queue WHERE egress = $
 		ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED)
 	UPDATE queue q SET status = 0, due_at = 0, waiting = '' FROM due WHERE q.id = due.id`
 
-// peek returns the flows of every lane by priority: those after the sub-account and pool that were served last, then those from
-// the beginning up to them, at most $4 of each. All are found by index probes. Paused ones are passed over.
+// mostSteps bounds how many flows one claim looks at in a lane and priority; mostLevels, in how many priorities. Paused flows are
+// passed over, but cost a step.
+const (
+	mostSteps  = 500
+	mostLevels = 16
+)
+
+// peek returns the flows of every lane by priority, and within a priority in the order of their turns: once round from the
+// sub-account after the one that was served last, until $4 are found that are not paused. All are found by index probes.
 const peek = `WITH RECURSIVE lane (mailbox) AS (
 		(SELECT mailbox FROM queue WHERE egress = $1 AND status = 0 ORDER BY mailbox LIMIT 1)
 		UNION ALL
 		SELECT (SELECT q.mailbox FROM queue q WHERE q.egress = $1 AND q.status = 0 AND q.mailbox > lane.mailbox ORDER BY q.mailbox LIMIT 1)
 		FROM lane WHERE lane.mailbox IS NOT NULL),
-	level (mailbox, priority) AS (
-		SELECT mailbox, (SELECT q.priority FROM queue q WHERE q.egress = $1 AND q.status = 0 AND q.mailbox = lane.mailbox ORDER BY q.priority LIMIT 1)
+	level (mailbox, priority, n) AS (
+		SELECT mailbox, (SELECT q.priority FROM queue q WHERE q.egress = $1 AND q.status = 0 AND q.mailbox = lane.mailbox ORDER BY q.priority LIMIT 1), 1
 		FROM lane WHERE mailbox IS NOT NULL
 		UNION ALL
 		SELECT mailbox, (SELECT q.priority FROM queue q WHERE q.egress = $1 AND q.status = 0 AND q.mailbox = level.mailbox
-			AND q.priority > level.priority ORDER BY q.priority LIMIT 1)
-		FROM level WHERE priority IS NOT NULL),
-	turn AS (SELECT level.*, coalesce(last.sub, -1) AS sub, coalesce(last.pool, -1) AS pool
-		FROM level LEFT JOIN unnest($5::smallint[], $6::int[], $7::int[]) AS last (mailbox, sub, pool) USING (mailbox) WHERE priority IS NOT NULL),
-	flow (mailbox, priority, part, n, sub, pool, last_sub, last_pool) AS (
-		SELECT mailbox, priority, part, 0, CASE part WHEN 0 THEN sub ELSE -1 END, CASE part WHEN 0 THEN pool ELSE -1 END,
-			CASE part WHEN 0 THEN 2147483647 ELSE sub END, CASE part WHEN 0 THEN 2147483647 ELSE pool END
-		FROM turn CROSS JOIN generate_series(0, 1) AS part
+			AND q.priority > level.priority ORDER BY q.priority LIMIT 1), n + 1
+		FROM level WHERE priority IS NOT NULL AND n < $7),
+	flow (mailbox, priority, last, sub, pool, wrapped, paused, found, steps) AS (
+		SELECT level.mailbox, level.priority, coalesce(turn.sub, -1), coalesce(turn.sub, -1), 2147483647, false, true, 0, 0
+		FROM level LEFT JOIN unnest($5::smallint[], $6::int[]) AS turn (mailbox, sub) ON turn.mailbox = level.mailbox WHERE priority IS NOT NULL
 		UNION ALL
-		SELECT f.mailbox, f.priority, f.part, f.n + 1, next.sub_account_id, next.pool_id, f.last_sub, f.last_pool
-		FROM flow f CROSS JOIN LATERAL (SELECT q.sub_account_id, q.pool_id FROM queue q WHERE q.egress = $1 AND q.status = 0
-			AND q.mailbox = f.mailbox AND q.priority = f.priority AND (q.sub_account_id, q.pool_id) > (f.sub, f.pool)
-			ORDER BY q.sub_account_id, q.pool_id LIMIT 1) next
-		WHERE f.n < $4 AND (next.sub_account_id, next.pool_id) <= (f.last_sub, f.last_pool))
-	SELECT f.mailbox, f.priority, f.sub, f.pool, (SELECT count(*) FROM (SELECT FROM queue q WHERE q.egress = $1 AND q.status = 0
-		AND q.mailbox = f.mailbox AND q.priority = f.priority AND q.sub_account_id = f.sub AND q.pool_id = f.pool LIMIT $2) few)
-	FROM flow f WHERE f.n > 0 AND NOT EXISTS (SELECT FROM pool WHERE id = f.pool AND paused)
-		AND NOT EXISTS (SELECT FROM sub_account WHERE id = f.sub AND paused)
-		AND NOT EXISTS (SELECT FROM tpsp WHERE id = $1 AND (paused OR drill_until > $3))
-	ORDER BY f.mailbox, f.priority, f.part, f.n`
+		SELECT f.mailbox, f.priority, f.last, next.sub, next.pool, next.wrapped, held.paused, f.found + CASE WHEN held.paused THEN 0 ELSE 1 END, f.steps + 1
+		FROM flow f CROSS JOIN LATERAL (
+			(SELECT q.sub_account_id AS sub, q.pool_id AS pool, f.wrapped FROM queue q WHERE q.egress = $1 AND q.status = 0
+				AND q.mailbox = f.mailbox AND q.priority = f.priority AND (q.sub_account_id, q.pool_id) > (f.sub, f.pool)
+				ORDER BY q.sub_account_id, q.pool_id LIMIT 1)
+			UNION ALL
+			(SELECT q.sub_account_id, q.pool_id, true FROM queue q WHERE NOT f.wrapped AND q.egress = $1 AND q.status = 0
+				AND q.mailbox = f.mailbox AND q.priority = f.priority ORDER BY q.sub_account_id, q.pool_id LIMIT 1)
+			LIMIT 1) next
+		CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM pool WHERE id = next.pool AND paused)
+			OR EXISTS (SELECT FROM sub_account WHERE id = next.sub AND paused) AS paused) held
+		WHERE f.found < $4 AND f.steps < $8 AND (NOT next.wrapped OR next.sub <= f.last))
+	SELECT f.mailbox, f.priority, f.sub, f.pool, f.paused, CASE WHEN f.paused THEN 0 ELSE (SELECT count(*) FROM (SELECT FROM queue q WHERE q.egress = $1
+		AND q.status = 0 AND q.mailbox = f.mailbox AND q.priority = f.priority AND q.sub_account_id = f.sub AND q.pool_id = f.pool LIMIT $2) few) END
+	FROM flow f WHERE f.steps > 0 AND NOT EXISTS (SELECT FROM tpsp WHERE id = $1 AND (paused OR drill_until > $3))
+	ORDER BY f.mailbox, f.priority, f.steps`
 
 // claim takes the oldest messages of each flow, opens an attempt for each, and counts them as permits.
 const claim = `WITH taken AS MATERIALIZED (
@@ -85,11 +94,15 @@ func (db *DB) Claim(ctx context.Context, c store.Claim) (claimed store.Claimed, 
 	var jobs []store.Job
 	err = db.write(ctx, db.work, "claim", func(t *tx) error {
 		claimed, jobs = store.Claimed{}, nil
-		t.exec(promote, int32(c.Egress), now, promotions)
+		promoted := 0
+		t.count(&promoted, promote, int32(c.Egress), now, promotions)
 		g := t.readLimits(c)
 		flows := t.peek(db, c)
-		if err := t.flush(); err != nil || len(*flows) == 0 {
+		if err := t.flush(); err != nil {
 			return err
+		}
+		if claimed.More = promoted == promotions; len(*flows) == 0 {
+			return nil
 		}
 		if len(g.Limited()) > 0 {
 			if err := t.readPermits(c, g); err != nil {
@@ -119,6 +132,7 @@ func (db *DB) Claim(ctx context.Context, c store.Claim) (claimed store.Claimed, 
 		return store.Claimed{}, err
 	}
 	claimed.Jobs, err = db.filled(ctx, jobs, c)
+	claimed.More = claimed.More || len(jobs) > 0 // all of them may be unreadable
 	return claimed, err
 }
 
@@ -126,15 +140,22 @@ func (db *DB) Claim(ctx context.Context, c store.Claim) (claimed store.Claimed, 
 func (t *tx) peek(db *DB, c store.Claim) *[]engine.Flow {
 	flows := &[]engine.Flow{}
 	last := db.turns.Last(c.Egress)
+	steps := map[int]int{} // by lane: paused flows since the last one that is not
 	t.each(func(rows pgx.Rows) error {
 		var f engine.Flow
-		err := rows.Scan(&f.Lane, &f.Priority, &f.SubAccount, &f.Pool, &f.Ready)
-		*flows = append(*flows, f)
-		return err
+		var paused bool
+		if err := rows.Scan(&f.Lane, &f.Priority, &f.SubAccount, &f.Pool, &paused, &f.Ready); err != nil {
+			return err
+		}
+		if !paused {
+			*flows, steps[f.Lane] = append(*flows, f), 0
+		} else if steps[f.Lane]++; steps[f.Lane] == mostSteps {
+			db.turns.Pass(c.Egress, f.Lane, f.SubAccount)
+		}
+		return nil
 	}, peek, int32(c.Egress), c.Limit, engine.Stamp(c.Now), max(2*c.Limit/mailboxes, 8),
 		column(last, func(f *engine.Flow) int16 { return int16(f.Lane) }),
-		column(last, func(f *engine.Flow) int32 { return f.SubAccount }),
-		column(last, func(f *engine.Flow) int32 { return f.Pool }))
+		column(last, func(f *engine.Flow) int32 { return f.SubAccount }), mostLevels, mostSteps)
 	return flows
 }
 
@@ -153,7 +174,8 @@ func (db *DB) deal(c store.Claim, flows []engine.Flow, g *engine.Gate, claimed *
 	}
 	var lanes []engine.Lane
 	for _, id := range db.turns.Order(c.Egress, ids) {
-		l := engine.Lane{ID: id, Room: g.Room(id), Flows: of[id]}
+		l, _ := db.turns.Lane(c.Egress, id)
+		l.Room, l.Flows = g.Room(id), of[id]
 		if l.Room == 0 {
 			g.Hold(id)
 		}

@@ -22,25 +22,47 @@ func (db *DB) Receive(ctx context.Context, batch []store.Receipt) error {
 	if len(batch) == 0 {
 		return nil
 	}
+	kept := make([]keeping, len(batch))
+	for i := range batch {
+		kept[i] = keeping{receipt: &batch[i], until: engine.Stamp(batch[i].ReceivedAt)}
+	}
+	return db.write(ctx, db.front, "receive", func(t *tx) error { return t.keep(keepReceipts, kept) })
+}
+
+// keeping is a body that is to be stored.
+type keeping struct {
+	receipt *store.Receipt
+	until   int64  // when it is due
+	reason  string // why it is garbage
+}
+
+const (
+	keepReceipts = `INSERT INTO receipt (account_id, tpsp_id, headers, body, received_at, due_at)
+		SELECT account_id, tpsp_id, headers, body, received_at, until FROM ` + keptRows
+	keepGarbage = `INSERT INTO garbage (account_id, tpsp_id, headers, body, received_at, reason)
+		SELECT account_id, tpsp_id, headers, body, received_at, reason FROM ` + keptRows
+	keptRows = `unnest($1::int[], $2::int[], $3::bytea[], $4::bytea[], $5::bigint[], $6::bigint[], $7::text[]) WITH ORDINALITY
+		AS r (account_id, tpsp_id, headers, body, received_at, until, reason, place) ORDER BY place`
+)
+
+// keep runs a statement with keptRows.
+func (t *tx) keep(sql string, batch []keeping) error {
 	headers := make([][]byte, len(batch))
 	for i := range batch {
 		var err error
-		if headers[i], err = json.Marshal(batch[i].Headers); err != nil {
+		if headers[i], err = json.Marshal(batch[i].receipt.Headers); err != nil {
 			return fmt.Errorf("encode headers: %w", err)
 		}
 	}
-	return db.write(ctx, db.front, "receive", func(t *tx) error {
-		t.exec(`INSERT INTO receipt (account_id, tpsp_id, headers, body, received_at, due_at)
-			SELECT account_id, tpsp_id, headers, body, received_at, received_at
-			FROM unnest($1::int[], $2::int[], $3::bytea[], $4::bytea[], $5::bigint[]) WITH ORDINALITY
-				AS r (account_id, tpsp_id, headers, body, received_at, place) ORDER BY place`,
-			column(batch, func(r *store.Receipt) int32 { return r.AccountID }),
-			column(batch, func(r *store.Receipt) int32 { return r.TPSPID }),
-			headers,
-			column(batch, func(r *store.Receipt) []byte { return notNil(r.Body) }),
-			column(batch, func(r *store.Receipt) int64 { return engine.Stamp(r.ReceivedAt) }))
-		return nil
-	})
+	t.exec(sql,
+		column(batch, func(k *keeping) int32 { return k.receipt.AccountID }),
+		column(batch, func(k *keeping) int32 { return k.receipt.TPSPID }),
+		headers,
+		column(batch, func(k *keeping) []byte { return notNil(k.receipt.Body) }),
+		column(batch, func(k *keeping) int64 { return engine.Stamp(k.receipt.ReceivedAt) }),
+		column(batch, func(k *keeping) int64 { return k.until }),
+		column(batch, func(k *keeping) string { return text(k.reason) }))
+	return nil
 }
 
 const takeReceipts = `WITH taken AS MATERIALIZED (SELECT id, due_at FROM receipt WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2 FOR UPDATE SKIP LOCKED),
@@ -73,6 +95,8 @@ type inboxChanges struct {
 	done    []int64 // receipts
 	held    []holding
 	garbage []discarded
+	kept    []keeping // fresh ones
+	unread  []keeping // fresh garbage
 	foreign map[foreignKey]int64
 }
 
@@ -90,7 +114,17 @@ type foreignKey struct {
 	day    int32
 }
 
-func (c *inboxChanges) write(t *tx) {
+func (c *inboxChanges) write(t *tx) error {
+	if len(c.kept) > 0 {
+		if err := t.keep(keepReceipts, c.kept); err != nil {
+			return err
+		}
+	}
+	if len(c.unread) > 0 {
+		if err := t.keep(keepGarbage, c.unread); err != nil {
+			return err
+		}
+	}
 	if len(c.garbage) > 0 {
 		t.exec(`INSERT INTO garbage (account_id, tpsp_id, headers, body, received_at, reason)
 			SELECT r.account_id, r.tpsp_id, r.headers, r.body, r.received_at, u.reason
@@ -107,7 +141,7 @@ func (c *inboxChanges) write(t *tx) {
 		t.exec(`DELETE FROM receipt WHERE id = ANY ($1)`, c.done)
 	}
 	if len(c.foreign) == 0 {
-		return
+		return nil
 	}
 	keys := make([]foreignKey, 0, len(c.foreign))
 	for k := range c.foreign {
@@ -119,6 +153,7 @@ func (c *inboxChanges) write(t *tx) {
 		column(keys, func(k *foreignKey) int32 { return k.tpspID }),
 		column(keys, func(k *foreignKey) int32 { return k.day }),
 		column(keys, func(k *foreignKey) int64 { return c.foreign[*k] }))
+	return nil
 }
 
 // seenKey is the primary key of event_seen.

@@ -16,9 +16,13 @@ import (
 	"postyard/internal/store/engine"
 )
 
-// Ingest implements store.Inbox.
+// Ingest implements store.Inbox. A provider waits for what is fresh.
 func (db *DB) Ingest(ctx context.Context, batch []store.Parsed) (res store.IngestResult, err error) {
-	err = db.write(ctx, db.work, "ingest", func(t *tx) error {
+	pool := db.work
+	if len(batch) > 0 && batch[0].Fresh {
+		pool = db.front
+	}
+	err = db.write(ctx, pool, "ingest", func(t *tx) error {
 		in := ingesting{tx: t, batch: batch}
 		if err := in.find(); err != nil {
 			return err
@@ -34,7 +38,9 @@ func (db *DB) Ingest(ctx context.Context, batch []store.Parsed) (res store.Inges
 		if err := in.rows.write(t); err != nil {
 			return err
 		}
-		in.changes.write(t)
+		if err := in.changes.write(t); err != nil {
+			return err
+		}
 		res = in.res
 		return nil
 	})
@@ -81,12 +87,14 @@ func (in *ingesting) find() error {
 		}
 	}
 	in.ours, in.owners, in.known = map[int64]bool{0: true}, map[mail.ID]int32{}, map[providerKey]mail.ID{}
-	in.tx.each(func(rows pgx.Rows) error {
-		var id int64
-		err := rows.Scan(&id)
-		in.ours[id] = true
-		return err
-	}, `SELECT id FROM receipt WHERE id = ANY ($1) ORDER BY id FOR UPDATE`, receipts)
+	if len(receipts) > 0 {
+		in.tx.each(func(rows pgx.Rows) error {
+			var id int64
+			err := rows.Scan(&id)
+			in.ours[id] = true
+			return err
+		}, `SELECT id FROM receipt WHERE id = ANY ($1) ORDER BY id FOR UPDATE`, receipts)
+	}
 	in.tx.each(func(rows pgx.Rows) error {
 		var id mail.ID
 		var account int32
@@ -151,7 +159,7 @@ func (in *ingesting) lock() error {
 			r := &p.Reports[k]
 			if id, found := in.attribute(p, r); found {
 				ids = append(ids, id)
-				keys = append(keys, keyOf(p, r, id))
+				keys = append(keys, keyOf(r, id))
 			}
 		}
 	}
@@ -160,8 +168,8 @@ func (in *ingesting) lock() error {
 	return in.tx.flush()
 }
 
-func keyOf(p *store.Parsed, r *provider.Report, about mail.ID) seenKey {
-	return seenKey{int32(engine.SeenDay(about)), engine.SeenKey(p.Receipt.AccountID, r.Identity)}
+func keyOf(r *provider.Report, about mail.ID) seenKey {
+	return seenKey{int32(engine.SeenDay(about)), engine.SeenKey(about, r.Identity)}
 }
 
 func (in *ingesting) ingest(p *store.Parsed) error {
@@ -171,6 +179,10 @@ func (in *ingesting) ingest(p *store.Parsed) error {
 	}
 	if p.Garbage != "" {
 		in.res.Garbage++
+		if p.Fresh {
+			c.unread = append(c.unread, keeping{receipt: &p.Receipt, reason: p.Garbage})
+			return nil
+		}
 		c.garbage = append(c.garbage, discarded{receipt, p.Garbage})
 		c.done = append(c.done, receipt)
 		return nil
@@ -184,7 +196,7 @@ func (in *ingesting) ingest(p *store.Parsed) error {
 			if err := in.report(p, r, in.rows.messages[id]); err != nil {
 				return err
 			}
-		case receipt == 0: // read back from the provider: mail of others
+		case receipt == 0 && !p.Fresh: // read back from the provider: mail of others
 		case !p.HoldTo.IsZero():
 			held = true
 			in.res.Held++
@@ -197,6 +209,8 @@ func (in *ingesting) ingest(p *store.Parsed) error {
 		}
 	}
 	switch {
+	case held && p.Fresh:
+		c.kept = append(c.kept, keeping{receipt: &p.Receipt, until: engine.Stamp(p.HoldTo)})
 	case receipt == 0:
 	case held:
 		c.held = append(c.held, holding{receipt, engine.Stamp(p.HoldTo)})
@@ -208,7 +222,7 @@ func (in *ingesting) ingest(p *store.Parsed) error {
 
 // report records one attributed report, unless it was recorded before.
 func (in *ingesting) report(p *store.Parsed, r *provider.Report, m *message) error {
-	key := keyOf(p, r, m.id)
+	key := keyOf(r, m.id)
 	if !in.fresh[key] {
 		in.res.Duplicates++
 		return nil

@@ -13,6 +13,7 @@ import (
 	"postyard/internal/limit"
 	"postyard/internal/mail"
 	"postyard/internal/mailbox"
+	"postyard/internal/provider"
 	"postyard/internal/store"
 	"postyard/internal/store/storetest"
 )
@@ -141,6 +142,51 @@ func TestReportsCountOnceOnTwoNodes(t *testing.T) {
 	running.Wait()
 	if recorded.Load() != 120 || duplicates.Load() != 120 {
 		t.Errorf("%d recorded, %d duplicates", recorded.Load(), duplicates.Load())
+	}
+	w.wantBooks()
+}
+
+// A provider whose call to one node broke off calls another one: what comes fresh to both counts once, and what has to wait is
+// tried by one of them.
+func TestFreshReportsOnTwoNodes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	two := open(t, w.url, "two")
+	ids := w.accept(120)
+	w.send(w.db, len(ids))
+	reports := reportsOf(ids, event.Delivered)
+	stranger := report(mail.ID{}, "", event.Delivered)
+	stranger.ProviderMessageID = "someone-else"
+	now := w.db.Now()
+	var recorded, duplicates, held atomic.Int64
+	var running sync.WaitGroup
+	for _, db := range []*DB{w.db, two, w.db, two} {
+		running.Go(func() {
+			for rest := reports; len(rest) > 0; rest = rest[20:] {
+				batch := make([]store.Parsed, 20)
+				for i := range batch {
+					batch[i] = store.Parsed{Fresh: true, Reports: rest[i : i+1], Sent: 70, Now: now, HoldTo: now,
+						Receipt: store.Receipt{AccountID: w.account.ID, TPSPID: w.tpsp.ID, Body: []byte("{}"), ReceivedAt: now}}
+				}
+				batch[7].Reports = append([]provider.Report{stranger}, batch[7].Reports...)
+				res, err := db.Ingest(t.Context(), batch)
+				w.must(err)
+				recorded.Add(int64(res.Recorded))
+				duplicates.Add(int64(res.Duplicates))
+				held.Add(int64(res.Held))
+			}
+		})
+	}
+	running.Wait()
+	if recorded.Load() != 120 || duplicates.Load() != 360 || held.Load() != 24 {
+		t.Errorf("%d recorded, %d duplicates, %d held", recorded.Load(), duplicates.Load(), held.Load())
+	}
+	one, err := w.db.Received(t.Context(), now, 10)
+	w.must(err)
+	other, err := two.Received(t.Context(), now, 100)
+	w.must(err)
+	if len(one) != 10 || len(other) != 14 {
+		t.Errorf("%d and %d receipts wait", len(one), len(other))
 	}
 	w.wantBooks()
 }

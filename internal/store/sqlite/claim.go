@@ -29,12 +29,14 @@ func (db *DB) Claim(ctx context.Context, c store.Claim) (claimed store.Claimed, 
 	var jobs []store.Job
 	err = db.write(ctx, rest, func(t *tx) (err error) {
 		claimed, jobs = store.Claimed{}, nil
-		if _, err := t.exec(`UPDATE queue SET status = 0, due_at = 0, waiting = '' WHERE id IN
+		promoted, err := t.changed(`UPDATE queue SET status = 0, due_at = 0, waiting = '' WHERE id IN
 				(SELECT id FROM queue WHERE egress = ? + 0 AND status = 1 AND status IN (1, 3) AND due_at <= ?
 				 ORDER BY due_at LIMIT ?)`,
-			int32(c.Egress), engine.Stamp(c.Now), promotions); err != nil {
+			int32(c.Egress), engine.Stamp(c.Now), promotions)
+		if err != nil {
 			return err
 		}
+		claimed.More = promoted == promotions
 		jobs, err = t.claimLanes(db, c, &claimed)
 		return err
 	})
@@ -42,6 +44,7 @@ func (db *DB) Claim(ctx context.Context, c store.Claim) (claimed store.Claimed, 
 		return store.Claimed{}, err
 	}
 	claimed.Jobs, err = db.filled(ctx, jobs, c.Owner, c.Now)
+	claimed.More = claimed.More || len(jobs) > 0 // all of them may be unreadable
 	return claimed, err
 }
 
@@ -58,8 +61,8 @@ func (t *tx) claimLanes(db *DB, c store.Claim, claimed *store.Claimed) ([]store.
 	var lanes []engine.Lane
 	most := max(2*c.Limit/len(ids), 2)
 	for _, id := range db.turns.Order(c.Egress, ids) {
-		l := engine.Lane{ID: id, Room: g.Room(id)}
-		if l.Flows, err = t.flows(db, c, g, id, min(l.Room, c.Limit), most); err != nil {
+		l, err := t.flows(db, c, g, id, most)
+		if err != nil {
 			return nil, err
 		}
 		if l.Room == 0 && len(l.Flows) > 0 {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,14 +21,7 @@ import (
 func (db *DB) Receive(ctx context.Context, batch []store.Receipt) error {
 	return db.write(ctx, settling, func(t *tx) error {
 		for i := range batch {
-			r := &batch[i]
-			headers, err := json.Marshal(r.Headers)
-			if err != nil {
-				return fmt.Errorf("encode headers: %w", err)
-			}
-			at := engine.Stamp(r.ReceivedAt)
-			if _, err := t.exec(`INSERT INTO receipt (account_id, tpsp_id, headers, body, received_at, due_at) VALUES (?, ?, ?, ?, ?, ?)`,
-				r.AccountID, r.TPSPID, headers, r.Body, at, at); err != nil {
+			if err := t.keep(&batch[i], insertReceipt, engine.Stamp(batch[i].ReceivedAt)); err != nil {
 				return err
 			}
 		}
@@ -53,71 +47,274 @@ func (db *DB) Received(ctx context.Context, now time.Time, limit int) ([]store.R
 	})
 }
 
-// Ingest implements store.Inbox.
-func (db *DB) Ingest(ctx context.Context, batch []store.Parsed) (res store.IngestResult, err error) {
+// Ingest implements store.Inbox. What needs no database is done before the writer's turn.
+func (db *DB) Ingest(ctx context.Context, batch []store.Parsed) (store.IngestResult, error) {
+	reports, err := reportsOf(batch)
+	if err != nil {
+		return store.IngestResult{}, err
+	}
+	in := &ingesting{}
 	err = db.write(ctx, settling, func(t *tx) error {
-		res = store.IngestResult{}
-		t.expect(len(batch))
-		named := make([]any, 0, len(batch))
-		for i := range batch {
-			for k := range batch[i].Reports {
-				if id := &batch[i].Reports[k].MessageID; *id != (mail.ID{}) {
-					named = append(named, id[:])
-				}
-			}
-		}
-		if err := t.foresee(named); err != nil {
+		*in = ingesting{tx: t, reports: reports, known: map[mail.ID]*stored{}, moved: map[mail.ID]*stored{}}
+		t.expect(len(reports))
+		if err := in.find(); err != nil {
 			return err
 		}
-		left := 0
+		if err := in.see(); err != nil {
+			return err
+		}
 		for i := range batch {
-			if err := t.ingest(&batch[i], &res, &left); err != nil {
+			if err := in.ingest(&batch[i]); err != nil {
 				return fmt.Errorf("ingest receipt %d: %w", batch[i].Receipt.ID, err)
 			}
 		}
-		t.onCommit(func() { db.backlog.Add(-int64(left)) })
+		if err := in.move(); err != nil {
+			return err
+		}
+		t.onCommit(func() { db.backlog.Add(-int64(in.left)) })
 		return nil
 	})
-	return res, err
+	if err != nil {
+		return store.IngestResult{}, err
+	}
+	return in.res, nil
 }
 
-func (t *tx) ingest(p *store.Parsed, res *store.IngestResult, left *int) error {
-	if p.Garbage != "" {
-		res.Garbage++
-		if err := t.keepGarbage(p); err != nil {
-			return err
+// reported is one report of a batch on its way to the log.
+type reported struct {
+	*provider.Report
+	of     *store.Parsed
+	detail []byte  // of the event
+	about  *stored // nil when no message of ours matches
+}
+
+// reportsOf lists the reports of a batch in their order. Those of garbage do not count.
+func reportsOf(batch []store.Parsed) (list []reported, err error) {
+	for i := range batch {
+		p := &batch[i]
+		if p.Garbage != "" {
+			continue
 		}
-		t.forget(p.Receipt.ID)
-		return nil
-	}
-	held := false
-	for i := range p.Reports {
-		r := &p.Reports[i]
-		m, found, err := t.attribute(p, r)
-		switch {
-		case err != nil:
-			return err
-		case found:
-			if err := t.report(p, r, m, res, left); err != nil {
-				return err
+		for k := range p.Reports {
+			r := reported{Report: &p.Reports[k], of: p}
+			if r.detail, err = engine.Detail(&r.Detail); err != nil {
+				return nil, err
 			}
-		case p.Receipt.ID == 0: // read back from the provider, whose other mail is none of ours
-		case !p.HoldTo.IsZero():
-			held = true
-			res.Held++
-		default:
-			res.Foreign++
-			if err := t.countForeign(p); err != nil {
-				return err
-			}
+			list = append(list, r)
 		}
 	}
-	if held {
-		_, err := t.exec(`UPDATE receipt SET due_at = ? WHERE id = ?`, engine.Stamp(p.HoldTo), p.Receipt.ID)
+	return list, nil
+}
+
+// ingesting is one batch under way.
+type ingesting struct {
+	*tx
+	reports []reported           // of the receipts that are still to come
+	known   map[mail.ID]*stored  // every message that was read: whoever changes one changes it here as well
+	fresh   map[seenKey]struct{} // reports that were not recorded before
+	moved   map[mail.ID]*stored  // whose state is to be written
+	left    int                  // queue rows that were removed
+	res     store.IngestResult
+}
+
+// seenKey is the primary key of event_seen.
+type seenKey struct {
+	day int64
+	key [16]byte
+}
+
+func (r *reported) seenKey() seenKey {
+	return seenKey{engine.SeenDay(r.about.id), engine.SeenKey(r.about.id, r.Identity)}
+}
+
+// providerKey finds a message by its provider's id.
+type providerKey struct {
+	accountID int32
+	id        string
+}
+
+// find reads the messages that the reports are about: by our id in the metadata, else by the provider's id (PM-30), which
+// another report of the batch may be the first to tell.
+func (in *ingesting) find() error {
+	var ids []any
+	for i := range in.reports {
+		id := &in.reports[i].MessageID
+		if _, listed := in.known[*id]; !listed && *id != (mail.ID{}) {
+			in.known[*id] = nil
+			ids = append(ids, id[:])
+		}
+	}
+	err := messagesByID.each(ids, func(query string, ids []any) error {
+		found, err := each(in.tx, scanStored, query, ids...)
+		for _, m := range found {
+			in.known[m.id] = m
+		}
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	t.forget(p.Receipt.ID)
+	named, nameless := map[providerKey]*stored{}, false
+	for i := range in.reports {
+		r := &in.reports[i]
+		if r.MessageID == (mail.ID{}) {
+			nameless = nameless || r.ProviderMessageID != ""
+			continue
+		}
+		if m := in.known[r.MessageID]; m != nil && m.accountID == r.of.Receipt.AccountID {
+			r.about = m
+			if key := (providerKey{m.accountID, r.ProviderMessageID}); named[key] == nil {
+				named[key] = m
+			}
+		}
+	}
+	if !nameless {
+		return nil
+	}
+	for i := range in.reports {
+		r := &in.reports[i]
+		if r.MessageID != (mail.ID{}) || r.ProviderMessageID == "" {
+			continue
+		}
+		key := providerKey{r.of.Receipt.AccountID, r.ProviderMessageID}
+		if r.about, err = in.named(key); err != nil {
+			return err
+		}
+		if r.about == nil {
+			r.about = named[key]
+		}
+	}
 	return nil
+}
+
+const namedQuery = `SELECT ` + storedColumns + ` FROM message WHERE provider_id = ? AND provider_id <> '' AND account_id = ?`
+
+// named reads the message with a provider's id; nil when there is none.
+func (in *ingesting) named(k providerKey) (*stored, error) {
+	m := &stored{}
+	if found, err := in.one(m.dest(), namedQuery, k.id, k.accountID); err != nil || !found {
+		return nil, err
+	}
+	if known := in.known[m.id]; known != nil {
+		return known, nil
+	}
+	in.known[m.id] = m
+	return m, nil
+}
+
+func scanStored(r *row) (*stored, error) {
+	m := &stored{}
+	return m, r.Scan(m.dest()...)
+}
+
+var seenRows = newBulk(`INSERT INTO event_seen (day, key) VALUES `, `(?, ?)`, ` ON CONFLICT DO NOTHING RETURNING day, key`)
+
+// see marks the reports as seen and notes which of them were not seen before.
+func (in *ingesting) see() error {
+	in.fresh = make(map[seenKey]struct{}, len(in.reports))
+	keys := make([]any, 0, len(in.reports)*seenRows.width)
+	for i := range in.reports {
+		if r := &in.reports[i]; r.about != nil {
+			k := r.seenKey()
+			keys = append(keys, k.day, k.key[:])
+		}
+	}
+	return seenRows.each(keys, func(query string, keys []any) error {
+		_, err := each(in.tx, func(r *row) (none struct{}, err error) {
+			var k seenKey
+			var key []byte
+			if err := r.Scan(&k.day, &key); err != nil {
+				return none, err
+			}
+			copy(k.key[:], key)
+			in.fresh[k] = none
+			return none, nil
+		}, query, keys...)
+		return err
+	})
+}
+
+// moves are the statements that move messages, by the state that they get.
+var moves = func() (all [lifecycle.Dropped + 1]*bulk) {
+	for state := range all {
+		all[state] = newBulk(`UPDATE message SET state = `+strconv.Itoa(state)+` WHERE id IN (`, `?`, `)`)
+	}
+	return all
+}()
+
+// move writes the states of the messages that moved.
+func (in *ingesting) move() error {
+	var to [len(moves)][]any
+	for id, m := range in.moved {
+		to[m.state] = append(to[m.state], id[:])
+	}
+	for state, ids := range to {
+		if err := in.execAll(moves[state], ids); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (in *ingesting) ingest(p *store.Parsed) error {
+	r := &p.Receipt
+	if p.Garbage != "" {
+		in.res.Garbage++
+		if p.Fresh {
+			return in.keep(r, `INSERT INTO garbage (account_id, tpsp_id, headers, body, received_at, reason) VALUES (?, ?, ?, ?, ?, ?)`, p.Garbage)
+		}
+		if err := in.keepGarbage(p); err != nil {
+			return err
+		}
+		in.forget(r.ID)
+		return nil
+	}
+	own := in.reports[:len(p.Reports)]
+	in.reports = in.reports[len(p.Reports):]
+	held := false
+	for i := range own {
+		switch {
+		case own[i].about != nil:
+			if err := in.report(&own[i]); err != nil {
+				return err
+			}
+		case r.ID == 0 && !p.Fresh: // read back from the provider, whose other mail is none of ours
+		case !p.HoldTo.IsZero():
+			held = true
+			in.res.Held++
+		default:
+			in.res.Foreign++
+			if err := in.countForeign(p); err != nil {
+				return err
+			}
+		}
+	}
+	switch {
+	case held && p.Fresh:
+		return in.keep(r, insertReceipt, engine.Stamp(p.HoldTo))
+	case held:
+		_, err := in.exec(`UPDATE receipt SET due_at = ? WHERE id = ?`, engine.Stamp(p.HoldTo), r.ID)
+		return err
+	default:
+		in.forget(r.ID)
+		return nil
+	}
+}
+
+const insertReceipt = `INSERT INTO receipt (account_id, tpsp_id, headers, body, received_at, due_at) VALUES (?, ?, ?, ?, ?, ?)`
+
+// keep stores a body with a statement that takes one value more.
+func (t *tx) keep(r *store.Receipt, query string, last any) error {
+	headers, err := json.Marshal(r.Headers)
+	if err != nil {
+		return fmt.Errorf("encode headers: %w", err)
+	}
+	body := r.Body
+	if body == nil {
+		body = []byte{}
+	}
+	_, err = t.exec(query, r.AccountID, r.TPSPID, headers, body, engine.Stamp(r.ReceivedAt), last)
+	return err
 }
 
 var receiptsByID = newBulk(`DELETE FROM receipt WHERE id IN (`, `?`, `)`)
@@ -141,84 +338,59 @@ func (t *tx) countForeign(p *store.Parsed) error {
 	return err
 }
 
-// attribute finds the message of a report: by our id in the metadata, else by the provider's id (PM-30).
-func (t *tx) attribute(p *store.Parsed, r *provider.Report) (*stored, bool, error) {
-	if r.MessageID != (mail.ID{}) {
-		m, found, err := t.message(r.MessageID)
-		return m, found && m.accountID == p.Receipt.AccountID, err
-	}
-	if r.ProviderMessageID == "" {
-		return nil, false, nil
-	}
-	m := &stored{}
-	found, err := t.one(m.dest(), `SELECT `+storedColumns+` FROM message
-		WHERE provider_id = ? AND provider_id <> '' AND account_id = ?`, r.ProviderMessageID, p.Receipt.AccountID)
-	delete(t.foreseen, m.id) // it may be about to change
-	return m, found, err
-}
-
 // report records one attributed report, unless it was recorded before.
-func (t *tx) report(p *store.Parsed, r *provider.Report, m *stored, res *store.IngestResult, left *int) error {
-	key := engine.SeenKey(p.Receipt.AccountID, r.Identity)
-	fresh, err := t.changed(`INSERT INTO event_seen (day, key) VALUES (?, ?) ON CONFLICT DO NOTHING`, engine.SeenDay(m.id), key[:])
-	if err != nil {
-		return err
-	}
-	if fresh == 0 {
-		res.Duplicates++
+func (in *ingesting) report(r *reported) error {
+	key := r.seenKey()
+	if _, fresh := in.fresh[key]; !fresh {
+		in.res.Duplicates++
 		return nil
 	}
-	res.Recorded++
-	egress := route.TPSP(p.Receipt.TPSPID)
-	isCopy := !strings.EqualFold(r.Recipient, m.to)
-	if err := t.advance(p, r, m, egress, isCopy, left); err != nil {
+	delete(in.fresh, key) // the next copy in this batch is one
+	in.res.Recorded++
+	egress := route.TPSP(r.of.Receipt.TPSPID)
+	isCopy := !strings.EqualFold(r.Recipient, r.about.to)
+	trigger := engine.TriggerOf(r.Report, isCopy)
+	if err := in.advance(r, egress, trigger); err != nil {
 		return err
 	}
-	detail, err := engine.Detail(&r.Detail)
-	if err != nil {
-		return err
-	}
-	t.record(&m.owner, happening{egress: egress, typ: r.Type, effect: store.EffectOf(engine.TriggerOf(r, isCopy)), recipient: r.Recipient, isCopy: isCopy,
-		occurredAt: r.OccurredAt, recordedAt: p.Now, detail: detail})
+	in.record(&r.about.owner, happening{egress: egress, typ: r.Type, effect: store.EffectOf(trigger), recipient: r.Recipient, isCopy: isCopy,
+		occurredAt: r.OccurredAt, recordedAt: r.of.Now, detail: r.detail})
 	return nil
 }
 
 // advance moves the message's state. Whatever a provider reports of a message, it has it: a pending one leaves the queue.
-func (t *tx) advance(p *store.Parsed, r *provider.Report, m *stored, egress route.Egress, isCopy bool, left *int) error {
-	trigger := engine.TriggerOf(r, isCopy)
-	state := m.state
-	if state.Pending() {
-		attempts, removed, err := t.overtake(m, left)
+func (in *ingesting) advance(r *reported, egress route.Egress, trigger lifecycle.Trigger) error {
+	m, now := r.about, r.of.Now
+	if m.state.Pending() {
+		attempts, removed, err := in.overtake(m)
 		if err != nil {
 			return err
 		}
 		if removed {
-			if err := t.endAttempts(m.id, provider.Accepted, store.ReasonReported, p.Now); err != nil {
+			if err := in.endAttempts(m.id, provider.Accepted, store.ReasonReported, now); err != nil {
 				return err
 			}
-			if _, err := t.exec(`UPDATE message SET attempts = ?, egress = ? WHERE id = ?`, attempts, int32(egress), m.id[:]); err != nil {
+			if _, err := in.exec(`UPDATE message SET attempts = ?, egress = ? WHERE id = ?`, attempts, int32(egress), m.id[:]); err != nil {
 				return err
 			}
 		}
-		if err := t.sent(m, egress, r.ProviderMessageID, p.Sent, r.OccurredAt); err != nil {
+		if err := in.sent(m, egress, r.ProviderMessageID, r.of.Sent, r.OccurredAt); err != nil {
 			return err
 		}
-	} else if err := t.name(m, egress, r.ProviderMessageID); err != nil { // one that was left as sent has no id yet
+	} else if err := in.name(m, egress, r.ProviderMessageID); err != nil { // one that was left as sent has no id yet
 		return err
 	}
-	to, moved := lifecycle.Next(state, trigger)
-	if !moved {
-		return nil
+	if to, moved := lifecycle.Next(m.state, trigger); moved {
+		m.state, in.moved[m.id] = to, m
 	}
-	_, err := t.exec(`UPDATE message SET state = ? WHERE id = ?`, int(to), m.id[:])
-	return err
+	return nil
 }
 
 // overtake removes the queue row of a message whose fate the provider has told before we recorded the call.
-func (t *tx) overtake(m *stored, left *int) (attempts int, removed bool, err error) {
-	removed, err = t.one([]any{&attempts}, `DELETE FROM queue WHERE id = ? RETURNING attempts`, m.id[:])
+func (in *ingesting) overtake(m *stored) (attempts int, removed bool, err error) {
+	removed, err = in.one([]any{&attempts}, `DELETE FROM queue WHERE id = ? RETURNING attempts`, m.id[:])
 	if removed {
-		*left++
+		in.left++
 	}
 	return attempts, removed, err
 }

@@ -99,46 +99,50 @@ func (t *tx) returnPermit(j *store.Job) error {
 // mostProbes bounds how many flows one claim looks at in a lane. Paused ones are passed over, but cost a look.
 const mostProbes = 500
 
-// flows returns the flows of a lane that are to be served, so many at most: of the highest priority first, and there in turn.
-// It ends when they have what is wanted.
-func (t *tx) flows(db *DB, c store.Claim, g *gate, lane, wanted, most int) ([]engine.Flow, error) {
-	wanted = max(wanted, 1) // that something waits is of interest in any case
-	var list []engine.Flow
+// flows returns a lane with the flows that are to be served, so many at most: of the highest priority first, and there in turn, once
+// round from the sub-account after the one that was served last. It ends when they have what is wanted.
+func (t *tx) flows(db *DB, c store.Claim, g *gate, id, most int) (l engine.Lane, err error) {
+	l, last := db.turns.Lane(c.Egress, id)
+	l.Room = g.Room(id)
+	wanted := max(min(l.Room, c.Limit), 1) // that something waits is of interest in any case
 	probes, ready := 0, 0
-	sub, pool := db.turns.After(c.Egress, lane)
-	for f := (engine.Flow{Lane: lane, Priority: noPriority}); ready < wanted && len(list) < most; {
+	for f := (engine.Flow{Lane: id, Priority: noPriority}); ready < wanted && len(l.Flows) < most; {
 		found, err := t.one([]any{&f.Priority}, `SELECT priority FROM queue WHERE egress = ? + 0 AND status = 0 AND mailbox = ? + 0 AND priority > ?
-				ORDER BY priority LIMIT 1`, int32(c.Egress), lane, f.Priority)
+				ORDER BY priority LIMIT 1`, int32(c.Egress), id, f.Priority)
 		if err != nil || !found {
-			return list, err
+			return l, err
 		}
-		// Once from the one that was served last to the end, then from the beginning up to it.
-		for _, part := range [...]struct{ after, upTo [2]int32 }{{[2]int32{sub, pool}, last}, {first, [2]int32{sub, pool}}} {
-			f.SubAccount, f.Pool = part.after[0], part.after[1]
-			for len(list) < most {
+		f.SubAccount, f.Pool = last, noMore
+		for wrapped := false; len(l.Flows) < most; {
+			found, err := t.nextFlow(c, &f)
+			if err != nil {
+				return l, err
+			}
+			switch {
+			case !found && !wrapped:
+				wrapped, f.SubAccount, f.Pool = true, -1, -1
+				continue
+			case !found || wrapped && f.SubAccount > last:
+			default:
 				if probes++; probes > mostProbes {
-					return list, nil
-				}
-				found, err := t.nextFlow(c, &f)
-				if err != nil {
-					return nil, err
-				}
-				if !found || beyond(&f, part.upTo) {
-					break
+					db.turns.Pass(c.Egress, id, f.SubAccount)
+					return l, nil
 				}
 				if g.paused(&f) {
 					continue
 				}
 				if _, err := t.one([]any{&f.Ready}, `SELECT count(*) FROM (SELECT 1 FROM queue WHERE egress = ? AND status = 0 AND mailbox = ?
 						AND priority = ? AND sub_account_id = ? AND pool_id = ? LIMIT ?)`,
-					int32(c.Egress), lane, f.Priority, f.SubAccount, f.Pool, wanted); err != nil {
-					return nil, err
+					int32(c.Egress), id, f.Priority, f.SubAccount, f.Pool, wanted); err != nil {
+					return l, err
 				}
-				list, ready = append(list, f), ready+f.Ready
+				l.Flows, ready = append(l.Flows, f), ready+f.Ready
+				continue
 			}
+			break
 		}
 	}
-	return list, nil
+	return l, nil
 }
 
 // nextFlow moves f on to the next flow of its lane and priority. It takes two questions: for a pair of columns after another pair
@@ -153,14 +157,11 @@ func (t *tx) nextFlow(c store.Claim, f *engine.Flow) (found bool, err error) {
 			AND sub_account_id > ? ORDER BY sub_account_id, pool_id LIMIT 1`, int32(c.Egress), f.Lane, f.Priority, f.SubAccount)
 }
 
-// noPriority is below every priority; first and last are before and after every sub-account and pool.
-const noPriority = -1 << 31
-
-var first, last = [2]int32{-1, -1}, [2]int32{1<<31 - 1, 1<<31 - 1}
-
-func beyond(f *engine.Flow, upTo [2]int32) bool {
-	return f.SubAccount > upTo[0] || f.SubAccount == upTo[0] && f.Pool > upTo[1]
-}
+// noPriority is below every priority; noMore is after every pool.
+const (
+	noPriority = -1 << 31
+	noMore     = 1<<31 - 1
+)
 
 // Permits implements store.Queue.
 func (db *DB) Permits(ctx context.Context, egress route.Egress, now time.Time, claim time.Duration) (p store.Permits, err error) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"postyard/internal/lifecycle"
 	"postyard/internal/mail"
 	"postyard/internal/route"
 	"postyard/internal/store"
@@ -38,9 +39,9 @@ func TestPlans(t *testing.T) {
 	}
 	queries := []string{
 		nextDueQuery, oldQuery, awaitingQuery, entriesQuery, callsQuery(500), entryEventsQuery(500), countedQuery, tallyQuery, nextDayQuery,
-		`SELECT ` + storedColumns + ` FROM message WHERE provider_id = ? AND provider_id <> '' AND account_id = ?`,
+		namedQuery,
 	}
-	for _, b := range []*bulk{messagesByID, receiptsByID} {
+	for _, b := range []*bulk{messagesByID, receiptsByID, moves[lifecycle.Delivered]} {
 		queries = append(queries, b.queries[:]...)
 	}
 	for query := range db.writer.stmts {

@@ -28,14 +28,17 @@ func (l *workload) receive() {
 	}, func() error { return l.db.Receive(l.ctx(), batch) })
 }
 
-// ingest reads what was received as reports about messages, as garbage, and as mail of others.
+// ingest reads what was received, and what comes fresh, as reports about messages, as garbage, and as mail of others.
 func (l *workload) ingest() {
 	receipts, err := l.db.Received(l.ctx(), l.now, 1+l.rng.IntN(5))
 	l.must(err)
+	for range l.rng.IntN(4) {
+		receipts = append(receipts, store.Receipt{AccountID: l.account.ID, TPSPID: l.tpsp.ID, Body: []byte(l.name("body")), ReceivedAt: l.now})
+	}
 	var batch []store.Parsed
 	var effects []func(*world)
 	for _, r := range receipts {
-		p := store.Parsed{Receipt: r, Sent: sent, Now: l.now}
+		p := store.Parsed{Receipt: r, Fresh: r.ID == 0, Sent: sent, Now: l.now}
 		switch l.rng.IntN(6) {
 		case 0:
 			p.Garbage = "unreadable"
@@ -45,6 +48,14 @@ func (l *workload) ingest() {
 			})
 		case 1:
 			p.Reports = []provider.Report{{MessageID: mail.ID{1}, Identity: l.name("foreign")}}
+			if p.Fresh {
+				p.HoldTo = l.now
+				effects = append(effects, func(w *world) {
+					w.Receipts = append(w.Receipts, string(r.Body))
+					slices.Sort(w.Receipts)
+				})
+				break
+			}
 			effects = append(effects, func(w *world) { w.Foreign++ })
 		default:
 			for range l.rng.IntN(4) {
@@ -54,10 +65,12 @@ func (l *workload) ingest() {
 				}
 			}
 		}
-		effects = append(effects, func(w *world) {
-			i := slices.Index(w.Receipts, string(r.Body))
-			w.Receipts = slices.Delete(w.Receipts, i, i+1)
-		})
+		if !p.Fresh {
+			effects = append(effects, func(w *world) {
+				i := slices.Index(w.Receipts, string(r.Body))
+				w.Receipts = slices.Delete(w.Receipts, i, i+1)
+			})
+		}
 		batch = append(batch, p)
 	}
 	gone := map[mail.ID]bool{}

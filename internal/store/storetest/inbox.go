@@ -159,6 +159,72 @@ func garbage(t *testing.T, b *bench) {
 	}
 }
 
+// freshReports come from the wire: what can be recorded leaves no receipt.
+func freshReports(t *testing.T, b *bench) {
+	id := b.send("ana@gmail.com")
+	stranger := b.report(mail.ID{}, event.Delivered, "s1")
+	stranger.ProviderMessageID = "someone-else"
+	fresh := func(body string, reports ...provider.Report) store.Parsed {
+		return store.Parsed{Fresh: true, Reports: reports, HoldTo: b.now.Add(time.Minute), Sent: 70, Now: b.now,
+			Receipt: store.Receipt{AccountID: b.account.ID, TPSPID: b.tpsp.ID, Headers: map[string]string{"X": body}, Body: []byte(body), ReceivedAt: b.now}}
+	}
+	unreadable := fresh("\x00\xff")
+	unreadable.Garbage = "no JSON"
+	foreign := fresh("foreign", stranger)
+	foreign.HoldTo = time.Time{}
+	delivered := b.report(id, event.Delivered, "d1")
+	batch := []store.Parsed{fresh("delivered", delivered, delivered), fresh("mixed", b.report(id, event.Opened, "o1"), stranger), unreadable, fresh("nothing"), foreign}
+	res, err := b.store.Ingest(b.ctx(), batch)
+	b.must(err)
+	if diff := cmp.Diff(store.IngestResult{Recorded: 2, Duplicates: 1, Held: 1, Foreign: 1, Garbage: 1}, res); diff != "" {
+		t.Errorf("result:\n%s", diff)
+	}
+	b.wantState(id, lifecycle.Delivered)
+	b.wantTypes(id, 69, 70, 71, 75)
+	early, err := b.store.Received(b.ctx(), b.now, 10)
+	b.must(err)
+	received := b.now
+	b.restart()
+	b.now = b.now.Add(time.Minute)
+	due, err := b.store.Received(b.ctx(), b.now, 10)
+	b.must(err)
+	want := store.Receipt{AccountID: b.account.ID, TPSPID: b.tpsp.ID, Headers: map[string]string{"X": "mixed"}, Body: []byte("mixed"), ReceivedAt: received}
+	if len(early) != 0 || len(due) != 1 || due[0].ID == 0 {
+		t.Fatalf("held receipts: %v before, %v at their time", early, due)
+	}
+	again := store.Parsed{Receipt: due[0], Reports: batch[1].Reports, Sent: 70, Now: b.now}
+	if due[0].ID = 0; !cmp.Equal(due[0], want) {
+		t.Errorf("held: %s", cmp.Diff(want, due[0]))
+	}
+	res, err = b.store.Ingest(b.ctx(), []store.Parsed{again, fresh("delivered", delivered)})
+	b.must(err)
+	if diff := cmp.Diff(store.IngestResult{Duplicates: 2, Foreign: 1}, res); diff != "" {
+		t.Errorf("result at its time:\n%s", diff)
+	}
+	if left, err := b.store.Received(b.ctx(), b.now.Add(time.Hour), 10); err != nil || len(left) != 0 {
+		t.Errorf("receipts stay: %v, %v", left, err)
+	}
+}
+
+// namedInBatch: what one report of a batch says of a message, the others are read by; and states follow each other.
+func namedInBatch(t *testing.T, b *bench) {
+	id := b.accept("ana@gmail.com")[0]
+	b.claim(1)
+	complaint, bounce := b.report(id, event.Spam, "c1"), b.report(id, event.HardBounced, "b1")
+	complaint.MessageID = mail.ID{}
+	if res := b.deliver(complaint, b.report(id, event.Delivered, "d1"), bounce, bounce); res.Recorded != 3 || res.Duplicates != 1 {
+		t.Errorf("result %+v", res)
+	}
+	b.wantState(id, lifecycle.Bounced)
+	b.wantTypes(id, 69, 70, 77, 71, 72)
+	if b.backlog() != 0 {
+		t.Errorf("backlog %d", b.backlog())
+	}
+	if got := b.counts(); got[70] != 1 {
+		t.Errorf("counters %v", got)
+	}
+}
+
 func foreignAccount(t *testing.T, b *bench) {
 	id := b.send("ana@gmail.com")
 	other, _ := b.newAccount("other")

@@ -75,9 +75,9 @@ func limitsHold(t *testing.T, b *bench) {
 		if limits.PerHour > 0 && used("") > limits.PerHour {
 			t.Fatalf("%s: %d messages in the window, the limit is %d", b.now, used(""), limits.PerHour)
 		}
-		for class, most := range limits.Mailbox {
-			if n := used(class); n > most && len(claimed.Jobs) > 0 && claimed.Jobs[0].Mailbox == class {
-				t.Fatalf("%s: %d messages to %s in the window, the limit is %d", b.now, n, class, most)
+		for _, j := range claimed.Jobs {
+			if most, limited := limits.Mailbox[j.Mailbox]; limited && used(j.Mailbox) > most {
+				t.Fatalf("%s: %d messages to %s in the window, the limit is %d", b.now, used(j.Mailbox), j.Mailbox, most)
 			}
 		}
 		return claimed
@@ -233,6 +233,29 @@ func turns(t *testing.T, b *bench) {
 	if got["0 yahoo"] != 4 || got["0 gmail"]+got["1 gmail"]+got["2 gmail"] != 4 || got["0 gmail"] > 2 || got["1 gmail"] > 2 || got["2 gmail"] > 2 ||
 		got["1 gmail"] == 0 || got["2 gmail"] == 0 {
 		t.Errorf("one at a time: %v", got)
+	}
+}
+
+// manySenders: everybody has a turn, also when there are more senders than a claim looks at, and when many others are paused.
+func manySenders(t *testing.T, b *bench) {
+	const senders = 20
+	held := route.Pool{AccountID: b.account.ID, Name: "held", Members: []route.Egress{b.egress()}, Created: b.now}
+	b.must(b.store.CreatePool(b.ctx(), &held))
+	b.must(b.store.PausePool(b.ctx(), b.account.ID, held.ID, true))
+	for i := range senders {
+		b.subAccount(fmt.Sprint("held ", i), held.ID)(1, "gmail.com")
+	}
+	for i := range senders {
+		b.subAccount(fmt.Sprint("sender ", i), b.pool.ID)(30, "gmail.com")
+	}
+	served := map[int32]int{}
+	for range 6 {
+		for _, j := range b.take(40).Jobs {
+			served[j.SubAccountID]++
+		}
+	}
+	if len(served) != senders {
+		t.Errorf("%d of %d senders were served: %v", len(served), senders, served)
 	}
 }
 
