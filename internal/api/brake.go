@@ -30,7 +30,7 @@ func (s *server) drillTPSP(w http.ResponseWriter, r *http.Request, a *directory.
 	var in struct {
 		Seconds *int `json:"seconds"`
 	}
-	if err := decodeBody(w, r, maxBody, &in); err != nil {
+	if err := decodeBody(w, r, &in); err != nil {
 		return err
 	}
 	switch {
@@ -111,7 +111,7 @@ const (
 
 func (s *server) cancelMessages(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
 	var in cancelRequest
-	if err := decodeBody(w, r, maxBody, &in); err != nil {
+	if err := decodeBody(w, r, &in); err != nil {
 		return err
 	}
 	c, err := s.cancellation(a, &in)

@@ -64,7 +64,7 @@ func (s *server) catchUp(w http.ResponseWriter, r *http.Request, a *directory.Ac
 		Since  string `json:"since"`
 		TPSPID int32  `json:"tpspId"`
 	}
-	if err := decodeBody(w, r, maxBody, &in); err != nil {
+	if err := decodeBody(w, r, &in); err != nil {
 		return err
 	}
 	since, err := parseSince(in.Since, time.Now())

@@ -50,10 +50,10 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	}
 }
 
-// decodeBody reads the request's body as one JSON object into dst, a pointer to a struct. Keys that dst does not have are
+// decodeBody reads the request's body, of maxBody bytes at most, as one JSON object into dst, a pointer to a struct. Keys that dst does not have are
 // ignored, as is the Content-Type. A refusal names the field.
-func decodeBody(w http.ResponseWriter, r *http.Request, limit int64, dst any) error {
-	body, err := readBody(w, r, limit)
+func decodeBody(w http.ResponseWriter, r *http.Request, dst any) error {
+	body, err := readBody(w, r, maxBody)
 	if err != nil {
 		return err
 	}

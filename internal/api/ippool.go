@@ -150,7 +150,7 @@ func (p *poolRequest) changes() ippool.Changes {
 
 func (s *server) createPool(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
 	var in poolRequest
-	if err := decodeBody(w, r, maxBody, &in); err != nil {
+	if err := decodeBody(w, r, &in); err != nil {
 		return err
 	}
 	pool, err := s.Pools.Create(r.Context(), a.ID, in.changes())
@@ -163,7 +163,7 @@ func (s *server) updatePool(w http.ResponseWriter, r *http.Request, a *directory
 		return err // before the body is judged
 	}
 	var in poolRequest
-	if err := decodeBody(w, r, maxBody, &in); err != nil {
+	if err := decodeBody(w, r, &in); err != nil {
 		return err
 	}
 	pool, err = s.Pools.Update(r.Context(), a.ID, pool.ID, in.changes())

@@ -124,6 +124,6 @@ func readName(w http.ResponseWriter, r *http.Request) (string, error) {
 	var in struct {
 		Name string `json:"name"`
 	}
-	err := decodeBody(w, r, maxBody, &in)
+	err := decodeBody(w, r, &in)
 	return in.Name, err
 }

@@ -69,7 +69,7 @@ func (s *server) syncTemplates(w http.ResponseWriter, r *http.Request, a *direct
 	var in struct {
 		TPSPID int32 `json:"tpspId"`
 	}
-	if err := decodeBody(w, r, maxBody, &in); err != nil {
+	if err := decodeBody(w, r, &in); err != nil {
 		return err
 	}
 	s.allowTime(w, r, syncTemplatesFor+time.Minute)

@@ -135,7 +135,7 @@ func (s *server) listStreams(w http.ResponseWriter, r *http.Request, _ *director
 		Key      string `json:"key"`
 		Endpoint string `json:"endpoint"`
 	}
-	if err := decodeBody(w, r, maxBody, &in); err != nil {
+	if err := decodeBody(w, r, &in); err != nil {
 		return err
 	}
 	streams, err := s.Providers.Streams(r.Context(), provider.Type(in.Type), secret.NewString(in.Key), in.Endpoint)
@@ -164,7 +164,7 @@ type tpspRequest struct {
 
 func (s *server) createTPSP(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
 	var in tpspRequest
-	if err := decodeBody(w, r, maxBody, &in); err != nil {
+	if err := decodeBody(w, r, &in); err != nil {
 		return err
 	}
 	limits := limit.Limits{PerHour: tpsp.DefaultPerHour(provider.Type(in.Type))}

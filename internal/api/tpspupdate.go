@@ -51,7 +51,7 @@ func (s *server) updateTPSP(w http.ResponseWriter, r *http.Request, a *directory
 		return err
 	}
 	var in tpspChanges
-	if err := decodeBody(w, r, maxBody, &in); err != nil {
+	if err := decodeBody(w, r, &in); err != nil {
 		return err
 	}
 	conn, err := s.Providers.Connection(t)
