@@ -46,7 +46,7 @@ func (r *runner) call(wire context.Context, target *directory.TPSP, jobs []store
 func (r *runner) send(wire context.Context, target *directory.TPSP, jobs []store.Job, f *flight) []provider.Outcome {
 	conn, err := r.d.Connections.Connection(target)
 	if err != nil {
-		return same(len(jobs), provider.Outcome{Class: provider.Account, Text: fmt.Sprintf("the stored credentials cannot be read: %v", err)})
+		return same(len(jobs), provider.Outcome{Class: provider.Account, Unwritten: true, Text: fmt.Sprintf("the stored credentials cannot be read: %v", err)})
 	}
 	outcomes := make([]provider.Outcome, len(jobs))
 	outgoing, places := r.outgoing(wire, target, jobs, outcomes)

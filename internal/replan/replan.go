@@ -10,6 +10,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"postyard/internal/directory"
@@ -167,6 +168,9 @@ func (s *Service) plan(q *store.Queued, reason string) *store.Move {
 		return nil
 	}
 	made := course.Plan(prepared, rand.Uint64()) // its own place in the sequence was taken when it was accepted
+	if slices.Equal(slices.Sorted(slices.Values(made.Egresses)), slices.Sorted(slices.Values(q.Plan.Egresses))) {
+		return &store.Move{ID: q.ID, From: q.Egress, To: q.Egress, Plan: &q.Plan} // it keeps its turn; the pool's priority may be another one
+	}
 	made.Rule += "; planned anew: " + reason
 	return &store.Move{ID: q.ID, From: q.Egress, To: made.First(), Plan: &made}
 }

@@ -197,26 +197,6 @@ func Complete(m *store.Message, class int, content, recipient, plan []byte) (err
 	return nil
 }
 
-// CompleteQueued is Complete for a waiting message, whose content may not have been asked for.
-func CompleteQueued(q *store.Queued, class int, content, recipient, plan []byte) (err error) {
-	if q.Mailbox, err = mailbox.ByID(class); err != nil {
-		return err
-	}
-	if err := json.Unmarshal(plan, &q.Plan); err != nil {
-		return fmt.Errorf("decode plan: %w", err)
-	}
-	if content == nil {
-		return nil
-	}
-	if q.Content, err = Content(content); err != nil {
-		return err
-	}
-	if err := json.Unmarshal(recipient, &q.Recipient); err != nil {
-		return fmt.Errorf("decode recipient: %w", err)
-	}
-	return nil
-}
-
 // PlansAlike tells whether two states of a pool make the same plans.
 func PlansAlike(a, b *route.Pool) bool {
 	return a.Strategy == b.Strategy && a.RoutingMetaData == b.RoutingMetaData && a.Overflow == b.Overflow && slices.Equal(a.Members, b.Members) &&

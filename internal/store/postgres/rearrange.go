@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"postyard/internal/mail"
 	"postyard/internal/route"
@@ -17,39 +17,30 @@ import (
 
 // queuedQuery looks each message up by its id: a join would have the planner read all of them when it knows nothing of the tables.
 const queuedQuery = `WITH few AS MATERIALIZED (SELECT id, egress, mailbox, status IN (0, 1) AND ($1 = 0 OR egress = $1)
-			AND ($2 = 0 OR sub_account_id = $2) AND ($3 = 0 OR pool_id = $3) AND (NOT $8 OR ways > 1) AS wanted FROM queue WHERE id > $4 ORDER BY id LIMIT $5)
-		SELECT few.id, few.egress, few.mailbox, m.account_id, m.sub_account_id, m.pool_id, m.plan, m.submitted_at, m.recipient, m.body
-		FROM few LEFT JOIN LATERAL (SELECT account_id, sub_account_id, pool_id, plan, submitted_at, recipient,
-				CASE WHEN $7 THEN (SELECT body FROM content WHERE id = message.content_id) END AS body
+			AND ($2 = 0 OR sub_account_id = $2) AND ($3 = 0 OR pool_id = $3) AND (NOT $7 OR ways > 1) AS wanted FROM queue WHERE id > $4 ORDER BY id LIMIT $5)
+		SELECT few.id, few.egress, few.mailbox, m.account_id, m.sub_account_id, m.pool_id, m.plan, m.submitted_at, m.recipient, m.content_id
+		FROM few LEFT JOIN LATERAL (SELECT account_id, sub_account_id, pool_id, plan, submitted_at, recipient, content_id
 			FROM message WHERE few.wanted AND id = few.id AND account_id = $6 OFFSET 0) m ON true
 		ORDER BY few.id`
 
 // Queued implements store.Queue.
 func (db *DB) Queued(ctx context.Context, f store.QueuedFilter, after mail.ID, limit int) (found []store.Queued, last mail.ID, err error) {
-	type row struct {
-		store.Queued
-		wanted bool
-	}
-	rows, err := list(ctx, db.work, "read waiting messages", func(rows pgx.Rows) (r row, err error) {
-		var class int
+	looked, err := list(ctx, db.work, "read waiting messages", func(rows pgx.Rows) (r engine.QueuedRow[pgtype.UUID], err error) {
 		var account, sub, pool *int32
 		var submitted *int64
-		var plan, recipient, body []byte
-		q := &r.Queued
-		if err := rows.Scan(idInto(&q.ID), &q.Egress, &class, &account, &sub, &pool, &plan, &submitted, &recipient, &body); err != nil || account == nil {
+		if err := rows.Scan(idInto(&r.ID), &r.Egress, &r.Class, &account, &sub, &pool, &r.Plan, &submitted, &r.Recipient, &r.ContentID); err != nil || account == nil {
 			return r, err
 		}
-		q.AccountID, q.SubAccountID, q.PoolID, q.SubmittedAt = *account, *sub, *pool, engine.Time(*submitted)
-		err = engine.CompleteQueued(q, class, body, recipient, plan) // what cannot be read waits, and says so when it is claimed
-		r.wanted = err == nil && (f.Mailboxes == nil || slices.Contains(f.Mailboxes, q.Mailbox))
+		r.AccountID, r.SubAccountID, r.PoolID, r.SubmittedAt, r.Wanted = *account, *sub, *pool, engine.Time(*submitted), true
 		return r, nil
-	}, queuedQuery, int32(f.Egress), f.SubAccountID, f.PoolID, uuidOf(after), limit, f.AccountID, f.Content, f.Movable)
-	for i := range rows {
-		if last = rows[i].ID; rows[i].wanted {
-			found = append(found, rows[i].Queued)
-		}
+	}, queuedQuery, int32(f.Egress), f.SubAccountID, f.PoolID, uuidOf(after), limit, f.AccountID, f.Movable)
+	if err != nil {
+		return nil, last, err
 	}
-	return found, last, err
+	return engine.CompleteQueued(looked, &f, func(id pgtype.UUID) (body []byte, err error) {
+		_, err = one(ctx, db.work, "read content", []any{&body}, `SELECT body FROM content WHERE id = $1`, id)
+		return body, err
+	})
 }
 
 // Rearrange implements store.Queue.

@@ -16,37 +16,32 @@ import (
 )
 
 const queuedQuery = `WITH few AS MATERIALIZED (SELECT id, egress, mailbox, status IN (0, 1) AND (?1 = 0 OR egress = ?1)
-			AND (?2 = 0 OR sub_account_id = ?2) AND (?3 = 0 OR pool_id = ?3) AND (NOT ?8 OR ways > 1) AS wanted FROM queue WHERE id > ?4 ORDER BY id LIMIT ?5)
-		SELECT few.id, few.egress, few.mailbox, m.account_id, m.sub_account_id, m.pool_id, m.plan, m.submitted_at, m.recipient, c.body
-		FROM few LEFT JOIN message m ON few.wanted AND m.id = few.id AND m.account_id = ?6 LEFT JOIN content c ON ?7 AND c.id = m.content_id
-		ORDER BY few.id`
+			AND (?2 = 0 OR sub_account_id = ?2) AND (?3 = 0 OR pool_id = ?3) AND (NOT ?7 OR ways > 1) AS wanted FROM queue WHERE id > ?4 ORDER BY id LIMIT ?5)
+		SELECT few.id, few.egress, few.mailbox, m.account_id, m.sub_account_id, m.pool_id, m.plan, m.submitted_at, m.recipient, m.content_id
+		FROM few LEFT JOIN message m ON few.wanted AND m.id = few.id AND m.account_id = ?6 ORDER BY few.id`
 
 // Queued implements store.Queue.
 func (db *DB) Queued(ctx context.Context, f store.QueuedFilter, after mail.ID, limit int) (list []store.Queued, last mail.ID, err error) {
-	rows, err := db.workPool.QueryContext(ctx, queuedQuery, int32(f.Egress), f.SubAccountID, f.PoolID, after[:], limit, f.AccountID, f.Content, f.Movable)
+	rows, err := db.workPool.QueryContext(ctx, queuedQuery, int32(f.Egress), f.SubAccountID, f.PoolID, after[:], limit, f.AccountID, f.Movable)
 	if err != nil {
 		return nil, last, failed("read waiting messages", err)
 	}
-	_, err = collect(rows, func(rows *sql.Rows) (none struct{}, err error) {
-		var q store.Queued
-		var class int
-		var account, sub, pool, submitted sql.NullInt64
-		var plan, recipient, body []byte
-		if err := rows.Scan((*idColumn)(&q.ID), &q.Egress, &class, &account, &sub, &pool, &plan, &submitted, &recipient, &body); err != nil {
-			return none, err
-		}
-		last = q.ID
-		if !account.Valid {
-			return none, nil
-		}
-		q.AccountID, q.SubAccountID, q.PoolID = int32(account.Int64), int32(sub.Int64), int32(pool.Int64)
-		q.SubmittedAt = engine.Time(submitted.Int64)
-		if engine.CompleteQueued(&q, class, body, recipient, plan) == nil && (f.Mailboxes == nil || slices.Contains(f.Mailboxes, q.Mailbox)) {
-			list = append(list, q) // what cannot be read waits, and says so when it is claimed
-		}
-		return none, nil
+	looked, err := collect(rows, func(rows *sql.Rows) (r engine.QueuedRow[int64], err error) {
+		var account, sub, pool, submitted, content sql.NullInt64
+		err = rows.Scan((*idColumn)(&r.ID), &r.Egress, &r.Class, &account, &sub, &pool, &r.Plan, &submitted, &r.Recipient, &content)
+		r.AccountID, r.SubAccountID, r.PoolID, r.ContentID = int32(account.Int64), int32(sub.Int64), int32(pool.Int64), content.Int64
+		r.SubmittedAt, r.Wanted = engine.Time(submitted.Int64), account.Valid
+		return r, err
 	})
-	return list, last, err
+	if err != nil {
+		return nil, last, err
+	}
+	return engine.CompleteQueued(looked, &f, func(id int64) (body []byte, err error) {
+		if err = db.workPool.QueryRowContext(ctx, `SELECT body FROM content WHERE id = ?`, id).Scan(&body); errors.Is(err, sql.ErrNoRows) {
+			return nil, nil // as one that cannot be read
+		}
+		return body, failed("read content", err)
+	})
 }
 
 // Rearrange implements store.Queue.
