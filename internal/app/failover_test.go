@@ -39,8 +39,8 @@ func TestLongOutage(t *testing.T) {
 				first := y.houses[0]
 				flow := func(length time.Duration) {
 					for end := time.Now().Add(length); time.Now().Before(end); {
-						y.send(3)
-						<-time.After(45 * time.Second)
+						y.send(6)
+						<-time.After(90 * time.Second)
 					}
 				}
 				flow(10 * time.Minute)
@@ -115,9 +115,9 @@ func TestBadTimes(t *testing.T) {
 			newYard(t, 2, route.RoundRobin, nil, nil, func(y *yard) {
 				for i := range 20 {
 					minute(y, y.houses[0], i)
-					for range 15 {
-						y.send(2)
-						<-time.After(2 * time.Second)
+					for range 8 {
+						y.send(4)
+						<-time.After(4 * time.Second)
 					}
 				}
 				y.houses[0].refuses.Store(false)
