@@ -93,8 +93,7 @@ func judge(at stage, r reply) provider.Outcome {
 	case at != connecting && wantsLogin(at, r):
 		out.Class = provider.Account
 	case !final || at == connecting:
-		// What is wrong with the server's own system (x.3.x) is so for others as well, see weigh.
-		out.Class, out.Own = provider.Transient, ofMessage(at, r) && !r.about(3)
+		out.Class, out.Own = provider.Transient, ofMessage(at, r)
 	case at == authenticating:
 		out.Class = provider.Account
 	case tooLarge(r):

@@ -50,7 +50,7 @@ func weigh(outcomes []provider.Outcome, single []bool) {
 		case o.Class == provider.Accepted:
 			later = true
 		case !single[i]:
-		case o.Class == provider.Transient && took, o.Class == provider.Throttled && later:
+		case o.Class == provider.Throttled && later:
 			o.Class, o.Own = provider.Transient, true
 		case o.Class == provider.Account && !o.SenderOnly && took:
 			o.Class, o.Elsewhere = provider.Rejected, true

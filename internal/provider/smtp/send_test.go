@@ -3,7 +3,6 @@ package smtp_test
 import (
 	"context"
 	"errors"
-	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -133,7 +132,7 @@ func TestFaults(t *testing.T) {
 		{refused("/rcpt", 554, "5.7.1 Relay access denied"), provider.Outcome{Class: provider.Rejected, Elsewhere: true, Code: "554 5.7.1"}, false},
 		{refused("/rcpt", 553, "5.7.1 Sender address rejected: not owned by user"), provider.Outcome{Class: provider.Account, SenderOnly: true, Code: "553 5.7.1"}, false},
 		{lost("/rcpt", "reset_before"), provider.Outcome{Class: provider.Transient}, false},
-		{refused("/content", 451, "4.3.0 later"), provider.Outcome{Class: provider.Transient, Code: "451 4.3.0"}, false},
+		{refused("/content", 451, "4.3.0 later"), provider.Outcome{Class: provider.Transient, Code: "451 4.3.0", Own: true}, false},
 		{refused("/content", 421, "4.7.0 too much"), provider.Outcome{Class: provider.Throttled, Code: "421 4.7.0"}, false},
 		{refused("/content", 550, "5.7.1 spam"), provider.Outcome{Class: provider.Rejected, Elsewhere: true, Code: "550 5.7.1"}, false},
 		{refused("/content", 552, "5.3.4 too large"), provider.Outcome{Class: provider.Rejected, Elsewhere: true, Code: "552 5.3.4"}, false},
@@ -199,32 +198,6 @@ func TestBatches(t *testing.T) {
 			t.Errorf("%v: %v over %d connections, want %v over %d", tc.fault, got, b.dialled.Load()-before, tc.want, tc.dials)
 		}
 	}
-}
-
-// A server whose own system fails counts as failing, unless it takes other messages meanwhile.
-func TestWhoseFault(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	full := rule{"path": "/rcpt", "kind": "status", "status": 452, "body": "4.3.1 no space"}
-	for _, tc := range []struct {
-		fault rule
-		want  []bool // is it the message's own
-	}{{full, []bool{false, false}}, {with(full, "count", 1), []bool{true, false}}} {
-		b.faults(tc.fault)
-		var got []bool
-		for _, o := range b.send(t.Context(), b.connection("smtp"), batch(t, 2)) {
-			got = append(got, o.Own)
-		}
-		if !slices.Equal(got, tc.want) {
-			t.Errorf("%v: %v, want %v", tc.fault, got, tc.want)
-		}
-	}
-}
-
-func with(r rule, name string, value any) rule {
-	r = maps.Clone(r)
-	r[name] = value
-	return r
 }
 
 // One connection carries many messages, over several calls.
