@@ -181,6 +181,15 @@ func TestDecideUnknownSender(t *testing.T) {
 	}
 }
 
+// A throttled message that has nowhere else to go comes back after its egress does, so that it does not lead for ever.
+func TestDecideThrottledStepsBack(t *testing.T) {
+	t.Parallel()
+	outcome := provider.Outcome{Class: provider.Throttled}
+	if got, want := brief(decide(job(1, 0), &outcome, capable, rules, clock, 0.5, always)), "requeue to 1 in 5.5s"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 func TestDecideKeepsTheProvidersWords(t *testing.T) {
 	t.Parallel()
 	said := provider.Outcome{Class: provider.Rejected, HTTPStatus: 422, Code: "1101", Text: "no such template"}
