@@ -251,6 +251,7 @@ func TestSummarize(t *testing.T) {
 	ambiguous, account := o{Class: provider.Ambiguous, Text: "time-out"}, o{Class: provider.Account, Text: "bad token"}
 	unsent := o{Class: provider.Transient, Text: "late", Unsent: true}
 	sender := o{Class: provider.Account, Text: "unknown sender", SenderOnly: true}
+	own := o{Class: provider.Transient, Text: "greylisted", Own: true}
 	for _, test := range []struct {
 		name     string
 		outcomes []o
@@ -261,6 +262,9 @@ func TestSummarize(t *testing.T) {
 		{"all refused for their own sake", []o{inactive, rejected}, ending{class: provider.Rejected, words: "inactive"}},
 		{"a sender's fault", []o{sender}, ending{class: provider.Rejected, words: "unknown sender"}},
 		{"a sender's fault among good ones", []o{sender, accepted}, ending{class: provider.Accepted, words: "no words"}},
+		{"a message's own delay", []o{own}, ending{class: provider.Rejected, words: "greylisted"}},
+		{"a message's own delay among good ones", []o{own, accepted}, ending{class: provider.Accepted, words: "no words"}},
+		{"a message's own delay and a failure", []o{own, transient}, ending{class: provider.Transient, words: "HTTP 503"}},
 		{"throttled", []o{accepted, throttled}, ending{class: provider.Throttled, words: "slow", retry: time.Minute}},
 		{"throttled without a time", []o{{Class: provider.Throttled}}, ending{class: provider.Throttled, words: "no words", retry: throttleWait}},
 		{"transient", []o{throttled, transient, accepted}, ending{class: provider.Transient, words: "HTTP 503"}},

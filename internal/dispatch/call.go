@@ -162,7 +162,7 @@ var remark = map[provider.Class]int{
 }
 
 func weight(o *provider.Outcome) int {
-	if o.SenderOnly || o.Unsent {
+	if o.SenderOnly || o.Unsent || o.Own {
 		return 0
 	}
 	return gravity[o.Class]

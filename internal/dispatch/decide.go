@@ -65,7 +65,7 @@ func decide(j *store.Job, o *provider.Outcome, capable provider.Capabilities, ru
 			return requeued(s, j.Egress, time.Time{}, o) // nothing was tried, so nothing has failed
 		}
 		s.Failed = true
-		if j.Failures == 0 && usable(j.Egress) {
+		if !o.Own && j.Failures == 0 && usable(j.Egress) {
 			return requeued(s, j.Egress, now.Add(quickRetry), o)
 		}
 		if another {
@@ -76,7 +76,8 @@ func decide(j *store.Job, o *provider.Outcome, capable provider.Capabilities, ru
 		if another {
 			return requeued(s, next, time.Time{}, o)
 		}
-		return requeued(s, next, now.Add(max(o.RetryAfter, throttleWait)), o)
+		// A little later than the egress goes on: whoever waits behind the message has a turn before it.
+		return requeued(s, next, now.Add(max(o.RetryAfter, throttleWait)+time.Duration(jitter*float64(time.Second))), o)
 	case provider.Account:
 		if o.SenderOnly {
 			s.Failed = true

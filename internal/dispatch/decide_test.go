@@ -94,6 +94,9 @@ func TestDecide(t *testing.T) {
 		{"transient", o{Class: provider.Transient}, 1, []string{"requeue to 1 in 1s, failed", "requeue to 1 in 2.5s, failed",
 			"requeue to 1 in 5s, failed", "requeue to 1 in 10s, failed", "requeue to 1 in 20s, failed"}},
 		{"transient", o{Class: provider.Transient}, 2, []string{"requeue to 1 in 1s, failed", "requeue to 2 at once, failed"}},
+		{"greylisted", o{Class: provider.Transient, Own: true}, 1, []string{"requeue to 1 in 2.5s, failed", "requeue to 1 in 2.5s, failed",
+			"requeue to 1 in 5s, failed", "requeue to 1 in 10s, failed"}},
+		{"greylisted", o{Class: provider.Transient, Own: true}, 2, []string{"requeue to 2 at once, failed", "requeue to 2 at once, failed"}},
 		{"not sent", o{Class: provider.Transient, Unsent: true}, 2, []string{"requeue to 1 at once"}},
 		{"throttled", o{Class: provider.Throttled}, 1, []string{"requeue to 1 in 5s"}},
 		{"throttled, shortly", o{Class: provider.Throttled, RetryAfter: time.Second}, 1, []string{"requeue to 1 in 5s"}},
@@ -174,6 +177,15 @@ func TestDecideUnknownSender(t *testing.T) {
 	t.Parallel()
 	outcome := provider.Outcome{Class: provider.Account, SenderOnly: true}
 	if got, want := brief(decide(job(2, 0), &outcome, capable, rules, clock, 0, always)), "requeue to 2 at once, failed"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// A throttled message that has nowhere else to go comes back after its egress does, so that it does not lead for ever.
+func TestDecideThrottledStepsBack(t *testing.T) {
+	t.Parallel()
+	outcome := provider.Outcome{Class: provider.Throttled}
+	if got, want := brief(decide(job(1, 0), &outcome, capable, rules, clock, 0.5, always)), "requeue to 1 in 5.5s"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
@@ -286,7 +298,7 @@ func TestRoundsHavePauses(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 6).Draw(t, "plan")
-		outcome := provider.Outcome{Class: provider.Transient}
+		outcome := provider.Outcome{Class: provider.Transient, Own: rapid.Bool().Draw(t, "own")}
 		j, tried, hurried := job(n, 0), map[route.Egress]bool{}, 0
 		for range 40 {
 			tried[j.Egress] = true

@@ -102,6 +102,7 @@ var modelOutcomes = []struct {
 	{true, provider.Outcome{Class: provider.Ambiguous, Text: "reset"}},
 	{false, provider.Outcome{Class: provider.Ambiguous, Text: "HTTP 502"}},
 	{false, provider.Outcome{Class: provider.Transient, HTTPStatus: 503}},
+	{false, provider.Outcome{Class: provider.Transient, Own: true}},
 	{false, provider.Outcome{Class: provider.Throttled, RetryAfter: time.Minute}},
 	{false, provider.Outcome{Class: provider.Account, Text: "suspended"}},
 	{false, provider.Outcome{Class: provider.Account, SenderOnly: true}},

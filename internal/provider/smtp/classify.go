@@ -88,36 +88,45 @@ func judge(at stage, r reply) provider.Outcome {
 		out.Class, out.Text = provider.Ambiguous, "the server gave an answer that means nothing after a message: "+r.codes()+" "+r.text
 	case r.class() != 4 && !final:
 		out.Class, out.Text = provider.Transient, "the server gave an answer that means nothing here: "+r.codes()+" "+r.text
-	case limited(r):
+	case limited(at, r):
 		out.Class = provider.Throttled
 	case at != connecting && wantsLogin(at, r):
 		out.Class = provider.Account
 	case !final || at == connecting:
-		out.Class = provider.Transient
+		out.Class, out.Own = provider.Transient, ofMessage(at, r)
 	case at == authenticating:
 		out.Class = provider.Account
 	case tooLarge(r):
 		out.Class, out.Elsewhere = provider.Rejected, true
 	case refusesSender(at, r):
 		out.Class, out.SenderOnly = provider.Account, true
-	case at == recipient && r.says("relay"):
-		out.Class, out.Elsewhere = provider.Rejected, true // it does not carry mail there for us; another may
+	case at == recipient && refusesUs(r):
+		out.Class = provider.Account
+	case at >= recipient && (r.about(7) || refusesUs(r)), at == recipient && refusesRelaying(r):
+		out.Class, out.Elsewhere = provider.Rejected, true // policy is this server's; another may carry the message
 	default:
 		out.Class = provider.Rejected
 	}
 	return out
 }
 
+// ofMessage tells whether an answer may be about one message only: the server has heard whom it is for, and goes on to talk to us.
+func ofMessage(at stage, r reply) bool { return at >= recipient && r.code != 421 && !wantsLogin(at, r) }
+
 // limited tells whether the server says that we send too much. What it says of a mailbox (x.2.x) or an address (x.1.x) is not
-// about us.
-func limited(r reply) bool {
-	if r.about(1) || r.about(2) {
+// about us. Once it has heard the recipient, words do not do: "over quota" is what a full mailbox is.
+func limited(at stage, r reply) bool {
+	switch {
+	case r.about(1), r.about(2):
 		return false
+	case r.is(4, 5):
+		return true // Gmail's daily limit is a final answer
+	case r.class() == 5, ofMessage(at, r) && !r.about(7):
+		return false
+	case r.code == 421 && r.is(7, 0):
+		return true
 	}
-	if r.class() == 5 {
-		return r.is(4, 5) // Gmail's daily limit is a final answer
-	}
-	return r.code == 421 && r.is(7, 0) || r.says("too many", "rate limit", "ratelimit", "rate exceeded", "throttl", "slow down", "limit exceeded", "quota")
+	return r.says("too many", "rate limit", "ratelimit", "rate exceeded", "throttl", "slow down", "limit exceeded", "quota")
 }
 
 // wantsLogin tells whether the server does not take mail from who we say we are (RFC 4954 section 6, RFC 3207 section 4).
@@ -131,6 +140,20 @@ func wantsLogin(at stage, r reply) bool {
 
 // tooLarge tells whether the message is larger than the server takes. 552 is a full mailbox as well.
 func tooLarge(r reply) bool { return r.is(3, 4) || r.is(2, 3) || r.code == 552 && !r.is(2, 2) }
+
+// refusesUs tells whether the server's policy is against the machine that talks to it, and not one of the recipient.
+func refusesUs(r reply) bool {
+	if r.enhanced[0] != 0 && !r.about(7) || r.says("recipient address", "by recipient", "by the recipient", "by user", "user has", "not listed") {
+		return false
+	}
+	return r.says("client host", "blocked", "blacklist", "blocklist", "is listed", "listed in", "listed on", "listed at", "listed by", "banned", "reputation")
+}
+
+// refusesRelaying tells whether the server does not carry mail there for us.
+func refusesRelaying(r reply) bool {
+	return r.says("relay access denied", "relaying denied", "relay denied", "unable to relay", "cannot relay", "do not relay",
+		"not permitted to relay", "not allowed to relay", "relay not permitted", "relaying not permitted", "relaying not allowed")
+}
 
 // refusesSender tells whether the sender's address is what the server does not like: other senders' mail may pass. Servers may
 // say so at RCPT TO only.

@@ -14,13 +14,15 @@ import (
 type verdict struct {
 	class                 provider.Class
 	senderOnly, elsewhere bool
+	own                   bool
 }
 
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	taken, retry, slower := verdict{class: provider.Accepted}, verdict{class: provider.Transient}, verdict{class: provider.Throttled}
 	no, account, doubt := verdict{class: provider.Rejected}, verdict{class: provider.Account}, verdict{class: provider.Ambiguous}
-	sender1, other := verdict{provider.Account, true, false}, verdict{provider.Rejected, false, true}
+	sender1, other := verdict{class: provider.Account, senderOnly: true}, verdict{class: provider.Rejected, elsewhere: true}
+	own := verdict{class: provider.Transient, own: true}
 	for _, tc := range []struct {
 		at   stage
 		r    reply
@@ -52,18 +54,52 @@ func TestJudge(t *testing.T) {
 		{sender, reply{550, [3]int{}, "not yours"}, sender1},
 		{sender, reply{552, [3]int{5, 3, 4}, "size"}, other},
 		{sender, reply{501, [3]int{5, 5, 4}, "syntax"}, no},
-		{recipient, reply{450, [3]int{4, 2, 1}, "mailbox busy"}, retry},
-		{recipient, reply{452, [3]int{4, 2, 2}, "over quota"}, retry},
-		{recipient, reply{451, [3]int{4, 7, 1}, "Greylisted"}, retry},
+		{recipient, reply{450, [3]int{4, 2, 1}, "mailbox busy"}, own},
+		{recipient, reply{450, [3]int{4, 2, 0}, "Greylisted, see http://postgrey.example"}, own},
+		{recipient, reply{451, [3]int{}, "Greylisted, please try again"}, own},
+		{recipient, reply{452, [3]int{4, 2, 2}, "over quota"}, own},
+		{recipient, reply{452, [3]int{}, "mailbox over quota"}, own},
+		{recipient, reply{452, [3]int{}, "Too many recipients received this hour"}, own},
+		{recipient, reply{452, [3]int{4, 5, 3}, "Too many recipients"}, own},
+		{recipient, reply{450, [3]int{4, 1, 2}, "Domain not found"}, own},
+		{recipient, reply{451, [3]int{4, 7, 1}, "Greylisted"}, own},
+		{recipient, reply{451, [3]int{4, 3, 0}, "Temporary lookup failure"}, own},
+		{recipient, reply{452, [3]int{4, 3, 1}, "Insufficient system storage, quota"}, own},
+		{recipient, reply{421, [3]int{}, "too many errors"}, slower},
+		{recipient, reply{421, [3]int{4, 3, 2}, "shutting down"}, retry},
+		{recipient, reply{450, [3]int{4, 7, 1}, "Error: too many mail from 192.0.2.1"}, slower},
+		{recipient, reply{451, [3]int{4, 4, 5}, "congested"}, slower},
+		{recipient, reply{454, [3]int{4, 7, 0}, "no TLS"}, own},
 		{recipient, reply{450, [3]int{4, 7, 1}, "rate limit"}, slower},
 		{recipient, reply{550, [3]int{5, 1, 1}, "unknown"}, no},
 		{recipient, reply{550, [3]int{}, ""}, no},
 		{recipient, reply{552, [3]int{5, 2, 2}, "full"}, no},
 		{recipient, reply{552, [3]int{}, "too big"}, other},
+		{recipient, reply{552, [3]int{5, 2, 2}, "mailbox over quota"}, no},
 		{recipient, reply{550, [3]int{5, 7, 1}, "Unable to relay"}, other},
+		{recipient, reply{554, [3]int{}, "<ana@example.net>: Relay access denied"}, other},
+		{recipient, reply{550, [3]int{}, "Relaying denied"}, other},
+		{recipient, reply{550, [3]int{}, "relay not permitted"}, other},
+		{recipient, reply{550, [3]int{}, "not permitted to relay through this server"}, other},
+		{recipient, reply{550, [3]int{}, "no such user here, says relay.example.net"}, no},
+		{recipient, reply{550, [3]int{5, 1, 1}, "relay.example.net blocked nothing; no such user"}, no},
+		{recipient, reply{554, [3]int{5, 7, 1}, "<ana@example.net>: Recipient address rejected: Access denied"}, other},
+		{recipient, reply{554, [3]int{5, 7, 1}, "Recipient address rejected: blocked"}, other},
+		{recipient, reply{550, [3]int{5, 7, 1}, "message refused: the user has blocked you"}, other},
+		{recipient, reply{550, [3]int{5, 7, 26}, "unauthenticated"}, other},
+		{recipient, reply{554, [3]int{5, 7, 1}, "<unknown[192.0.2.1]>: Client host rejected: Access denied"}, account},
+		{recipient, reply{554, [3]int{5, 7, 1}, "Service unavailable; Client host [192.0.2.1] blocked using zen.example"}, account},
+		{recipient, reply{550, [3]int{5, 7, 606}, "Access denied, banned sending IP [192.0.2.1]"}, account},
+		{recipient, reply{554, [3]int{}, "Your IP is listed, see http://example.com"}, account},
+		{recipient, reply{550, [3]int{}, "192.0.2.1 is on a blacklist"}, account},
+		{recipient, reply{554, [3]int{5, 7, 1}, "poor reputation"}, account},
+		{recipient, reply{550, [3]int{}, "not listed in our directory"}, no},
+		{recipient, reply{550, [3]int{5, 2, 1}, "mailbox blocked"}, no},
 		{recipient, reply{553, [3]int{5, 7, 1}, "Sender address rejected: not owned by user"}, sender1},
 		{recipient, reply{530, [3]int{5, 7, 0}, ""}, account},
-		{handover, reply{451, [3]int{}, ""}, retry},
+		{handover, reply{451, [3]int{}, ""}, own},
+		{handover, reply{421, [3]int{}, ""}, retry},
+		{handover, reply{554, [3]int{5, 7, 1}, "no"}, other},
 		{handover, reply{554, [3]int{5, 5, 1}, "no valid recipients"}, no},
 		{handover, reply{250, [3]int{}, ""}, retry},
 		{content, reply{250, [3]int{2, 0, 0}, "queued"}, taken},
@@ -71,16 +107,23 @@ func TestJudge(t *testing.T) {
 		{content, reply{354, [3]int{}, ""}, doubt},
 		{content, reply{199, [3]int{}, ""}, doubt},
 		{content, reply{600, [3]int{}, ""}, doubt},
-		{content, reply{451, [3]int{4, 3, 0}, "later"}, retry},
+		{content, reply{451, [3]int{4, 3, 0}, "later"}, own},
 		{content, reply{421, [3]int{4, 7, 0}, ""}, slower},
-		{content, reply{554, [3]int{5, 7, 1}, "spam"}, no},
+		{content, reply{450, [3]int{4, 2, 0}, "Greylisted"}, own},
+		{content, reply{452, [3]int{}, "mailbox over quota"}, own},
+		{content, reply{451, [3]int{4, 7, 1}, "rate limit exceeded"}, slower},
+		{content, reply{554, [3]int{5, 7, 1}, "spam"}, other},
+		{content, reply{554, [3]int{5, 7, 1}, "Client host [192.0.2.1] blocked"}, other},
+		{content, reply{554, [3]int{}, "your IP is listed by example.com"}, other},
+		{content, reply{554, [3]int{}, "spam"}, no},
+		{content, reply{554, [3]int{5, 6, 0}, "syntax"}, no},
 		{content, reply{554, [3]int{}, "Message rejected: Email address is not verified."}, sender1},
 		{content, reply{552, [3]int{5, 3, 4}, "size"}, other},
 		{content, reply{550, [3]int{5, 4, 5}, "Daily sending quota exceeded"}, slower},
 		{content, reply{554, [3]int{5, 2, 3}, "longer than allowed"}, other},
 	} {
 		o := judge(tc.at, tc.r)
-		if got := (verdict{o.Class, o.SenderOnly, o.Elsewhere}); got != tc.want {
+		if got := (verdict{o.Class, o.SenderOnly, o.Elsewhere, o.Own}); got != tc.want {
 			t.Errorf("stage %d, %s %q: %v %+v, want %v %+v", tc.at, tc.r.codes(), tc.r.text, got.class, got, tc.want.class, tc.want)
 		}
 	}
@@ -130,6 +173,8 @@ func FuzzJudge(f *testing.F) {
 			t.Errorf("in doubt at %d with %d", stage, code)
 		case stage == content && r.class() != 2 && r.class() != 4 && r.class() != 5 && o.Class != provider.Ambiguous:
 			t.Errorf("%v after the content with %d", o.Class, code)
+		case o.Own && (o.Class != provider.Transient || stage < recipient || code == 421):
+			t.Errorf("of its own at %d with %d: %v", stage, code, o.Class)
 		case o.Class == provider.Rejected && r.class() != 5:
 			t.Errorf("rejected at %d with %d", stage, code)
 		}

@@ -150,9 +150,10 @@ func contentType(filename string) gomail.ContentType {
 	return "application/octet-stream"
 }
 
+// contentTypes does not have eml: message/rfc822 must not be in base64 (RFC 2046 section 5.2.1), which attachments are.
 var contentTypes = map[string]gomail.ContentType{
 	"csv": "text/csv", "doc": "application/msword", "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-	"eml": "message/rfc822", "gif": "image/gif", "gz": "application/gzip", "htm": "text/html", "html": "text/html", "ics": "text/calendar",
+	"gif": "image/gif", "gz": "application/gzip", "htm": "text/html", "html": "text/html", "ics": "text/calendar",
 	"jpeg": "image/jpeg", "jpg": "image/jpeg", "json": "application/json", "mp3": "audio/mpeg", "mp4": "video/mp4",
 	"odp": "application/vnd.oasis.opendocument.presentation", "ods": "application/vnd.oasis.opendocument.spreadsheet",
 	"odt": "application/vnd.oasis.opendocument.text", "pdf": "application/pdf", "png": "image/png", "ppt": "application/vnd.ms-powerpoint",

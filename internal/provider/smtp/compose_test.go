@@ -15,6 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	gomail "github.com/wneessen/go-mail"
+
 	"postyard/internal/mail"
 	"postyard/internal/provider"
 )
@@ -252,4 +254,14 @@ func FuzzCompose(f *testing.F) {
 			t.Errorf("%q", m.raw)
 		}
 	})
+}
+
+// A message as an attachment is in base64 like others, which message/rfc822 must not be (RFC 2046 section 5.2.1).
+func TestAttachedMessage(t *testing.T) {
+	t.Parallel()
+	for file, want := range map[string]gomail.ContentType{"a.EML": "application/octet-stream", "a.eml": "application/octet-stream", "a.pdf": "application/pdf"} {
+		if got := contentType(file); got != want {
+			t.Errorf("%s is %s, want %s", file, got, want)
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	gosmtp "github.com/emersion/go-smtp"
 
@@ -13,7 +14,7 @@ import (
 // Send implements provider.Adapter. A batch goes over one connection, message by message; when that breaks, the next message gets
 // another one.
 func (a *Adapter) Send(ctx context.Context, conn provider.Connection, batch []provider.Outgoing) []provider.Outcome {
-	outcomes := make([]provider.Outcome, len(batch))
+	outcomes, single := make([]provider.Outcome, len(batch)), make([]bool, len(batch))
 	t, bad := parse(conn)
 	if bad != nil {
 		for i := range outcomes {
@@ -31,9 +32,30 @@ func (a *Adapter) Send(ctx context.Context, conn provider.Connection, batch []pr
 			outcomes[i] = l.failed.outcome
 		default:
 			outcomes[i] = l.carry(&batch[i])
+			single[i] = l.single
 		}
 	}
+	weigh(outcomes, single)
 	return outcomes
+}
+
+// weigh takes back what the answer to a single message seemed to say of all, when the server took another one in the same call. A
+// limit may be reached on the way, so only what was taken later speaks against it.
+func weigh(outcomes []provider.Outcome, single []bool) {
+	took := slices.ContainsFunc(outcomes, func(o provider.Outcome) bool { return o.Class == provider.Accepted })
+	later := false
+	for i := range slices.Backward(outcomes) {
+		o := &outcomes[i]
+		switch {
+		case o.Class == provider.Accepted:
+			later = true
+		case !single[i]:
+		case o.Class == provider.Throttled && later:
+			o.Class, o.Own = provider.Transient, true
+		case o.Class == provider.Account && !o.SenderOnly && took:
+			o.Class, o.Elsewhere = provider.Rejected, true
+		}
+	}
 }
 
 // line is what a call has of the server.
@@ -43,10 +65,12 @@ type line struct {
 	target  target
 	session *session // nil: none yet, or the last one broke
 	failed  *failure // no connection is to be had
+	single  bool     // the last answer may be about its message only, see ofMessage
 }
 
 // carry hands one message over.
 func (l *line) carry(out *provider.Outgoing) provider.Outcome {
+	l.single = false
 	m, err := compose(out, l.adapter.Now())
 	if err != nil {
 		return provider.Outcome{Class: provider.Rejected, Text: l.target.words("the message cannot be written: " + err.Error())}
@@ -78,7 +102,7 @@ func (l *line) carry(out *provider.Outgoing) provider.Outcome {
 
 // learn keeps the rest of a call's messages back when the server does not want any of them now.
 func (l *line) learn(o provider.Outcome) provider.Outcome {
-	if o.Class == provider.Throttled || o.Class == provider.Account && !o.SenderOnly {
+	if !l.single && (o.Class == provider.Throttled || o.Class == provider.Account && !o.SenderOnly) {
 		rest := o
 		rest.Unwritten = true
 		l.failed = &failure{outcome: rest}
@@ -119,6 +143,7 @@ func (l *line) transact(m *message) (o provider.Outcome, gone bool) {
 		o = provider.Outcome{Class: provider.Accepted, Text: answer.StatusText}
 	case answered:
 		o = judge(content, r)
+		l.single = ofMessage(content, r)
 		l.afterReply(r)
 	case s.wire.left.Load() == before:
 		return l.end(handover, err), false
@@ -195,6 +220,7 @@ func accepted(err error) error {
 func (l *line) end(at stage, err error) provider.Outcome {
 	o := l.target.lost(l.session.wire, at, err)
 	if r, answered := replyOf(err); answered && r.class() != 2 {
+		l.single = ofMessage(at, r)
 		l.afterReply(r)
 	} else {
 		l.drop()

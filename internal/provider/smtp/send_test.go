@@ -122,17 +122,19 @@ func TestFaults(t *testing.T) {
 		{refused("/mail", 553, "5.1.8 unknown domain"), provider.Outcome{Class: provider.Account, SenderOnly: true, Code: "553 5.1.8"}, false},
 		{refused("/mail", 552, "5.3.4 too large"), provider.Outcome{Class: provider.Rejected, Elsewhere: true, Code: "552 5.3.4"}, false},
 		{lost("/mail", "reset_before"), provider.Outcome{Class: provider.Transient}, false},
-		{refused("/rcpt", 450, "4.7.1 greylisted"), provider.Outcome{Class: provider.Transient, Code: "450 4.7.1"}, false},
-		{refused("/rcpt", 452, "4.2.2 over quota"), provider.Outcome{Class: provider.Transient, Code: "452 4.2.2"}, false},
+		{refused("/rcpt", 450, "4.7.1 greylisted"), provider.Outcome{Class: provider.Transient, Code: "450 4.7.1", Own: true}, false},
+		{refused("/rcpt", 452, "4.2.2 over quota"), provider.Outcome{Class: provider.Transient, Code: "452 4.2.2", Own: true}, false},
+		{refused("/rcpt", 452, "mailbox over quota"), provider.Outcome{Class: provider.Transient, Code: "452", Own: true}, false},
+		{refused("/rcpt", 554, "5.7.1 Client host rejected"), provider.Outcome{Class: provider.Account, Code: "554 5.7.1"}, false},
 		{refused("/rcpt", 451, "4.7.1 rate limit exceeded"), provider.Outcome{Class: provider.Throttled, Code: "451 4.7.1"}, false},
 		{refused("/rcpt", 550, "5.1.1 no such user"), provider.Outcome{Class: provider.Rejected, Code: "550 5.1.1"}, false},
 		{refused("/rcpt", 550, "no such user"), provider.Outcome{Class: provider.Rejected, Code: "550"}, false},
 		{refused("/rcpt", 554, "5.7.1 Relay access denied"), provider.Outcome{Class: provider.Rejected, Elsewhere: true, Code: "554 5.7.1"}, false},
 		{refused("/rcpt", 553, "5.7.1 Sender address rejected: not owned by user"), provider.Outcome{Class: provider.Account, SenderOnly: true, Code: "553 5.7.1"}, false},
 		{lost("/rcpt", "reset_before"), provider.Outcome{Class: provider.Transient}, false},
-		{refused("/content", 451, "4.3.0 later"), provider.Outcome{Class: provider.Transient, Code: "451 4.3.0"}, false},
+		{refused("/content", 451, "4.3.0 later"), provider.Outcome{Class: provider.Transient, Code: "451 4.3.0", Own: true}, false},
 		{refused("/content", 421, "4.7.0 too much"), provider.Outcome{Class: provider.Throttled, Code: "421 4.7.0"}, false},
-		{refused("/content", 550, "5.7.1 spam"), provider.Outcome{Class: provider.Rejected, Code: "550 5.7.1"}, false},
+		{refused("/content", 550, "5.7.1 spam"), provider.Outcome{Class: provider.Rejected, Elsewhere: true, Code: "550 5.7.1"}, false},
 		{refused("/content", 552, "5.3.4 too large"), provider.Outcome{Class: provider.Rejected, Elsewhere: true, Code: "552 5.3.4"}, false},
 		{refused("/content", 550, "5.4.5 daily limit"), provider.Outcome{Class: provider.Throttled, Code: "550 5.4.5"}, false},
 		{lost("/content", "reset_before"), provider.Outcome{Class: provider.Ambiguous}, false},
@@ -146,7 +148,7 @@ func TestFaults(t *testing.T) {
 			b.adapter = b.newAdapter()
 			list := batch(t, 1)
 			got := b.send(t.Context(), b.connection(scheme), list)[0]
-			if got.Class != tc.want.Class || got.Code != tc.want.Code || got.SenderOnly != tc.want.SenderOnly || got.Elsewhere != tc.want.Elsewhere || got.Unsent {
+			if got.Class != tc.want.Class || got.Code != tc.want.Code || got.SenderOnly != tc.want.SenderOnly || got.Elsewhere != tc.want.Elsewhere || got.Own != tc.want.Own || got.Unsent {
 				t.Errorf("%v by %s: %v %+v", tc.fault, scheme, got.Class, got)
 			}
 			if n := len(b.mails(list[0].ID)); (n == 1) != tc.stays {
@@ -174,7 +176,14 @@ func TestBatches(t *testing.T) {
 		{rule{"path": "/content", "kind": "status", "status": 550, "body": "5.7.1 no", "count": 1}, []provider.Class{provider.Rejected, provider.Accepted, provider.Accepted}, 1},
 		{rule{"path": "/content", "kind": "reset_before", "count": 1}, []provider.Class{provider.Ambiguous, provider.Accepted, provider.Accepted}, 2},
 		{rule{"path": "/rcpt", "kind": "reset_before", "count": 1}, []provider.Class{provider.Transient, provider.Accepted, provider.Accepted}, 2},
-		{rule{"path": "/rcpt", "kind": "status", "status": 451, "body": "4.7.0 too many", "count": 1}, []provider.Class{provider.Throttled, provider.Throttled, provider.Throttled}, 1},
+		{rule{"path": "/rcpt", "kind": "status", "status": 451, "body": "4.7.0 too many", "count": 1}, []provider.Class{provider.Transient, provider.Accepted, provider.Accepted}, 1},
+		{rule{"path": "/rcpt/user2@", "kind": "status", "status": 451, "body": "4.7.0 too many"}, []provider.Class{provider.Accepted, provider.Accepted, provider.Throttled}, 1},
+		{rule{"path": "/rcpt", "kind": "status", "status": 451, "body": "4.7.0 too many"}, []provider.Class{provider.Throttled, provider.Throttled, provider.Throttled}, 1},
+		{rule{"path": "/mail", "kind": "status", "status": 451, "body": "4.7.0 too many", "count": 1}, []provider.Class{provider.Throttled, provider.Throttled, provider.Throttled}, 1},
+		{rule{"path": "/rcpt", "kind": "status", "status": 421, "body": "4.7.0 too many", "count": 1}, []provider.Class{provider.Throttled, provider.Throttled, provider.Throttled}, 1},
+		{rule{"path": "/rcpt", "kind": "status", "status": 530, "body": "5.7.0 log in", "count": 1}, []provider.Class{provider.Account, provider.Account, provider.Account}, 1},
+		{rule{"path": "/rcpt/user1@", "kind": "status", "status": 554, "body": "5.7.1 blocked"}, []provider.Class{provider.Accepted, provider.Rejected, provider.Accepted}, 1},
+		{rule{"path": "/rcpt", "kind": "status", "status": 554, "body": "5.7.1 blocked"}, []provider.Class{provider.Account, provider.Account, provider.Account}, 1},
 		{rule{"path": "/connect", "kind": "reset_before"}, []provider.Class{provider.Transient, provider.Transient, provider.Transient}, 1},
 	} {
 		b.faults(tc.fault)

@@ -106,7 +106,7 @@ func (s *session) Mail(from string, _ *gosmtp.MailOptions) error {
 
 // Rcpt implements smtp.Session.
 func (s *session) Rcpt(to string, _ *gosmtp.RcptOptions) error {
-	if err := s.fault("rcpt"); err != nil {
+	if err := s.fault("rcpt/" + to); err != nil {
 		return err
 	}
 	s.letter.To = append(s.letter.To, to)
