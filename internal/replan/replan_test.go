@@ -176,10 +176,13 @@ func TestAChangedProvider(t *testing.T) {
 		"no raw": func(p *directory.TPSP) { p.AllowRaw = false },
 	} {
 		w := newWorld(t, 2)
+		w.pool = route.Pool{AccountID: w.pool.AccountID, Name: "both", Members: []route.Egress{w.tpsps[0].Egress(), w.tpsps[1].Egress()}, Created: w.now}
+		w.must(w.db.CreatePool(t.Context(), &w.pool))
 		id := w.accept(1, "")[0]
-		w.change(w.tpsps[0].Egress())
-		w.pool.Members = append(w.pool.Members, w.tpsps[1].Egress())
-		w.must(w.db.UpdatePool(t.Context(), &w.pool))
+		w.follow()
+		if m := w.at(id); m.Plan.Rule != "before" {
+			t.Fatalf("planned anew before anything changed: %+v", m.Plan)
+		}
 		change(w.tpsps[0])
 		w.must(w.db.UpdateTPSP(t.Context(), w.tpsps[0]))
 		w.follow()
