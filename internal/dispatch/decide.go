@@ -79,13 +79,12 @@ func decide(j *store.Job, o *provider.Outcome, capable provider.Capabilities, ru
 		// A little later than the egress goes on: whoever waits behind the message has a turn before it.
 		return requeued(s, next, now.Add(max(o.RetryAfter, throttleWait)+time.Duration(jitter*float64(time.Second))), o)
 	case provider.Account:
-		if o.SenderOnly {
+		if o.SenderOnly && !another || next == j.Egress { // it steps back: on trial the oldest goes first, and must not be the same every time
 			s.Failed = true
-			if !another {
-				return requeued(s, next, now.Add(backoff(j, jitter)), o)
-			}
+			return requeued(s, next, now.Add(backoff(j, jitter)), o)
 		}
-		return requeued(s, next, time.Time{}, o) // the breaker of the egress holds the message while there is no other
+		s.Failed = o.SenderOnly
+		return requeued(s, next, time.Time{}, o)
 	default: // Ambiguous
 		s.Trigger = lifecycle.Doubt
 		s.DueAt = now.Add(rules.AskAfter[0])

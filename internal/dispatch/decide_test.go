@@ -102,7 +102,7 @@ func TestDecide(t *testing.T) {
 		{"throttled, shortly", o{Class: provider.Throttled, RetryAfter: time.Second}, 1, []string{"requeue to 1 in 5s"}},
 		{"throttled, for long", o{Class: provider.Throttled, RetryAfter: time.Hour}, 1, []string{"requeue to 1 in 1h0m0s"}},
 		{"throttled", o{Class: provider.Throttled, RetryAfter: time.Hour}, 2, []string{"requeue to 2 at once"}},
-		{"account", o{Class: provider.Account}, 1, []string{"requeue to 1 at once"}}, // the breaker holds it
+		{"account", o{Class: provider.Account}, 1, []string{"requeue to 1 in 2.5s, failed", "requeue to 1 in 2.5s, failed", "requeue to 1 in 5s, failed"}},
 		{"account", o{Class: provider.Account}, 2, []string{"requeue to 2 at once"}},
 		{"unknown sender", o{Class: provider.Account, SenderOnly: true}, 1, []string{"requeue to 1 in 2.5s, failed",
 			"requeue to 1 in 2.5s, failed", "requeue to 1 in 5s, failed", "requeue to 1 in 10s, failed"}},
@@ -139,7 +139,7 @@ func TestDecidePassesOverWhoIsAway(t *testing.T) {
 		{"throttled", o{Class: provider.Throttled}, 0, []route.Egress{2}, "requeue to 3 at once"},
 		{"throttled, all others", o{Class: provider.Throttled}, 0, []route.Egress{2, 3}, "requeue to 1 in 5s"},
 		{"account", o{Class: provider.Account}, 0, []route.Egress{1, 2}, "requeue to 3 at once"},
-		{"account, everything", o{Class: provider.Account}, 0, []route.Egress{1, 2, 3}, "requeue to 1 at once"},
+		{"account, everything", o{Class: provider.Account}, 0, []route.Egress{1, 2, 3}, "requeue to 1 in 2.5s, failed"},
 		{"a template that another one may have", o{Class: provider.Rejected, Elsewhere: true}, 0, []route.Egress{2, 3}, "requeue to 2 at once"},
 		{"rejected for good", o{Class: provider.Rejected}, 0, []route.Egress{2}, "drop with 74"},
 	} {
