@@ -55,7 +55,7 @@ type Providers interface {
 	Streams(ctx context.Context, t provider.Type, key secret.String, endpoint string) ([]provider.Stream, error)
 	Create(ctx context.Context, accountID int32, n tpsp.New) (*directory.TPSP, *route.Pool, error)
 	TPSP(accountID, id int32) (*directory.TPSP, error)
-	Update(ctx context.Context, accountID, id int32, change func(*directory.TPSP)) (*directory.TPSP, error)
+	Update(ctx context.Context, accountID, id int32, change func(*directory.TPSP) error) (*directory.TPSP, error)
 	Drill(ctx context.Context, accountID, id int32, length time.Duration) (*directory.TPSP, error)
 	Delete(ctx context.Context, accountID, id int32, force bool) (*directory.TPSP, error)
 	Connection(t *directory.TPSP) (provider.Connection, error)

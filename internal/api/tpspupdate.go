@@ -6,6 +6,7 @@ import (
 
 	"postyard/internal/directory"
 	"postyard/internal/mail"
+	"postyard/internal/provider"
 	"postyard/internal/secret"
 )
 
@@ -17,22 +18,32 @@ type tpspChanges struct {
 	AllowRaw        *bool   `json:"allowRaw"`
 	Type            *int    `json:"type"`
 	Key             *string `json:"key"`
+	Secret          *string `json:"secret"`
+	Domain          *string `json:"domain"`
 	Endpoint        *string `json:"endpoint"`
+	Port            *int    `json:"port"`
 	MessageStream   *string `json:"messageStream"`
 	Active          *bool   `json:"active"`
 	limitsRequest
 }
 
-// refuseOthers refuses to change what cannot be changed. key is the TPSP's own.
-func (c *tpspChanges) refuseOthers(t *directory.TPSP, key secret.String) error {
+// refuseOthers refuses to change what cannot be changed. conn has the TPSP's own key and secret.
+func (c *tpspChanges) refuseOthers(t *directory.TPSP, conn *provider.Connection) error {
+	differs := func(given *string, has string) bool { return given != nil && strings.TrimSpace(*given) != has }
+	another := func(given *string, has secret.String) bool {
+		return given != nil && *given != has.Mask() && !secret.Equal(*given, has.Reveal())
+	}
 	for _, field := range []struct {
 		name    string
 		changed bool
 	}{
 		{"type", c.Type != nil && *c.Type != int(t.Type)},
-		{"key", c.Key != nil && *c.Key != key.Mask() && !secret.Equal(*c.Key, key.Reveal())},
+		{"key", another(c.Key, conn.Key)},
+		{"secret", another(c.Secret, conn.Secret)},
+		{"domain", differs(c.Domain, t.Domain)},
 		{"endpoint", c.Endpoint != nil && strings.TrimRight(strings.TrimSpace(*c.Endpoint), "/") != t.Endpoint},
-		{"messageStream", c.MessageStream != nil && strings.TrimSpace(*c.MessageStream) != t.Stream},
+		{"port", c.Port != nil && *c.Port != t.Port},
+		{"messageStream", differs(c.MessageStream, t.Stream)},
 	} {
 		if field.changed {
 			return mail.Invalid("cannot_be_changed", field.name, "%s cannot be changed yet; add another provider instead", field.name)
@@ -41,52 +52,51 @@ func (c *tpspChanges) refuseOthers(t *directory.TPSP, key secret.String) error {
 	return nil
 }
 
+// lay lays the changes over a TPSP. conn is its own.
+func (c *tpspChanges) lay(t *directory.TPSP, conn *provider.Connection) (err error) {
+	if err := c.refuseOthers(t, conn); err != nil {
+		return err
+	}
+	if c.AmbiguousPolicy != nil {
+		if t.Policy, err = parsePolicy(*c.AmbiguousPolicy); err != nil {
+			return err
+		}
+	}
+	if err := c.apply(&t.Limits); err != nil {
+		return err
+	}
+	if c.AllowRaw != nil {
+		t.AllowRaw = *c.AllowRaw
+	}
+	if c.Active != nil {
+		t.Paused = !*c.Active
+	}
+	if c.Name != nil {
+		t.Name = *c.Name
+	}
+	return checkRaw(t.AllowRaw, t.Type)
+}
+
 func (s *server) updateTPSP(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
 	id, err := pathID(r)
 	if err != nil {
 		return err
 	}
-	t, err := s.Providers.TPSP(a.ID, id)
-	if err != nil {
-		return err
+	if _, err := s.Providers.TPSP(a.ID, id); err != nil {
+		return err // before the body is judged
 	}
 	var in tpspChanges
 	if err := decodeBody(w, r, &in); err != nil {
 		return err
 	}
-	conn, err := s.Providers.Connection(t)
-	if err != nil {
-		return err
-	}
-	if err := in.refuseOthers(t, conn.Key); err != nil {
-		return err
-	}
-	policy := t.Policy
-	if in.AmbiguousPolicy != nil {
-		if policy, err = parsePolicy(*in.AmbiguousPolicy); err != nil {
+	t, err := s.Providers.Update(r.Context(), a.ID, id, func(t *directory.TPSP) error {
+		conn, err := s.Providers.Connection(t)
+		if err != nil {
 			return err
 		}
-	}
-	limits := t.Limits.Clone()
-	if err := in.apply(&limits); err != nil {
-		return err
-	}
-	raw := t.AllowRaw
-	if in.AllowRaw != nil {
-		raw = *in.AllowRaw
-	}
-	if err := checkRaw(raw, t.Type); err != nil {
-		return err
-	}
-	if t, err = s.Providers.Update(r.Context(), a.ID, id, func(t *directory.TPSP) {
-		t.Policy, t.Limits, t.AllowRaw = policy, limits, raw
-		if in.Active != nil {
-			t.Paused = !*in.Active
-		}
-		if in.Name != nil {
-			t.Name = *in.Name
-		}
-	}); err != nil {
+		return in.lay(t, &conn)
+	})
+	if err != nil {
 		return err
 	}
 	s.Changed()

@@ -26,6 +26,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"postyard/internal/directory"
@@ -111,6 +112,7 @@ type Service struct {
 	passwords *vault
 	busy      exclusive
 	hints     chan struct{} // wakes the Registrar; holds one
+	writing   sync.Mutex    // a change by a user begins from what is stored
 }
 
 // NewService returns a Service.
@@ -184,16 +186,24 @@ func (s *Service) removeOnce(ctx context.Context, id int32) {
 	}
 }
 
-// Update changes one of the account's TPSPs: its name, policy, limits, and whether it is paused or takes raw messages. It fails
-// with ErrNotFound or a *mail.FieldError.
-func (s *Service) Update(ctx context.Context, accountID, id int32, change func(*directory.TPSP)) (*directory.TPSP, error) {
+// Update changes one of the account's TPSPs: its name, policy, limits, and whether it is paused or takes raw messages. change gets
+// it as it is stored, while no other change is under way; what it fails with, Update fails with. Otherwise it fails with ErrNotFound
+// or a *mail.FieldError.
+func (s *Service) Update(ctx context.Context, accountID, id int32, change func(*directory.TPSP) error) (*directory.TPSP, error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err := s.Directory.Refresh(ctx); err != nil { // another node may have changed it
+		return nil, err
+	}
 	known, err := s.TPSP(accountID, id)
 	if err != nil {
 		return nil, err
 	}
 	t := *known
 	t.Limits = known.Limits.Clone()
-	change(&t)
+	if err := change(&t); err != nil {
+		return nil, err
+	}
 	if t.Name, err = directory.ParseName(t.Name); err != nil {
 		return nil, err
 	}
