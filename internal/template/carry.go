@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"postyard/internal/directory"
 	"postyard/internal/mail"
@@ -46,16 +47,15 @@ func (s *Service) Carried(t *directory.TPSP, capable provider.Capabilities, c *m
 		return c, nil
 	}
 	x := s.index.Load()
-	if x.lacks(t, c.Template) || !capable.Templates && len(x.named[asked{t.AccountID, fold(c.Template)}]) == 0 {
+	if x.lacks(t, c.Template) || !capable.Templates && len(x.named[named{t.AccountID, fold(c.Template)}]) == 0 {
 		s.want(t.AccountID, c.Template)
 	}
-	found := x.find(t.AccountID, c.Template, nil, s.inUse)
-	known := len(found) > 0 && s.inUse(found[0].TPSPID)
-	switch s.way(x, t, capable, c, known) {
+	found := s.mirrored(x, t.AccountID, c, nil, s.Now())
+	switch s.way(x, t, capable, c, found != nil) {
 	case rendered:
-		if found[0].Fault != "" {
+		if found.Fault != "" {
 			return nil, mail.Invalid("unusable_tpsp_template", "tpspTemplate", "the template %q cannot be rendered for other providers: %s",
-				c.Template, found[0].Fault)
+				c.Template, found.Fault)
 		}
 		return filled(c, Rendered{Subject: c.Template, HTML: c.Template, Text: c.Template}), nil
 	case body:
@@ -76,10 +76,14 @@ func (s *Service) Outgoing(ctx context.Context, t *directory.TPSP, capable provi
 		return c, nil
 	}
 	x := s.index.Load()
-	known := len(x.named[asked{j.AccountID, fold(c.Template)}]) > 0
-	switch s.way(x, t, capable, c, known) {
+	prefer := make([]int32, len(j.Plan.Egresses))
+	for i, e := range j.Plan.Egresses {
+		prefer[i] = e.TPSPID()
+	}
+	found := s.mirrored(x, j.AccountID, c, prefer, j.SubmittedAt)
+	switch s.way(x, t, capable, c, found != nil) {
 	case rendered:
-		return s.render(ctx, j)
+		return s.render(ctx, found, j)
 	case body:
 		return bare(c), nil
 	case uncarried:
@@ -89,16 +93,26 @@ func (s *Service) Outgoing(ctx context.Context, t *directory.TPSP, capable provi
 	}
 }
 
-func (s *Service) render(ctx context.Context, j *store.Job) (*mail.Content, *provider.Outcome) {
+// mirrored returns the template of a content that was accepted at a moment, nil when none is known. That of a provider which was
+// deleted since is better than nothing: it is used where the content has no body of its own.
+func (s *Service) mirrored(x *index, accountID int32, c *mail.Content, prefer []int32, accepted time.Time) *store.MirroredTemplate {
+	m := x.find(accountID, c.Template, prefer, s.inUse)
+	if m == nil && !c.HasBody() {
+		now := s.Directory.Current()
+		m = x.find(accountID, c.Template, prefer, func(id int32) bool {
+			t := now.AnyTPSP(id)
+			return t != nil && t.Deleted.After(accepted)
+		})
+	}
+	return m
+}
+
+func (s *Service) render(ctx context.Context, m *store.MirroredTemplate, j *store.Job) (*mail.Content, *provider.Outcome) {
 	model, err := mail.MergeFields(j.Content.CustomFields, j.Recipient.CustomFields)
 	if err != nil {
 		return nil, refused(err.Error())
 	}
-	prefer := make([]int32, len(j.Plan.Egresses))
-	for i, e := range j.Plan.Egresses {
-		prefer[i] = e.TPSPID()
-	}
-	r, err := s.Render(ctx, j.AccountID, prefer, j.Content.Template, model)
+	r, err := s.fill(ctx, m, j.Content.Template, model)
 	switch {
 	case err == nil:
 		return filled(j.Content, r), nil
@@ -137,13 +151,18 @@ func (s *Service) Missing(t *directory.TPSP, alias string) { s.want(t.AccountID,
 
 // want has the templates of an account's TPSPs read soon, for an alias that was not asked for in the last Gap.
 func (s *Service) want(accountID int32, alias string) {
-	key, now := asked{accountID, fold(alias)}, s.Now()
+	key, now := fold(alias), s.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if last, ok := s.asked[key]; ok && now.Before(last.Add(s.Gap)) || len(s.asked) >= maxAsked {
+	known := s.asked[accountID]
+	if last, ok := known[key]; ok && now.Before(last.Add(s.Gap)) || len(known) >= maxAsked {
 		return
 	}
-	s.asked[key] = now
+	if known == nil {
+		known = map[string]time.Time{}
+		s.asked[accountID] = known
+	}
+	known[key] = now
 	for _, t := range s.Directory.Current().TPSPs(accountID) {
 		if s.source(t) != nil {
 			state := s.states[t.ID]

@@ -150,14 +150,18 @@ func (e *UnusableError) Error() string {
 // ErrUnknown means that no template of the name is known in the account.
 var ErrUnknown = errors.New("no template of this name is known")
 
-// Render fills in a template of the account. prefer are TPSPs in the order in which their templates are preferred. The error is
+// Render fills in a template of the account, of a TPSP in use. prefer are TPSPs in the order in which their templates are preferred. The error is
 // ErrUnknown, an *UnusableError, or wraps store.ErrUnavailable.
 func (s *Service) Render(ctx context.Context, accountID int32, prefer []int32, alias string, model json.RawMessage) (Rendered, error) {
-	found := s.index.Load().find(accountID, alias, prefer, s.inUse)
-	if len(found) == 0 {
+	m := s.index.Load().find(accountID, alias, prefer, s.inUse)
+	if m == nil {
 		return Rendered{}, ErrUnknown
 	}
-	m := found[0]
+	return s.fill(ctx, m, alias, model)
+}
+
+// fill fills in a template that is named by an alias. Its errors are Render's.
+func (s *Service) fill(ctx context.Context, m *store.MirroredTemplate, alias string, model json.RawMessage) (Rendered, error) {
 	if m.Fault != "" {
 		return Rendered{}, &UnusableError{alias, m.Fault}
 	}

@@ -17,8 +17,14 @@ type index struct {
 	revision int64
 	synced   map[int32]time.Time
 	all      []store.MirroredTemplate
-	named    map[asked][]*store.MirroredTemplate // those that messages may name, in the order of TPSPs
+	named    map[named][]*store.MirroredTemplate // those that messages may name, in the order of TPSPs
 	layouts  map[layoutKey]*store.MirroredTemplate
+}
+
+// named is what messages name a template by.
+type named struct {
+	account int32
+	alias   string // folded
 }
 
 type layoutKey struct {
@@ -29,7 +35,7 @@ type layoutKey struct {
 func fold(alias string) string { return strings.ToLower(alias) }
 
 func newIndex(from store.TemplateIndex) *index {
-	x := &index{revision: from.Revision, synced: map[int32]time.Time{}, all: from.Templates, named: map[asked][]*store.MirroredTemplate{},
+	x := &index{revision: from.Revision, synced: map[int32]time.Time{}, all: from.Templates, named: map[named][]*store.MirroredTemplate{},
 		layouts: map[layoutKey]*store.MirroredTemplate{}}
 	for _, m := range from.Mirrors {
 		x.synced[m.TPSPID] = m.SyncedAt
@@ -40,7 +46,7 @@ func newIndex(from store.TemplateIndex) *index {
 			x.layouts[layoutKey{m.TPSPID, fold(m.Alias)}] = m
 			continue
 		}
-		key := asked{m.AccountID, fold(m.Alias)}
+		key := named{m.AccountID, fold(m.Alias)}
 		x.named[key] = append(x.named[key], m)
 	}
 	return x
@@ -70,9 +76,8 @@ func (s *Service) reload(ctx context.Context) error {
 	return nil
 }
 
-// find returns the templates of an alias in the order in which they are preferred. used tells which TPSPs are in use.
-func (x *index) find(accountID int32, alias string, prefer []int32, used func(int32) bool) []*store.MirroredTemplate {
-	list := slices.Clone(x.named[asked{accountID, fold(alias)}])
+// find returns the template of an alias that is preferred, of those whose TPSP may be used, nil when there is none.
+func (x *index) find(accountID int32, alias string, prefer []int32, usable func(int32) bool) *store.MirroredTemplate {
 	rank := func(m *store.MirroredTemplate) int {
 		r := slices.Index(prefer, m.TPSPID)
 		if r < 0 {
@@ -82,16 +87,18 @@ func (x *index) find(accountID int32, alias string, prefer []int32, used func(in
 		if m.Alias != alias {
 			r++
 		}
-		if !used(m.TPSPID) {
-			r += 1 << 20
-		}
 		if m.Fault != "" {
-			r += 1 << 21
+			r += 1 << 20
 		}
 		return r
 	}
-	slices.SortStableFunc(list, func(a, b *store.MirroredTemplate) int { return rank(a) - rank(b) })
-	return list
+	var best *store.MirroredTemplate
+	for _, m := range x.named[named{accountID, fold(alias)}] {
+		if usable(m.TPSPID) && (best == nil || rank(m) < rank(best)) {
+			best = m
+		}
+	}
+	return best
 }
 
 // lacks tells whether a TPSP's server was read and has no such template.
@@ -99,7 +106,7 @@ func (x *index) lacks(t *directory.TPSP, alias string) bool {
 	if _, read := x.synced[t.ID]; !read {
 		return false
 	}
-	return !slices.ContainsFunc(x.named[asked{t.AccountID, fold(alias)}], func(m *store.MirroredTemplate) bool { return m.TPSPID == t.ID })
+	return !slices.ContainsFunc(x.named[named{t.AccountID, fold(alias)}], func(m *store.MirroredTemplate) bool { return m.TPSPID == t.ID })
 }
 
 // inUse tells whether a TPSP is.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -157,9 +158,10 @@ func (s *Service) start(ctx context.Context) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for key, at := range s.asked {
-		if !now.Before(at.Add(s.Gap)) {
-			delete(s.asked, key)
+	for account, aliases := range s.asked {
+		maps.DeleteFunc(aliases, func(_ string, at time.Time) bool { return !now.Before(at.Add(s.Gap)) })
+		if len(aliases) == 0 {
+			delete(s.asked, account)
 		}
 	}
 }

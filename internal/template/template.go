@@ -8,8 +8,9 @@
 //   - when a user asks for it ([Service.Sync]),
 //   - when a message names one that is not known, or that its provider says it does not have. Whoever sends does not wait for it.
 //
-// Of one alias at several servers that is taken which comes first in the message's plan, else that of the TPSP with the lowest id;
-// one of a TPSP in use before one of a deleted TPSP, and one that can be rendered before one that cannot.
+// Of one alias at several servers that is taken which comes first in the message's plan, else that of the TPSP with the lowest id,
+// and one that can be rendered before one that cannot. One of a deleted TPSP is used only where no TPSP in use has any, for messages
+// that were accepted before the deletion and have no body.
 //
 // The package knows providers by their contract only. Templates and models are foreign bytes; package mustachio bounds what they
 // can do.
@@ -37,7 +38,7 @@ const (
 	defaultGap  = time.Minute
 	atOnce      = 2                   // TPSPs that are read at the same time, unasked
 	keepDeleted = 30 * 24 * time.Hour // no message waits for longer
-	maxAsked    = 10_000              // unknown aliases that are remembered
+	maxAsked    = 1000                // unknown aliases of an account that are remembered
 )
 
 // Store is what the package needs of the storage contract.
@@ -81,9 +82,9 @@ type Service struct {
 
 	mu     sync.Mutex
 	closed bool
-	busy   map[int32]bool      // TPSPs that are being read
-	states map[int32]state     // of TPSPs
-	asked  map[asked]time.Time // unknown aliases, and when they were asked for
+	busy   map[int32]bool                 // TPSPs that are being read
+	states map[int32]state                // of TPSPs
+	asked  map[int32]map[string]time.Time // unknown aliases by account, folded, and when they were asked for
 }
 
 // state is where reading a TPSP's templates stands on this node.
@@ -94,18 +95,13 @@ type state struct {
 	next   time.Time // when it is tried again
 }
 
-type asked struct {
-	account int32
-	alias   string // folded
-}
-
 // New returns a Service with the index that the store has.
 func New(ctx context.Context, c Config) (*Service, error) {
 	if c.Gap == 0 {
 		c.Gap = defaultGap
 	}
 	s := &Service{Config: c, hints: make(chan struct{}, 1), busy: map[int32]bool{}, states: map[int32]state{},
-		asked: map[asked]time.Time{}, gone: map[int32]struct{}{}, cache: cache{limit: cacheBytes}}
+		asked: map[int32]map[string]time.Time{}, gone: map[int32]struct{}{}, cache: cache{limit: cacheBytes}}
 	s.stopped, s.halt = context.WithCancel(context.Background())
 	s.index.Store(&index{})
 	return s, s.reload(ctx)

@@ -196,6 +196,8 @@ func TestWhoseTemplate(t *testing.T) {
 	f.server[2] = append(f.server[2], text("only", "two"), text("Case", "upper"), text("case", "lower"))
 	f.server[3] = append(f.server[3], text("broken", "fine"))
 	f.server[1] = append(f.server[1], text("broken", "{{#if x}}"), provider.Template{Alias: "frame", Layout: true, Text: "{{{@content}}}"})
+	f.server[1] = append(f.server[1], text("left", "{{#if x}}"))
+	f.server[4] = append(f.server[4], text("left", "well"), text("gone", "x"))
 	s := f.service(t)
 	f.sync(t, s)
 	f.contents.TPSPs[3].Deleted = time.Now() // TPSP 4
@@ -215,6 +217,8 @@ func TestWhoseTemplate(t *testing.T) {
 		{"Case", nil, "upper"},
 		{"case", nil, "lower"},
 		{"broken", []int32{1, 3}, "fine"},
+		{"left", nil, `?the template "left" cannot be used here: its text cannot be parsed: `}, // that of TPSP 4 is well, but it was deleted
+		{"gone", []int32{4}, "?" + ErrUnknown.Error()},
 		{"nowhere", nil, "?" + ErrUnknown.Error()},
 		{"frame", nil, "?" + ErrUnknown.Error()},
 	} {
@@ -223,7 +227,7 @@ func TestWhoseTemplate(t *testing.T) {
 		if err != nil {
 			got = "?" + err.Error()
 		}
-		if got != tc.want {
+		if got != tc.want && (tc.alias != "left" || !strings.HasPrefix(got, tc.want)) {
 			t.Errorf("%s %v: %q, want %q", tc.alias, tc.prefer, got, tc.want)
 		}
 	}
@@ -356,6 +360,46 @@ func TestWays(t *testing.T) {
 	}
 }
 
+// The template of a deleted provider is for messages that were accepted before, and have nothing else.
+func TestTemplateOfADeletedProvider(t *testing.T) {
+	t.Parallel()
+	f, s := newShelf(t, 1)
+	f.server[1] = []provider.Template{text("gone", "x")}
+	f.sync(t, s)
+	deleted := time.Now()
+	f.contents.TPSPs[0].Deleted = deleted
+	if err := s.Directory.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	target := s.Directory.Current().AnyTPSP(2)
+	for name, tc := range map[string]struct {
+		accepted time.Time
+		body     string
+		want     string
+	}{
+		"before, with a body":    {deleted.Add(-time.Second), "<p>", "<p>"},
+		"before, without a body": {deleted.Add(-time.Second), "", "x"},
+		"since, with a body":     {deleted.Add(time.Second), "<p>", "<p>"},
+		"since, without a body":  {deleted.Add(time.Second), "", "refused"},
+	} {
+		c := &mail.Content{Template: "gone", HTML: tc.body}
+		job := &store.Job{AccountID: 1, Content: c, SubmittedAt: tc.accepted, Plan: route.Plan{Egresses: []route.Egress{target.Egress()}}}
+		out, outcome := s.Outgoing(t.Context(), target, provider.Capabilities{}, job)
+		got := "refused"
+		if outcome == nil {
+			got = out.HTML + out.Text
+		}
+		if got != tc.want {
+			t.Errorf("%s: %q, want %q", name, got, tc.want)
+		}
+		// What is accepted now cannot use it.
+		carried, bad := s.Carried(target, provider.Capabilities{}, c)
+		if tc.body == "" && (bad == nil || bad.Code != "unknown_tpsp_template") || tc.body != "" && (bad != nil || carried.HTML != tc.body) {
+			t.Errorf("%s: %+v %v", name, carried, bad)
+		}
+	}
+}
+
 func TestSyncIsDueDaily(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -425,9 +469,18 @@ func TestUnknownAliases(t *testing.T) {
 		for i := range maxAsked + 100 {
 			s.want(1, fmt.Sprint("flood", i))
 		}
-		if len(s.asked) > maxAsked {
-			t.Errorf("%d aliases are remembered", len(s.asked))
+		s.want(2, "new")
+		s.mu.Lock()
+		if n := len(s.asked[1]); n > maxAsked || len(s.asked[2]) != 1 {
+			t.Errorf("%d aliases of one account are remembered, and %d of another", n, len(s.asked[2]))
 		}
+		s.mu.Unlock()
+		time.Sleep(time.Minute + lookEvery)
+		synctest.Wait()
+		if s.mu.Lock(); len(s.asked) != 0 {
+			t.Errorf("%v is remembered for longer than it is of use", s.asked)
+		}
+		s.mu.Unlock()
 		stop()
 		<-ended
 	})
@@ -487,15 +540,17 @@ func TestOtherNodes(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Minute)
-		if _, err := s.Render(t.Context(), 1, nil, "a", json.RawMessage("{}")); err != nil {
-			t.Errorf("messages may still need it: %v", err)
+		target := s.Directory.Current().AnyTPSP(2)
+		job := &store.Job{AccountID: 1, Content: &mail.Content{Template: "a"}, SubmittedAt: time.Now().Add(-keepDeleted)}
+		if _, outcome := s.Outgoing(t.Context(), target, provider.Capabilities{}, job); outcome != nil {
+			t.Errorf("messages may still need it: %+v", outcome)
 		}
 		if len(s.List(1)) != 0 {
 			t.Error("a deleted provider is listed")
 		}
 		time.Sleep(time.Hour)
-		if _, err := s.Render(t.Context(), 1, nil, "a", json.RawMessage("{}")); !errors.Is(err, ErrUnknown) {
-			t.Errorf("after a month: %v", err)
+		if out, outcome := s.Outgoing(t.Context(), target, provider.Capabilities{}, job); outcome == nil {
+			t.Errorf("after a month: %+v", out)
 		}
 		stop()
 		ended.Wait()

@@ -54,14 +54,22 @@ func (*Adapter) CanCarry(c *mail.Content, terms provider.Terms) *mail.FieldError
 	return checkMetadata(c.Headers)
 }
 
-// checkBody refuses a message without a template that Postmark would refuse.
+// checkBody refuses a message without a template that Postmark would refuse, or would not carry whole.
 func checkBody(c *mail.Content) *mail.FieldError {
 	if c.HTML == "" && c.Text == "" {
 		return mail.Invalid("missing_body", "htmlBody", "a message without a template needs an htmlBody or a textBody")
 	}
-	for field, body := range map[string]string{"htmlBody": c.HTML, "textBody": c.Text} {
-		if len(body) > maxPart {
-			return mail.Invalid("body_too_large", field, "Postmark takes %d MB for one body", maxPart>>20)
+	if c.AMP != "" {
+		return mail.Invalid("unsupported_amp", "ampBody", "Postmark does not carry an ampBody")
+	}
+	return checkSize(c)
+}
+
+// checkSize refuses a message without a template that is too large for Postmark.
+func checkSize(c *mail.Content) *mail.FieldError {
+	for _, part := range []struct{ field, body string }{{"htmlBody", mail.WithPreheader(c.HTML, c.PreText)}, {"textBody", c.Text}} {
+		if len(part.body) > maxPart {
+			return mail.Invalid("body_too_large", part.field, "Postmark takes %d MB for one body", maxPart>>20)
 		}
 	}
 	return nil

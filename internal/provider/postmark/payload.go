@@ -72,7 +72,7 @@ func encode(conn provider.Connection, out *provider.Outgoing) ([]byte, error) {
 		Attachments:   attachments(c.Attachments),
 	}
 	if isRaw(c) {
-		m.Subject, m.HTMLBody, m.TextBody = c.Subject, c.HTML, c.Text
+		m.Subject, m.HTMLBody, m.TextBody = c.Subject, mail.WithPreheader(c.HTML, c.PreText), c.Text
 	} else {
 		model, err := mail.MergeFields(c.CustomFields, out.Recipient.CustomFields)
 		if err != nil {

@@ -67,6 +67,12 @@ func (a *Adapter) sendKind(ctx context.Context, conn provider.Connection, raw bo
 			outcomes[i] = provider.Outcome{Class: provider.Transient, Unsent: true, Text: "not sent: " + err.Error()}
 			continue
 		}
+		if raw {
+			if bad := checkSize(batch[i].Content); bad != nil { // it was rendered: another egress may carry it
+				outcomes[i] = provider.Outcome{Class: provider.Rejected, Elsewhere: true, Unsent: true, Text: bad.Message}
+				continue
+			}
+		}
 		encoded, err := encode(conn, &batch[i])
 		if err != nil {
 			outcomes[i] = provider.Outcome{Class: provider.Rejected, Text: clean(err.Error(), provider.MaxText)}

@@ -78,9 +78,13 @@ func TestCanCarryRaw(t *testing.T) {
 		"text only":       {func(c *mail.Content) { c.HTML = "" }, provider.Terms{Raw: true}, ""},
 		"no body":         {func(c *mail.Content) { c.HTML, c.Text = "", "" }, provider.Terms{Raw: true}, "missing_body"},
 		"AMP alone":       {func(c *mail.Content) { c.HTML, c.Text, c.AMP = "", "", "<amp>" }, provider.Terms{Raw: true}, "missing_body"},
+		"AMP as well":     {func(c *mail.Content) { c.AMP = "<amp>" }, provider.Terms{Raw: true}, "unsupported_amp"},
+		"AMP, template":   {func(c *mail.Content) { c.AMP, c.Template = "<amp>", "x" }, provider.Terms{Raw: true}, ""},
 		"template, empty": {func(c *mail.Content) { c.HTML, c.Text, c.Template = "", "", "x" }, provider.Terms{Raw: true}, ""},
 		"too large":       {func(c *mail.Content) { c.HTML = strings.Repeat("x", 5<<20+1) }, provider.Terms{Raw: true}, "body_too_large"},
-		"metadata":        {func(c *mail.Content) { c.Headers["TPSP_METADATA_messageId"] = "x" }, provider.Terms{Raw: true}, "invalid_metadata"},
+		"too large with preText": {func(c *mail.Content) { c.HTML, c.PreText = strings.Repeat("x", 5<<20), "p" }, provider.Terms{Raw: true},
+			"body_too_large"},
+		"metadata": {func(c *mail.Content) { c.Headers["TPSP_METADATA_messageId"] = "x" }, provider.Terms{Raw: true}, "invalid_metadata"},
 	} {
 		out := rawMessage()
 		tc.change(out.Content)
@@ -91,6 +95,38 @@ func TestCanCarryRaw(t *testing.T) {
 		if got != tc.code {
 			t.Errorf("%s: %q, want %q", name, got, tc.code)
 		}
+	}
+}
+
+// What inboxes show beside the subject is the same by every way.
+func TestRawPreheader(t *testing.T) {
+	t.Parallel()
+	out := rawMessage()
+	out.Content.HTML, out.Content.PreText = "<p>x</p>", "soon <"
+	var got struct {
+		HTMLBody string `json:"HtmlBody"`
+	}
+	if err := json.Unmarshal(sent(t, []provider.Outgoing{out})[0].body, &got); err != nil {
+		t.Fatal(err)
+	}
+	if want := mail.WithPreheader("<p>x</p>", "soon <"); got.HTMLBody != want {
+		t.Errorf("%q, want %q", got.HTMLBody, want)
+	}
+}
+
+// What was rendered may be larger than what was accepted. It is not sent, and may leave another way.
+func TestRawTooLarge(t *testing.T) {
+	t.Parallel()
+	var rec recorder
+	conn := connection(serve(t, rec.wrap(func(w http.ResponseWriter, r *http.Request) { playSend(w, r, nil) })))
+	batch := []provider.Outgoing{rawMessage(), rawMessage()}
+	batch[0].Content.Text = strings.Repeat("x", 5<<20+1)
+	outcomes := newAdapter(t).Send(t.Context(), conn, batch)
+	if o := outcomes[0]; o.Class != provider.Rejected || !o.Elsewhere || !o.Unsent || o.Text == "" {
+		t.Errorf("%+v", o)
+	}
+	if outcomes[1].Class != provider.Accepted || len(rec.all()) != 1 || rec.all()[0].path != "/email" {
+		t.Errorf("%+v after %d calls", outcomes[1], len(rec.all()))
 	}
 }
 

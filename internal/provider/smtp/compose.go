@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
-	"html"
 	"maps"
 	netmail "net/mail"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -107,26 +105,12 @@ func addBodies(msg *gomail.Msg, c *mail.Content) {
 	for _, part := range []struct {
 		kind gomail.ContentType
 		body string
-	}{{gomail.TypeTextPlain, c.Text}, {"text/x-amp-html", c.AMP}, {gomail.TypeTextHTML, withPreheader(c.HTML, c.PreText)}} {
+	}{{gomail.TypeTextPlain, c.Text}, {"text/x-amp-html", c.AMP}, {gomail.TypeTextHTML, mail.WithPreheader(c.HTML, c.PreText)}} {
 		if part.body != "" {
 			add(part.kind, part.body)
 			add = msg.AddAlternativeString
 		}
 	}
-}
-
-var bodyTag = regexp.MustCompile(`(?i)<body\b[^>]*>`)
-
-// withPreheader puts the text that inboxes show beside the subject before everything else, where readers do not see it.
-func withPreheader(body, text string) string {
-	if body == "" || strings.TrimSpace(text) == "" {
-		return body
-	}
-	hidden := `<div style="display:none;max-height:0;overflow:hidden;mso-hide:all">` + html.EscapeString(text) + `</div>`
-	if tag := bodyTag.FindStringIndex(body); tag != nil {
-		return body[:tag[1]] + hidden + body[tag[1]:]
-	}
-	return hidden + body
 }
 
 func attach(msg *gomail.Msg, list []mail.Attachment) error {
