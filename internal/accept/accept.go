@@ -122,8 +122,8 @@ func (s *Service) Accept(ctx context.Context, sub *directory.SubAccount, req *Re
 		return nil, bad
 	}
 	results, err := s.place(ctx, sub, req)
-	if errors.Is(err, store.ErrConflict) || isRefusal(err) && s.unknownPool(sub.AccountID, req.Content.Pool) {
-		// A provider was deleted between the plan and the commit, or another node has made the pool. Nothing is stored yet.
+	if outdated(err) || isRefusal(err) && s.unknownPool(sub.AccountID, req.Content.Pool) {
+		// A provider or the pool was deleted between the plan and the commit, or another node has made the pool. Nothing is stored yet.
 		if err := s.Directory.Refresh(ctx); err != nil {
 			return nil, fmt.Errorf("accept: %w", err)
 		}
@@ -132,10 +132,15 @@ func (s *Service) Accept(ctx context.Context, sub *directory.SubAccount, req *Re
 	switch {
 	case errors.Is(err, groupcommit.ErrClosed):
 		return nil, fmt.Errorf("%w: stopping", store.ErrUnavailable)
-	case errors.Is(err, store.ErrConflict):
+	case outdated(err):
 		return nil, &OverloadedError{Reason: "the IP pool is being changed", RetryAfter: time.Second}
 	}
 	return results, err
+}
+
+// outdated tells whether the store refused a request because what it was planned by was deleted meanwhile.
+func outdated(err error) bool {
+	return errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound)
 }
 
 // isRefusal tells whether an error refuses the request, of which nothing was stored.

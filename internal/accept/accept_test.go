@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -292,4 +293,47 @@ func TestPoolsChangeMeanwhile(t *testing.T) {
 	if n := len(b.books.messages()); n != 1 {
 		t.Errorf("%d messages are stored", n)
 	}
+}
+
+// gone is a store in which the pool of a request was deleted, for some calls.
+type gone struct {
+	accept.Store
+	run  func()
+	left int
+}
+
+func (g *gone) Accept(ctx context.Context, batch []store.Submission) error {
+	if g.left == 0 {
+		return g.Store.Accept(ctx, batch)
+	}
+	g.left--
+	g.run()
+	return fmt.Errorf("pool 31: %w", store.ErrNotFound)
+}
+
+// A pool that is deleted while a request is accepted is one that there is not, and not a page that is not found.
+func TestThePoolIsDeletedMeanwhile(t *testing.T) {
+	t.Parallel()
+	configured := pools(pool(31, "one", 101, 102), pool(32, "two", 101, 102))
+	var reload func(int32)
+	b := start(t, configured, func(c *accept.Config) {
+		reload = func(left int32) {
+			configured.Pools[0].AccountID = 2 - left // deleted, or another one was given its name
+			if err := c.Directory.Reload(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		c.Store = &gone{c.Store, func() { reload(0) }, 1}
+	})
+	asked := func(r *accept.Request) { r.Content.Pool = "one" }
+	b.refuses(request(asked), "unknown_ippool", "ippool")
+	reload(1)
+	b.mustAccept(request(asked))
+
+	b = simple(t, func(c *accept.Config) { c.Store = &gone{c.Store, func() {}, 2} })
+	_, err := b.accept(request())
+	if overloaded, ok := errors.AsType[*accept.OverloadedError](err); !ok || overloaded.RetryAfter <= 0 {
+		t.Errorf("a pool that changes again and again: %v", err)
+	}
+	b.mustAccept(request())
 }

@@ -270,3 +270,18 @@ func TestAProviderOfAPoolIsDeleted(t *testing.T) {
 	}
 	w.asAccount("PUT", path, map[string]any{"tpsps": []int32{two}}).refused(422, "unknown_egress", "routingMetaData")
 }
+
+// The pool that is made for a provider can be sent back as it was read.
+func TestAPoolOfAProviderIsSentBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	path := fmt.Sprintf("/api/v1/account/ippool/%d", w.connect("One", "outbound").IPPool.ID)
+	var read, got poolAnswer
+	w.asAccount("GET", path, nil).ok(200, &read)
+	w.asAccount("PUT", path, map[string]any{"name": read.Name, "routingStrategy": read.RoutingStrategy, "routingMetaData": read.RoutingMetaData,
+		"warmupInterval": read.WarmupInterval}).ok(200, &got)
+	if read.WarmupInterval != 24 || got.WarmupInterval != 24 {
+		t.Errorf("%+v, then %+v", read, got)
+	}
+	w.asAccount("PUT", path, map[string]any{"warmupInterval": 0}).refused(422, "invalid_warmup_interval", "warmupInterval")
+}

@@ -245,6 +245,10 @@ func (r *run) conclude() error {
 	for _, d := range books.Differences[:min(len(books.Differences), 3)] {
 		r.problems.note(fmt.Sprintf("the books differ: %s %s%s: %s stored, %s recomputed", d.Kind, d.MessageID, d.Day, d.Stored, d.Recomputed))
 	}
+	// Once more, at the very end: a second copy may have come late.
+	if err := r.stage.arrivals(r.ctx, r.ledger); err != nil {
+		return err
+	}
 	if peak, err := peakOf(r.stage.server.pid()); err == nil {
 		r.result.PeakRSSMb = mebibytes(peak)
 	}

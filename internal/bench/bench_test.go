@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -267,5 +269,46 @@ func TestForeign(t *testing.T) {
 	t.Parallel()
 	if diff := cmp.Diff([]string{"PATH=/bin"}, foreign([]string{"POSTYARD_DATABASE=x", "PATH=/bin", "POSTYARD_CONFIG=y"})); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What came since the last look counts, and what was seen then does not count again.
+func TestLateArrivals(t *testing.T) {
+	t.Parallel()
+	ids := []uuid.UUID{uuid.New(), uuid.New(), uuid.New()}
+	var list atomic.Pointer[[]uuid.UUID]
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		type arrival struct {
+			ID, MessageID uuid.UUID
+			ReceivedAt    time.Time
+		}
+		page := struct{ Arrivals []arrival }{}
+		if r.FormValue("offset") == "0" {
+			for i, id := range *list.Load() {
+				page.Arrivals = append(page.Arrivals, arrival{uuid.New(), id, time.Unix(int64(100+i), 0)})
+			}
+		}
+		if err := json.NewEncoder(w).Encode(page); err != nil {
+			t.Error(err)
+		}
+	}))
+	t.Cleanup(server.Close)
+	s, l := theStage(), newLedger()
+	s.scene.SandboxURL = server.URL
+	l.add([]acknowledgement{{ids[0], 0}, {ids[1], 1}, {ids[2], 2}})
+	for i, look := range []struct {
+		arrived       []uuid.UUID
+		lost, doubled int
+	}{
+		{ids[:2], 1, 0}, {ids, 0, 0}, {append(slices.Clone(ids), ids[1]), 0, 1},
+		{append(slices.Clone(ids), uuid.UUID{9}, uuid.UUID{9}), 0, 1}, // nobody answered for it
+	} {
+		list.Store(&look.arrived)
+		if err := s.arrivals(t.Context(), l); err != nil {
+			t.Fatal(err)
+		}
+		if lost, doubled := l.losses(); lost != look.lost || doubled != look.doubled || !l.firstArrival.Equal(time.Unix(100, 0)) {
+			t.Errorf("look %d: %d lost, %d doubled, the first at %s", i, lost, doubled, l.firstArrival)
+		}
 	}
 }

@@ -141,6 +141,15 @@ func (l *ledger) add(list []acknowledgement) {
 	}
 }
 
+// forgetArrivals makes the ledger as it was before anything arrived.
+func (l *ledger) forgetArrivals() {
+	l.firstArrival = time.Time{}
+	clear(l.strangers)
+	for i := range l.list {
+		l.list[i] = entry{acknowledgement: l.list[i].acknowledgement}
+	}
+}
+
 // arrived notes that the provider got a message.
 func (l *ledger) arrived(id, provider uuid.UUID, at time.Time) {
 	if l.firstArrival.IsZero() || at.Before(l.firstArrival) {

@@ -134,8 +134,9 @@ func (s *stage) report(ctx context.Context) error {
 	return s.control(ctx, http.MethodPut, "/sandbox/settings", map[string]any{"dropWebhooks": false, "openDelivered": true}, nil)
 }
 
-// arrivals notes in the ledger what the provider got.
+// arrivals notes in the ledger what the provider got until now, instead of what it had got before.
 func (s *stage) arrivals(ctx context.Context, l *ledger) error {
+	l.forgetArrivals()
 	for offset := 0; ; {
 		var page struct {
 			Arrivals []struct {

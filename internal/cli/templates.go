@@ -18,7 +18,10 @@ const syncTemplatesFor = 17 * time.Minute
 
 // templates are the commands about the mirror of providers' templates.
 func (p *program) templates() *cobra.Command {
-	c := &cobra.Command{Use: "templates", Short: "List and read the templates of providers, which leave through other providers, too"}
+	c := &cobra.Command{Use: "templates", Short: "List and read the templates of providers, which leave through other providers, too", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return fmt.Errorf("say what to do: %[1]s list, or %[1]s sync", c.CommandPath())
+		}}
 	var tpsp int32
 	sync := p.command("sync", "Read the templates of providers now", config.Client, cobra.NoArgs,
 		func(c *cobra.Command, _ []string, cfg config.Config) error {

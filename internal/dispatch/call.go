@@ -55,25 +55,38 @@ func (r *runner) send(wire context.Context, target *directory.TPSP, jobs []store
 	}
 	for i, o := range r.sendHalving(wire, r.d.Providers[target.Type], conn, outgoing, f) {
 		outcomes[places[i]] = o
-		if o.Class == provider.Rejected && o.Elsewhere && r.d.Templates != nil {
-			r.d.Templates.Missing(target, outgoing[i].Content.Template)
+		if alias := outgoing[i].Content.Template; alias != "" && o.Class == provider.Rejected && o.Elsewhere && r.d.Templates != nil {
+			r.d.Templates.Missing(target, alias)
 		}
 	}
 	return outcomes
 }
 
-// outgoing prepares messages for the wire and tells their places. One that has nothing to leave with gets its outcome.
+// maxRendered is how many bytes of rendered text one call has in memory, but for the last message: a template can make much of a
+// small message.
+const maxRendered = 32 << 20
+
+// outgoing prepares messages for the wire and tells their places. One that has nothing to leave with gets its outcome; those for
+// which there is no room are for the next call.
 func (r *runner) outgoing(ctx context.Context, target *directory.TPSP, jobs []store.Job, outcomes []provider.Outcome) (list []provider.Outgoing, places []int) {
 	capable := r.d.Providers[target.Type].Capabilities()
 	list, places = make([]provider.Outgoing, 0, len(jobs)), make([]int, 0, len(jobs))
+	rendered := 0
 	for i := range jobs {
 		j := &jobs[i]
 		content := j.Content
+		if rendered >= maxRendered {
+			outcomes[i] = provider.Outcome{Class: provider.Transient, Unsent: true, Text: "the call was full; it leaves with the next one"}
+			continue
+		}
 		if r.d.Templates != nil {
 			var none *provider.Outcome
 			if content, none = r.d.Templates.Outgoing(ctx, target, capable, j); none != nil {
 				outcomes[i] = *none
 				continue
+			}
+			if content != j.Content {
+				rendered += len(content.Subject) + len(content.HTML) + len(content.Text)
 			}
 		}
 		list = append(list, provider.Outgoing{ID: j.ID, AccountID: j.AccountID, SubAccountID: j.SubAccountID, TPSPID: target.ID,

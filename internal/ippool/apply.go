@@ -39,7 +39,7 @@ func (s *Service) apply(p *route.Pool, c *Changes) error {
 }
 
 func applyNumbers(p *route.Pool, c *Changes) error {
-	if c.WarmupInterval != nil {
+	if c.WarmupInterval != nil && (p.ID == 0 || *c.WarmupInterval != p.WarmupInterval) {
 		if *c.WarmupInterval <= 0 || *c.WarmupInterval > MaxWarmupInterval {
 			return mail.Invalid("invalid_warmup_interval", "warmupInterval", "warmupInterval is a number of hours from 1 to %d", MaxWarmupInterval)
 		}

@@ -322,3 +322,19 @@ func TestNoCircles(t *testing.T) {
 		}
 	})
 }
+
+// A pool that was made without an interval may be sent back as it is, and be given one.
+func TestAPoolWithoutAnInterval(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.Directory.Current().PoolNamed(w.accounts[0], "auto 0")
+	for _, hours := range []int{0, 24} {
+		got, err := w.Update(t.Context(), w.accounts[0], p.ID, ippool.Changes{Name: &p.Name, WarmupInterval: &hours})
+		if err != nil || got.WarmupInterval != hours {
+			t.Errorf("%d: %+v, %v", hours, got, err)
+		}
+	}
+	if _, err := w.Update(t.Context(), w.accounts[0], p.ID, ippool.Changes{WarmupInterval: new(int)}); err == nil {
+		t.Error("the interval is taken away again")
+	}
+}

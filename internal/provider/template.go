@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"strings"
 )
 
 // Template is one template that a provider holds, as its user wrote it.
@@ -33,6 +32,3 @@ type TemplateSource interface {
 	// an error for people when there are more than MaxTemplates, or more than MaxTemplateBytes. No error holds the key.
 	Templates(ctx context.Context, conn Connection) ([]Template, error)
 }
-
-// SameAlias tells whether two aliases name one template. Providers do not tell them apart by case.
-func SameAlias(a, b string) bool { return strings.EqualFold(a, b) }

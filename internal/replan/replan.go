@@ -157,17 +157,11 @@ func (s *Service) move(ctx context.Context, list []store.Queued, reason string) 
 // plan makes the new plan of a message. It is nil when the message stays as it is: its pool is gone, or nothing that the pool
 // leads to now can carry it.
 func (s *Service) plan(q *store.Queued, reason string) *store.Move {
-	view := s.Directory.Current()
-	pool := view.Pool(q.AccountID, q.PoolID)
-	if pool == nil {
-		return nil
-	}
-	course := s.Planner.Course(view, pool, q.Content)
-	prepared, bad := course.To(q.Mailbox)
+	made, bad := s.Planner.Again(s.Directory.Current(), plan.Waiting{AccountID: q.AccountID, PoolID: q.PoolID, Content: q.Content, Mailbox: q.Mailbox,
+		Seq: rand.Uint64()}) // its own place in the sequence was taken when it was accepted
 	if bad != nil {
 		return nil
 	}
-	made := course.Plan(prepared, rand.Uint64()) // its own place in the sequence was taken when it was accepted
 	if slices.Equal(slices.Sorted(slices.Values(made.Egresses)), slices.Sorted(slices.Values(q.Plan.Egresses))) {
 		return &store.Move{ID: q.ID, From: q.Egress, To: q.Egress, Plan: &q.Plan} // it keeps its turn; the pool's priority may be another one
 	}

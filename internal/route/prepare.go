@@ -167,10 +167,11 @@ func Prepare(legs []Leg, m Message, stand func(Egress) (Standing, string)) *Prep
 			p.picks = append(p.picks, next)
 		}
 	}
+	for i := range p.picks {
+		p.picks[i].warm()
+	}
 	if len(p.picks) > 0 {
-		first := &p.picks[0]
-		first.warm()
-		p.rule, p.of = ruleOf(legs, first, m)
+		p.rule, p.of = ruleOf(legs, &p.picks[0], m)
 	}
 	return p
 }

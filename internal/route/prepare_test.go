@@ -312,3 +312,27 @@ func BenchmarkPlan(b *testing.B) {
 		})
 	}
 }
+
+// Plans are made within a transaction: the schedules of all legs are there by then.
+func TestSchedulesAreMadeBefore(t *testing.T) {
+	t.Parallel()
+	all := []*Pool{
+		{ID: 1, Name: "own", Members: []Egress{1, 2, 3, 4}, Overflow: 2, Targets: []int32{3}},
+		{ID: 2, Name: "over", Members: []Egress{5, 6, 7, 8}},
+		{ID: 3, Name: "aim", Strategy: Volume, RoutingMetaData: `{"TPSP_9":"7","TPSP_10":"2","TPSP_11":"1"}`, Members: []Egress{9, 10, 11}},
+	}
+	p := prepareAll(gmail, map[Egress]Standing{3: Away, 6: Away}, all...)
+	made := func() (n int) {
+		for _, k := range p.picks {
+			n += len(k.group.schedules)
+		}
+		return n
+	}
+	before := made()
+	for turn := range uint64(100) {
+		p.Plan(turn, turn)
+	}
+	if after := made(); before == 0 || after != before {
+		t.Errorf("%d schedules, then %d", before, after)
+	}
+}

@@ -51,7 +51,7 @@ type Store interface {
 // Queue is the way of a message from acceptance to a provider.
 type Queue interface {
 	// Accept stores requests with their messages, queue rows, processed events and counters. ErrConflict: a message was
-	// planned for an egress that was deleted meanwhile, and has to be planned anew.
+	// planned for an egress that was deleted meanwhile, and has to be planned anew; ErrNotFound: so was its pool.
 	Accept(ctx context.Context, batch []Submission) error
 
 	// Backlog returns how many messages are pending.

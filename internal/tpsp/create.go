@@ -28,6 +28,9 @@ const (
 	maxSlug   = 200 // bytes of a name's slug
 )
 
+// warmupInterval is that of the pool that is made for a TPSP, in hours. It does nothing, but a pool must have one above 0.
+const warmupInterval = 24
+
 // New is what a user gives to create a TPSP.
 type New struct {
 	Name     string
@@ -97,7 +100,7 @@ func (s *Service) Create(ctx context.Context, accountID int32, n New) (*director
 		t.Webhook.State, t.Webhook.NextTry = "", time.Time{}
 	}
 	p := &route.Pool{
-		AccountID: accountID, Name: slug(n.Name) + "-pool", Strategy: route.RoundRobin, RoutingMetaData: "{}", Created: now,
+		AccountID: accountID, Name: slug(n.Name) + "-pool", Strategy: route.RoundRobin, RoutingMetaData: "{}", WarmupInterval: warmupInterval, Created: now,
 	}
 	if err := s.Store.CreateTPSP(ctx, t, p); err != nil {
 		if errors.Is(err, store.ErrConflict) {
