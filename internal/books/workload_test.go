@@ -118,7 +118,7 @@ func (o *office) step() {
 	case n < 97:
 		o.rearrange(pick(o, o.egress))
 	case n < 98:
-		_, _, err := o.db.Expire(o.tb.Context(), store.Expiry{TTL: o.now.Sub(time.Now()), Now: o.now, Limit: 1})
+		_, _, err := o.db.Expire(o.tb.Context(), store.Expiry{TTL: time.Until(o.now), Now: o.now, Limit: 1})
 		o.must(err)
 	}
 }

@@ -355,7 +355,7 @@ func TestCopies(t *testing.T) {
 		t.Errorf("%+v, arrived %+v", o, mails)
 	}
 	for _, h := range mails[0].Headers {
-		if strings.Contains(strings.ToLower(h.Name+h.Value), "bcc") {
+		if strings.EqualFold(h.Name, "Bcc") || strings.Contains(h.Value, "bcc@") {
 			t.Errorf("the mail tells of its bcc recipients: %v", h)
 		}
 	}

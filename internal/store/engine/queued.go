@@ -46,7 +46,7 @@ func CompleteQueued[K comparable](rows []QueuedRow[K], f *store.QueuedFilter, re
 				known, _ = Content(body)
 				contents[r.ContentID] = known
 			}
-			if r.Queued.Content = known; known == nil {
+			if r.Content = known; known == nil {
 				continue
 			}
 		}
