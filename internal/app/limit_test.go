@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"postyard/internal/dispatch"
 	"postyard/internal/limit"
 	"postyard/internal/mail"
 	"postyard/internal/mailbox"
@@ -39,8 +40,8 @@ func most(times []time.Time, window time.Duration) (n int) {
 // the providers saw: no 60 minutes with more than the limits, and hardly less than may be.
 func TestLimitsAtTheProvider(t *testing.T) {
 	t.Parallel()
-	newYard(t, 2, route.RoundRobin, nil, nil, func(y *yard) {
-		const hours = 6
+	newYard(t, 2, route.RoundRobin, nil, func(c *dispatch.Config) { c.Poll = 5 * time.Minute }, func(y *yard) {
+		const hours = 3
 		limits := []limit.Limits{
 			{PerHour: 200, Mailbox: map[mailbox.Class]int{mailbox.Gmail: 30, mailbox.Yahoo: 100}},
 			{Mailbox: map[mailbox.Class]int{mailbox.Gmail: 80, mailbox.Microsoft: 5}},
@@ -53,7 +54,7 @@ func TestLimitsAtTheProvider(t *testing.T) {
 		}
 		random := rand.New(rand.NewPCG(1, 2))
 		for end := time.Now().Add(hours * time.Hour); time.Now().Before(end); {
-			<-time.After(time.Duration(random.Int64N(int64(6 * time.Minute))))
+			<-time.After(time.Duration(random.Int64N(int64(12 * time.Minute))))
 			n := y.nodes[random.IntN(2)]
 			n.stop()
 			y.houses[0].faults(y)

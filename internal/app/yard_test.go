@@ -198,7 +198,7 @@ func (y *yard) inBubble(dir string, providers int, strategy route.Strategy, meta
 	adapters := provider.Registry{provider.Postmark: postmark.New(postmark.Config{Transport: transport})}
 	planner := plan.New(adapters, time.Now)
 	cfg := dispatch.Config{Store: y.db, Directory: y.dir, Providers: adapters, Connections: connected, Log: slog.New(slog.DiscardHandler), Now: time.Now,
-		Jitter: rand.Float64, Poll: 30 * time.Second, BatchSize: 100, Concurrency: 4, CallTimeout: time.Minute, TTL: 72 * time.Hour, Grace: time.Minute,
+		Jitter: rand.Float64, Poll: 2 * time.Minute, Sweep: time.Minute, BatchSize: 100, Concurrency: 4, CallTimeout: time.Minute, TTL: 72 * time.Hour, Grace: time.Minute,
 		Rules: dispatch.Rules{AskAfter: []time.Duration{10 * time.Second, 30 * time.Second, 2 * time.Minute, 5 * time.Minute}, AmbiguousWait: 15 * time.Minute}}
 	if change != nil {
 		change(&cfg)

@@ -65,7 +65,11 @@ type Config struct {
 	TTL         time.Duration // how long a message may wait to be sent
 	Grace       time.Duration // how long calls on the wire may go on after Run's context ended
 	Poll        time.Duration // longest sleep of a runner; where nodes share a store, what others accept is found by looking. 0 is 30 s
+	Sweep       time.Duration // how often ended claims and expired messages are looked for; both are looked up by an index. 0 is 5 s
 }
+
+// sweepEvery is how often ended claims and expired messages are looked for when the configuration does not say.
+const sweepEvery = 5 * time.Second
 
 // Dispatcher runs the egresses.
 type Dispatcher struct {
@@ -78,8 +82,7 @@ type Dispatcher struct {
 }
 
 const (
-	sweepEvery = 5 * time.Second // how often ended claims and expired messages are looked for; both are looked up by an index
-	sweepChunk = 500             // messages that a step of a sweep looks at
+	sweepChunk = 500 // messages that a step of a sweep looks at
 
 	expireChunks = 10 // steps of one sweep that look for expired messages
 )
@@ -91,6 +94,9 @@ func New(c Config) *Dispatcher {
 	}
 	if c.Poll == 0 {
 		c.Poll = idlePoll
+	}
+	if c.Sweep == 0 {
+		c.Sweep = sweepEvery
 	}
 	return &Dispatcher{Config: c, owner: store.OwnerOf(c.Node, c.Run), runners: map[route.Egress]*runner{}}
 }
@@ -179,7 +185,7 @@ func (d *Dispatcher) takeOver(ctx context.Context) error {
 // sweep drops messages that have waited for too long, and takes over claims whose lease has ended: of an outcome that could
 // not be recorded.
 func (d *Dispatcher) sweep(ctx context.Context) {
-	ticker := time.NewTicker(sweepEvery)
+	ticker := time.NewTicker(d.Sweep)
 	defer ticker.Stop()
 	for {
 		if err := d.sweepOnce(ctx, d.Now()); err != nil && ctx.Err() == nil {

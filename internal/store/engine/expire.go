@@ -14,6 +14,9 @@ const HoldsKept = 60 * 24 * time.Hour
 // HoldsJoin is how far apart two times in which a limit held a lane may be to be kept as one.
 const HoldsJoin = time.Minute
 
+// ForgetEvery is how often what is not needed any more is removed.
+const ForgetEvery = time.Minute
+
 // Old is a waiting message as [Holds.Due] looks at it.
 type Old struct {
 	ID        mail.ID

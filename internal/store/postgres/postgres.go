@@ -46,6 +46,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -90,6 +91,7 @@ type DB struct {
 	clock        *clock
 	backlog      backlog
 	turns        engine.Turns
+	forgot       atomic.Int64 // when, see forget
 	claimBytes   int
 	installation string
 }

@@ -46,12 +46,7 @@ func (db *DB) Recover(ctx context.Context, r store.Recovery) (total int, err err
 
 // Expire implements store.Queue. Ids sort by time, so the oldest messages are a key range.
 func (db *DB) Expire(ctx context.Context, e store.Expiry) (n int, last mail.ID, err error) {
-	err = db.write(ctx, db.work, "forget", func(t *tx) error {
-		t.exec(`DELETE FROM permit WHERE span < $1`, limit.SpanOf(e.Now.Add(-engine.PermitsKept)))
-		t.exec(`DELETE FROM hold WHERE until < $1`, engine.Stamp(e.Now.Add(-engine.HoldsKept)))
-		return nil
-	})
-	if err != nil {
+	if err := db.forget(ctx, e.Now); err != nil {
 		return 0, last, err
 	}
 	moves, last, err := db.expired(ctx, e)
@@ -60,6 +55,19 @@ func (db *DB) Expire(ctx context.Context, e store.Expiry) (n int, last mail.ID, 
 	}
 	n, err = db.Rearrange(ctx, moves, e.Now)
 	return n, last, err
+}
+
+// forget removes what is not needed any more to count permits and to know how long limits held.
+func (db *DB) forget(ctx context.Context, now time.Time) error {
+	if last := db.forgot.Load(); now.Sub(engine.Time(last)).Abs() < engine.ForgetEvery {
+		return nil
+	}
+	db.forgot.Store(engine.Stamp(now))
+	return db.write(ctx, db.work, "forget", func(t *tx) error {
+		t.exec(`DELETE FROM permit WHERE span < $1`, limit.SpanOf(now.Add(-engine.PermitsKept)))
+		t.exec(`DELETE FROM hold WHERE until < $1`, engine.Stamp(now.Add(-engine.HoldsKept)))
+		return nil
+	})
 }
 
 // expired returns the drops of old messages whose time is over.

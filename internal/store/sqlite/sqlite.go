@@ -46,6 +46,7 @@ type DB struct {
 	backlog      atomic.Int64
 	leases       leases
 	turns        engine.Turns
+	forgot       atomic.Int64 // when, see forget
 	installation string
 }
 

@@ -100,6 +100,10 @@ func (db *DB) Expire(ctx context.Context, e store.Expiry) (n int, last mail.ID, 
 
 // forget removes what is not needed any more to count permits and to know how long limits held.
 func (db *DB) forget(ctx context.Context, now time.Time) error {
+	if last := db.forgot.Load(); now.Sub(engine.Time(last)).Abs() < engine.ForgetEvery {
+		return nil
+	}
+	db.forgot.Store(engine.Stamp(now))
 	return db.write(ctx, rest, func(t *tx) error {
 		if _, err := t.exec(`DELETE FROM permit WHERE span < ?`, limit.SpanOf(now.Add(-engine.PermitsKept))); err != nil {
 			return err
