@@ -171,11 +171,7 @@ func (s *server) updatePool(w http.ResponseWriter, r *http.Request, a *directory
 }
 
 func (s *server) deletePool(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
-	id, err := pathID(r)
-	if err != nil {
-		return err
-	}
-	force, err := truth(r.URL.Query(), "force")
+	id, force, err := deletion(r)
 	if err != nil {
 		return err
 	}

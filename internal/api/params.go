@@ -121,3 +121,11 @@ func days(q url.Values, most int) (from, to time.Time, err error) {
 	}
 	return from, to, nil
 }
+
+// deletion reads what a DELETE names, and whether it is to be done although something still depends on it.
+func deletion(r *http.Request) (id int32, force bool, err error) {
+	if id, err = pathID(r); err == nil {
+		force, err = truth(r.URL.Query(), "force")
+	}
+	return id, force, err
+}

@@ -234,11 +234,7 @@ func (s *server) getTPSP(w http.ResponseWriter, r *http.Request, a *directory.Ac
 }
 
 func (s *server) deleteTPSP(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
-	id, err := pathID(r)
-	if err != nil {
-		return err
-	}
-	force, err := truth(r.URL.Query(), "force")
+	id, force, err := deletion(r)
 	if err != nil {
 		return err
 	}

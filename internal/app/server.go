@@ -160,7 +160,7 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 	}
 	s.http = newHTTPServer(api.New(api.Config{Directory: s.directory, Accounts: s.Accounts, Sender: s.accepting, Providers: connections,
 		Pools: pools, Planner: planner, Mailboxes: s.mailboxes, Journal: s.store, Books: s.store, Ingest: s.ingesting, CatchUp: s.catching,
-		Templates: s.templates, Queue: s.store, Claim: cfg.CallTimeout + claimMargin, Changed: s.changed, Now: now, Installation: installation,
+		Templates: s.templates, Queue: s.store, Claim: dispatch.ClaimLength(cfg.CallTimeout), Changed: s.changed, Now: now, Installation: installation,
 		Log: s.log}), s.log)
 	s.http.RegisterOnShutdown(s.catching.Stop) // requests that ask providers may take long
 	s.http.RegisterOnShutdown(s.templates.Stop)
@@ -172,9 +172,6 @@ func (s *Server) changed() {
 	s.dispatcher.WakeAll()
 	s.replanning.Hint()
 }
-
-// claimMargin is how much longer than a call a claim of the dispatcher lasts.
-const claimMargin = 15 * time.Second
 
 func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: answerTimeout,

@@ -130,7 +130,8 @@ func (o *office) rearrange(e route.Egress) {
 	for _, q := range list[:min(len(list), 1)] {
 		m := store.Move{ID: q.ID, From: e, Drop: "cancelled"}
 		if len(q.Plan.Egresses) > 1 {
-			m = store.Move{ID: q.ID, From: e, To: q.Plan.Next(e), Waiting: "moved"}
+			to, _ := q.Plan.After(e, func(route.Egress) bool { return true })
+			m = store.Move{ID: q.ID, From: e, To: to, Waiting: "moved"}
 		}
 		_, err := o.db.Rearrange(o.tb.Context(), []store.Move{m}, o.now)
 		o.must(err)

@@ -16,7 +16,6 @@ import (
 const (
 	lookChunk  = 2000             // messages looked at in one query
 	lookChunks = 10               // queries before the runner looks at other things again
-	moveChunk  = 500              // messages moved in one transaction
 	moveAgain  = 5 * time.Second  // before the next pass, when this one moved something or something has changed since
 	moveIdle   = 60 * time.Second // before the next pass otherwise
 )
@@ -39,7 +38,7 @@ func (d *Dispatcher) usable(e route.Egress, senderDomain string, now time.Time) 
 func (r *runner) evacuate(ctx context.Context, target *directory.TPSP, why string, now time.Time) (more bool, err error) {
 	f := store.QueuedFilter{AccountID: target.AccountID, Egress: r.egress, Movable: true}
 	return r.move(ctx, &r.evacuation, f, now, func(q *store.Queued) store.Move {
-		to, _ := nextUsable(q.Plan, r.egress, func(e route.Egress) bool { return r.d.usable(e, "", now) })
+		to, _ := q.Plan.After(r.egress, func(e route.Egress) bool { return r.d.usable(e, "", now) })
 		return store.Move{To: to, Waiting: "moved on from " + r.egress.String() + ": " + why}
 	})
 }
@@ -49,9 +48,9 @@ func (r *runner) evacuate(ctx context.Context, target *directory.TPSP, why strin
 func (r *runner) abandon(ctx context.Context, target *directory.TPSP, now time.Time) (more bool, err error) {
 	f := store.QueuedFilter{AccountID: target.AccountID, Egress: r.egress}
 	return r.move(ctx, &r.abandoning, f, now, func(q *store.Queued) store.Move {
-		to, _ := nextUsable(q.Plan, r.egress, func(e route.Egress) bool { return r.d.usable(e, "", now) })
+		to, _ := q.Plan.After(r.egress, func(e route.Egress) bool { return r.d.usable(e, "", now) })
 		if to == 0 {
-			to, _ = nextUsable(q.Plan, r.egress, func(e route.Egress) bool { return r.d.Directory.Current().TPSP(target.AccountID, e.TPSPID()) != nil })
+			to, _ = q.Plan.After(r.egress, func(e route.Egress) bool { return r.d.Directory.Current().TPSP(target.AccountID, e.TPSPID()) != nil })
 		}
 		if to == 0 {
 			return store.Move{Drop: store.ReasonDeleted}
@@ -120,44 +119,14 @@ func (r *runner) moveSome(ctx context.Context, list []store.Queued, now time.Tim
 			moves = append(moves, m)
 		}
 	}
-	total := 0
-	for some := range slices.Chunk(moves, moveChunk) {
-		n, err := r.d.Store.Rearrange(ctx, some, now)
-		if err != nil {
-			return total, err
-		}
-		total += n
-		r.wakeTargets(some)
+	if len(moves) == 0 {
+		return 0, nil
 	}
-	return total, nil
-}
-
-func (r *runner) wakeTargets(moves []store.Move) {
-	woken := map[route.Egress]bool{}
-	for _, m := range moves {
-		if m.To != 0 && !woken[m.To] {
-			woken[m.To] = true
-			r.d.Wake(m.To)
-		}
+	n, err := r.d.Store.Rearrange(ctx, moves, now)
+	for _, to := range store.Targets(moves) {
+		r.d.Wake(to)
 	}
-}
-
-// nextUsable returns the first egress after another one in the plan's order that is usable; when there is none after it, wrapped
-// tells that it is one before it. It is 0 when no other one is usable.
-func nextUsable(p route.Plan, after route.Egress, usable func(route.Egress) bool) (e route.Egress, wrapped bool) {
-	at := -1
-	for i, e := range p.Egresses {
-		if e == after {
-			at = i
-		}
-	}
-	for k := 1; k <= len(p.Egresses); k++ {
-		i := (at + k) % len(p.Egresses)
-		if e := p.Egresses[i]; e != after && usable(e) {
-			return e, i < at
-		}
-	}
-	return 0, true
+	return n, err
 }
 
 // overflowOf returns the first usable egress of a plan that the pool reaches by overflowing, or 0.
@@ -192,7 +161,7 @@ func (r *runner) noteSenders(ctx context.Context, seen senders, now time.Time) {
 			if refused {
 				wait = min(refusal.Wait*2, lastRefusal)
 			}
-			made := directory.Refusal{Domain: domain, Reason: clip(words), Since: now, ProbeAt: now.Add(wait), Wait: wait}
+			made := directory.Refusal{Domain: domain, Reason: provider.Clean(words, provider.MaxText), Since: now, ProbeAt: now.Add(wait), Wait: wait}
 			known[domain] = made
 			changes = append(changes, func(ctx context.Context) error { return r.d.Store.Refuse(ctx, target.ID, made) })
 		}

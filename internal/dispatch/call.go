@@ -23,8 +23,7 @@ func (r *runner) call(wire context.Context, target *directory.TPSP, jobs []store
 	now := r.d.Now()
 	batch := make([]store.Settlement, len(jobs))
 	for i := range jobs {
-		domain := mail.Domain(jobs[i].Content.From.Email)
-		usable := func(e route.Egress) bool { return r.d.usable(e, domain, now) }
+		usable := func(e route.Egress) bool { return r.d.usable(e, mail.Domain(jobs[i].Content.From.Email), now) }
 		batch[i] = decide(&jobs[i], &outcomes[i], capable, r.d.Rules, now, r.d.Jitter(), usable)
 		batch[i].Owner = r.d.owner
 	}

@@ -38,23 +38,26 @@ const (
 func decide(j *store.Job, o *provider.Outcome, capable provider.Capabilities, rules Rules, now time.Time, jitter float64, usable func(route.Egress) bool) store.Settlement {
 	family := capable.Family
 	s := store.Settlement{Job: j, Outcome: o, At: now, Egress: j.Egress}
-	next, wrapped := nextUsable(j.Plan, j.Egress, usable)
-	if next == 0 { // it waits where it is
-		next = j.Egress
-	}
-	another := !wrapped // one that has not had its turn in this round
-	switch o.Class {
+	switch o.Class { // nearly every message, and who need not look for another egress
 	case provider.Accepted:
 		if refusesTo(j, o) {
 			return dropped(s, family, o)
 		}
 		s.Trigger = lifecycle.Accept
 		s.Sent = typeOf(family, event.Sent)
+		return s
 	case provider.Inactive:
 		return dropped(s, family, o)
+	}
+	next, wrapped := j.Plan.After(j.Egress, usable)
+	if next == 0 { // it waits where it is
+		next = j.Egress
+	}
+	another := !wrapped // one that has not had its turn in this round
+	switch o.Class {
 	case provider.Rejected:
 		if !another { // also one that is away may have what this one lacks
-			next, wrapped = nextUsable(j.Plan, j.Egress, func(route.Egress) bool { return true })
+			next, wrapped = j.Plan.After(j.Egress, func(route.Egress) bool { return true })
 		}
 		if o.Elsewhere && !wrapped {
 			return requeued(s, next, time.Time{}, o)

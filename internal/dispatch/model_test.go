@@ -196,7 +196,7 @@ func (w *world) moveAll(t *rapid.T, h *house, otherwise store.Move) {
 	var moves []store.Move
 	for _, q := range list {
 		m := otherwise
-		if to, _ := nextUsable(q.Plan, h.egress, func(e route.Egress) bool { return !w.houses[1].deleted || e != w.houses[1].egress }); to != 0 {
+		if to, _ := q.Plan.After(h.egress, func(e route.Egress) bool { return !w.houses[1].deleted || e != w.houses[1].egress }); to != 0 {
 			m = store.Move{To: to, Waiting: "moved"}
 		}
 		if m != (store.Move{}) {

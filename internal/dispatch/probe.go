@@ -61,7 +61,7 @@ func (r *runner) check(wire context.Context, target *directory.TPSP) (err error)
 func (r *runner) noteProbe(ctx context.Context, e ending, now time.Time) {
 	words := ""
 	if e.failure != nil {
-		words = clip(e.failure.Error())
+		words = provider.Clean(e.failure.Error(), provider.MaxText)
 		r.log.Info("a probe failed", "reason", words)
 	} else {
 		r.line.hear(now)
@@ -74,12 +74,4 @@ func (r *runner) noteProbe(ctx context.Context, e ending, now time.Time) {
 	if wasOpen || changed {
 		r.showHealth(ctx)
 	}
-}
-
-// clip keeps foreign words short.
-func clip(s string) string {
-	if len(s) > provider.MaxText {
-		return s[:provider.MaxText]
-	}
-	return s
 }

@@ -248,7 +248,10 @@ func (r *runner) fill(ctx, wire context.Context, running *sync.WaitGroup, target
 }
 
 // lease returns how long a claim holds. A call, and all calls of a batch that is halved, end by leaseMargin before.
-func (r *runner) lease(now time.Time) time.Time { return now.Add(r.d.CallTimeout + leaseMargin) }
+func (r *runner) lease(now time.Time) time.Time { return now.Add(ClaimLength(r.d.CallTimeout)) }
+
+// ClaimLength is how long a claim of a message lasts, by the deadline of a call.
+func ClaimLength(callTimeout time.Duration) time.Duration { return callTimeout + leaseMargin }
 
 // nap returns how long the runner may sleep. The end of a call and new messages wake it earlier.
 func (r *runner) nap(due store.Due, target *directory.TPSP, now time.Time) time.Duration {

@@ -144,12 +144,8 @@ func (s *Service) move(ctx context.Context, list []store.Queued, reason string) 
 		return 0, nil
 	}
 	n, err := s.Store.Rearrange(ctx, moves, s.Now())
-	woken := map[route.Egress]bool{}
-	for _, m := range moves {
-		if !woken[m.To] {
-			woken[m.To] = true
-			s.Wake(m.To)
-		}
+	for _, to := range store.Targets(moves) {
+		s.Wake(to)
 	}
 	return n, err
 }

@@ -7,6 +7,7 @@ package route
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -93,12 +94,15 @@ func (p Plan) First() Egress {
 	return p.Egresses[0]
 }
 
-// Next returns the egress to try after another one, going round; it returns the same egress when there is no other.
-func (p Plan) Next(after Egress) Egress {
-	for i, e := range p.Egresses {
-		if e == after {
-			return p.Egresses[(i+1)%len(p.Egresses)]
+// After returns the first egress after another one in the plan's order that is usable, going round; wrapped tells that it stands
+// before the other one, or that there is none: then it is 0.
+func (p Plan) After(e Egress, usable func(Egress) bool) (next Egress, wrapped bool) {
+	at := slices.Index(p.Egresses, e)
+	for k := 1; k <= len(p.Egresses); k++ {
+		i := (at + k) % len(p.Egresses)
+		if next := p.Egresses[i]; next != e && usable(next) {
+			return next, i < at
 		}
 	}
-	return p.First()
+	return 0, true
 }

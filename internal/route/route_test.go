@@ -2,25 +2,33 @@ package route
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestNext(t *testing.T) {
+func TestAfter(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		plan        []Egress
 		after, want Egress
+		wrapped     bool
+		away        []Egress
 	}{
-		{[]Egress{1, 2, 3}, 1, 2},
-		{[]Egress{1, 2, 3}, 3, 1},
-		{[]Egress{1}, 1, 1},
-		{[]Egress{1, 2}, 7, 1}, // it is not in the plan any more
-		{nil, 7, 0},
+		{plan: []Egress{1, 2, 3}, after: 1, want: 2},
+		{plan: []Egress{1, 2, 3}, after: 3, want: 1, wrapped: true},
+		{plan: []Egress{1}, after: 1, want: 0, wrapped: true}, // there is no other one
+		{plan: []Egress{1, 2}, after: 7, want: 1},             // it is not in the plan any more
+		{plan: nil, after: 7, want: 0, wrapped: true},
+		{plan: []Egress{1, 2, 3}, after: 1, want: 3, away: []Egress{2}},
+		{plan: []Egress{1, 2, 3}, after: 2, want: 1, wrapped: true, away: []Egress{3}},
+		{plan: []Egress{1, 2, 3}, after: 1, want: 0, wrapped: true, away: []Egress{2, 3}},
+		{plan: []Egress{1, 2}, after: 7, want: 2, away: []Egress{1}},
 	} {
-		if got := (Plan{Egresses: test.plan}).Next(test.after); got != test.want {
-			t.Errorf("Next(%s) of %v = %s, want %s", test.after, test.plan, got, test.want)
+		usable := func(e Egress) bool { return !slices.Contains(test.away, e) }
+		if got, wrapped := (Plan{Egresses: test.plan}).After(test.after, usable); got != test.want || wrapped != test.wrapped {
+			t.Errorf("after %s in %v without %v: %s, wrapped %t, want %s, %t", test.after, test.plan, test.away, got, wrapped, test.want, test.wrapped)
 		}
 	}
 }

@@ -17,6 +17,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"postyard/internal/directory"
@@ -77,7 +78,7 @@ type Queue interface {
 	// there is none: the work of one call stays bounded.
 	Queued(ctx context.Context, f QueuedFilter, after mail.ID, limit int) (list []Queued, last mail.ID, err error)
 
-	// Rearrange moves or drops messages that wait, and returns how many. Those that do not wait any more where they did stay as
+	// Rearrange moves or drops messages that wait, in as many transactions as suit the engine, and returns how many. Those that do not wait any more where they did stay as
 	// they are.
 	Rearrange(ctx context.Context, batch []Move, now time.Time) (int, error)
 
@@ -191,6 +192,16 @@ type Move struct {
 	Waiting string       // why it waits, for people
 
 	Drop string // not empty: it is dropped, with this reason
+}
+
+// Targets returns where moves go to, each egress once.
+func Targets(moves []Move) (list []route.Egress) {
+	for i := range moves {
+		if to := moves[i].To; to != 0 && !slices.Contains(list, to) {
+			list = append(list, to)
+		}
+	}
+	return list
 }
 
 // Due is when an egress has something to do.

@@ -77,7 +77,7 @@ func (a *Adapter) ask(ctx context.Context, conn provider.Connection, c call, int
 	}
 	if ans.status == 0 || ans.err != nil && ans.status == http.StatusOK {
 		failure := &callError{
-			text:  "Postmark could not be reached: " + clean(redact(ans.err.Error(), key), provider.MaxText),
+			text:  "Postmark could not be reached: " + provider.Clean(redact(ans.err.Error(), key), provider.MaxText),
 			cause: ctx.Err(),
 		}
 		if errors.Is(ans.err, errAnswerTooLong) {
@@ -88,7 +88,7 @@ func (a *Adapter) ask(ctx context.Context, conn provider.Connection, c call, int
 	r := ans.refused()
 	if ans.status != http.StatusOK || r.code() != 0 {
 		return &refusal{
-			status: ans.status, code: r.code(), message: clean(redact(r.Message, key), provider.MaxText), body: ans.body,
+			status: ans.status, code: r.code(), message: provider.Clean(redact(r.Message, key), provider.MaxText), body: ans.body,
 		}
 	}
 	if err := json.Unmarshal(ans.body, into); err != nil {

@@ -202,7 +202,7 @@ func (a *Adapter) judgeItem(ans answer, item []byte, key string) provider.Outcom
 	switch {
 	case r.accepts():
 		out.Class = provider.Accepted
-		out.ProviderMessageID = clean(redact(r.MessageID, key), maxID)
+		out.ProviderMessageID = provider.Clean(redact(r.MessageID, key), maxID)
 	case r.code() == 0:
 		out.Text = "the answer does not say whether the message was accepted"
 		return out
@@ -219,7 +219,7 @@ func (a *Adapter) judgeItem(ans answer, item []byte, key string) provider.Outcom
 func (a *Adapter) judgeCall(ans answer, n int, key string) provider.Outcome {
 	if ans.status == 0 {
 		class := unanswered(ans)
-		return provider.Outcome{Class: class, Text: clean(redact(ans.err.Error(), key), provider.MaxText),
+		return provider.Outcome{Class: class, Text: provider.Clean(redact(ans.err.Error(), key), provider.MaxText),
 			Unsent: errors.Is(ans.err, provider.ErrLate), Unwritten: class == provider.Transient}
 	}
 	r := ans.refused()
@@ -267,11 +267,11 @@ func unanswered(ans answer) provider.Class {
 
 // fill adds the words and what they tell.
 func (a *Adapter) fill(out *provider.Outcome, ans answer, r result, key string) {
-	out.Text = clean(redact(r.Message, key), provider.MaxText)
+	out.Text = provider.Clean(redact(r.Message, key), provider.MaxText)
 	switch {
 	case out.Text != "":
 	case ans.err != nil:
-		out.Text = clean(redact(fmt.Sprintf("HTTP %d, then %v", ans.status, ans.err), key), provider.MaxText)
+		out.Text = provider.Clean(redact(fmt.Sprintf("HTTP %d, then %v", ans.status, ans.err), key), provider.MaxText)
 	case out.Class != provider.Accepted:
 		out.Text = strings.TrimSpace(fmt.Sprintf("HTTP %d %s", ans.status, http.StatusText(ans.status))) +
 			", without a word of Postmark's"
@@ -326,7 +326,7 @@ func inactiveAddresses(text string) []string {
 	}
 	var addresses []string
 	for _, found := range listedAddress.FindAllString(list, maxInactive) {
-		if address := clean(strings.TrimRight(found, "."), maxAddress); address != "" {
+		if address := provider.Clean(strings.TrimRight(found, "."), maxAddress); address != "" {
 			addresses = append(addresses, address)
 		}
 	}

@@ -61,7 +61,7 @@ func keepMetadata(to map[string]string, metadata record) {
 			continue
 		}
 		if value := metadata.text(key, maxField); value != "" {
-			to["Metadata."+clean(key, maxID)] = value
+			to["Metadata."+provider.Clean(key, maxID)] = value
 			kept++
 		}
 	}

@@ -142,7 +142,7 @@ func (r *reading) about(ctx context.Context, what string, ask func() error) erro
 	if r.inARow >= silentInARow || len(r.silent) == mostSilent {
 		return err
 	}
-	r.silent = append(r.silent, fmt.Sprintf("%s: %v", clean(what, maxField), err))
+	r.silent = append(r.silent, fmt.Sprintf("%s: %v", provider.Clean(what, maxField), err))
 	return nil
 }
 
@@ -242,7 +242,7 @@ func (r *reading) fates(ctx context.Context, id string, m record) (reports []pro
 func (r *reading) detailsOf(ctx context.Context, id string) (m record, err error) {
 	err = r.ask(ctx, call{method: http.MethodGet, path: "/messages/outbound/" + url.PathEscape(id) + "/details", limit: r.adapter.maxDetail}, &m)
 	if errors.Is(err, errAnswerTooLong) {
-		r.miss("details of the message %s, which are too long", clean(id, maxID))
+		r.miss("details of the message %s, which are too long", provider.Clean(id, maxID))
 		return nil, nil
 	}
 	if err != nil {
@@ -309,7 +309,7 @@ func (r *reading) engagements(ctx context.Context, l listing, id string) error {
 			return nil
 		}
 	}
-	r.miss("%s of the message %s, beyond %d", l.name, clean(id, maxID), r.adapter.reach)
+	r.miss("%s of the message %s, beyond %d", l.name, provider.Clean(id, maxID), r.adapter.reach)
 	return nil
 }
 

@@ -146,6 +146,6 @@ func (s *search) take(list []sentMessage) {
 			continue
 		}
 		delete(s.missing, id)
-		s.found = append(s.found, provider.Found{ID: id, ProviderMessageID: clean(m.MessageID, maxID)})
+		s.found = append(s.found, provider.Found{ID: id, ProviderMessageID: provider.Clean(m.MessageID, maxID)})
 	}
 }

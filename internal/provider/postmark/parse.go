@@ -63,7 +63,7 @@ func (a *Adapter) Parse(_ http.Header, body []byte) ([]provider.Report, error) {
 		}
 		return nil, fmt.Errorf("parse a Postmark webhook: no RecordType")
 	default:
-		return nil, fmt.Errorf("parse a Postmark webhook: unknown RecordType %q", clean(name, maxID))
+		return nil, fmt.Errorf("parse a Postmark webhook: unknown RecordType %q", provider.Clean(name, maxID))
 	}
 	if !ok {
 		return nil, fmt.Errorf("parse a Postmark webhook: neither a message nor a recipient in it")

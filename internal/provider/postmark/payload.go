@@ -219,7 +219,7 @@ func formatAddresses(list []mail.Address) string {
 // formatAddress writes a mailbox as RFC 5322 section 3.4 has it, quoting the name where that is needed. Names beyond ASCII
 // stay as they are: JSON carries them, and Postmark encodes them for the mail (RFC 2047).
 func formatAddress(a mail.Address) string {
-	name := clean(a.Name, len(a.Name))
+	name := provider.Clean(a.Name, len(a.Name))
 	if name == "" {
 		return a.Email
 	}

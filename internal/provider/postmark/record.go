@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"postyard/internal/mail"
+	"postyard/internal/provider"
 )
 
 // maxField caps an ordinary text field, in bytes.
@@ -28,11 +29,11 @@ func (r record) text(key string, most int) string {
 	}
 	switch raw[0] {
 	case '"':
-		return clean(plain(raw), most)
+		return provider.Clean(plain(raw), most)
 	case '{', '[', 'n':
 		return ""
 	default:
-		return clean(string(raw), most)
+		return provider.Clean(string(raw), most)
 	}
 }
 

@@ -75,7 +75,7 @@ func (a *Adapter) sendKind(ctx context.Context, conn provider.Connection, raw bo
 		}
 		encoded, err := encode(conn, &batch[i])
 		if err != nil {
-			outcomes[i] = provider.Outcome{Class: provider.Rejected, Text: clean(err.Error(), provider.MaxText)}
+			outcomes[i] = provider.Outcome{Class: provider.Rejected, Text: provider.Clean(err.Error(), provider.MaxText)}
 			continue
 		}
 		if len(next.messages) == maxBatch || len(next.messages) > 0 && next.size+len(encoded) > a.bodyLimit {

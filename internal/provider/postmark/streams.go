@@ -37,7 +37,7 @@ func (a *Adapter) streams(ctx context.Context, conn provider.Connection) ([]prov
 	streams := make([]provider.Stream, 0, len(*answer.MessageStreams))
 	for _, s := range *answer.MessageStreams {
 		streams = append(streams, provider.Stream{
-			ID: clean(s.ID, maxID), Name: clean(s.Name, maxField), Type: clean(s.MessageStreamType, maxID),
+			ID: provider.Clean(s.ID, maxID), Name: provider.Clean(s.Name, maxField), Type: provider.Clean(s.MessageStreamType, maxID),
 			Archived: len(s.ArchivedAt) > 0 && string(s.ArchivedAt) != "null",
 		})
 	}
@@ -100,5 +100,5 @@ func inboundStream(id string) *provider.SetupError {
 }
 
 func streamError(code, id, fault string) *provider.SetupError {
-	return &provider.SetupError{Code: code, Field: "messageStream", Message: fmt.Sprintf("the message stream %q %s", clean(id, maxID), fault)}
+	return &provider.SetupError{Code: code, Field: "messageStream", Message: fmt.Sprintf("the message stream %q %s", provider.Clean(id, maxID), fault)}
 }

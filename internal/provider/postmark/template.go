@@ -41,7 +41,7 @@ func (a *Adapter) Templates(ctx context.Context, conn provider.Connection) ([]pr
 	var list []provider.Template
 	size := 0
 	for _, entry := range listed {
-		if alias := orNone(entry.Alias); !entry.Active || alias == "" || alias != clean(alias, maxAlias) {
+		if alias := orNone(entry.Alias); !entry.Active || alias == "" || alias != provider.Clean(alias, maxAlias) {
 			continue
 		}
 		t, err := a.template(ctx, conn, entry)
@@ -104,8 +104,8 @@ func (a *Adapter) template(ctx context.Context, conn provider.Connection, entry 
 	if answer.TemplateID != entry.TemplateID || orNone(answer.Alias) != *entry.Alias {
 		return provider.Template{}, &unreadable{path: path}
 	}
-	return provider.Template{Alias: *entry.Alias, Name: clean(orNone(answer.Name), maxField), Layout: answer.TemplateType == typeLayout,
-		Around: clean(orNone(answer.LayoutTemplate), maxAlias), Subject: orNone(answer.Subject), HTML: orNone(answer.HTMLBody),
+	return provider.Template{Alias: *entry.Alias, Name: provider.Clean(orNone(answer.Name), maxField), Layout: answer.TemplateType == typeLayout,
+		Around: provider.Clean(orNone(answer.LayoutTemplate), maxAlias), Subject: orNone(answer.Subject), HTML: orNone(answer.HTMLBody),
 		Text: orNone(answer.TextBody)}, nil
 }
 

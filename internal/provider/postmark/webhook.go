@@ -247,18 +247,18 @@ func (a *Adapter) registerError(ctx context.Context, conn provider.Connection, e
 		if result.Success {
 			continue
 		}
-		text := clean(result.TriggerType, maxID)
+		text := provider.Clean(result.TriggerType, maxID)
 		if result.StatusCode != 0 {
 			text += fmt.Sprintf(" HTTP %d", result.StatusCode)
 		}
 		if result.Message != "" {
-			text += " (" + clean(redact(result.Message, conn.Key.Reveal()), maxField) + ")"
+			text += " (" + provider.Clean(redact(result.Message, conn.Key.Reveal()), maxField) + ")"
 		}
 		failing = append(failing, text)
 	}
 	message := "Postmark called the webhook's URL and did not get HTTP 200, so it was not saved"
 	if len(failing) > 0 {
-		message += "; failing: " + clean(strings.Join(failing, ", "), 4*maxField)
+		message += "; failing: " + provider.Clean(strings.Join(failing, ", "), 4*maxField)
 	}
 	return &provider.SetupError{Code: "webhook_unverified", Message: message, Retry: true}
 }

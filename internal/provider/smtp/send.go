@@ -18,7 +18,7 @@ func (a *Adapter) Send(ctx context.Context, conn provider.Connection, batch []pr
 	t, bad := parse(conn)
 	if bad != nil {
 		for i := range outcomes {
-			outcomes[i] = provider.Outcome{Class: provider.Account, Text: clean(bad.Message, provider.MaxText)}
+			outcomes[i] = provider.Outcome{Class: provider.Account, Text: provider.Clean(bad.Message, provider.MaxText)}
 		}
 		return outcomes
 	}

@@ -50,7 +50,9 @@ type target struct {
 func (t target) address() string { return net.JoinHostPort(t.host, strconv.Itoa(t.port)) }
 
 // words makes foreign words fit to keep, without the credentials.
-func (t target) words(s string) string { return clean(redact(s, t.user, t.password), provider.MaxText) }
+func (t target) words(s string) string {
+	return provider.Clean(redact(s, t.user, t.password), provider.MaxText)
+}
 
 // Normalize implements provider.Normalizer: it checks a connection's settings and gives its endpoint a scheme and its port a number.
 func (a *Adapter) Normalize(conn provider.Connection) (provider.Connection, *mail.FieldError) {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"sync/atomic"
 	"time"
 
 	"postyard/internal/mail"
@@ -14,8 +15,20 @@ const HoldsKept = 60 * 24 * time.Hour
 // HoldsJoin is how far apart two times in which a limit held a lane may be to be kept as one.
 const HoldsJoin = time.Minute
 
-// ForgetEvery is how often what is not needed any more is removed.
-const ForgetEvery = time.Minute
+// forgetEvery is how often what is not needed any more is removed.
+const forgetEvery = time.Minute
+
+// Forgot remembers when it was removed last.
+type Forgot struct{ last atomic.Int64 }
+
+// Again tells whether it is time to remove it again, and takes that as done.
+func (f *Forgot) Again(now time.Time) bool {
+	if now.Sub(Time(f.last.Load())).Abs() < forgetEvery {
+		return false
+	}
+	f.last.Store(Stamp(now))
+	return true
+}
 
 // Old is a waiting message as [Holds.Due] looks at it.
 type Old struct {
@@ -49,6 +62,17 @@ func (h Holds) held(lane int, from, to int64) (n int64) {
 		n += max(min(hold.until, to)-max(hold.since, from), 0)
 	}
 	return n
+}
+
+// Drops returns what becomes of old messages whose time to live is over, and the last one of all of them.
+func (h Holds) Drops(old []Old, e store.Expiry) (moves []store.Move, last mail.ID) {
+	for i := range old {
+		last = old[i].ID
+		if move, due := h.Due(&old[i], e); due {
+			moves = append(moves, move)
+		}
+	}
+	return moves, last
 }
 
 // Due returns what becomes of a message whose time to live is over. ok is false when it is not.

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"sync"
 
@@ -25,7 +24,7 @@ type Lane struct {
 	Room  int // how many messages its limit lets go
 	Flows []Flow
 
-	Pools map[int32]int32 // of a sub-account, the pool that was served last: its pools take turns as well
+	pools map[int32]int32 // of a sub-account, the pool that was served last: its pools take turns as well
 }
 
 // Deal sets the share of every flow, total messages at most. The lanes get equal parts, as far as they have messages and room
@@ -51,7 +50,7 @@ func (l *Lane) deal(total int) {
 		for n < len(rest) && rest[n].Priority == rest[0].Priority {
 			n++
 		}
-		total -= dealEqually(rest[:n], total, l.Pools)
+		total -= dealEqually(rest[:n], total, l.pools)
 		rest = rest[n:]
 	}
 }
@@ -150,15 +149,14 @@ func (t *Turns) of(e route.Egress) *turn {
 	return t.last[e]
 }
 
-// Lane returns a lane whose turns are known, and the sub-account that was served last there, -1 for none.
-func (t *Turns) Lane(e route.Egress, id int) (l Lane, sub int32) {
+// After returns the sub-account of a lane that was served last, -1 for none.
+func (t *Turns) After(e route.Egress, lane int) int32 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	last, known := t.of(e).lanes[id]
-	if !known {
-		return Lane{ID: id}, -1
+	if l, known := t.of(e).lanes[lane]; known {
+		return l.sub
 	}
-	return Lane{ID: id, Pools: maps.Clone(last.pools)}, last.sub
+	return -1
 }
 
 // Last returns, for each lane, a flow of the sub-account that was served last.
@@ -181,28 +179,39 @@ func (t *Turns) Order(e route.Egress, lanes []int) []int {
 	return slices.Concat(lanes[i:], lanes[:i])
 }
 
-// Served notes what was dealt: the next turn begins after the last one in line that got something.
-func (t *Turns) Served(e route.Egress, lanes []Lane) {
+// Deal deals by the turns, see [Deal], and notes who was served: the next turn begins after the last one in line that got something.
+func (t *Turns) Deal(e route.Egress, lanes []Lane, total int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	turn := t.of(e)
 	for i := range lanes {
-		served := false
-		for _, f := range lanes[i].Flows {
-			if f.Share > 0 {
-				l := turn.lanes[lanes[i].ID]
-				if l.pools == nil || len(l.pools) >= mostRemembered {
-					l.pools = map[int32]int32{}
-				}
-				l.sub, l.pools[f.SubAccount] = f.SubAccount, f.Pool
-				turn.lanes[lanes[i].ID] = l
-				served = true
-			}
-		}
-		if served {
+		lanes[i].pools = turn.lanes[lanes[i].ID].pools
+	}
+	Deal(lanes, total)
+	for i := range lanes {
+		if turn.serve(&lanes[i]) {
 			turn.lane = lanes[i].ID
 		}
 	}
+}
+
+// serve notes what was dealt in a lane, and tells whether anything was.
+func (t *turn) serve(lane *Lane) (served bool) {
+	l := t.lanes[lane.ID]
+	for _, f := range lane.Flows {
+		if f.Share == 0 {
+			continue
+		}
+		if l.pools == nil || len(l.pools) >= mostRemembered {
+			l.pools = map[int32]int32{}
+		}
+		l.sub, l.pools[f.SubAccount] = f.SubAccount, f.Pool
+		served = true
+	}
+	if served {
+		t.lanes[lane.ID] = l
+	}
+	return served
 }
 
 // Pass moves the turn of a lane on past a sub-account that was not served: a look that ended among paused ones goes on behind them.

@@ -103,8 +103,7 @@ func TestTurns(t *testing.T) {
 	for range 120 {
 		var lanes []Lane
 		for _, id := range turns.Order(7, []int{3, 11, 0}) {
-			l, sub := turns.Lane(7, id)
-			l.Room = 100
+			l, sub := Lane{ID: id, Room: 100}, turns.After(7, id)
 			for i := range int32(4) { // in the ring, from the one after the last
 				next := (max(sub, 0)+i)%4 + 1
 				for pool := range next { // the n-th has n pools
@@ -113,8 +112,7 @@ func TestTurns(t *testing.T) {
 			}
 			lanes = append(lanes, l)
 		}
-		Deal(lanes, 1)
-		turns.Served(7, lanes)
+		turns.Deal(7, lanes, 1)
 		for _, l := range lanes {
 			for _, f := range l.Flows {
 				got[[3]int{l.ID, int(f.SubAccount), int(f.Pool)}] += f.Share

@@ -174,15 +174,13 @@ func (db *DB) deal(c store.Claim, flows []engine.Flow, g *engine.Gate, claimed *
 	}
 	var lanes []engine.Lane
 	for _, id := range db.turns.Order(c.Egress, ids) {
-		l, _ := db.turns.Lane(c.Egress, id)
-		l.Room, l.Flows = g.Room(id), of[id]
+		l := engine.Lane{ID: id, Room: g.Room(id), Flows: of[id]}
 		if l.Room == 0 {
 			g.Hold(id)
 		}
 		lanes = append(lanes, l)
 	}
-	engine.Deal(lanes, min(c.Limit, g.Room(engine.WholeEgress)))
-	db.turns.Served(c.Egress, lanes)
+	db.turns.Deal(c.Egress, lanes, min(c.Limit, g.Room(engine.WholeEgress)))
 	claimed.Full, claimed.Free = g.Held()
 	for _, l := range lanes {
 		for _, f := range l.Flows {

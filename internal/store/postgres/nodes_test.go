@@ -25,6 +25,31 @@ func (w *world) wantBooks() {
 	}
 }
 
+// claimAtOnce has several goroutines of each node claim so many messages at a time until nothing is left. Of what they got, each is told
+// of at a time.
+func (w *world) claimAtOnce(nodes []*DB, goroutines, limit int, each func(*DB, store.Job)) {
+	var mu sync.Mutex
+	var running sync.WaitGroup
+	for _, db := range nodes {
+		for range goroutines {
+			running.Go(func() {
+				for empty := 0; empty < 3; {
+					jobs := w.claim(db, limit)
+					if len(jobs) == 0 {
+						empty++
+					}
+					mu.Lock()
+					for _, j := range jobs {
+						each(db, j)
+					}
+					mu.Unlock()
+				}
+			})
+		}
+	}
+	running.Wait()
+}
+
 // Nodes that claim at the same time share the limits of the provider.
 func TestNodesShareLimits(t *testing.T) {
 	t.Parallel()
@@ -36,29 +61,14 @@ func TestNodesShareLimits(t *testing.T) {
 	p := w.tpsp
 	p.Limits = limit.Limits{PerHour: 100, Mailbox: map[mailbox.Class]int{mailbox.Gmail: 7}}
 	w.must(w.db.UpdateTPSP(t.Context(), &p))
-	var claimed, gmail atomic.Int64
-	var running sync.WaitGroup
-	for _, db := range nodes {
-		for range 3 {
-			running.Go(func() {
-				for empty := 0; empty < 3; {
-					jobs := w.claim(db, 9)
-					if len(jobs) == 0 {
-						empty++
-					}
-					claimed.Add(int64(len(jobs)))
-					for _, j := range jobs {
-						if j.Mailbox == mailbox.Gmail {
-							gmail.Add(1)
-						}
-					}
-				}
-			})
+	claimed, gmail := 0, 0
+	w.claimAtOnce(nodes, 3, 9, func(_ *DB, j store.Job) {
+		if claimed++; j.Mailbox == mailbox.Gmail {
+			gmail++
 		}
-	}
-	running.Wait()
-	if claimed.Load() != 100 || gmail.Load() > 7 {
-		t.Errorf("%d claimed, %d of them to Gmail; the limits are 100 and 7", claimed.Load(), gmail.Load())
+	})
+	if claimed != 100 || gmail > 7 {
+		t.Errorf("%d claimed, %d of them to Gmail; the limits are 100 and 7", claimed, gmail)
 	}
 }
 
@@ -71,30 +81,13 @@ func TestClaimsNeverOverlap(t *testing.T) {
 	for range 3 {
 		w.accept(total / 3)
 	}
-	var mu sync.Mutex
 	seen := map[mail.ID]string{}
-	var running sync.WaitGroup
-	for _, db := range nodes {
-		for range 2 {
-			running.Go(func() {
-				for empty := 0; empty < 3; {
-					jobs := w.claim(db, 40)
-					if len(jobs) == 0 {
-						empty++
-					}
-					mu.Lock()
-					for _, j := range jobs {
-						if other, taken := seen[j.ID]; taken {
-							w.Errorf("%s is claimed by %s and %s", j.ID, other, db.Node())
-						}
-						seen[j.ID] = db.Node()
-					}
-					mu.Unlock()
-				}
-			})
+	w.claimAtOnce(nodes, 2, 40, func(db *DB, j store.Job) {
+		if other, taken := seen[j.ID]; taken {
+			w.Errorf("%s is claimed by %s and %s", j.ID, other, db.Node())
 		}
-	}
-	running.Wait()
+		seen[j.ID] = db.Node()
+	})
 	if len(seen) != total {
 		t.Errorf("claimed %d of %d", len(seen), total)
 	}

@@ -46,7 +46,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -91,7 +90,7 @@ type DB struct {
 	clock        *clock
 	backlog      backlog
 	turns        engine.Turns
-	forgot       atomic.Int64 // when, see forget
+	forgot       engine.Forgot
 	claimBytes   int
 	installation string
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -43,11 +44,21 @@ func (db *DB) Queued(ctx context.Context, f store.QueuedFilter, after mail.ID, l
 	})
 }
 
+// moveChunk is how many messages one transaction moves or drops.
+const moveChunk = 500
+
 // Rearrange implements store.Queue.
-func (db *DB) Rearrange(ctx context.Context, batch []store.Move, now time.Time) (n int, err error) {
-	if len(batch) == 0 {
-		return 0, nil
+func (db *DB) Rearrange(ctx context.Context, batch []store.Move, now time.Time) (total int, err error) {
+	for some := range slices.Chunk(batch, moveChunk) {
+		n, err := db.rearrange(ctx, some, now)
+		if total += n; err != nil {
+			return total, err
+		}
 	}
+	return total, nil
+}
+
+func (db *DB) rearrange(ctx context.Context, batch []store.Move, now time.Time) (n int, err error) {
 	ids := sorted(column(batch, func(m *store.Move) mail.ID { return m.ID }))
 	targets := column(batch, func(m *store.Move) int32 { return m.To.TPSPID() })
 	err = db.write(ctx, db.work, "rearrange", func(t *tx) error {

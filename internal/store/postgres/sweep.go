@@ -59,10 +59,9 @@ func (db *DB) Expire(ctx context.Context, e store.Expiry) (n int, last mail.ID, 
 
 // forget removes what is not needed any more to count permits and to know how long limits held.
 func (db *DB) forget(ctx context.Context, now time.Time) error {
-	if last := db.forgot.Load(); now.Sub(engine.Time(last)).Abs() < engine.ForgetEvery {
+	if !db.forgot.Again(now) {
 		return nil
 	}
-	db.forgot.Store(engine.Stamp(now))
 	return db.write(ctx, db.work, "forget", func(t *tx) error {
 		t.exec(`DELETE FROM permit WHERE span < $1`, limit.SpanOf(now.Add(-engine.PermitsKept)))
 		t.exec(`DELETE FROM hold WHERE until < $1`, engine.Stamp(now.Add(-engine.HoldsKept)))
@@ -101,12 +100,7 @@ func (db *DB) expired(ctx context.Context, e store.Expiry) (moves []store.Move, 
 	for _, h := range held {
 		holds.Add(h.lane, h.since, h.until)
 	}
-	for i := range old {
-		last = old[i].ID
-		if move, due := holds.Due(&old[i], e); due {
-			moves = append(moves, move)
-		}
-	}
+	moves, last = holds.Drops(old, e)
 	return moves, last, nil
 }
 

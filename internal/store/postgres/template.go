@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -37,42 +36,24 @@ func (t *tx) saveTemplates(tpspID int32, list []store.MirroredTemplate, at int64
 		var hash []byte
 		err := rows.Scan(&alias, &hash)
 		if err == nil {
-			known[alias], err = templateHash(hash)
+			known[alias], err = engine.TemplateHash(hash)
 		}
 		return err
 	}, `SELECT alias, hash FROM template WHERE tpsp_id = $1`, tpspID)
 	if err := t.flush(); err != nil {
 		return change, err
 	}
-	for i := range list {
-		m := &list[i]
-		hash, there := known[m.Alias]
-		delete(known, m.Alias)
-		switch {
-		case !there:
-			change.Added++
-		case hash != m.Hash:
-			change.Changed++
-		default:
-			continue
-		}
+	written, removed, change := engine.MirrorDiff(known, list)
+	for _, m := range written {
 		t.exec(`INSERT INTO template (tpsp_id, alias, account_id, name, is_layout, around, subject, html, plain, fault, hash, changed_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (tpsp_id, alias) DO UPDATE SET name = $4, is_layout = $5,
 			around = $6, subject = $7, html = $8, plain = $9, fault = $10, hash = $11, changed_at = $12`, tpspID, text(m.Alias), accountID,
 			text(m.Name), m.Layout, text(m.Around), text(m.Subject), text(m.HTML), text(m.Text), text(m.Fault), m.Hash[:], at)
 	}
-	for alias := range known {
-		change.Removed++
+	for _, alias := range removed {
 		t.exec(`DELETE FROM template WHERE tpsp_id = $1 AND alias = $2`, tpspID, alias)
 	}
 	return change, nil
-}
-
-func templateHash(stored []byte) (hash [32]byte, err error) {
-	if len(stored) != len(hash) {
-		return hash, fmt.Errorf("a template's hash has %d bytes", len(stored))
-	}
-	return [32]byte(stored), nil
 }
 
 // DropTemplates implements store.Templates.
@@ -115,7 +96,7 @@ func scanTemplate(rows pgx.Rows, more ...any) (m store.MirroredTemplate, err err
 		return m, err
 	}
 	m.ChangedAt = engine.Time(changed)
-	m.Hash, err = templateHash(hash)
+	m.Hash, err = engine.TemplateHash(hash)
 	return m, err
 }
 

@@ -70,8 +70,7 @@ func (t *tx) claimLanes(db *DB, c store.Claim, claimed *store.Claimed) ([]store.
 		}
 		lanes = append(lanes, l)
 	}
-	engine.Deal(lanes, min(c.Limit, g.Room(engine.WholeEgress)))
-	db.turns.Served(c.Egress, lanes)
+	db.turns.Deal(c.Egress, lanes, min(c.Limit, g.Room(engine.WholeEgress)))
 	var jobs []store.Job
 	for _, l := range lanes {
 		n := len(jobs)

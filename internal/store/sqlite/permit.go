@@ -102,8 +102,8 @@ const mostProbes = 500
 // flows returns a lane with the flows that are to be served, so many at most: of the highest priority first, and there in turn, once
 // round from the sub-account after the one that was served last. It ends when they have what is wanted.
 func (t *tx) flows(db *DB, c store.Claim, g *gate, id, most int) (l engine.Lane, err error) {
-	l, last := db.turns.Lane(c.Egress, id)
-	l.Room = g.Room(id)
+	l = engine.Lane{ID: id, Room: g.Room(id)}
+	last := db.turns.After(c.Egress, id)
 	wanted := max(min(l.Room, c.Limit), 1) // that something waits is of interest in any case
 	probes, ready := 0, 0
 	for f := (engine.Flow{Lane: id, Priority: noPriority}); ready < wanted && len(l.Flows) < most; {

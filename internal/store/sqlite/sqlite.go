@@ -46,7 +46,7 @@ type DB struct {
 	backlog      atomic.Int64
 	leases       leases
 	turns        engine.Turns
-	forgot       atomic.Int64 // when, see forget
+	forgot       engine.Forgot
 	installation string
 }
 

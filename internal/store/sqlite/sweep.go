@@ -100,10 +100,9 @@ func (db *DB) Expire(ctx context.Context, e store.Expiry) (n int, last mail.ID, 
 
 // forget removes what is not needed any more to count permits and to know how long limits held.
 func (db *DB) forget(ctx context.Context, now time.Time) error {
-	if last := db.forgot.Load(); now.Sub(engine.Time(last)).Abs() < engine.ForgetEvery {
+	if !db.forgot.Again(now) {
 		return nil
 	}
-	db.forgot.Store(engine.Stamp(now))
 	return db.write(ctx, rest, func(t *tx) error {
 		if _, err := t.exec(`DELETE FROM permit WHERE span < ?`, limit.SpanOf(now.Add(-engine.PermitsKept))); err != nil {
 			return err
@@ -144,12 +143,7 @@ func (db *DB) expired(ctx context.Context, e store.Expiry) (moves []store.Move, 
 	}); err != nil {
 		return nil, last, err
 	}
-	for i := range old {
-		last = old[i].ID
-		if move, due := holds.Due(&old[i], e); due {
-			moves = append(moves, move)
-		}
-	}
+	moves, last = holds.Drops(old, e)
 	return moves, last, nil
 }
 

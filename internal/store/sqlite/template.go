@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"time"
 
 	"postyard/internal/store"
@@ -34,44 +33,26 @@ func (t *tx) saveTemplates(tpspID int32, list []store.MirroredTemplate, at int64
 		var alias string
 		var hash []byte
 		if err = rows.Scan(&alias, &hash); err == nil {
-			known[alias], err = templateHash(hash)
+			known[alias], err = engine.TemplateHash(hash)
 		}
 		return none, err
 	}, `SELECT alias, hash FROM template WHERE tpsp_id = ?`, tpspID); err != nil {
 		return change, err
 	}
-	for i := range list {
-		m := &list[i]
-		hash, there := known[m.Alias]
-		delete(known, m.Alias)
-		switch {
-		case !there:
-			change.Added++
-		case hash != m.Hash:
-			change.Changed++
-		default:
-			continue
-		}
+	written, removed, change := engine.MirrorDiff(known, list)
+	for _, m := range written {
 		if _, err := t.exec(`INSERT OR REPLACE INTO template (tpsp_id, alias, account_id, name, is_layout, around, subject, html, plain, fault, hash,
 				changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, tpspID, m.Alias, accountID, m.Name, m.Layout, m.Around, m.Subject, m.HTML,
 			m.Text, m.Fault, m.Hash[:], at); err != nil {
 			return change, err
 		}
 	}
-	for alias := range known {
-		change.Removed++
+	for _, alias := range removed {
 		if _, err := t.exec(`DELETE FROM template WHERE tpsp_id = ? AND alias = ?`, tpspID, alias); err != nil {
 			return change, err
 		}
 	}
 	return change, nil
-}
-
-func templateHash(stored []byte) (hash [32]byte, err error) {
-	if len(stored) != len(hash) {
-		return hash, fmt.Errorf("a template's hash has %d bytes", len(stored))
-	}
-	return [32]byte(stored), nil
 }
 
 // DropTemplates implements store.Templates.
@@ -122,7 +103,7 @@ func scanTemplate(row interface{ Scan(...any) error }, more ...any) (m store.Mir
 		return m, err
 	}
 	m.ChangedAt = engine.Time(changed)
-	m.Hash, err = templateHash(hash)
+	m.Hash, err = engine.TemplateHash(hash)
 	return m, err
 }
 
