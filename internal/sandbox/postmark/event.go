@@ -195,6 +195,7 @@ func (s *Simulator) deliveries(mail *store.Mail, events []store.Event) ([]*hook.
 	m := contentOf(mail)
 	var from *message // decoded once, when needed
 	var out []*hook.Delivery
+	twice := s.settings.Of(mail.Server).DuplicateWebhooks
 	for _, e := range events {
 		for _, id := range e.Pending {
 			done := func() { s.told(mail, e.Seq, id) }
@@ -210,11 +211,10 @@ func (s *Simulator) deliveries(mail *store.Mail, events []store.Event) ([]*hook.
 			if err != nil {
 				return nil, fmt.Errorf("postmark: payload: %w", err)
 			}
-			d := &hook.Delivery{URL: h.URL, Header: h.header(), Body: body, Policy: s.policy, Hook: id, Type: recordType(e),
+			d := &hook.Delivery{URL: h.URL, Header: h.sent, Body: body, Policy: s.policy, Hook: id, Type: recordType(e),
 				MailID: mail.ID, Trace: traceID(mail.ID, e.Seq, id), Done: done}
-			d.Header.Set(headerTrace, d.Trace)
 			out = append(out, d)
-			if s.settings.Of(mail.Server).DuplicateWebhooks {
+			if twice {
 				twin := *d
 				twin.Done = nil
 				out = append(out, &twin)
