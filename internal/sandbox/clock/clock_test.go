@@ -17,10 +17,10 @@ var start = time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
 func TestManualClock(t *testing.T) {
 	t.Parallel()
 	c := clock.NewManual(start)
-	soon, _ := c.After(time.Minute)
-	later, _ := c.After(time.Hour)
-	given, stop := c.After(time.Minute)
-	now, _ := c.After(0)
+	soon, _ := c.At(start.Add(time.Minute))
+	later, _ := c.At(start.Add(time.Hour))
+	given, stop := c.At(start.Add(time.Minute))
+	now, _ := c.At(start)
 	stop()
 	c.Advance(time.Minute)
 	select {
@@ -44,8 +44,8 @@ func TestAwaitSleeper(t *testing.T) {
 	c := clock.NewManual(start)
 	found := make(chan bool)
 	go func() { found <- c.AwaitSleeper(t.Context().Done(), start.Add(time.Hour)) }()
-	c.After(time.Minute)
-	c.After(time.Hour)
+	c.At(start.Add(time.Minute))
+	c.At(start.Add(time.Hour))
 	if !<-found {
 		t.Error("the sleeper was not seen")
 	}
@@ -125,4 +125,22 @@ func TestTimetableSleeps(t *testing.T) {
 			t.Errorf("a cleared entry ran")
 		}
 	})
+}
+
+// A clock that moves while the timetable goes to sleep wakes it.
+func TestAdvanceMeetsSleep(t *testing.T) {
+	t.Parallel()
+	c := clock.NewManual(start)
+	table := clock.NewTimetable(c)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { table.Run(ctx); close(ended) }()
+	for range 20_000 {
+		ran := make(chan struct{})
+		table.At(c.Now().Add(time.Minute), func() { close(ran) })
+		c.Advance(time.Minute)
+		<-ran
+	}
+	stop()
+	<-ended
 }

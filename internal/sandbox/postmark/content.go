@@ -157,6 +157,12 @@ func (m *content) links(from *message, out rendered, most int) []string {
 
 // Metadata is decoded alone: who counts arrivals looks at every message.
 func (m *content) Metadata() map[string]string {
+	if from, to, ok := member(m.raw, "Metadata"); ok {
+		var only map[string]string
+		if json.Unmarshal(m.raw[from:to], &only) == nil {
+			return only
+		}
+	}
 	var out struct{ Metadata map[string]string }
 	if err := json.Unmarshal(m.raw, &out); err != nil {
 		return nil // not so: it was decoded before

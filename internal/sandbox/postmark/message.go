@@ -1,7 +1,6 @@
 package postmark
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 )
@@ -87,94 +86,6 @@ func decodeBatch(raw []byte) ([]json.RawMessage, error) {
 		return nil, fail(codeJSON, "Received invalid JSON input. A JSON array of messages was expected.")
 	}
 	return items, nil
-}
-
-// cutBatch cuts the messages of a batch from its JSON, which is a list, or an object of nothing but a list under a key, given with its
-// quotes. It finds only where they end: when each of them turns out to be JSON, so is the whole. They share the memory of the batch. It
-// is not ok when the text has another form.
-func cutBatch(text, key []byte) (items []json.RawMessage, ok bool) {
-	if key != nil {
-		if text, ok = within(text, '{', '}'); !ok {
-			return nil, false
-		}
-		if text, ok = bytes.CutPrefix(text, key); !ok {
-			return nil, false
-		}
-		if text, ok = bytes.CutPrefix(trimSpace(text), []byte{':'}); !ok {
-			return nil, false
-		}
-	}
-	if text, ok = within(text, '[', ']'); !ok || len(text) == 0 {
-		return nil, false
-	}
-	for {
-		end, ok := ending(text)
-		if !ok {
-			return nil, false
-		}
-		items = append(items, trimSpace(text[:end]))
-		if end == len(text) {
-			return items, true
-		}
-		text = text[end+1:]
-	}
-}
-
-// within returns what stands between the brackets around a text.
-func within(text []byte, open, end byte) (_ []byte, ok bool) {
-	text = trimSpace(text)
-	if n := len(text); n < 2 || text[0] != open || text[n-1] != end {
-		return nil, false
-	}
-	return trimSpace(text[1 : len(text)-1]), true
-}
-
-// trimSpace takes off what JSON has for space.
-func trimSpace(text []byte) []byte { return bytes.Trim(text, " \t\r\n") }
-
-// maxDepth is how deep a message that is cut from a batch may nest: less than encoding/json lets a batch do.
-const maxDepth = 1000
-
-// ending returns where the JSON value ends with which a text begins: at a comma, or at the end of the text.
-func ending(text []byte) (end int, ok bool) {
-	depth := 0
-	for i := 0; i < len(text); i++ {
-		switch text[i] {
-		case '"':
-			if i, ok = quoteEnd(text, i); !ok {
-				return 0, false
-			}
-		case '{', '[':
-			if depth++; depth > maxDepth {
-				return 0, false
-			}
-		case '}', ']':
-			depth--
-		case ',':
-			if depth == 0 {
-				return i, true
-			}
-		}
-	}
-	return len(text), true
-}
-
-// quoteEnd returns the place of the quote that ends a string, from that of the one that begins it.
-func quoteEnd(text []byte, from int) (int, bool) {
-	for i := from + 1; ; i++ {
-		n := bytes.IndexByte(text[i:], '"')
-		if n < 0 {
-			return 0, false
-		}
-		i += n
-		escapes := 0
-		for text[i-1-escapes] == '\\' { // stops at the first quote
-			escapes++
-		}
-		if escapes%2 == 0 {
-			return i, true
-		}
-	}
 }
 
 // stored is a message as the journal has it: the request's own bytes and what cannot be told from them.

@@ -148,7 +148,7 @@ func examineAll(items []json.RawMessage, templated bool) []outcome {
 // examine validates a message.
 func examine(item json.RawMessage, templated bool) outcome {
 	d := &draft{raw: item, templated: templated}
-	if err := decode(item, &d.message); err != nil {
+	if err := decodeMessage(item, &d.message); err != nil {
 		return outcome{err: err}
 	}
 	return outcome{draft: d, err: d.validate()}
@@ -227,13 +227,16 @@ func (d *draft) accepted(mail *store.Mail, degraded bool) result {
 
 // newMail makes the store's form of an accepted message. The caller holds mu.
 func (s *Simulator) newMail(v *server, d *draft) (store.New, error) {
-	record := stored{Message: d.raw, Inactive: d.inactive}
-	if d.template != nil {
-		record.Template = d.template.TemplateID
-	}
-	raw, err := record.encode()
-	if err != nil {
-		return store.New{}, err
+	var raw json.RawMessage
+	if s.store.OnDisk() {
+		record := stored{Message: d.raw, Inactive: d.inactive}
+		if d.template != nil {
+			record.Template = d.template.TemplateID
+		}
+		var err error
+		if raw, err = record.encode(); err != nil {
+			return store.New{}, err
+		}
 	}
 	m := newContent(v, d)
 	m.fresh.Store(&d.message)
