@@ -100,7 +100,7 @@ func askInactive(ctx context.Context, a *asking) error {
 	if some.ok() || some.code() == codeInactive {
 		a.judge("3b", named, "%s; read from it: %d addresses", some.seen(), len(outcome.InactiveAddresses))
 	}
-	if _, err := a.unsuppress(ctx, "take the address off the suppression list", address); err != nil {
+	if err := a.unsuppress(ctx, "take the address off the suppression list", address); err != nil {
 		return err
 	}
 	return a.ledger.done("suppression", address)

@@ -141,7 +141,7 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 		sent.from = req.Body
 		req.Body = sent
 	}
-	resp, err := r.base.RoundTrip(req) //nolint:bodyclose // closed below; the caller gets a copy
+	resp, err := r.base.RoundTrip(req) // its body is closed below; the caller gets a copy
 	e.sent, e.size = sent.kept()
 	if err == nil {
 		e.status, e.answer = resp.StatusCode, resp.Header

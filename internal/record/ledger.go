@@ -180,8 +180,7 @@ func (l *ledger) template(alias string) error {
 func (l *ledger) suppression(address string) error {
 	return l.add(thing{Kind: "suppression", Name: address, ByHand: "in Postmark, open the stream's suppressions and reactivate the address",
 		remove: func(ctx context.Context) error {
-			_, err := l.session.unsuppress(ctx, "take the address off the suppression list", address)
-			return err
+			return l.session.unsuppress(ctx, "take the address off the suppression list", address)
 		}})
 }
 
@@ -193,13 +192,13 @@ func (l *ledger) stream(id string) error {
 		}})
 }
 
-// unsuppress takes an address off the suppression list and returns what Postmark says of it. The error tells that it is still there.
-func (s *session) unsuppress(ctx context.Context, purpose, address string) (*exchange, error) {
+// unsuppress takes an address off the suppression list. The error tells that it is still there.
+func (s *session) unsuppress(ctx context.Context, purpose, address string) error {
 	e, status, err := s.suppress(ctx, purpose, "/delete", address)
 	if err == nil && status != "Deleted" {
 		err = fmt.Errorf("%s, status %.20q", e.seen(), status)
 	}
-	return e, err
+	return err
 }
 
 // suppress puts an address on the list, or takes it off.
