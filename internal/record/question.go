@@ -75,7 +75,7 @@ func Questions() []Question {
 		},
 		ask: askInactive,
 	}, {
-		Number: 4, Title: "Is an unknown stream in one item of a batch the item's error, or the whole batch's?", Mails: 2,
+		Number: 4, Title: "Is an unknown stream in one item of a batch the item's error, or the whole batch's?", Mails: 4,
 		Asks: "creates a template, sends a batch with and one without it, each of one good mail and one for a stream that does not exist, and removes the template",
 		Defaults: []Default{
 			{"4a", "in /email/batch it is the item's error", simulator + "Simulator.sendMany",

@@ -270,9 +270,8 @@ func TestEveryDefaultOfTheSimulator(t *testing.T) {
 		t.Errorf("%+v", result)
 	}
 	y.clean()
-	var mails []struct{ To string }
-	if err := json.Unmarshal(y.ask(http.MethodGet, "/sandbox/messages", ""), &mails); err == nil && len(mails) > 7 {
-		t.Errorf("%d mails were sent", len(mails))
+	if n := strings.Count(string(y.ask(http.MethodGet, "/sandbox/messages", "")), `"receivedAt"`); n != 5 {
+		t.Errorf("%d mails were sent, want 5", n)
 	}
 	for _, file := range []int{1, 11} {
 		if a := y.read(file); len(a.Webhooks) == 0 || a.Webhooks[0].About != "sample" || a.Webhooks[0].Credentials != "HttpAuth" {
@@ -529,7 +528,7 @@ func TestNothingWithoutConsent(t *testing.T) {
 			t.Errorf("the plan lacks question %d:\n%s", q.Number, plan)
 		}
 	}
-	for _, words := range []string{recipient, "at most 5 mails", y.o.Out, "Sandbox"} {
+	for _, words := range []string{recipient, "at most 7 mails", y.o.Out, "Sandbox"} {
 		if !strings.Contains(plan, words) {
 			t.Errorf("the plan lacks %q:\n%s", words, plan)
 		}
