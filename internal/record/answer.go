@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -96,6 +98,7 @@ func (s *session) answer(ctx context.Context, q *Question) *answer {
 	for _, d := range q.Defaults {
 		rest.find(d.ID, Open, "%s", s.nothing(a))
 	}
+	slices.SortFunc(a.findings, func(x, y finding) int { return strings.Compare(x.Default, y.Default) })
 	return a
 }
 

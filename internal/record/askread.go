@@ -69,6 +69,7 @@ func askArchive(ctx context.Context, a *asking) error {
 	if !e.ok() {
 		return nil // what was made is tried again at the end, and named when it stays
 	}
+	a.stays = append(a.stays, "the archived stream "+id+", which Postmark removes by itself")
 	return a.ledger.done("stream", id)
 }
 

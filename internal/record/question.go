@@ -142,7 +142,7 @@ func Questions() []Question {
 		ask: askArchive,
 	}, {
 		Number: 11, Title: "Which credentials win: those of HttpAuth, or those in the URL?", Public: true,
-		Asks: "registers a webhook with both, reads what its probes carry, and removes it",
+		Asks: "registers a webhook with credentials in its URL and in HttpAuth, reads what its probes carry, and removes it",
 		Defaults: []Default{
 			{"11a", "those of HttpAuth", adapter + "Adapter.saveWebhook",
 				"nothing for Postyard, which puts none into the URL"},
@@ -150,7 +150,7 @@ func Questions() []Question {
 		ask: askPrecedence,
 	}, {
 		Number: 12, Title: "Does the token POSTMARK_API_TEST open routes that read?",
-		Asks: "asks for the server, its streams and its webhooks with that token",
+		Asks: "asks for the server, its streams and its webhooks with the token POSTMARK_API_TEST",
 		Defaults: []Default{
 			{"12a", "no: HTTP 401 with ErrorCode 10", adapter + "Adapter.Check",
 				"what is answered has no server of the account's: a provider with that token fails at the stream, or sends nothing that is delivered"},

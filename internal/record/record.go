@@ -67,6 +67,7 @@ type session struct {
 	listener *listener // nil: none
 	ledger   *ledger
 	answers  []*answer
+	stays    []string // what cannot be removed, as was said before
 }
 
 func (s *session) token() string { return strings.TrimSpace(s.Token.Reveal()) }

@@ -269,6 +269,9 @@ func TestEveryDefaultOfTheSimulator(t *testing.T) {
 	if result.Confirmed != len(want)-3 || result.Contradicted != 0 || result.Open != 3 || len(result.Left) != 0 {
 		t.Errorf("%+v", result)
 	}
+	if !strings.Contains(y.file(record.SummaryName), "the archived stream postyard-") {
+		t.Error("the summary does not name the archived stream")
+	}
 	y.clean()
 	if n := strings.Count(string(y.ask(http.MethodGet, "/sandbox/messages", "")), `"receivedAt"`); n != 5 {
 		t.Errorf("%d mails were sent, want 5", n)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -159,10 +160,11 @@ func (s *session) summary(result *Result) string {
 			strings.Join(rows, ""))
 	}
 	b.WriteString("\n## Left behind\n\n")
-	if len(result.Left) == 0 {
+	left := slices.Concat(result.Left, s.stays)
+	if len(left) == 0 {
 		b.WriteString("Nothing.\n")
 	}
-	for _, line := range result.Left {
+	for _, line := range left {
 		fmt.Fprintf(&b, "- %s\n", oneLine(line))
 	}
 	return b.String()
