@@ -4,7 +4,6 @@ package docs
 import (
 	"bytes"
 	"flag"
-	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -17,7 +16,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"postyard/internal/cli"
-	"postyard/internal/event"
 	"postyard/internal/provider"
 )
 
@@ -118,46 +116,6 @@ func TestEveryDependencyIsExplained(t *testing.T) {
 	slices.Sort(want)
 	if diff := cmp.Diff(want, column(read(t, "dependencies.md"), `[a-z.]+/\S+?`)); diff != "" {
 		t.Errorf("direct dependencies (-go.mod +document):\n%s", diff)
-	}
-}
-
-func TestEventTable(t *testing.T) {
-	t.Parallel()
-	var b strings.Builder
-	b.WriteString(`# Event types
-
-Written from the code; ` + "`go test ./docs -update`" + ` writes it anew. The numbers are SendPost's. A family is who reports: a provider, or
-Postyard itself (native). Numbers of providers that are not supported yet are reserved.
-
-| type | name |
-|---|---|
-`)
-	for _, info := range event.Catalogue() {
-		fmt.Fprintf(&b, "| %d | %s |\n", info.Type, info.Name)
-	}
-	b.WriteString(`
-## What Postmark's reports become
-
-| when | type |
-|---|---|
-| the API accepted the message | 69 PM Processed |
-| Postmark accepted it | 70 PM Sent |
-| webhook Delivery | 71 PM Delivered |
-| webhook Bounce of type HardBounce, or with TypeCode 1 | 72 PM Hard Bounced |
-| webhook Bounce of any other type | 73 PM Soft Bounced |
-| Postmark refused it for good | 74 PM Dropped |
-| webhook Open, the first and later ones | 75 PM Open |
-| webhook Click | 76 PM Click |
-| webhook SpamComplaint | 77 PM Spam Report |
-| it expired, or its provider was deleted, before any provider had it | 1 Dropped |
-`)
-	if *update {
-		if err := os.WriteFile("events.md", []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if diff := cmp.Diff(b.String(), read(t, "events.md")); diff != "" {
-		t.Errorf("events.md is stale; go test ./docs -update (-code +document):\n%s", diff)
 	}
 }
 
