@@ -16,7 +16,7 @@ const maxLong = 2048
 
 // detailOf collects what is known of an event beyond its type. The named fields, and those that all records have, are kept
 // as Postmark gave them (PM-31); so is the user's metadata, under "Metadata.<key>".
-func detailOf(r record, report provider.Report, recordType string, fields ...string) event.Detail {
+func detailOf(r record, b basis, report provider.Report, recordType string, fields ...string) event.Detail {
 	kept := make(map[string]string, len(commonFields)+len(fields)+2)
 	d := event.Detail{
 		SMTPCode:        report.SMTPCode,
@@ -39,7 +39,7 @@ func detailOf(r record, report provider.Report, recordType string, fields ...str
 	if id := r.server(); id != 0 {
 		kept["ServerID"] = strconv.FormatInt(id, 10)
 	}
-	keepMetadata(kept, r.object("Metadata"))
+	keepMetadata(kept, b.metadata)
 	return d
 }
 

@@ -76,40 +76,41 @@ func (r record) isInbound() bool {
 // maxAhead is how far the provider's clock may be ahead of ours.
 const maxAhead = 24 * time.Hour
 
-// moment is when an event happened, as its record says.
-type moment struct {
-	at   time.Time // zero when the text is no date
-	text string
+// basis is what was read of a record for all kinds of events.
+type basis struct {
+	at       time.Time // when it happened, as the record says; zero when that is no date
+	date     string
+	metadata record
 }
 
-// String returns what the identity of an event takes of its date. The read API may give fewer digits than a webhook. Where
+// moment returns what the identity of an event takes of its date. The read API may give fewer digits than a webhook. Where
 // there is no date it is what stands in its place, because the identity must not depend on our clock.
-func (m moment) String() string {
-	if m.at.IsZero() {
-		return m.text
+func (b basis) moment() string {
+	if b.at.IsZero() {
+		return b.date
 	}
-	return m.at.Format(time.RFC3339)
+	return b.at.Format(time.RFC3339)
 }
 
 // base reads what all records have. It is not ok when there is nothing to attribute the event by.
-func (a *Adapter) base(r record, kind event.Kind, recipientKey, dateKey string) (report provider.Report, date moment, ok bool) {
+func (a *Adapter) base(r record, kind event.Kind, recipientKey, dateKey string) (report provider.Report, b basis, ok bool) {
+	b = basis{metadata: r.object("Metadata"), date: r.text(dateKey, maxID)}
+	b.at, _ = parseTime(b.date)
 	report = provider.Report{
 		Kind:              kind,
-		MessageID:         r.object("Metadata").messageID(),
+		MessageID:         b.metadata.messageID(),
 		ProviderMessageID: strings.ToLower(r.text("MessageID", maxID)),
 		Recipient:         r.text(recipientKey, maxAddress),
+		OccurredAt:        b.at,
 	}
 	report.Type, _ = event.TypeOf(event.Postmark, kind) // Postmark's family has every kind that is parsed here
-	date.text = r.text(dateKey, maxID)
-	date.at, _ = parseTime(date.text)
-	report.OccurredAt = date.at
 	// Nothing has happened yet that is said to happen later; its day would show in statistics.
-	if now := a.now().UTC(); date.at.IsZero() || date.at.After(now.Add(maxAhead)) {
+	if now := a.now().UTC(); b.at.IsZero() || b.at.After(now.Add(maxAhead)) {
 		report.OccurredAt = now
 	}
 	report.Sample = isSample(r, report)
 	ok = report.MessageID != (mail.ID{}) || report.ProviderMessageID != "" || report.Recipient != ""
-	return report, date, ok
+	return report, b, ok
 }
 
 // sampleMessage is the message of Postmark's test button.
@@ -139,10 +140,10 @@ func (r record) server() int64 {
 }
 
 func (a *Adapter) delivery(r record) (provider.Report, bool) {
-	report, _, ok := a.base(r, event.Delivered, "Recipient", "DeliveredAt")
+	report, basis, ok := a.base(r, event.Delivered, "Recipient", "DeliveredAt")
 	report.Identity = identity(recordDelivery, report.ProviderMessageID, strings.ToLower(report.Recipient))
 	report.SMTPCode, report.SMTPDescription = smtpReply(r.text("Details", maxField))
-	report.Detail = detailOf(r, report, recordDelivery, "Recipient", "DeliveredAt", "Details")
+	report.Detail = detailOf(r, basis, report, recordDelivery, "Recipient", "DeliveredAt", "Details")
 	return report, ok
 }
 
@@ -153,18 +154,18 @@ func (a *Adapter) bounce(r record, name string) (provider.Report, bool) {
 		// A complaint was once seen as a Bounce; both spellings are one event.
 		b, name, typeName = bounceTypes[recordSpamComplaint], recordSpamComplaint, recordSpamComplaint
 	}
-	report, date, ok := a.base(r, b.kind, "Email", "BouncedAt")
+	report, basis, ok := a.base(r, b.kind, "Email", "BouncedAt")
 	report.Final = b.final
 	id := r.text("ID", maxID)
 	report.Identity = identity(name, id, report.ProviderMessageID)
 	if r.integer("ID") == 0 {
-		report.Identity = identity(name, id, report.ProviderMessageID, strings.ToLower(report.Recipient), typeName, date.String())
+		report.Identity = identity(name, id, report.ProviderMessageID, strings.ToLower(report.Recipient), typeName, basis.moment())
 	}
 	report.SMTPCode, report.SMTPDescription = smtpReply(r.text("Details", maxField))
 	if report.SMTPDescription == "" {
 		report.SMTPDescription = r.text("Description", maxField)
 	}
-	report.Detail = detailOf(r, report, name, "ID", "Type", "TypeCode", "Name", "Description", "Details", "Email", "From",
+	report.Detail = detailOf(r, basis, report, name, "ID", "Type", "TypeCode", "Name", "Description", "Details", "Email", "From",
 		"BouncedAt", "DumpAvailable", "Inactive", "CanActivate", "Subject")
 	return report, ok
 }
@@ -174,13 +175,13 @@ func (a *Adapter) engagement(r record, name string) (provider.Report, bool) {
 	if name == recordClick {
 		kind, fields = event.Clicked, []string{"Recipient", "ReceivedAt", "ClickLocation", "OriginalLink", "Platform"}
 	}
-	report, date, ok := a.base(r, kind, "Recipient", "ReceivedAt")
-	parts := []string{name, report.ProviderMessageID, strings.ToLower(report.Recipient), date.String(), r.text("UserAgent", maxLong)}
+	report, basis, ok := a.base(r, kind, "Recipient", "ReceivedAt")
+	parts := []string{name, report.ProviderMessageID, strings.ToLower(report.Recipient), basis.moment(), r.text("UserAgent", maxLong)}
 	if name == recordClick {
 		parts = append(parts, r.text("OriginalLink", maxLong))
 	}
 	report.Identity = identity(parts...)
-	report.Detail = detailOf(r, report, name, fields...)
+	report.Detail = detailOf(r, basis, report, name, fields...)
 	return report, ok
 }
 

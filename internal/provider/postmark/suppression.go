@@ -171,9 +171,9 @@ func (a *Adapter) unsubscribed(to []provider.Report, m, e record) []provider.Rep
 	about := e.object("Details")
 	r := append(m.about(), field{"Recipient", e.raw("Recipient")}, field{"ChangedAt", e.raw("ReceivedAt")}, field{"Origin", about.raw("Origin")})
 	return a.readBack(to, r, "ChangedAt", func(r record) (provider.Report, bool) {
-		report, _, ok := a.base(r, event.Unsubscribed, "Recipient", "ChangedAt")
+		report, basis, ok := a.base(r, event.Unsubscribed, "Recipient", "ChangedAt")
 		report.Identity = identity(recordSubscriptionChange, report.ProviderMessageID, strings.ToLower(report.Recipient), suppressedManual)
-		report.Detail = detailOf(r, report, recordSubscriptionChange, "Recipient", "ChangedAt", "Origin")
+		report.Detail = detailOf(r, basis, report, recordSubscriptionChange, "Recipient", "ChangedAt", "Origin")
 		return report, ok
 	})
 }
