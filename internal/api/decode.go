@@ -58,7 +58,7 @@ func readUpTo(from io.Reader, limit, size int64) ([]byte, error) {
 		n, err := from.Read(body[len(body):min(int64(cap(body)), limit+1)])
 		body = body[:len(body)+n]
 		switch {
-		case err == io.EOF || int64(len(body)) > limit: //nolint:errorlint // io.Reader: it is returned as it is
+		case err == io.EOF || int64(len(body)) > limit:
 			return body, nil
 		case err != nil:
 			return nil, err
