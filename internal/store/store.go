@@ -46,6 +46,7 @@ type Store interface {
 	Configuration
 	Coordination
 	Templates
+	Trouble
 	Close() error
 }
 

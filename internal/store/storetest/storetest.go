@@ -86,6 +86,9 @@ func Run(t *testing.T, engine Engine) {
 		"what is paused waits":                   pauses,
 		"waiting messages are looked through":    queuedMessages,
 		"waiting messages are moved and dropped": moves,
+		"waiting messages are grouped by why":    delays,
+		"failed attempts are shown":              failures,
+		"strange webhooks are counted":           strange,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
