@@ -29,7 +29,7 @@ type operation struct {
 // operations returns the whole API.
 func (s *server) operations() []operation {
 	const v1 = "/api/v1"
-	return []operation{
+	list := []operation{
 		{http.MethodPost, v1 + "/subaccount/email", subAccountKey, "send an email", s.forSubAccount(s.send)},
 
 		{http.MethodGet, v1 + "/account/subaccount", accountKey, "list sub-accounts", s.forAccount(s.listSubAccounts)},
@@ -81,6 +81,7 @@ func (s *server) operations() []operation {
 		{http.MethodGet, "/healthz", noKey, "tell that the process lives", s.forAnyone(s.healthz)},
 		{http.MethodGet, "/readyz", noKey, "tell that the server can work", s.forAnyone(s.readyz)},
 	}
+	return append(list, s.doctorOperations()...)
 }
 
 func (s *server) router() http.Handler {
