@@ -121,7 +121,7 @@ func newWorld(t *testing.T) *world {
 		Transport: &http.Transport{}, Claim: claimLength, Now: func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) },
 	})
 	server.Config.Handler = New(Config{
-		Doctor: examiner,
+		Doctor:    examiner,
 		Directory: w.dir, Accounts: w.accounts, Sender: sender, Providers: w.tpsps,
 		Pools:   ippool.New(ippool.Config{Directory: w.dir, Store: w.db, Now: time.Now, Changed: func() { w.changed.Add(1) }}),
 		Planner: planner, Mailboxes: mx.New(mx.Config{}), Journal: w.db, Books: w.db, Ingest: inbox, CatchUp: catching,

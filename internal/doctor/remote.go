@@ -84,8 +84,8 @@ func (p *patient) server(ctx context.Context, adapter provider.Adapter, conn pro
 	ctx, cancel := context.WithTimeout(ctx, p.Patience)
 	defer cancel()
 	if err := adapter.Check(ctx, conn); err != nil {
-		p.add(Server, Fail, words(ctx, err), "repair the server; or POST /api/v1/account/tpsp with the right endpoint, port, key and secret, "+
-			"then DELETE /api/v1/account/tpsp/%d", p.t.ID)
+		p.add(Server, Fail, words(ctx, err), "repair the server; or PUT /api/v1/account/tpsp/%d with the endpoint, port, key and secret "+
+			"that it takes", p.t.ID)
 	} else {
 		p.add(Server, OK, "the mail server answers, and takes the user name and the password", "")
 	}
@@ -134,7 +134,7 @@ func (p *patient) reachFix(refused *provider.SetupError) string {
 	case refused != nil && refused.Code == "ip_not_allowed":
 		return "add this machine's address to the provider's API access list"
 	case refused != nil && refused.Field == "endpoint":
-		return fmt.Sprintf("POST /api/v1/account/tpsp with the right endpoint, then DELETE /api/v1/account/tpsp/%d", p.t.ID)
+		return fmt.Sprintf(`PUT /api/v1/account/tpsp/%d with {"endpoint": "...", "key": "..."}`, p.t.ID)
 	}
 	return fmt.Sprintf("let this machine reach the provider (DNS, firewall), or wait for it; then postyard doctor --tpsp %d", p.t.ID)
 }
