@@ -56,12 +56,15 @@ func (p *patient) mirror(sync string) Check {
 			faults = append(faults, fmt.Sprintf("%q (%s)", m.Alias, m.Fault))
 		}
 	}
+	if n == 0 {
+		return p.check(Template, OK, "the provider has no template that messages may name, or none was read yet", "")
+	}
 	if len(faults) == 0 {
-		return p.check(Template, OK, fmt.Sprintf("%d templates and layouts were read, and can be rendered for other providers", n), "")
+		return p.check(Template, OK, fmt.Sprintf("what was read of its templates and layouts (%d) can be given to other providers", n), "")
 	}
 	const most = 5
 	shown := strings.Join(faults[:min(len(faults), most)], ", ")
-	return p.check(Template, Warn, fmt.Sprintf("%d of %d templates and layouts cannot be given to other providers: %s", len(faults), n, shown),
+	return p.check(Template, Warn, fmt.Sprintf("%d of the %d templates and layouts that were read cannot be given to other providers: %s", len(faults), n, shown),
 		"change them at the provider, then "+sync)
 }
 
