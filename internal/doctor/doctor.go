@@ -1,7 +1,7 @@
 // Package doctor looks for what keeps the mail of an account from flowing, and says how to repair it.
 //
 // It changes nothing. It asks providers, calls our own public URL, and reads a bounded part of what the store knows. Whatever
-// it looks at has its time, so that an examination ends within [Longest]; what could not be looked at is told, too.
+// it looks at has its time, so that an examination takes less than half a minute; what could not be looked at is told, too.
 //
 // What is broken shows in one check: those that depend on it are not made, and say so by a warning.
 //
@@ -126,7 +126,7 @@ type Service struct {
 
 // Bounds of an examination.
 const (
-	Longest    = 25 * time.Second // the whole of it
+	Longest    = 22 * time.Second // the whole of it; the store has a stepTime beyond
 	stepTime   = 7 * time.Second  // one question, when nothing else is said
 	atOnce     = 4                // providers that are looked at
 	recent     = 24 * time.Hour   // how far back failures count
@@ -150,17 +150,19 @@ type exam struct {
 	*Service
 	accountID int32
 	Question
-	view   *directory.Snapshot
-	tpsps  []*directory.TPSP // of the account
-	now    time.Time
-	public func() Check // asked once
+	view  *directory.Snapshot
+	tpsps []*directory.TPSP // of the account
+	now   time.Time
+
+	url   Check // of our own URL; there when asked is closed
+	asked chan struct{}
 }
 
 // Examine looks at an account. It fails with tpsp.ErrNotFound, or when the store does.
 func (s *Service) Examine(ctx context.Context, accountID int32, q Question) ([]Check, error) {
 	ctx, cancel := context.WithTimeout(ctx, Longest)
 	defer cancel()
-	e := &exam{Service: s, accountID: accountID, Question: q, view: s.Directory.Current(), now: s.Now().UTC()}
+	e := &exam{Service: s, accountID: accountID, Question: q, view: s.Directory.Current(), now: s.Now().UTC(), asked: make(chan struct{})}
 	e.tpsps = e.view.TPSPs(accountID)
 	examined := e.tpsps
 	if q.TPSPID != 0 {
@@ -170,9 +172,12 @@ func (s *Service) Examine(ctx context.Context, accountID int32, q Question) ([]C
 		}
 		examined = []*directory.TPSP{t}
 	}
-	e.public = sync.OnceValue(func() Check { return e.publicURL(ctx) })
 	results, errs := make([][]Check, len(examined)), make([]error, len(examined))
 	var looking sync.WaitGroup
+	reported := e.reported(examined)
+	if reported {
+		looking.Go(func() { defer close(e.asked); e.url = e.publicURL(ctx) })
+	}
 	for i, t := range examined {
 		looking.Go(func() { results[i], errs[i] = e.patient(ctx, t) })
 	}
@@ -181,10 +186,10 @@ func (s *Service) Examine(ctx context.Context, accountID int32, q Question) ([]C
 		list = append(list, Check{Name: Providers, Status: Fail, Message: "the account has no provider, so it can send no mail",
 			Fix: `POST /api/v1/account/tpsp with {"name": ..., "type": 4, "key": ..., "messageStream": ...}`})
 	}
-	if e.reported(examined) {
-		list = append(list, e.public())
-	}
 	looking.Wait()
+	if reported {
+		list = append(list, e.url)
+	}
 	for i := range results {
 		if errs[i] != nil {
 			return nil, fmt.Errorf("examine TPSP %d: %w", examined[i].ID, errs[i])
@@ -270,9 +275,8 @@ func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC
 
 // word is a text as one word of a shell.
 func word(text string) string {
-	if text != "" && !strings.ContainsFunc(text, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.@", r))
-	}) {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.@"
+	if text != "" && strings.Trim(text, plain) == "" {
 		return text
 	}
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"

@@ -65,11 +65,11 @@ func (p *patient) remote(ctx context.Context) {
 	if inspector != nil {
 		asking.Go(func() { delivery = []Check{p.delivery(ctx, inspector, conn, hook)} })
 	}
-	works, usable := p.connection(ctx, adapter, conn)
+	reached, works, usable := p.connection(ctx, adapter, conn)
 	for name, ask := range map[string]func(){
 		Webhook:  func() { webhook = []Check{p.webhook(ctx, inspector, conn, hook, usable)} },
 		Template: func() { template = []Check{p.template(ctx, inspector, conn, works)} },
-		Clock:    func() { clock = p.clock(ctx, inspector, conn) },
+		Clock:    func() { clock = []Check{p.clock(ctx, inspector, conn, reached)} },
 	} {
 		if name == Webhook || inspector != nil {
 			asking.Go(ask)
@@ -94,9 +94,8 @@ func (p *patient) server(ctx context.Context, adapter provider.Adapter, conn pro
 	}
 }
 
-// connection checks that the provider answers, takes the token, and has the stream. works tells that the token does, usable that the
-// stream does as well.
-func (p *patient) connection(ctx context.Context, adapter provider.Adapter, conn provider.Connection) (works, usable bool) {
+// connection checks that the provider answers, takes the token, and has the stream; it tells which of these hold.
+func (p *patient) connection(ctx context.Context, adapter provider.Adapter, conn provider.Connection) (reached, works, usable bool) {
 	ctx, cancel := context.WithTimeout(ctx, p.Patience)
 	defer cancel()
 	err := adapter.Check(ctx, conn)
@@ -112,21 +111,22 @@ func (p *patient) connection(ctx context.Context, adapter provider.Adapter, conn
 	case err == nil:
 		p.add(Token, OK, "the provider takes the token", "")
 		p.add(Stream, OK, fmt.Sprintf("mail can be sent through the message stream %q", p.t.Stream), "")
-		return true, true
+		return true, true, true
 	case field == "messageStream":
 		p.add(Token, OK, "the provider takes the token", "")
 		p.add(Stream, Fail, words(ctx, err), `choose a stream that can be used: PUT /api/v1/account/tpsp/%d with {"messageStream": "..."}; `+
 			"one that was archived can also be restored in the provider's own pages", p.t.ID)
-		return true, false
+		return true, true, false
 	case field == "key":
 		p.add(Token, Fail, words(ctx, err), `PUT /api/v1/account/tpsp/%d with {"key": "the server's API token"}`, p.t.ID)
 		p.add(Stream, Warn, "not looked at: the token does not work", "repair the token first")
+		return true, false, false
 	default:
 		p.add(Provider, Fail, words(ctx, err), p.reachFix(refused))
 		p.add(Token, Warn, "not looked at: the provider did not answer", "repair the way to the provider first")
 		p.add(Stream, Warn, "not looked at: the provider did not answer", "repair the way to the provider first")
 	}
-	return false, false
+	return false, false, false
 }
 
 func (p *patient) reachFix(refused *provider.SetupError) string {
@@ -225,7 +225,7 @@ func (e *exam) call(ctx context.Context, method, target string, h http.Header, b
 
 // delivery posts a sample where the provider posts to.
 func (p *patient) delivery(ctx context.Context, inspector provider.Inspector, conn provider.Connection, hook provider.Hook) Check {
-	if public := p.public(); public.Status == Fail {
+	if <-p.asked; p.url.Status == Fail {
 		return p.check(Delivery, Warn, "not tried: the public URL does not answer", "repair the public URL first")
 	}
 	const fix = "have the reverse proxy pass /tpsp/ to this server, with the header Authorization; or start the server with --public-url https://..., " +
@@ -250,23 +250,26 @@ func (p *patient) delivery(ctx context.Context, inspector provider.Inspector, co
 }
 
 // clock compares our clock with the provider's.
-func (p *patient) clock(ctx context.Context, inspector provider.Inspector, conn provider.Connection) []Check {
+func (p *patient) clock(ctx context.Context, inspector provider.Inspector, conn provider.Connection, reached bool) Check {
+	if !reached {
+		return p.check(Clock, Warn, "not looked at: the provider did not answer", "repair the way to the provider first")
+	}
 	ctx, cancel := context.WithTimeout(ctx, p.Patience)
 	defer cancel()
 	before := p.Now()
 	at, err := inspector.Clock(ctx, conn)
 	if err != nil {
-		return []Check{p.check(Clock, Warn, "not looked at: "+words(ctx, err), "repair the way to the provider first")}
+		return p.check(Clock, Warn, "not looked at: "+words(ctx, err), "repair the way to the provider first")
 	}
 	middle := before.Add(p.Now().Sub(before) / 2)
 	skew := middle.Sub(at)
 	if skew.Abs() <= maxSkew {
-		return []Check{p.check(Clock, OK, "our clock and the provider's agree", "")}
+		return p.check(Clock, OK, "our clock and the provider's agree", "")
 	}
 	way := "ahead of"
 	if skew < 0 {
 		way = "behind"
 	}
-	return []Check{p.check(Clock, Warn, fmt.Sprintf("our clock is %s %s the provider's: limits and waiting times go wrong", skew.Abs().Round(time.Second), way),
-		"set the clock of this machine, or of the PostgreSQL server where there is one: timedatectl set-ntp true")}
+	return p.check(Clock, Warn, fmt.Sprintf("our clock is %s %s the provider's: limits and waiting times go wrong", skew.Abs().Round(time.Second), way),
+		"set the clock of this machine, or of the PostgreSQL server where there is one: timedatectl set-ntp true")
 }
