@@ -243,6 +243,23 @@ func TestDoctor(t *testing.T) {
 }
 
 var ailments = []ailment{
+	{name: "events are missing", check: "catch_up", status: "fail", words: "could not be read back", fix: "postyard catch-up --tpsp 1 --since",
+		hurt: func(w *ward) {
+			w.faults(fault{"kind": "status", "status": 422, "path": "/bounces"})
+			if err := w.server.store.CatchUpFrom(w.t.Context(), w.TPSPID, time.Now().Add(-time.Hour)); err != nil {
+				w.t.Fatal(err)
+			}
+			if err := w.server.directory.Reload(w.t.Context()); err != nil {
+				w.t.Fatal(err)
+			}
+			_, _ = w.api.CatchUp(w.t.Context(), client.CatchUp{Since: "1h", TPSPID: w.TPSPID}) // it begins at once, and fails
+		},
+		repair: func(w *ward, _ string) {
+			w.faults()
+			if _, err := w.api.CatchUp(w.t.Context(), client.CatchUp{Since: "2h", TPSPID: w.TPSPID}); err != nil {
+				w.t.Fatal(err)
+			}
+		}},
 	{name: "the token is refused", check: "token", status: "fail", words: "HTTP 401", fix: "PUT /api/v1/account/tpsp/1 with",
 		hurt:   func(w *ward) { w.faults(fault{"kind": "status", "status": 401, "errorCode": 10, "path": "/server"}) },
 		repair: func(w *ward, _ string) { w.faults() }},
@@ -353,23 +370,6 @@ var ailments = []ailment{
 			}
 		},
 		repair: func(w *ward, fix string) { w.apply(strings.Replace(fix, `"..."`, strconv.Quote(w.Pool), 1), "") }},
-	{name: "events are missing", check: "catch_up", status: "fail", words: "could not be read back", fix: "postyard catch-up --tpsp 1 --since",
-		hurt: func(w *ward) {
-			w.faults(fault{"kind": "status", "status": 422, "path": "/bounces"})
-			if err := w.server.store.CatchUpFrom(w.t.Context(), w.TPSPID, time.Now().Add(-time.Hour)); err != nil {
-				w.t.Fatal(err)
-			}
-			if err := w.server.directory.Reload(w.t.Context()); err != nil {
-				w.t.Fatal(err)
-			}
-			_, _ = w.api.CatchUp(w.t.Context(), client.CatchUp{Since: "1h", TPSPID: w.TPSPID}) // it begins at once, and fails
-		},
-		repair: func(w *ward, _ string) {
-			w.faults()
-			if _, err := w.api.CatchUp(w.t.Context(), client.CatchUp{Since: "2h", TPSPID: w.TPSPID}); err != nil {
-				w.t.Fatal(err)
-			}
-		}},
 	{name: "a sender is refused", check: "senders", status: "fail", words: "mail from example.com is refused", fix: "verify example.com",
 		hurt: func(w *ward) {
 			w.faults(fault{"kind": "status", "status": 422, "errorCode": 400, "path": "/email"})

@@ -77,6 +77,9 @@ func (p *patient) catchUp() {
 	}
 	state, since := p.CatchUp.State(p.t.ID), moment(p.t.CatchUp)
 	fix := fmt.Sprintf("postyard catch-up --tpsp %d --since %s", p.t.ID, p.t.CatchUp.UTC().Format(time.RFC3339))
+	if state.NextTry.After(p.now) {
+		fix += " reads them now; by itself it is tried again at " + moment(state.NextTry)
+	}
 	switch {
 	case state.Running:
 		p.add(CatchUp, Warn, "events since "+since+" are being read back", "wait until that is done")
