@@ -81,9 +81,11 @@ const maxAhead = 24 * time.Hour
 
 // base reads what all records have. It is not ok when there is nothing to attribute the event by.
 func (a *Adapter) base(r record, kind event.Kind, recipientKey, dateKey string) (report provider.Report, date string, ok bool) {
+	metadata := r.object("Metadata")
 	report = provider.Report{
 		Kind:              kind,
-		MessageID:         r.object("Metadata").messageID(),
+		MessageID:         metadata.messageID(),
+		TPSPID:            metadata.tpspID(),
 		ProviderMessageID: strings.ToLower(r.text("MessageID", maxID)),
 		Recipient:         r.text(recipientKey, maxAddress),
 	}

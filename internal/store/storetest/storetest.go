@@ -86,6 +86,9 @@ func Run(t *testing.T, engine Engine) {
 		"what is paused waits":                   pauses,
 		"waiting messages are looked through":    queuedMessages,
 		"waiting messages are moved and dropped": moves,
+		"a provider moves":                       movedProvider,
+		"pools must not be emptied":              emptiedPools,
+		"reports count for who sent":             reportsBySender,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
