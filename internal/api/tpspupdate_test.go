@@ -199,7 +199,7 @@ func TestDeletingTheOnlyMemberOfPools(t *testing.T) {
 	made := w.connect("Postmark", "outbound")
 	path := fmt.Sprintf("%s%d", tpsps, made.ID)
 	for _, name := range []string{"promo", "alerts"} {
-		w.asAccount("POST", "/api/v1/account/ippool", map[string]any{"name": name, "tpsps": []int32{made.ID}, "routingStrategy": 0}).ok(200, nil)
+		w.asAccount("POST", "/api/v1/account/ippool", map[string]any{"name": name, "tpsps": []int32{made.ID}, "routingStrategy": 0, "warmupInterval": 24}).ok(200, nil)
 	}
 	p := w.asAccount("DELETE", path, nil).refused(409, "ippools_would_be_empty", "force")
 	if !strings.Contains(p.Message, `["alerts" "promo"]`) {
