@@ -117,7 +117,9 @@ func (w *world) hookStreams() (streams []string) {
 		w.t.Fatal(err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	var list struct{ Webhooks []struct{ MessageStream string } }
+	var list struct {
+		Webhooks []struct{ MessageStream string }
+	}
 	if err := json.NewDecoder(res.Body).Decode(&list); err != nil {
 		w.t.Fatal(err)
 	}

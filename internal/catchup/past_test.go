@@ -12,7 +12,6 @@ import (
 	"github.com/google/uuid"
 
 	"postyard/internal/directory"
-	"postyard/internal/mail"
 	"postyard/internal/provider"
 	"postyard/internal/store"
 )
@@ -71,7 +70,7 @@ func TestPastConnectionsAreCaughtUpWith(t *testing.T) {
 			bubble(t, func(t *testing.T, b *bench) {
 				s := &streams{fault: map[string]error{"old": c.fault}, check: map[string]error{"old": c.check}}
 				b.Providers[provider.Postmark], b.Connections = s, byStream{}
-				b.store.awaiting = []store.Awaited{{ID: mail.ID(uuid.New()), ProviderID: "pm-1"}}
+				b.store.awaiting = []store.Awaited{{ID: uuid.New(), ProviderID: "pm-1"}}
 				b.change(func(p *directory.TPSP) {
 					p.Stream = "new"
 					p.Past = []directory.PastHook{{Stream: "older", Switched: b.began.Add(-100 * time.Hour)}, {Stream: "old", Switched: b.began.Add(-time.Hour)}}

@@ -170,11 +170,12 @@ func (s *Service) commit(ctx context.Context, agreed *draft, change Change, serv
 	return past, s.Directory.Reload(ctx)
 }
 
-// pastOf is a TPSP's connection at its end.
+// pastOf is a TPSP's connection at its end. Should we stop before its webhook is removed, the Registrar does that, after it has registered
+// the new one.
 func pastOf(t *directory.TPSP, now time.Time) *directory.PastHook {
 	w := &t.Webhook
 	return &directory.PastHook{TPSPID: t.ID, Domain: t.Domain, Endpoint: t.Endpoint, Port: t.Port, SealedKey: t.SealedKey, Secret: t.Secret, Stream: t.Stream,
-		Server: w.Server, Ref: w.Ref, Username: w.Username, SealedPassword: w.SealedPassword, Switched: now, NextTry: now}
+		Server: w.Server, Ref: w.Ref, Username: w.Username, SealedPassword: w.SealedPassword, Switched: now, NextTry: now.Add(setupTimeout)}
 }
 
 // finishPast does what is due of a past connection: removing its webhook or, when its credentials end, having it caught up with a last

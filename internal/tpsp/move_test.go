@@ -184,6 +184,32 @@ func TestOldWebhookIsRemovedLater(t *testing.T) {
 	})
 }
 
+// A process that dies when the move is stored leaves the rest to the next one, in the same order.
+func TestMoveOutlivesTheProcess(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		made := b.create("outbound")
+		d, err := b.draft(t.Context(), b.account, made.ID, to(token, "letters"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.commit(t.Context(), d, to(token, "letters"), "", false); err != nil {
+			t.Fatal(err)
+		}
+		stop := run(t, b.restart("https://one.example.com"))
+		defer stop()
+		<-time.After(time.Minute)
+		synctest.Wait()
+		if got := b.steps(); !slices.Equal(got, []string{`register ab letters ""`, `unregister ab outbound "hook-1"`}) {
+			t.Errorf("%q", got)
+		}
+		if now := b.now(made.ID); now.Webhook.State != directory.WebhookRegistered || now.Past[0].Removed.IsZero() {
+			t.Errorf("%+v", now)
+		}
+	})
+}
+
 // A token that was revoked removes nothing: the old webhook is given up, and its credentials end.
 func TestOldWebhookOfARevokedToken(t *testing.T) {
 	t.Parallel()
