@@ -303,6 +303,7 @@ func (r *run) sendMail() []time.Duration {
 	for _, w := range workers {
 		r.ledger.add(w.acknowledged)
 	}
+	r.ledger.inOrder()
 	return latencies
 }
 

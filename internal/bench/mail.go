@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -138,6 +139,14 @@ func (l *ledger) add(list []acknowledgement) {
 		}
 		l.position[a.id] = int32(len(l.list))
 		l.list = append(l.list, entry{acknowledgement: a})
+	}
+}
+
+// inOrder puts the list into the order of acceptance: ids begin with their time. Providers send, and report, about in that order.
+func (l *ledger) inOrder() {
+	slices.SortFunc(l.list, func(a, b entry) int { return bytes.Compare(a.id[:], b.id[:]) })
+	for i := range l.list {
+		l.position[l.list[i].id] = int32(i)
 	}
 }
 

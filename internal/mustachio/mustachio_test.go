@@ -1,11 +1,13 @@
 package mustachio_test
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"postyard/internal/mustachio"
 )
@@ -159,13 +161,90 @@ func TestRenderErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !tpl.CanFail() {
-		t.Error("a loop can fail")
-	}
 	for _, data := range []string{`{"a":"text"}`, `{"a":{"b":1}}`, `{"a":7}`, `{"a":true}`} {
-		if _, err := tpl.Render(model(t, data)); !errors.Is(err, mustachio.ErrNotList) {
+		if _, err := tpl.Render(model(t, data)); !errors.Is(err, mustachio.ErrNotList) || !tpl.MayFail([]byte(data)) {
 			t.Errorf("%s: %v", data, err)
 		}
+	}
+}
+
+func TestMayFail(t *testing.T) {
+	t.Parallel()
+	long := `{"x":"` + strings.Repeat("x", 1<<20) + `"}`
+	for _, c := range []struct {
+		source, model string
+		want          bool
+	}{
+		{"{{a}} {{#b}}{{.}}{{/b}}", `{"a":1,"b":{"c":[2]}}`, false}, // no loop
+		{strings.Repeat("{{x}}", 100), long, false},                 // of no ordinary size
+		{"{{#each a}}x{{/each}}", `{"b":7,"c":"an a","d":["a b"],"ab":{"A":1}}`, false},
+		{"{{#each a}}x{{/each}}", `{"b":{"a":7}}`, true}, // further in, which is not looked at
+		{"{{#each a}}x{{/each}}", `{"\u0061":7}`, true},
+		{"{{#each a}}x{{/each}}", `"{\\"a\\":7}"`, true}, // a string that holds an object
+		{"{{#each .}}x{{/each}}", `{"b":7}`, true},
+		{"{{#a}}{{#each .}}x{{/each}}{{/a}}", `{"b":7}`, false},
+		{"{{#a}}{{#each .}}x{{/each}}{{/a}}", `{"a":7}`, true},
+		{"{{^a}}{{#each b}}x{{/each}}{{/a}}", `{"b":7}`, true},
+		{"{{^a}}{{#each b}}x{{/each}}{{/a}}", `{"a":7}`, false},
+		{"{{#each b.c}}{{#each d}}x{{/each}}{{/each}}", `{"b":7,"d":8}`, false},
+		{"{{#each b.c}}x{{/each}}{{#each d}}x{{/each}}", `{"b":7,"d":8}`, true},
+		{"{{#each a.b}}{{#each ../}}x{{/each}}{{/each}}", `{"b":7}`, true},
+		{strings.Repeat("{{x}}", 100) + "{{#each a}}{{/each}}", long, true}, // too much to print
+	} {
+		tpl, err := mustachio.Parse(c.source, mustachio.EscapeHTML())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := tpl.MayFail([]byte(c.model)); got != c.want {
+			t.Errorf("%.50s: %v for %.50s", c.source, got, c.model)
+		}
+	}
+}
+
+// What surely does not fail does not, whatever the template and the model.
+func TestMayFailIsSure(t *testing.T) {
+	t.Parallel()
+	blocks := [][2]string{{"{{#a}}", "{{/a}}"}, {"{{^a}}", "{{/a}}"}, {"{{#b.c}}", "{{/b.c}}"}, {"{{#each a}}", "{{/each}}"}, {"{{#each b.c}}", "{{/each}}"},
+		{"{{#each .}}", "{{/each}}"}, {"{{#each ../b}}", "{{/each}}"}, {"{{b}}", "{{../a}}"}}
+	value := rapid.Deferred(func() *rapid.Generator[any] {
+		scalar := rapid.SampledFrom([]any{nil, true, 0, 7, "", "a", "é"})
+		return rapid.OneOf(scalar.AsAny(), rapid.Custom(func(r *rapid.T) any {
+			object := map[string]any{}
+			for _, key := range rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c", "d"}), 0, 3).Draw(r, "keys") {
+				object[key] = rapid.OneOf(scalar.AsAny(), rapid.Just(any([]any{1, "x"})), rapid.Just(any(map[string]any{"c": 1})),
+					rapid.Just(any(map[string]any{"c": []any{2}}))).Draw(r, key)
+			}
+			return object
+		}))
+	})
+	sure := 0
+	rapid.Check(t, func(r *rapid.T) {
+		source := ""
+		for _, block := range rapid.SliceOfN(rapid.SampledFrom(blocks), 1, 5).Draw(r, "blocks") {
+			source = block[0] + source + block[1]
+		}
+		tpl, err := mustachio.Parse(source, mustachio.EscapeHTML())
+		if err != nil {
+			return // a block in one on the same path
+		}
+		object := map[string]any{}
+		for _, key := range rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c", "d"}), 0, 3).Draw(r, "keys") {
+			object[key] = value.Draw(r, key)
+		}
+		raw, err := json.Marshal(object)
+		if err != nil {
+			r.Fatal(err)
+		}
+		if tpl.MayFail(raw) {
+			return
+		}
+		sure++
+		if _, err := tpl.Render(model(t, string(raw))); err != nil {
+			r.Fatalf("%s: %v", raw, err)
+		}
+	})
+	if sure == 0 {
+		t.Error("nothing was sure")
 	}
 }
 
@@ -252,10 +331,22 @@ func FuzzRender(f *testing.F) {
 		if err == nil && !strings.Contains(source, "{{") && out != source {
 			t.Errorf("plain text %q became %q", source, out)
 		}
-		if _, err := tpl.Render(mustachio.Suggest(tpl)); err != nil && !tpl.CanFail() {
+		if err != nil && len(source)*(len(raw)+32) < mustachio.MaxOutput/8 && !tpl.MayFail([]byte(strings.TrimSpace(raw))) {
+			t.Errorf("what could not fail did: %v", err)
+		}
+		if _, err := tpl.Render(mustachio.Suggest(tpl)); err != nil && !tpl.MayFail(suggested(t, tpl)) {
 			t.Errorf("the suggested model fails: %v", err)
 		}
 	})
+}
+
+func suggested(t *testing.T, tpl *mustachio.Template) []byte {
+	t.Helper()
+	raw, err := json.Marshal(mustachio.Suggest(tpl))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
 }
 
 func BenchmarkRender(b *testing.B) {

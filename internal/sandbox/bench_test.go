@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,7 +25,8 @@ func batchBody(tb testing.TB, n, first int) []byte {
 	for i := range messages {
 		messages[i] = object{"From": "app@example.com", "To": fmt.Sprintf("user%d@example.net", first+i),
 			"TemplateAlias": sandbox.DemoTemplateAlias, "MessageStream": "outbound", "Tag": "bench",
-			"TemplateModel": object{"name": "Ana", "product_name": "Acme", "action_url": "https://example.com/start"},
+			"TemplateModel": object{"name": "Ana", "product_name": "Acme", "action_url": "https://example.com/start",
+				"note": strings.Repeat("x", 1500)},
 			"Metadata": object{"accountId": "1", "tpspId": "1", "subAccountId": "2", "emailType": "gmail",
 				"messageId": fmt.Sprintf("0197-%d", first+i), "messageSubject": "Welcome"}}
 	}
@@ -111,6 +114,60 @@ func benchmarkBatch(b *testing.B, onDisk bool) {
 	b.StopTimer()
 	b.ReportMetric(float64(b.N*size)/accepted.Seconds(), "accepted/s")
 	b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "events/s")
+}
+
+// BenchmarkMessage shows what the sandbox does for one message of a templated batch of 100, from the request in memory to the last
+// of its events, per message: with nobody listening, and with a webhook that hears of its delivery and its open. The receiver of the
+// webhook works in the same process.
+func BenchmarkMessage(b *testing.B) {
+	b.Run("unheard", func(b *testing.B) { benchmarkMessage(b, `{"webhookBeforeAnswer":true,"dropWebhooks":true}`, 0) })
+	b.Run("delivered and opened", func(b *testing.B) { benchmarkMessage(b, `{"webhookBeforeAnswer":true,"openDelivered":true}`, 2) })
+}
+
+func benchmarkMessage(b *testing.B, settings string, told int64) {
+	box, err := sandbox.New(sandbox.Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- box.Run(ctx) }()
+	var got atomic.Int64
+	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		got.Add(1)
+	}))
+	defer func() {
+		stop()
+		if err := errors.Join(<-ended, box.Close()); err != nil {
+			b.Error(err)
+		}
+		hook.Close()
+	}()
+	call := func(method, path string, body []byte) {
+		r := httptest.NewRequest(method, path, bytes.NewReader(body))
+		r.Header.Set("X-Postmark-Server-Token", sandbox.DemoServerToken)
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		if box.Handler().ServeHTTP(w, r); w.Code != http.StatusOK {
+			b.Fatal(w.Code, w.Body)
+		}
+	}
+	call(http.MethodPut, "/sandbox/settings", []byte(settings))
+	call(http.MethodPost, "/webhooks", []byte(`{"Url":"`+hook.URL+`","HttpAuth":{"Username":"u","Password":"p"},"Triggers":{"Delivery":{"Enabled":true},"Open":{"Enabled":true}}}`))
+	got.Store(0)
+	const size = 100
+	body := batchBody(b, size, 0)
+	n := int64(0)
+	b.ReportAllocs()
+	for b.Loop() { // a send is answered when its webhooks are
+		call(http.MethodPost, "/email/batchWithTemplates", body)
+		n += size
+	}
+	if got.Load() != n*told {
+		b.Errorf("%d messages, %d webhooks", n, got.Load())
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(n), "µs/message")
 }
 
 // BenchmarkFindAmongMany looks mails up by metadata and recipient in a store of 1,000,000.

@@ -175,12 +175,12 @@ func pausedError(paused []string) *provider.SetupError {
 // paused returns the triggers of a webhook that Postmark has set unverified, each by itself, as a pause. A Postmark that does not tell has
 // paused nothing.
 func (a *Adapter) paused(ctx context.Context, conn provider.Connection, id int64) (list []string) {
-	var statistics struct{ Statuses map[string]json.RawMessage }
+	var statistics struct{ Statuses map[string]any }
 	if err := a.ask(ctx, conn, call{method: http.MethodGet, path: webhookPath(id) + "/statistics"}, &statistics); err != nil {
 		return nil
 	}
 	for _, trigger := range []string{recordOpen, recordClick, recordDelivery, recordBounce, recordSpamComplaint} {
-		if status := statistics.Statuses[trigger]; json.Valid(status) && strings.EqualFold(plain(status), "unverified") {
+		if status, _ := statistics.Statuses[trigger].(string); strings.EqualFold(status, "unverified") {
 			list = append(list, trigger)
 		}
 	}

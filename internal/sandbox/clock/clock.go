@@ -14,8 +14,8 @@ import (
 type Clock interface {
 	// Now returns the current time.
 	Now() time.Time
-	// After returns a channel that receives once d has passed, and a function that gives the wait up.
-	After(d time.Duration) (fired <-chan time.Time, stop func())
+	// At returns a channel that receives once it is due or later, and a function that gives the wait up.
+	At(due time.Time) (fired <-chan time.Time, stop func())
 }
 
 // System is the machine's clock.
@@ -24,9 +24,9 @@ type System struct{}
 // Now returns the machine's time in UTC.
 func (System) Now() time.Time { return time.Now().UTC() }
 
-// After waits on a time.Timer.
-func (System) After(d time.Duration) (<-chan time.Time, func()) {
-	t := time.NewTimer(d)
+// At waits on a time.Timer.
+func (System) At(due time.Time) (<-chan time.Time, func()) {
+	t := time.NewTimer(time.Until(due))
 	return t.C, func() { t.Stop() }
 }
 
@@ -55,12 +55,12 @@ func (m *Manual) Now() time.Time {
 	return m.now
 }
 
-// After returns a channel that receives when the clock has been moved by at least d.
-func (m *Manual) After(d time.Duration) (<-chan time.Time, func()) {
+// At returns a channel that receives when the clock has been moved to due or beyond.
+func (m *Manual) At(due time.Time) (<-chan time.Time, func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	w := &wait{due: m.now.Add(d), fired: make(chan time.Time, 1)}
-	if d <= 0 {
+	w := &wait{due: due, fired: make(chan time.Time, 1)}
+	if !due.After(m.now) {
 		w.fired <- m.now
 		return w.fired, func() {}
 	}

@@ -17,10 +17,10 @@ var start = time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
 func TestManualClock(t *testing.T) {
 	t.Parallel()
 	c := clock.NewManual(start)
-	soon, _ := c.After(time.Minute)
-	later, _ := c.After(time.Hour)
-	given, stop := c.After(time.Minute)
-	now, _ := c.After(0)
+	soon, _ := c.At(start.Add(time.Minute))
+	later, _ := c.At(start.Add(time.Hour))
+	given, stop := c.At(start.Add(time.Minute))
+	now, _ := c.At(start)
 	stop()
 	c.Advance(time.Minute)
 	select {
@@ -44,8 +44,8 @@ func TestAwaitSleeper(t *testing.T) {
 	c := clock.NewManual(start)
 	found := make(chan bool)
 	go func() { found <- c.AwaitSleeper(t.Context().Done(), start.Add(time.Hour)) }()
-	c.After(time.Minute)
-	c.After(time.Hour)
+	c.At(start.Add(time.Minute))
+	c.At(start.Add(time.Hour))
 	if !<-found {
 		t.Error("the sleeper was not seen")
 	}
@@ -125,4 +125,21 @@ func TestTimetableSleeps(t *testing.T) {
 			t.Errorf("a cleared entry ran")
 		}
 	})
+}
+
+// moving is a clock that moves just before someone goes to sleep.
+type moving struct{ *clock.Manual }
+
+func (m moving) At(due time.Time) (<-chan time.Time, func()) {
+	m.Advance(time.Minute)
+	return m.Manual.At(due)
+}
+
+func TestAdvanceMeetsSleep(t *testing.T) {
+	t.Parallel()
+	c := moving{clock.NewManual(start)}
+	table := clock.NewTimetable(c)
+	ctx, stop := context.WithCancel(t.Context())
+	table.At(start.Add(time.Minute), stop)
+	table.Run(ctx)
 }

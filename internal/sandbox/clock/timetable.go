@@ -77,7 +77,7 @@ func (t *Timetable) sleep(ctx context.Context) {
 	var fired <-chan time.Time
 	stop := func() {}
 	if len(t.entries) > 0 {
-		fired, stop = t.clock.After(t.entries[0].due.Sub(t.clock.Now()))
+		fired, stop = t.clock.At(t.entries[0].due)
 	}
 	t.mu.Unlock()
 	defer stop()

@@ -39,6 +39,9 @@ type Engine struct {
 type target struct {
 	queue   []*queued
 	workers int
+	bare    *http.Request // to the URL; nil when it is not to be called
+	err     error         // why
+	shown   string        // the URL for people
 }
 
 type queued struct {
@@ -80,7 +83,8 @@ func (e *Engine) Queue(deliveries ...*Delivery) {
 func (e *Engine) enqueue(d *queued) {
 	t := e.targets[d.URL]
 	if t == nil {
-		t = &target{}
+		t = &target{shown: withoutPassword(d.URL)}
+		t.bare, t.err = request(d.URL)
 		e.targets[d.URL] = t
 	}
 	t.queue = append(t.queue, d)
@@ -113,15 +117,18 @@ func (e *Engine) work(ctx context.Context, address string, t *target) {
 		t.queue[0] = nil
 		t.queue = t.queue[1:]
 		e.mu.Unlock()
-		e.try(ctx, d)
+		e.try(ctx, t, d)
 	}
 }
 
-func (e *Engine) try(ctx context.Context, d *queued) {
+func (e *Engine) try(ctx context.Context, t *target, d *queued) {
 	started := time.Now()
 	ladder := d.Policy.Ladder
 	remaining := max(0, len(ladder)-d.tries)
-	status, err := e.Post(ctx, d.URL, d.header(remaining), d.Body)
+	status, err := 0, t.err
+	if err == nil {
+		status, err = e.post(ctx, t.bare, d.header(remaining), d.Body)
+	}
 	if ctx.Err() != nil {
 		return // shutting down: the try counts for nothing
 	}
@@ -133,7 +140,7 @@ func (e *Engine) try(ctx context.Context, d *queued) {
 		verdict = GivenUp
 	}
 	d.tries++
-	e.note(d, Attempt{RetriesRemaining: remaining, Status: status, Verdict: verdict, Error: textOf(err),
+	e.note(d, Attempt{URL: t.shown, RetriesRemaining: remaining, Status: status, Verdict: verdict, Error: textOf(err),
 		DurationMS: float64(time.Since(started).Microseconds()) / 1000})
 	if d.tries == 1 && d.FirstTry != nil {
 		close(d.FirstTry)
@@ -164,7 +171,7 @@ func textOf(err error) string {
 
 // note remembers an attempt, adding what it was for.
 func (e *Engine) note(d *queued, a Attempt) {
-	a.Hook, a.URL, a.Type, a.MailID, a.Trace = d.Hook, withoutPassword(d.URL), d.Type, d.MailID, d.Trace
+	a.Hook, a.Type, a.MailID, a.Trace = d.Hook, d.Type, d.MailID, d.Trace
 	a.Try, a.At = d.tries, e.clock.Now()
 	e.mu.Lock()
 	defer e.mu.Unlock()

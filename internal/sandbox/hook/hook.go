@@ -20,6 +20,8 @@ type Policy struct {
 	Judge func(status int) Verdict
 	// RetriesHeader names the header that counts down what is left of the ladder; empty for none.
 	RetriesHeader string
+	// TraceHeader names the header that carries the Trace; empty for none.
+	TraceHeader string
 }
 
 // Delivery is one event on its way to one URL.
@@ -48,6 +50,9 @@ func (d *Delivery) header(remaining int) http.Header {
 	header := d.Header.Clone()
 	if header == nil {
 		header = http.Header{}
+	}
+	if d.Policy.TraceHeader != "" {
+		header.Set(d.Policy.TraceHeader, d.Trace)
 	}
 	if d.Policy.RetriesHeader != "" {
 		header.Set(d.Policy.RetriesHeader, strconv.Itoa(remaining))

@@ -65,20 +65,40 @@ func loopbackOnly(_, address string, _ syscall.RawConn) error {
 	return nil
 }
 
-// Post sends one body to a local URL and returns the final status. It is what deliveries and probes have in common.
-func (e *Engine) Post(ctx context.Context, target string, header http.Header, body []byte) (status int, err error) {
+// request returns a request to a URL without what differs from one to the next, if it may be called.
+func request(target string) (*http.Request, error) {
 	parsed, err := url.Parse(target)
 	if err != nil {
-		return 0, errors.New("the URL cannot be parsed")
+		return nil, errors.New("the URL cannot be parsed")
 	}
 	if !Local(parsed) {
-		return 0, ErrNotLoopback
+		return nil, ErrNotLoopback
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, target, http.NoBody)
 	if err != nil {
-		return 0, errors.New("the request cannot be built")
+		return nil, errors.New("the request cannot be built")
 	}
+	return req, nil
+}
+
+// Post sends one body to a local URL and returns the final status. It is what deliveries and probes have in common.
+func (e *Engine) Post(ctx context.Context, target string, header http.Header, body []byte) (status int, err error) {
+	bare, err := request(target)
+	if err != nil {
+		return 0, err
+	}
+	return e.post(ctx, bare, header, body)
+}
+
+// post sends a body with a request that is the same for all to one URL.
+func (e *Engine) post(ctx context.Context, bare *http.Request, header http.Header, body []byte) (status int, err error) {
+	req := bare.WithContext(ctx)
 	req.Header = header
+	if len(body) > 0 {
+		req.ContentLength = int64(len(body))
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+		req.Body = io.NopCloser(bytes.NewReader(body))
+	}
 	res, err := e.client.Do(req)
 	if err != nil {
 		return 0, redact(err)

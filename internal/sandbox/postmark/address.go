@@ -1,14 +1,25 @@
 package postmark
 
-import (
-	"regexp"
-	"strings"
-)
+import "strings"
 
-var (
-	mailboxGrammar = regexp.MustCompile("^(?i)[a-z0-9.!#$%&'`*+\\-/=^_{}|~]+$")
-	domainGrammar  = regexp.MustCompile(`^(?:\.?[a-zA-Z0-9-])+$`)
-)
+// isMailbox tells whether a text may stand before the '@' of an address. Letters are those of the pattern (?i)[a-z], which takes in two
+// from beyond ASCII.
+func isMailbox(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(c rune) bool {
+		return !alphanumeric(c) && !strings.ContainsRune(".!#$%&'`*+-/=^_{}|~", c) && c != '\u017f' && c != '\u212a'
+	})
+}
+
+// isDomain tells whether a text may stand behind the '@': labels of letters, digits and hyphens, before each of which one dot may stand.
+func isDomain(text string) bool {
+	return text != "" && text[len(text)-1] != '.' && !strings.Contains(text, "..") && !strings.ContainsFunc(text, func(c rune) bool {
+		return !alphanumeric(c) && c != '-' && c != '.'
+	})
+}
+
+func alphanumeric(c rune) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}
 
 // address is one entry of an address list.
 type address struct {
@@ -83,9 +94,9 @@ func checkAddress(field, email string) error {
 	switch {
 	case !found:
 		return fail(codeField, "Error parsing '%s': Illegal email address '%s'. It must contain the '@' symbol.", field, email)
-	case !domainGrammar.MatchString(domain):
+	case !isDomain(domain):
 		return fail(codeField, "Error parsing '%s': Illegal email domain '%s' in address '%s'.", field, domain, email)
-	case !mailboxGrammar.MatchString(mailbox), !strings.Contains(domain, "."):
+	case !isMailbox(mailbox), !strings.Contains(domain, "."):
 		return fail(codeField, "Invalid '%s' address: '%s'.", field, email)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"postyard/internal/sandbox/store"
 )
@@ -17,6 +18,8 @@ type content struct {
 	// recipients are the addresses that get the message, in the order of To, Cc, Bcc.
 	recipients []string
 	inactive   []string
+	// fresh is the decoded request, until the first events have been raised: these look at each message.
+	fresh atomic.Pointer[message]
 }
 
 // contentOf returns the content of a mail of this provider; its mails have no other.
@@ -75,8 +78,11 @@ func (s *Simulator) serverByName(name string) *server {
 	return nil
 }
 
-// message decodes the request; it was decoded before, so that an error cannot come up.
+// message returns the decoded request, which must not be changed. It was decoded before, so that an error cannot come up.
 func (m *content) message() *message {
+	if fresh := m.fresh.Load(); fresh != nil {
+		return fresh
+	}
 	var out message
 	if err := json.Unmarshal(m.raw, &out); err != nil {
 		return &message{}
@@ -151,6 +157,12 @@ func (m *content) links(from *message, out rendered, most int) []string {
 
 // Metadata is decoded alone: who counts arrivals looks at every message.
 func (m *content) Metadata() map[string]string {
+	if from, to, ok := member(m.raw, "Metadata"); ok {
+		var only map[string]string
+		if json.Unmarshal(m.raw[from:to], &only) == nil {
+			return only
+		}
+	}
 	var out struct{ Metadata map[string]string }
 	if err := json.Unmarshal(m.raw, &out); err != nil {
 		return nil // not so: it was decoded before

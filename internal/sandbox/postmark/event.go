@@ -25,7 +25,7 @@ func (s *Simulator) schedule(ctx context.Context, mails []*store.Mail) error {
 		s.timetable.At(s.clock.Now().Add(now.DeliveryDelay()), func() { s.deliver(mails) })
 		return nil
 	}
-	deliveries, err := s.raise(firstEvents(mails, now.OpenDelivered))
+	deliveries, err := s.raiseFirst(mails, now.OpenDelivered)
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func (s *Simulator) deliver(mails []*store.Mail) {
 	if len(mails) == 0 {
 		return
 	}
-	deliveries, err := s.raise(firstEvents(mails, s.settings.Of(mails[0].Server).OpenDelivered))
+	deliveries, err := s.raiseFirst(mails, s.settings.Of(mails[0].Server).OpenDelivered)
 	if err != nil {
 		s.log.Error("events cannot be raised", "err", err)
 		return
@@ -63,23 +63,30 @@ func (s *Simulator) deliver(mails []*store.Mail) {
 	s.hooks.Queue(deliveries...)
 }
 
-func firstEvents(mails []*store.Mail, opened bool) []store.Raised {
+// raiseFirst raises the first events of messages, which from then on are decoded when someone looks.
+func (s *Simulator) raiseFirst(mails []*store.Mail, opened bool) ([]*hook.Delivery, error) {
 	batch := make([]store.Raised, 0, len(mails))
 	for _, mail := range mails {
 		if m, ok := mail.Content.(*content); ok {
 			batch = append(batch, store.Raised{Mail: mail, Events: m.firstEvents(opened)})
 		}
 	}
-	return batch
+	defer func() {
+		for _, r := range batch {
+			contentOf(r.Mail).fresh.Store(nil)
+		}
+	}()
+	return s.raise(batch)
 }
 
 // firstEvents decides what becomes of a message: each recipient has events of their own (PM-sim 21). With opened, those who get
 // it open it, as far as that would be noticed.
 func (m *content) firstEvents(opened bool) []store.Event {
 	events := make([]store.Event, 0, len(m.recipients))
-	opened = opened && m.tracksOpens(m.message())
-	if m.template != nil && m.template.parts.canFail() {
-		if _, err := m.render(m.message()); err != nil {
+	from := m.message()
+	opened = opened && m.tracksOpens(from)
+	if m.template != nil && m.template.parts.mayFail(from.TemplateModel) {
+		if _, err := m.render(from); err != nil {
 			for _, r := range m.recipients { // PM-sim 30
 				events = append(events, store.Event{Kind: store.Bounced, Recipient: r, Type: renderingFailed, Detail: err.Error()})
 			}
@@ -89,7 +96,7 @@ func (m *content) firstEvents(opened bool) []store.Event {
 	for _, r := range m.recipients {
 		forced := ""
 		if _, domain, _ := cutLast(r, '@'); strings.EqualFold(domain, bounceDomain) || strings.EqualFold(domain, bounceLocalDomain) {
-			forced = m.header(headerBounceType)
+			forced = from.header(headerBounceType)
 		}
 		switch f := fateOf(r, forced); {
 		case f.bounce != "":
@@ -107,8 +114,8 @@ func (m *content) firstEvents(opened bool) []store.Event {
 	return events
 }
 
-func (m *content) header(name string) string {
-	for _, h := range m.message().Headers {
+func (m *message) header(name string) string {
+	for _, h := range m.Headers {
 		if strings.EqualFold(h.Name, name) {
 			return h.Value
 		}
@@ -188,6 +195,7 @@ func (s *Simulator) deliveries(mail *store.Mail, events []store.Event) ([]*hook.
 	m := contentOf(mail)
 	var from *message // decoded once, when needed
 	var out []*hook.Delivery
+	twice := s.settings.Of(mail.Server).DuplicateWebhooks
 	for _, e := range events {
 		for _, id := range e.Pending {
 			done := func() { s.told(mail, e.Seq, id) }
@@ -203,11 +211,10 @@ func (s *Simulator) deliveries(mail *store.Mail, events []store.Event) ([]*hook.
 			if err != nil {
 				return nil, fmt.Errorf("postmark: payload: %w", err)
 			}
-			d := &hook.Delivery{URL: h.URL, Header: h.header(), Body: body, Policy: s.policy, Hook: id, Type: recordType(e),
+			d := &hook.Delivery{URL: h.URL, Header: h.sent, Body: body, Policy: s.policy, Hook: id, Type: recordType(e),
 				MailID: mail.ID, Trace: traceID(mail.ID, e.Seq, id), Done: done}
-			d.Header.Set(headerTrace, d.Trace)
 			out = append(out, d)
-			if s.settings.Of(mail.Server).DuplicateWebhooks {
+			if twice {
 				twin := *d
 				twin.Done = nil
 				out = append(out, &twin)

@@ -14,7 +14,7 @@ func (s *Simulator) send(c *call) (any, error)          { return s.sendOne(c, fa
 func (s *Simulator) sendTemplated(c *call) (any, error) { return s.sendOne(c, true) }
 
 func (s *Simulator) sendOne(c *call, templated bool) (any, error) {
-	results, err := s.submit(c, []json.RawMessage{c.object()}, templated)
+	results, err := s.submit(c, []outcome{examine(c.object(), templated)})
 	if err != nil {
 		return nil, err
 	}
@@ -28,14 +28,20 @@ func (s *Simulator) sendBatch(c *call) (any, error) {
 	if c.body == nil {
 		return nil, fail(codeJSON, "Received invalid JSON input. A JSON array of messages was expected.")
 	}
+	if outcomes, ok := examineBatch(c.body, nil, false); ok {
+		return s.sendMany(c, outcomes)
+	}
 	items, err := decodeBatch(c.body)
 	if err != nil {
 		return nil, err
 	}
-	return s.sendMany(c, items, false)
+	return s.sendMany(c, examineAll(items, false))
 }
 
 func (s *Simulator) sendTemplatedBatch(c *call) (any, error) {
+	if outcomes, ok := examineBatch(c.object(), []byte(`"Messages"`), true); ok {
+		return s.sendMany(c, outcomes)
+	}
 	var r struct{ Messages []json.RawMessage }
 	if err := decode(c.object(), &r); err != nil {
 		return nil, err
@@ -43,15 +49,15 @@ func (s *Simulator) sendTemplatedBatch(c *call) (any, error) {
 	if r.Messages == nil {
 		return nil, fail(codeType, "Invalid request field(s): 'Messages'.")
 	}
-	return s.sendMany(c, r.Messages, true)
+	return s.sendMany(c, examineAll(r.Messages, true))
 }
 
 // sendMany answers a batch: 200, with a result for each message in the order of the request (PM-sim 19).
-func (s *Simulator) sendMany(c *call, items []json.RawMessage, templated bool) (any, error) {
-	if len(items) > maxItems {
+func (s *Simulator) sendMany(c *call, examined []outcome) (any, error) {
+	if len(examined) > maxItems {
 		return nil, fail(codeBatchSize, "You may only send up to %d messages in a single batched request.", maxItems)
 	}
-	outcomes, err := s.submit(c, items, templated)
+	outcomes, err := s.submit(c, examined)
 	if err != nil {
 		return nil, err
 	}
@@ -76,12 +82,8 @@ type outcome struct {
 	err    error
 }
 
-// submit validates messages, stores the good ones and has their events raised. The error is about the request as a whole.
-func (s *Simulator) submit(c *call, items []json.RawMessage, templated bool) ([]outcome, error) {
-	outcomes := make([]outcome, len(items))
-	for i, item := range items {
-		outcomes[i] = examine(item, templated)
-	}
+// submit stores those messages that are good and has their events raised. The error is about the request as a whole.
+func (s *Simulator) submit(c *call, outcomes []outcome) ([]outcome, error) {
 	if c.test {
 		s.pretend(outcomes)
 		return outcomes, nil
@@ -119,9 +121,34 @@ func (s *Simulator) linger(c *call) error {
 	}
 }
 
+// examineBatch examines the messages of a list as they are cut from the request, without a reading of the whole before. It is not ok when the
+// request has another form, or may not be JSON as a whole.
+func examineBatch(body, key []byte, templated bool) (_ []outcome, ok bool) {
+	items, ok := cutBatch(body, key)
+	if !ok {
+		return nil, false
+	}
+	outcomes := examineAll(items, templated)
+	for i := range outcomes {
+		if outcomes[i].err != nil && !json.Valid(items[i]) {
+			return nil, false
+		}
+	}
+	return outcomes, true
+}
+
+func examineAll(items []json.RawMessage, templated bool) []outcome {
+	outcomes := make([]outcome, len(items))
+	for i, item := range items {
+		outcomes[i] = examine(item, templated)
+	}
+	return outcomes
+}
+
+// examine validates a message.
 func examine(item json.RawMessage, templated bool) outcome {
 	d := &draft{raw: item, templated: templated}
-	if err := decode(item, &d.message); err != nil {
+	if err := decodeMessage(item, &d.message); err != nil {
 		return outcome{err: err}
 	}
 	return outcome{draft: d, err: d.validate()}
@@ -200,16 +227,20 @@ func (d *draft) accepted(mail *store.Mail, degraded bool) result {
 
 // newMail makes the store's form of an accepted message. The caller holds mu.
 func (s *Simulator) newMail(v *server, d *draft) (store.New, error) {
-	record := stored{Message: d.raw, Inactive: d.inactive}
-	if d.template != nil {
-		record.Template = d.template.TemplateID
+	var raw json.RawMessage
+	if s.store.OnDisk() {
+		record := stored{Message: d.raw, Inactive: d.inactive}
+		if d.template != nil {
+			record.Template = d.template.TemplateID
+		}
+		var err error
+		if raw, err = record.encode(); err != nil {
+			return store.New{}, err
+		}
 	}
-	raw, err := record.encode()
-	if err != nil {
-		return store.New{}, err
-	}
-	return store.New{ID: s.newMessageID(), Provider: Provider, Server: v.name, Stream: d.MessageStream, Content: newContent(v, d),
-		Keys: d.keys(v), Raw: raw}, nil
+	m := newContent(v, d)
+	m.fresh.Store(&d.message)
+	return store.New{ID: s.newMessageID(), Provider: Provider, Server: v.name, Stream: d.MessageStream, Content: m, Keys: d.keys(v), Raw: raw}, nil
 }
 
 // Fields of the lookup keys that only this provider uses.

@@ -67,7 +67,8 @@ func New(d Deps) (*Simulator, error) {
 		d.Ladder = ladder()
 	}
 	s := &Simulator{clock: d.Clock, timetable: d.Timetable, hooks: d.Hooks, settings: d.Settings, log: d.Log, seed: d.Seed,
-		policy: &hook.Policy{Ladder: d.Ladder, Judge: judge, RetriesHeader: headerRetries}}
+		policy: &hook.Policy{Ladder: d.Ladder, Judge: judge, RetriesHeader: http.CanonicalHeaderKey(headerRetries),
+			TraceHeader: http.CanonicalHeaderKey(headerTrace)}}
 	servers, err := s.seedServers()
 	if err != nil {
 		return nil, err

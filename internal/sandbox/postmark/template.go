@@ -53,10 +53,10 @@ type parts struct {
 	subject, html, text *mustachio.Template
 }
 
-// canFail tells whether some model makes rendering fail.
-func (p parts) canFail() bool {
+// mayFail tells whether rendering may fail for a TemplateModel; it is cheaper than to try.
+func (p parts) mayFail(model json.RawMessage) bool {
 	for _, part := range []*mustachio.Template{p.subject, p.html, p.text} {
-		if part != nil && part.CanFail() {
+		if part != nil && part.MayFail(model) {
 			return true
 		}
 	}

@@ -150,16 +150,17 @@ func (d *draft) checkTexts() error {
 }
 
 func (d *draft) checkMetadata() error {
-	ok := len(d.Metadata) <= maxMetadata
-	seen := make(map[string]bool, len(d.Metadata))
+	if len(d.Metadata) > maxMetadata {
+		return fail(codeField, "%s", textMetadata)
+	}
+	seen := make([]string, 0, maxMetadata)
 	for key, value := range d.Metadata {
 		lower := strings.ToLower(key)
-		ok = ok && key != "" && !seen[lower] && utf8.RuneCountInString(key) <= maxMetadataKey &&
-			utf8.RuneCountInString(value) <= maxMetadataValue
-		seen[lower] = true
-	}
-	if !ok {
-		return fail(codeField, "%s", textMetadata)
+		if key == "" || slices.Contains(seen, lower) || utf8.RuneCountInString(key) > maxMetadataKey ||
+			utf8.RuneCountInString(value) > maxMetadataValue {
+			return fail(codeField, "%s", textMetadata)
+		}
+		seen = append(seen, lower)
 	}
 	return nil
 }

@@ -62,6 +62,8 @@ type webhook struct {
 	HTTPAuth      *httpAuth     `json:"HttpAuth"`
 	HTTPHeaders   []headerField `json:"HttpHeaders"`
 	Triggers      triggers
+
+	sent http.Header // what header returns, once the webhook is in force
 }
 
 // wants tells whether the webhook is to hear of an event (PM-sim 45).
@@ -126,6 +128,7 @@ func (v *server) newWebhookID() int {
 
 func (v *server) putWebhook(h *webhook) {
 	v.lastWebhook = max(v.lastWebhook, h.ID)
+	h.sent = h.header()
 	for i, old := range v.webhooks {
 		if old.ID == h.ID {
 			v.webhooks[i] = h

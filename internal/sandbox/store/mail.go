@@ -130,7 +130,8 @@ type Refusal struct{ Reason string }
 
 func (r *Refusal) Error() string { return r.Reason }
 
-// New is a mail to be added: Content and Keys for the lookups, Raw (one JSON value) for the journal.
+// New is a mail to be added: Content and Keys for the lookups, Raw (one JSON value) for the journal, if there
+// is one.
 type New struct {
 	ID, Provider, Server, Stream string
 	Content                      Content

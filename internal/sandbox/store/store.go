@@ -52,6 +52,9 @@ func Open(path string, now func() time.Time, providers map[string]Restorer) (*St
 	return s, nil
 }
 
+// OnDisk tells whether there is a journal: without one, nobody needs the raw form of a mail.
+func (s *Store) OnDisk() bool { return s.journal != nil }
+
 // Close closes the journal. What is in memory can still be read.
 func (s *Store) Close() error { return s.journal.Close() }
 

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -214,19 +213,4 @@ func Spread(batch []store.Submission) map[int32]uint64 {
 		}
 	}
 	return wanted
-}
-
-// NoDetail is the stored form of an event without one.
-var NoDetail = []byte("{}")
-
-// Detail encodes the detail of an event; nil is none. Most events of ours have none, and are not worth the encoder's time.
-func Detail(d *event.Detail) ([]byte, error) {
-	if d == nil || reflect.ValueOf(d).Elem().IsZero() {
-		return NoDetail, nil
-	}
-	b, err := json.Marshal(d)
-	if err != nil {
-		return nil, fmt.Errorf("encode event detail: %w", err)
-	}
-	return b, nil
 }

@@ -27,7 +27,7 @@ const promotions = 500
 // Claim implements store.Queue.
 func (db *DB) Claim(ctx context.Context, c store.Claim) (claimed store.Claimed, err error) {
 	var jobs []store.Job
-	err = db.write(ctx, rest, func(t *tx) (err error) {
+	err = db.write(ctx, claiming, func(t *tx) (err error) {
 		claimed, jobs = store.Claimed{}, nil
 		promoted, err := t.changed(`UPDATE queue SET status = 0, due_at = 0, waiting = '' WHERE id IN
 				(SELECT id FROM queue WHERE egress = ? + 0 AND status = 1 AND status IN (1, 3) AND due_at <= ?
@@ -133,7 +133,7 @@ var attemptRows = newInsert(`attempt (message_id, n, egress, began)`)
 
 // ClaimUnknown implements store.Queue.
 func (db *DB) ClaimUnknown(ctx context.Context, c store.Claim) (jobs []store.Job, err error) {
-	err = db.write(ctx, rest, func(t *tx) error {
+	err = db.write(ctx, claiming, func(t *tx) error {
 		jobs, err = each(t, func(rows *row) (j store.Job, err error) {
 			var since int64
 			err = rows.Scan((*idColumn)(&j.ID), &j.Attempt, &j.Failures, &j.Asks, &since)

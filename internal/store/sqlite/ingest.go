@@ -138,6 +138,7 @@ type providerKey struct {
 func (in *ingesting) find() error {
 	var ids []any
 	for i := range in.reports {
+		in.reports[i].about = nil
 		id := &in.reports[i].MessageID
 		if _, listed := in.known[*id]; !listed && *id != (mail.ID{}) {
 			in.known[*id] = nil

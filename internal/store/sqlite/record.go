@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -37,7 +38,7 @@ var eventRows = newInsert(`event (account_id, sub_account_id, message_id, pool_i
 	detail, effect)`)
 
 // expect makes room for events.
-func (t *tx) expect(events int) { t.events = make([]any, 0, events*eventRows.width) }
+func (t *tx) expect(events int) { t.events = slices.Grow(t.events, events*eventRows.width) }
 
 // record remembers an event for flush, and counts it.
 func (t *tx) record(o *owner, h happening) {

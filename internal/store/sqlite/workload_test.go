@@ -84,9 +84,9 @@ func (l *workload) open() error {
 	if err != nil {
 		return err
 	}
-	if err := db.writer.do(l.ctx(), rest, func() error {
+	if err := db.writer.do(&job{ctx: l.ctx(), rank: rest, other: func() error {
 		return db.writer.run(l.pragmas)
-	}); err != nil {
+	}}); err != nil {
 		return errors.Join(err, db.Close())
 	}
 	found, err := observe(l.ctx(), db)

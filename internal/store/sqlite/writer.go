@@ -6,24 +6,26 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"sync"
+	"time"
 
 	"postyard/internal/mail"
 	"postyard/internal/route"
 	"postyard/internal/store"
 )
 
-// rank orders the transactions that wait for the writer.
+// rank orders the work that waits for the writer.
 type rank int
 
 const (
 	accepting rank = iota // clients wait for these
 	settling              // outcomes and webhooks
-	rest                  // claims, configuration, sweeps
+	claiming
+	rest // configuration, sweeps; each has a transaction of its own
 	ranks
 )
 
-// writer owns the only writing connection. Its goroutine runs one transaction after another, always the one of the lowest
-// rank first; within a rank they run in the order in which they came.
+// writer owns the only writing connection. Its goroutine does one job after another, always one of the lowest rank first;
+// within a rank they are done in the order in which they came.
 type writer struct {
 	*connection
 	jobs [ranks]chan *job
@@ -32,10 +34,13 @@ type writer struct {
 	once sync.Once
 }
 
+// job is a piece of work: one part of a transaction (run), or something else with the connection (other).
 type job struct {
-	ctx context.Context
-	run func() error
-	err chan error
+	ctx   context.Context
+	rank  rank
+	run   func(*tx) error // may run more than once; only the last time counts
+	other func() error
+	err   chan error
 }
 
 func startWriter(ctx context.Context, dsn string) (*writer, error) {
@@ -58,26 +63,26 @@ func (w *writer) stop() error {
 	return w.close()
 }
 
-// write runs one transaction on the writer and returns when it is durable. A caller whose context ends before its turn
-// leaves nothing behind; once the transaction runs, it is seen through.
+// write runs one transaction on the writer, or its part of one, and returns when it is durable. A caller whose context ends
+// before its turn leaves nothing behind; once the transaction runs, it is seen through.
 func (db *DB) write(ctx context.Context, r rank, run func(*tx) error) error {
-	return db.writer.do(ctx, r, func() error { return db.writer.transact(run) })
+	return db.writer.do(&job{ctx: ctx, rank: r, run: run})
 }
 
 // checkpoint moves the whole write-ahead log into the database and empties it.
 func (db *DB) checkpoint(ctx context.Context) error {
-	return db.writer.do(ctx, rest, func() error {
+	return db.writer.do(&job{ctx: ctx, rank: rest, other: func() error {
 		return failed("checkpoint", db.writer.run("PRAGMA wal_checkpoint(TRUNCATE)"))
-	})
+	}})
 }
 
-// do runs something on the writer when its turn comes.
-func (w *writer) do(ctx context.Context, r rank, run func() error) error {
-	j := &job{ctx: ctx, run: run, err: make(chan error, 1)}
+// do has the writer do a job when its turn comes.
+func (w *writer) do(j *job) error {
+	j.err = make(chan error, 1)
 	select {
-	case w.jobs[r] <- j:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	case w.jobs[j.rank] <- j:
+	case <-j.ctx.Done():
+		return context.Cause(j.ctx)
 	case <-w.quit:
 		return fmt.Errorf("%w: closing", store.ErrUnavailable)
 	}
@@ -87,31 +92,40 @@ func (w *writer) do(ctx context.Context, r rank, run func() error) error {
 func (w *writer) loop() {
 	defer close(w.done)
 	for {
-		j := w.next()
-		if j == nil {
+		switch j := w.next(); {
+		case j == nil:
 			return
+		case j.given():
+		case j.other != nil:
+			j.err <- j.other()
+		case j.rank == rest:
+			j.err <- w.alone(j)
+		default:
+			w.share(j)
 		}
-		if j.ctx.Err() != nil {
-			j.err <- context.Cause(j.ctx)
-			continue
-		}
-		j.err <- j.run()
 	}
+}
+
+// given tells whether the caller has given up, and lets it go.
+func (j *job) given() bool {
+	if j.ctx.Err() == nil {
+		return false
+	}
+	j.err <- context.Cause(j.ctx)
+	return true
 }
 
 // next takes the waiting job of the lowest rank; nil means stop.
 func (w *writer) next() *job {
-	for _, jobs := range w.jobs {
-		select {
-		case j := <-jobs:
-			return j
-		default:
-		}
+	if j := w.waiting(ranks); j != nil {
+		return j
 	}
 	select {
 	case j := <-w.jobs[accepting]:
 		return j
 	case j := <-w.jobs[settling]:
+		return j
+	case j := <-w.jobs[claiming]:
 		return j
 	case j := <-w.jobs[rest]:
 		return j
@@ -120,6 +134,58 @@ func (w *writer) next() *job {
 	}
 }
 
+// waiting takes a job that waits, of the lowest rank that is below a limit; nil when none does.
+func (w *writer) waiting(below rank) *job {
+	for _, jobs := range w.jobs[:below] {
+		select {
+		case j := <-jobs:
+			return j
+		default:
+		}
+	}
+	return nil
+}
+
+// shareFor is for how long a transaction takes further jobs in. A commit costs as much as twenty messages, and every page that
+// several jobs change is written once.
+const shareFor = 3 * time.Millisecond
+
+// share does a job, and those that wait meanwhile, in one transaction. When one of them fails, each gets one of its own.
+func (w *writer) share(first *job) {
+	var jobs []*job
+	began := time.Now()
+	err := w.transact(func(t *tx) error {
+		for j := first; j != nil; j = w.waiting(rest) {
+			if j.given() {
+				continue
+			}
+			jobs = append(jobs, j)
+			if err := t.do(j); err != nil {
+				return err
+			}
+			if time.Since(began) > shareFor {
+				break
+			}
+		}
+		return nil
+	})
+	if len(jobs) > 1 && err != nil {
+		for _, j := range jobs {
+			j.err <- w.alone(j)
+		}
+		return
+	}
+	for _, j := range jobs {
+		j.err <- err
+	}
+}
+
+// alone does a job in a transaction of its own.
+func (w *writer) alone(j *job) error {
+	return w.transact(func(t *tx) error { return t.do(j) })
+}
+
+// transact runs one transaction. It is durable when the error is nil, and undone otherwise.
 func (w *writer) transact(run func(*tx) error) (err error) {
 	if err := w.run("BEGIN IMMEDIATE"); err != nil {
 		return failed("begin", err)
@@ -148,7 +214,8 @@ func (w *writer) transact(run func(*tx) error) (err error) {
 	return err
 }
 
-// tx is one running transaction.
+// tx is one running transaction. What it knows of egresses and pools holds for all its jobs: what changes these has a
+// transaction of its own.
 type tx struct {
 	writer     *writer
 	events     []any // values of eventRows
@@ -158,6 +225,12 @@ type tx struct {
 	foreseen   map[mail.ID]*stored    // not asked for yet
 	forgotten  []any                  // ids of receipts
 	committed  []func()
+}
+
+// do does a job.
+func (t *tx) do(j *job) error {
+	t.foreseen = nil
+	return j.run(t)
 }
 
 // onCommit runs f after the transaction is durable.

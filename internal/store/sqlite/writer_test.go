@@ -1,0 +1,93 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"postyard/internal/store"
+)
+
+// TestSharedTransactions has several jobs wait while the writer is busy. They share a transaction; one that fails, panics or is
+// given up leaves nothing behind, and takes nobody with it.
+func TestSharedTransactions(t *testing.T) {
+	t.Parallel()
+	const jobs, bad = 4, 2
+	given, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, c := range map[string]struct {
+		ctx  context.Context // of the bad one
+		end  func() error    // of the bad one, after it has written
+		want string          // in the bad one's error; empty: it succeeds
+	}{
+		"all are well":     {t.Context(), func() error { return nil }, ""},
+		"one fails":        {t.Context(), func() error { return store.ErrNotFound }, store.ErrNotFound.Error()},
+		"one panics":       {t.Context(), func() error { panic("no luck") }, "no luck"},
+		"one was given up": {given, func() error { return nil }, context.Canceled.Error()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db, err := Open(t.Context(), t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := db.Close(); err != nil {
+					t.Error(err)
+				}
+			}()
+			var told []int
+			list := make([]*job, jobs)
+			for i := range list {
+				list[i] = &job{ctx: t.Context(), rank: accepting, err: make(chan error, 1), run: func(t *tx) error {
+					_, err := t.exec(`INSERT INTO template_mirror (tpsp_id, synced_at, revision) VALUES (?, 0, 0)`, i)
+					t.onCommit(func() { told = append(told, i) })
+					if i == bad {
+						return errors.Join(err, c.end())
+					}
+					return err
+				}}
+			}
+			list[bad].ctx = c.ctx
+			share(t, db, list)
+			wanted := jobs
+			for i, j := range list {
+				err := <-j.err
+				switch {
+				case i == bad && c.want != "":
+					wanted--
+					if err == nil || !strings.Contains(err.Error(), c.want) {
+						t.Errorf("the bad one: %v", err)
+					}
+				case err != nil:
+					t.Errorf("job %d: %v", i, err)
+				}
+			}
+			var rows int
+			if err := db.readPool.QueryRowContext(t.Context(), `SELECT count(*) FROM template_mirror`).Scan(&rows); err != nil || rows != wanted || len(told) != wanted {
+				t.Errorf("%d rows, %v told of their commit, want %d (%v)", rows, told, wanted, err)
+			}
+		})
+	}
+}
+
+// share has the writer find jobs that wait when it takes the first.
+func share(t *testing.T, db *DB, list []*job) {
+	t.Helper()
+	if err := db.writer.do(&job{ctx: t.Context(), rank: rest, other: func() error {
+		w := &writer{connection: db.writer.connection}
+		for r := range w.jobs {
+			w.jobs[r] = make(chan *job, len(list))
+		}
+		for _, j := range list[1:] {
+			w.jobs[accepting] <- j
+		}
+		for j := list[0]; j != nil; j = w.waiting(rest) {
+			w.share(j)
+		}
+		return nil
+	}}); err != nil {
+		t.Fatal(err)
+	}
+}
