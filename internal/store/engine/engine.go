@@ -4,8 +4,6 @@ package engine
 
 import (
 	"crypto/sha256"
-	"encoding/json"
-	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -190,10 +188,7 @@ func Complete(m *store.Message, class int, content, recipient, plan []byte) (err
 	if err := mail.DecodeRecipient(recipient, &m.Recipient); err != nil {
 		return err
 	}
-	if err := json.Unmarshal(plan, &m.Plan); err != nil {
-		return fmt.Errorf("decode plan: %w", err)
-	}
-	return nil
+	return DecodePlan(plan, &m.Plan)
 }
 
 // PlansAlike tells whether two states of a pool make the same plans.
