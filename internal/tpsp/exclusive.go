@@ -26,7 +26,7 @@ func (s *Service) begin(ctx context.Context, id int32) bool {
 }
 
 // lookAgain is how often take looks whether the TPSP is free.
-const lookAgain = 100 * time.Millisecond
+const lookAgain = 500 * time.Millisecond
 
 // take is begin for somebody who waits: for as long as a step takes. It fails with ErrBusy.
 func (s *Service) take(ctx context.Context, id int32) error {
