@@ -96,6 +96,14 @@ func (l *ledger) Counted(context.Context, int32, int64) (map[store.Counter]int64
 	return map[store.Counter]int64{{SubAccountID: 4, Egress: 5, Mailbox: 1, Type: 71, Copy: true}: 3}, 9, nil
 }
 
+func (l *ledger) CountedFacets(context.Context, int32, int64) (store.Figures, int64, error) {
+	return store.NewFigures(), 0, nil
+}
+
+func (l *ledger) TallyFacets(context.Context, int32, int64, int64, store.TallyPlace, int) (store.Figures, store.TallyPlace, bool, error) {
+	return store.NewFigures(), store.TallyPlace{}, true, nil
+}
+
 func (l *ledger) Tally(context.Context, int32, int64, int64, store.TallyPlace, int) (map[store.Counter]int64, store.TallyPlace, bool, error) {
 	return nil, store.TallyPlace{}, true, nil
 }
