@@ -101,6 +101,8 @@ type Config struct {
 	Planner      *plan.Planner
 	Mailboxes    accept.Mailboxes
 	Journal      Journal
+	Statistics   store.Statistics
+	Domains      Domains
 	Books        store.Books
 	Ingest       Ingest
 	CatchUp      CatchUp

@@ -127,7 +127,7 @@ func TestVerifyNamesDifferences(t *testing.T) {
 		t.Fatalf("%s (%v)", w.Body, err)
 	}
 	for _, one := range raw.Differences {
-		wantKeys(t, one, "kind", "messageID", "day", "counter", "stored", "recomputed")
+		wantKeys(t, one, "kind", "messageID", "day", "counter", "facet", "stored", "recomputed")
 	}
 	counter, message := got.Differences[0], got.Differences[1]
 	if counter.Kind != "counter" || counter.MessageID != "" || counter.Day != "2024-10-04" || counter.Stored != "3" || counter.Recomputed != "0 events" ||

@@ -317,7 +317,7 @@ func newSnapshot(c Contents) *Snapshot {
 	}
 	for _, d := range c.Domains {
 		s.domains[d.ID] = &d
-		if d.Deleted.IsZero() {
+		if d.Deleted.IsZero() && s.subAccounts[d.SubAccountID] != nil {
 			s.whitelisted[domainName{d.AccountID, d.Name}] = true
 		}
 	}

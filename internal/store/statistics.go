@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"postyard/internal/event"
@@ -14,6 +15,9 @@ type Statistics interface {
 	// Stats returns one sum for each key and event type, in the order of both. A key without events is left out. More than
 	// f.Limit sums are cut off.
 	Stats(ctx context.Context, f StatFilter) ([]Stat, error)
+
+	// FormerSubAccounts returns the names of the account's deleted sub-accounts, by their ids.
+	FormerSubAccounts(ctx context.Context, accountID int32) (map[int32]string, error)
 }
 
 // StatKey is what sums are made for.
@@ -99,6 +103,16 @@ const (
 	OtherValue   = "(other)"   // a label beyond MaxLabels, or a name that is not counted on its own
 	UnknownValue = "(unknown)" // the provider did not say
 )
+
+// delaySpans are the upper ends of the spans in which times to deliver are counted, in seconds.
+var delaySpans = []int64{1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 28800, 86400, 172800, 259200}
+
+// DelaySpans returns the upper ends of the spans in which times to deliver are counted, in whole seconds and in their order. They are the
+// values of DimensionDelay; what took longer has the value BeyondSpans.
+func DelaySpans() []int64 { return slices.Clone(delaySpans) }
+
+// BeyondSpans is the value of what took longer than all spans.
+const BeyondSpans = "more"
 
 // MaxLabels is how many groups, and how many domains, of a sub-account are counted by name on a day. Messages with further ones
 // count as OtherValue.

@@ -213,18 +213,16 @@ func EachFacet(t event.Type, labels []byte, own []FacetValue, submitted, occurre
 	}
 }
 
-// delaySpans are the upper ends of the spans in which times to deliver are counted, in seconds.
-var delaySpans = [...]int64{1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 28800, 86400, 172800, 259200}
-
-// beyondSpans is the value of what took longer.
-const beyondSpans = "more"
-
-var delayNames = func() (names [len(delaySpans)]string) {
-	for i, s := range delaySpans {
-		names[i] = strconv.FormatInt(s, 10)
-	}
-	return names
-}()
+var (
+	delaySpans = store.DelaySpans()
+	delayNames = func() []string {
+		names := make([]string, len(delaySpans))
+		for i, s := range delaySpans {
+			names[i] = strconv.FormatInt(s, 10)
+		}
+		return names
+	}()
+)
 
 // longestDelay is counted for what claims to have taken longer, so that no sum overflows.
 const longestDelay = int64(10 * 365 * 24 * time.Hour)
@@ -238,8 +236,8 @@ func delayOf(submitted, occurred int64) FacetValue {
 	case took < 0 || took > longestDelay: // it may not fit
 		took = longestDelay
 	}
-	f := FacetValue{Dimension: store.DimensionDelay, Value: beyondSpans, Millis: took / int64(time.Millisecond)}
-	if i, _ := slices.BinarySearch(delaySpans[:], (took+int64(time.Second)-1)/int64(time.Second)); i < len(delaySpans) {
+	f := FacetValue{Dimension: store.DimensionDelay, Value: store.BeyondSpans, Millis: took / int64(time.Millisecond)}
+	if i, _ := slices.BinarySearch(delaySpans, (took+int64(time.Second)-1)/int64(time.Second)); i < len(delaySpans) {
 		f.Value = delayNames[i]
 	}
 	return f

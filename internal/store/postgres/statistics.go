@@ -239,7 +239,7 @@ func statQuery(f *store.StatFilter) (query string, args []any) {
 		args = append(args, v)
 		return fmt.Sprintf("$%d", len(args))
 	}
-	key := statKeys[f.By]
+	key, value := statKeys[f.By], engine.LabelName(f.Value)
 	if f.By != store.ByValue {
 		key += "::bigint"
 	}
@@ -252,7 +252,7 @@ func statQuery(f *store.StatFilter) (query string, args []any) {
 	b.WriteString(" AND account_id = " + arg(f.AccountID))
 	from, to := arg(engine.Day(f.From)), arg(engine.Day(f.To))
 	if f.Value != "" { // of one value, each day is looked up
-		b.WriteString(" AND day = ANY (ARRAY (SELECT generate_series(" + from + "::int, " + to + "::int))) AND value = " + arg(f.Value))
+		b.WriteString(" AND day = ANY (ARRAY (SELECT generate_series(" + from + "::int, " + to + "::int))) AND value = " + arg(value))
 	} else {
 		b.WriteString(" AND day BETWEEN " + from + "::int AND " + to + "::int")
 	}
@@ -339,4 +339,17 @@ func (db *DB) TallyFacets(ctx context.Context, accountID int32, day, upTo int64,
 		return err
 	})
 	return figures, next, done, err
+}
+
+// FormerSubAccounts implements store.Statistics.
+func (db *DB) FormerSubAccounts(ctx context.Context, accountID int32) (map[int32]string, error) {
+	names := map[int32]string{}
+	_, err := list(ctx, db.queries, "read sub-accounts", func(rows pgx.Rows) (none struct{}, err error) {
+		var id int32
+		var name string
+		err = rows.Scan(&id, &name)
+		names[id] = name
+		return none, err
+	}, `SELECT id, name FROM sub_account WHERE account_id = $1 AND deleted <> 0`, accountID)
+	return names, err
 }

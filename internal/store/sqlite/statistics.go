@@ -166,7 +166,7 @@ func (db *DB) Stats(ctx context.Context, f store.StatFilter) ([]store.Stat, erro
 
 func statQuery(f *store.StatFilter) (query string, args []any) {
 	var b strings.Builder
-	key := statKeys[f.By]
+	key, value := statKeys[f.By], engine.LabelName(f.Value)
 	b.WriteString("SELECT " + key + " AS k, type, sum(n), sum(firsts), ")
 	if f.Dimension == store.NoDimension {
 		b.WriteString("0 FROM counter WHERE is_copy = 0")
@@ -181,7 +181,7 @@ func statQuery(f *store.StatFilter) (query string, args []any) {
 	add("account_id = ?", f.AccountID)
 	from, to := engine.Day(f.From), engine.Day(f.To)
 	if f.Value != "" { // of one value, each day is looked up
-		add("day IN (WITH RECURSIVE days (d) AS (SELECT ? UNION ALL SELECT d + 1 FROM days WHERE d < ?) SELECT d FROM days) AND value = ?", from, to, f.Value)
+		add("day IN (WITH RECURSIVE days (d) AS (SELECT ? UNION ALL SELECT d + 1 FROM days WHERE d < ?) SELECT d FROM days) AND value = ?", from, to, value)
 	} else {
 		add("day BETWEEN ? AND ?", from, to)
 	}
@@ -289,4 +289,23 @@ func (db *DB) TallyFacets(ctx context.Context, accountID int32, day, upTo int64,
 		return err
 	})
 	return counted.Figures, next, read < limit, err
+}
+
+// FormerSubAccounts implements store.Statistics.
+func (db *DB) FormerSubAccounts(ctx context.Context, accountID int32) (map[int32]string, error) {
+	ctx, end := db.keeper.query(ctx)
+	defer end()
+	rows, err := db.readPool.QueryContext(ctx, `SELECT id, name FROM sub_account WHERE account_id = ? AND deleted <> 0`, accountID)
+	if err != nil {
+		return nil, failed("read sub-accounts", err)
+	}
+	names := map[int32]string{}
+	_, err = collect(rows, func(rows *sql.Rows) (none struct{}, err error) {
+		var id int32
+		var name string
+		err = rows.Scan(&id, &name)
+		names[id] = name
+		return none, err
+	})
+	return names, err
 }
