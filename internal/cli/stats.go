@@ -45,11 +45,11 @@ type column struct{ key, title string }
 
 // statColumns are those that are shown when an answer has them, in this order.
 var statColumns = []column{
-	{"date", "DAY"}, {"tpspId", "ID"}, {"sid", "ID"}, {"id", "ID"}, {"name", "NAME"}, {"provider", "MAILBOX PROVIDER"}, {"group", "GROUP"}, {"reason", "REASON"},
-	{"device", "DEVICE"}, {"client", "PROGRAM"}, {"os", "SYSTEM"}, {"country", "COUNTRY"}, {"upToSeconds", "UP TO SECONDS"},
+	{"date", "DAY"}, {"tpspId", "ID"}, {"sid", "ID"}, {"id", "ID"}, {"name", "NAME"}, {"provider", "MAILBOX"}, {"group", "GROUP"}, {"reason", "REASON"},
+	{"device", "DEVICE"}, {"client", "PROGRAM"}, {"os", "SYSTEM"}, {"country", "COUNTRY"}, {"upToSeconds", "SECONDS"},
 	{"processed", "PROCESSED"}, {"sent", "SENT"}, {"delivered", "DELIVERED"}, {"dropped", "DROPPED"}, {"hardBounced", "HARD"}, {"softBounced", "SOFT"},
-	{"opened", "OPENED"}, {"uniqueOpened", "UNIQUE"}, {"clicked", "CLICKED"}, {"uniqueClicked", "UNIQUE"}, {"unsubscribed", "UNSUBSCRIBED"},
-	{"spam", "SPAM"}, {"spams", "SPAM"}, {"meanMs", "MEAN MS"}, {"medianMs", "MEDIAN MS"}, {"p95Ms", "95% WITHIN MS"},
+	{"opened", "OPENED"}, {"uniqueOpened", "OPENERS"}, {"clicked", "CLICKED"}, {"uniqueClicked", "CLICKERS"}, {"unsubscribed", "UNSUBSCRIBED"},
+	{"spam", "SPAM"}, {"spams", "SPAM"}, {"meanMs", "MEAN-MS"}, {"medianMs", "MEDIAN-MS"}, {"p95Ms", "95%-MS"},
 }
 
 // showStats prints an answer as a table: one row for an object, one for each entry of a list.
