@@ -41,7 +41,7 @@ func (w *world) carry(tpsp int32) {
 // happen has a provider report something about a message, a while after it was accepted.
 func (w *world) happen(tpsp int32, id, to string, kind event.Kind, after time.Duration, d event.Detail) {
 	w.t.Helper()
-	messageID := mail.ID(uuid.MustParse(id))
+	messageID := uuid.MustParse(id)
 	m, err := w.db.Message(w.t.Context(), w.account.ID, messageID)
 	if err != nil {
 		w.t.Fatal(err)

@@ -148,7 +148,7 @@ func (p *rowPage) selects(r *statRow) bool {
 // sort brings rows into the order that is asked for. Rows alike are in the order of names and ids.
 func (p *rowPage) sort(rows []*statRow) {
 	slices.SortFunc(rows, func(a, b *statRow) int {
-		c := 0
+		var c int
 		if p.order != nil {
 			c = compare(p.order(a), p.order(b))
 		} else {
