@@ -14,7 +14,6 @@ import (
 
 	"postyard/internal/event"
 	"postyard/internal/lifecycle"
-	"postyard/internal/mail"
 	"postyard/internal/provider"
 	"postyard/internal/route"
 	"postyard/internal/store"
