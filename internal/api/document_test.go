@@ -67,7 +67,7 @@ func TestOurFieldsAreDocumented(t *testing.T) {
 		"Verification": {verifyAnswer{}, stateCounts{}, differenceAnswer{}, counterAnswer{}, facetAnswer{}, awaitingAnswer{}},
 		"Statistics": {domainRow{}, reasonRow{}, deviceRow{}, clientRow{}, osRow{}, countryRow{}, engagement{}, delayAnswer{}, delaySpan{}, countAnswer{},
 			tpspRow{}, subAccountRow{}, providerRow{}, groupRow{}, counters{}, coreCounters{}, statCounters{}, totalCounters{}},
-		"Doctor":       {checkAnswer{}},
+		"Doctor": {checkAnswer{}},
 	} {
 		_, text, _ := strings.Cut(string(raw), "\n## "+section+"\n")
 		text, _, ok := strings.Cut(text, "\n## ")
