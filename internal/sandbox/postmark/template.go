@@ -308,7 +308,7 @@ func seedTemplate(serverID int) *template {
 }
 
 func seedServer(now time.Time) (*server, error) {
-	v := &server{id: 1, name: "Sandbox", token: DemoServerToken, domains: []string{"example.com"}, trackOpens: true,
-		trackLinks: linksBoth, streams: seedStreams(now), suppressions: map[suppressionKey]*suppression{}}
+	v := &server{id: 1, name: "Sandbox", token: DemoServerToken, options: seedOptions("Sandbox"), streams: seedStreams(now),
+		suppressions: map[suppressionKey]*suppression{}}
 	return v, v.putTemplate(seedTemplate(v.id))
 }

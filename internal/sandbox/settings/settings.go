@@ -38,6 +38,10 @@ type Settings struct {
 	OpenDelivered bool `json:"openDelivered"`
 	// Account is the state of the account: approved, pending or not-approved.
 	Account string `json:"account"`
+	// RefuseArchive refuses to archive message streams (Postmark 1241).
+	RefuseArchive bool `json:"refuseArchive"`
+	// Bulk lets the account use the bulk API; without it Postmark answers 14.
+	Bulk bool `json:"bulk"`
 	// SMTPLogin has the mail server take mail from clients that have logged in only.
 	SMTPLogin bool `json:"smtpLogin"`
 }
