@@ -48,7 +48,7 @@ func TestListedOpensAndClicks(t *testing.T) {
 		"opens?count=9&offset=0&city=Boston":            nil,
 		"clicks?count=9&offset=0&country=Germany":       nil,
 		"clicks?count=9&offset=0&client_company=google": {first, first},
-		"clicks/" + second + "?count=9&offset=0":           nil,
+		"clicks/" + second + "?count=9&offset=0":        nil,
 	} {
 		got.TotalCount, got.Opens, got.Clicks = 0, nil, nil
 		b.ok(http.MethodGet, "/messages/outbound/"+path, nil).into(t, &got)
