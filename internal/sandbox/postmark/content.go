@@ -101,7 +101,11 @@ func (m *content) render(from *message) (rendered, error) {
 	if err != nil {
 		return rendered{}, err
 	}
-	return m.template.parts.render(model)
+	out, err := m.template.parts.render(model)
+	if from.InlineCSS == nil || *from.InlineCSS {
+		out.html = inlineCSS(out.html)
+	}
+	return out, err
 }
 
 // hasHTML tells whether the message has an HTML part to track.

@@ -19,6 +19,7 @@ const (
 
 	maxTemplates    = 100
 	maxTemplateName = 200
+	maxAlias        = 200
 	maxSubject      = 2000
 )
 
@@ -221,6 +222,10 @@ func (v *server) checkTemplate(t *template) error {
 		return fail(codeTemplateRequired, "The 'Name' of the template is required.")
 	case utf8.RuneCountInString(t.Name) > maxTemplateName:
 		return fail(codeTemplateLong, "The 'Name' of the template may be at most %d characters long.", maxTemplateName)
+	case t.HTMLBody != nil && len(*t.HTMLBody) > maxPart:
+		return fail(codeTemplateLong, "The 'HtmlBody' of the template may be at most %d bytes long.", maxPart)
+	case t.TextBody != nil && len(*t.TextBody) > maxPart:
+		return fail(codeTemplateLong, "The 'TextBody' of the template may be at most %d bytes long.", maxPart)
 	case blank(t.HTMLBody) && blank(t.TextBody):
 		return fail(codeTemplateRequired, "Either an 'HtmlBody' or a 'TextBody' of the template is required.")
 	case t.TemplateType != typeStandard && t.TemplateType != typeLayout:
@@ -246,6 +251,9 @@ func blank(text *string) bool { return text == nil || *text == "" }
 func (v *server) checkAlias(t *template) error {
 	if t.Alias == nil {
 		return nil
+	}
+	if len(*t.Alias) > maxAlias {
+		return fail(codeTemplateLong, "The 'Alias' of the template may be at most %d characters long.", maxAlias)
 	}
 	if !templateAlias.MatchString(*t.Alias) {
 		return fail(codeTemplateBad, "The 'Alias' must begin with a letter and may hold only letters, digits, '.', '-' and '_'.")

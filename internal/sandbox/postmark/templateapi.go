@@ -208,6 +208,7 @@ type validateRequest struct {
 	TestRenderModel map[string]any
 	TemplateType    *string
 	LayoutTemplate  *string
+	InlineCSS       *bool `json:"InlineCssForHtmlTestRender"`
 }
 
 type validation struct {
@@ -270,6 +271,9 @@ func (r *validateRequest) validate(around *template) validation {
 	v.Subject = validated(r.Subject, subject, subjectErr, model)
 	v.HTMLBody = validated(r.HTMLBody, html, htmlErr, model)
 	v.TextBody = validated(r.TextBody, text, textErr, model)
+	if v.HTMLBody != nil && v.HTMLBody.RenderedContent != nil && (r.InlineCSS == nil || *r.InlineCSS) {
+		v.HTMLBody.RenderedContent = new(inlineCSS(*v.HTMLBody.RenderedContent))
+	}
 	v.AllContentIsValid = true
 	for _, part := range []*validatedPart{v.Subject, v.HTMLBody, v.TextBody} {
 		v.AllContentIsValid = v.AllContentIsValid && (part == nil || part.ContentIsValid)
