@@ -130,6 +130,36 @@ func TestRenderingWithLayout(t *testing.T) {
 	b.ok(http.MethodDelete, "/templates/frame", nil)
 }
 
+// PM-sim 27, 29: what Postmark's own examples have and its engine refuses can be switched on, and stays with the templates.
+func TestHandlebarsSwitch(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b := setup(t, in(dir))
+	note := object{"Name": "Note", "Alias": "note", "Subject": "s", "TextBody": "{{#if name}}{{name}}{{else}}nobody{{/if}}"}
+	b.api(http.MethodPost, "/templates", note).want(t, 422, 1122, "")
+	valid := func() any {
+		return b.ok(http.MethodPost, "/templates/validate", object{"TextBody": note["TextBody"]}).field(t, "AllContentIsValid")
+	}
+	if valid() != false {
+		t.Error("valid without the switch")
+	}
+	b.control(http.MethodPut, "/sandbox/settings", object{"handlebars": true}, http.StatusOK)
+	if valid() != true {
+		t.Error("not valid with the switch")
+	}
+	b.ok(http.MethodPost, "/templates", note)
+	if a := b.ok(http.MethodGet, "/templates/note", nil); a.field(t, "Handlebars") != nil {
+		t.Errorf("%s", a.body)
+	}
+	b.control(http.MethodPut, "/sandbox/settings", object{"handlebars": false}, http.StatusOK)
+	for _, b := range []*bench{b, setup(t, in(killed(t, dir, "")))} {
+		id := b.ok(http.MethodPost, "/email/withTemplate", templated(object{"TemplateAlias": "note", "TemplateModel": object{}})).field(t, "MessageID").(string)
+		if got := b.message(id).Text; got != "nobody" {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
 // PM-sim 27, 28: styles are moved into attributes unless the sender does not want it.
 func TestInlinedStyles(t *testing.T) {
 	t.Parallel()

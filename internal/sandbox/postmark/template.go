@@ -45,6 +45,7 @@ type template struct {
 	Alias              *string
 	TemplateType       string
 	LayoutTemplate     *string
+	Handlebars         bool `json:",omitempty"` // not in answers
 
 	parts parts
 }
@@ -103,6 +104,14 @@ func parse(body, layout *string, options ...mustachio.Option) (*mustachio.Templa
 	return mustachio.Parse(source(*body, layout), options...)
 }
 
+// dialect is what templates are written in.
+func dialect(handlebars bool) []mustachio.Option {
+	if handlebars {
+		return []mustachio.Option{mustachio.Handlebars()}
+	}
+	return nil
+}
+
 // compile parses the bodies of t inside its layout, which may be nil.
 func compile(t, layout *template) (p parts, err error) {
 	var around template
@@ -110,9 +119,10 @@ func compile(t, layout *template) (p parts, err error) {
 		around = *layout
 	}
 	var errs [3]error
-	p.subject, errs[0] = parse(t.Subject, nil)
-	p.html, errs[1] = parse(t.HTMLBody, around.HTMLBody, mustachio.EscapeHTML())
-	p.text, errs[2] = parse(t.TextBody, around.TextBody)
+	as := dialect(t.Handlebars)
+	p.subject, errs[0] = parse(t.Subject, nil, as...)
+	p.html, errs[1] = parse(t.HTMLBody, around.HTMLBody, append(as, mustachio.EscapeHTML())...)
+	p.text, errs[2] = parse(t.TextBody, around.TextBody, as...)
 	return p, errors.Join(errs[:]...)
 }
 
