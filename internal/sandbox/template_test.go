@@ -29,7 +29,12 @@ func TestTemplateLifecycle(t *testing.T) {
 			t.Errorf("%s: %s", path, long.body)
 		}
 	}
-	b.ok(http.MethodPut, "/templates/receipt", `{"Name":"Receipt 2","TextBody":null,"HtmlBody":"<p>{{total}}</p>"}`)
+	edited := b.ok(http.MethodPut, "/templates/receipt", `{"Name":"Receipt 2","TextBody":null,"HtmlBody":"<p>{{total}}</p>"}`)
+	got, want["Name"] = nil, "Receipt 2"
+	edited.into(t, &got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the answer to an edit: %s", diff)
+	}
 	if long := b.ok(http.MethodGet, "/templates/2", nil); long.field(t, "TextBody") != "Total: {{total}}" || long.field(t, "Name") != "Receipt 2" {
 		t.Errorf("null must leave a field as it is: %s", long.body)
 	}
