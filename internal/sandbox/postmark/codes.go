@@ -32,20 +32,6 @@ const (
 	codeLayoutUsed       = 1130
 	codePlaceholder      = 1131
 
-	codeNoStream       = 1226
-	codeSendNoStream   = 1235
-	codeSendInbound    = 1236
-	codeHookArchived   = 1350
-	codeHookInbound    = 1351
-	codeNoHook         = 1352
-	codeHookURL        = 1354
-	codeHookNoBody     = 1355
-	codeHookIDOnCreate = 1356
-	codeHookIDOnEdit   = 1357
-	codeHookHeader     = 1358
-	codeHookCount      = 1359
-	codeHookVerify     = 1364
-
 	codeBulkUnknown = 12
 	codeSeveral     = 11
 	codeBulkOff     = 14
@@ -95,10 +81,19 @@ const (
 	codeRemovalBad    = 1301
 	codeNoRemoval     = 1302
 
-	codeHookTrigger   = 1353
-	codeHookValue     = 1361
-	codeHookStatus    = 1362
-	codeHookStatusSet = 1363
+	codeNoStream       = 1226
+	codeSendNoStream   = 1235
+	codeSendInbound    = 1236
+	codeHookArchived   = 1350
+	codeHookInbound    = 1351
+	codeNoHook         = 1352
+	codeHookURL        = 1354
+	codeHookNoBody     = 1355
+	codeHookIDOnCreate = 1356
+	codeHookIDOnEdit   = 1357
+	codeHookHeader     = 1358
+	codeHookCount      = 1359
+	codeHookVerify     = 1364
 
 	textServerToken  = "Request does not contain a valid Server token."
 	textAccountToken = "Request does not contain a valid Account token."

@@ -17,31 +17,37 @@ type server struct {
 	streams      []*stream
 	webhooks     []*webhook
 	templates    []*template
+	rules        []inboundRule
+	bulks        map[string]*bulk
+	lastRule     int
 	lastWebhook  int
 	lastTemplate int64
 	suppressions map[suppressionKey]*suppression
 	bounces      []bounceRef // and complaints, in the order in which they happened
 	tracked      []bounceRef // opens and clicks that the read API lists, in that order
-	rules        []inboundRule
-	lastRule     int
-	bulks        map[string]*bulk
 }
 
 // Kinds of documents in the store.
 const (
+	kindOptions     = "options"
+	kindRule        = "rule"
+	kindBulk        = "bulk"
 	kindStream      = "stream"
 	kindWebhook     = "webhook"
 	kindTemplate    = "template"
 	kindSuppression = "suppression"
-	kindOptions     = "options"
-	kindRule        = "rule"
-	kindBulk        = "bulk"
 )
 
 func (v *server) key() string { return strconv.Itoa(v.id) }
 
 func (v *server) restore(kind, id string, value json.RawMessage) error {
 	switch kind {
+	case kindOptions:
+		return v.restoreOptions(value)
+	case kindRule:
+		return v.restoreRule(id, value)
+	case kindBulk:
+		return v.restoreBulk(value)
 	case kindStream:
 		return v.restoreStream(value)
 	case kindWebhook:
@@ -50,12 +56,6 @@ func (v *server) restore(kind, id string, value json.RawMessage) error {
 		return v.restoreTemplate(value)
 	case kindSuppression:
 		return v.restoreSuppression(id, value)
-	case kindOptions:
-		return v.restoreOptions(value)
-	case kindRule:
-		return v.restoreRule(id, value)
-	case kindBulk:
-		return v.restoreBulk(value)
 	}
 	return fmt.Errorf("postmark: unknown kind of document %q", kind)
 }

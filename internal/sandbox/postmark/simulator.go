@@ -56,10 +56,10 @@ type Simulator struct {
 	store     *store.Store
 
 	mu         sync.RWMutex
+	account    *account
 	random     rand.Source
 	servers    []*server // the seed's comes first
 	lastServer int       // the highest number so far
-	account    *account
 }
 
 // New returns a simulator in its seeded state. It is a store.Restorer; once its store is open it must be given to Attach.

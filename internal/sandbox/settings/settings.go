@@ -38,6 +38,8 @@ type Settings struct {
 	OpenDelivered bool `json:"openDelivered"`
 	// Account is the state of the account: approved, pending or not-approved.
 	Account string `json:"account"`
+	// SMTPLogin has the mail server take mail from clients that have logged in only.
+	SMTPLogin bool `json:"smtpLogin"`
 	// RefuseArchive refuses to archive message streams (Postmark 1241).
 	RefuseArchive bool `json:"refuseArchive"`
 	// Handlebars has templates that are saved or validated from now on take what Postmark's own examples have and its engine refuses, such
@@ -45,8 +47,6 @@ type Settings struct {
 	Handlebars bool `json:"handlebars"`
 	// Bulk lets the account use the bulk API; without it Postmark answers 14.
 	Bulk bool `json:"bulk"`
-	// SMTPLogin has the mail server take mail from clients that have logged in only.
-	SMTPLogin bool `json:"smtpLogin"`
 }
 
 // DefaultDeliveryDelay is the delivery delay of a fresh sandbox.
