@@ -74,19 +74,19 @@ func (s *Simulator) walk(ctx context.Context, p period, see func(*store.Mail, *c
 	return nil
 }
 
-// tally are counts by day and in all. In JSON the counts stand beside the days; where nothing was counted there is no total.
-type tally struct {
+// daily are counts by day and in all. In JSON the counts stand beside the days; where nothing was counted there is no total.
+type daily struct {
 	zone   *time.Location
 	days   map[string]map[string]int
 	all    map[string]int
 	totals []string // that are there, even as 0, as soon as anything was counted
 }
 
-func newTally(totals ...string) *tally {
-	return &tally{zone: eastern(), days: map[string]map[string]int{}, all: map[string]int{}, totals: totals}
+func newDaily(totals ...string) *daily {
+	return &daily{zone: eastern(), days: map[string]map[string]int{}, all: map[string]int{}, totals: totals}
 }
 
-func (t *tally) add(at time.Time, name string, n int) {
+func (t *daily) add(at time.Time, name string, n int) {
 	day := at.In(t.zone).Format(time.DateOnly)
 	if t.days[day] == nil {
 		t.days[day] = map[string]int{}
@@ -96,7 +96,7 @@ func (t *tally) add(at time.Time, name string, n int) {
 }
 
 // MarshalJSON writes the days in order.
-func (t *tally) MarshalJSON() ([]byte, error) {
+func (t *daily) MarshalJSON() ([]byte, error) {
 	days := []map[string]any{}
 	for _, day := range slices.Sorted(maps.Keys(t.days)) {
 		one := map[string]any{"Date": day}
@@ -121,13 +121,13 @@ func (t *tally) MarshalJSON() ([]byte, error) {
 	return raw, nil
 }
 
-// count makes a tally of events; what says under which names an event counts, if under any.
+// count makes daily counts of events; what says under which names an event counts, if under any.
 func (s *Simulator) count(c *call, totals []string, what func(store.Event) []string) (any, error) {
 	p, err := c.period(s)
 	if err != nil {
 		return nil, err
 	}
-	t := newTally(totals...)
+	t := newDaily(totals...)
 	err = s.walk(c.Context(), p, func(_ *store.Mail, _ *content, events []store.Event) {
 		for _, e := range events {
 			if !p.holds(e.At) {
@@ -141,13 +141,13 @@ func (s *Simulator) count(c *call, totals []string, what func(store.Event) []str
 	return t, err
 }
 
-// countSent makes a tally of messages, as many as they have recipients.
+// countSent makes daily counts of messages, as many as they have recipients.
 func (s *Simulator) countSent(c *call, name string, wanted func(*content) bool) (any, error) {
 	p, err := c.period(s)
 	if err != nil {
 		return nil, err
 	}
-	t := newTally(name)
+	t := newDaily(name)
 	err = s.walk(c.Context(), p, func(mail *store.Mail, m *content, _ []store.Event) {
 		if p.holds(mail.ReceivedAt) && wanted(m) {
 			t.add(mail.ReceivedAt, name, len(m.recipients))
