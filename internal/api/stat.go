@@ -137,7 +137,7 @@ func (s *server) statOperations(v1 string) []operation {
 	}
 	rows(account, "", ofAccount, byTPSP, bySubAccount, byDomain)
 	counts(byTPSP, bySubAccount, byDomain)
-	rows(account, "", ofAccount, byReason, byDevice, byClient, byOS, byCountry)
+	rows(account, "", ofAccount, byProvider, byReason, byDevice, byClient, byOS, byCountry)
 	rows(sub, " of a sub-account", s.ofSubAccount, byProvider, byGroup, byDomain, byReason, byDevice, byClient, byOS, byCountry)
 	rows(tpsp, " of a provider", s.ofTPSP, byProvider, bySubAccount, byGroup, byDomain, byReason, byDevice, byClient, byOS, byCountry)
 	rows(domain, " of a whitelisted domain", s.ofDomain, byProvider, bySubAccount)

@@ -32,12 +32,12 @@ func StatsPath(q StatsQuery) (string, error) {
 			return "", errors.New("the statistics of one provider cannot be by provider: leave --tpsp out")
 		}
 		path += "/aggregate/tpsp"
-	case "provider", "group":
-		if q.TPSPID == 0 {
-			return "", fmt.Errorf("statistics by %s are of one provider: say which with --tpsp", q.By)
+	case "group":
+		if q.TPSPID == 0 { // that path is SendPost's, for one group
+			return "", errors.New("statistics by group are of one provider: say which with --tpsp")
 		}
-		path += "/aggregate/" + q.By
-	case "subaccount", "domain", "reason", "device", "client", "os", "country", "engagement", "delay":
+		path += "/aggregate/group"
+	case "provider", "subaccount", "domain", "reason", "device", "client", "os", "country", "engagement", "delay":
 		path += "/aggregate/" + q.By
 	default:
 		return "", fmt.Errorf("statistics are by %s", strings.Join(StatsBy, ", "))

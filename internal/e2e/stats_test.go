@@ -47,7 +47,7 @@ func TestStats(t *testing.T) {
 		})
 	}
 	user := []string{"POSTYARD_URL=http://127.0.0.1:1", "POSTYARD_ACCOUNT_KEY=abc"}
-	for _, args := range [][]string{{"--by", "moon"}, {"--by", "tpsp", "--tpsp", "3"}, {"--by", "provider"}, {"--tpsp", "x"}} {
+	for _, args := range [][]string{{"--by", "moon"}, {"--by", "tpsp", "--tpsp", "3"}, {"--by", "group"}, {"--tpsp", "x"}} {
 		if r := run(t, user, slices.Concat([]string{"stats"}, args)...); r.code != 1 || r.out != "" || strings.Contains(r.err, "refused") {
 			t.Errorf("%v: %+v", args, r)
 		}
