@@ -186,6 +186,7 @@ func TestEveryStatistic(t *testing.T) {
 			fmt.Sprint(w.one, " Postmark 3 3 2 0 1 0 3 1 0 0"), fmt.Sprint(w.two, " Postmark Two 1 1 1 0 0 0 0 0 0 1"))
 		get(account+"/aggregate/subaccount"+days3()).wantRows("sid name processed spam",
 			fmt.Sprint(w.subAccount.ID, " default 3 0"), fmt.Sprint(w.other, " other 1 1"))
+		get(account+"/aggregate/provider"+days3()).wantRows("provider processed", "gmail 3", "yahoo 1")
 		get(account+"/aggregate/domain"+days3()).wantRows("id name processed opened", fmt.Sprint(w.domain, " example.com 4 3"))
 		get(tpsp+"/aggregate/provider"+days3()).wantRows("provider "+tenKeys, "gmail 2 2 1 0 1 0 2 1 0 0", "yahoo 1 1 1 0 0 0 1 0 0 0")
 		get(tpsp+"/aggregate/subaccount"+days3()).wantRows("sid name processed", fmt.Sprint(w.subAccount.ID, " default 3"))
