@@ -24,6 +24,10 @@ type server struct {
 	suppressions map[suppressionKey]*suppression
 	bounces      []bounceRef // and complaints, in the order in which they happened
 	tracked      []bounceRef // opens and clicks that the read API lists, in that order
+	stats        webhookStats
+	paused       map[int][]string // triggers, by webhook
+	changes      map[int64]*change
+	lastChange   int64
 }
 
 // Kinds of documents in the store.
@@ -32,6 +36,8 @@ const (
 	kindWebhook     = "webhook"
 	kindTemplate    = "template"
 	kindSuppression = "suppression"
+	kindPaused      = "paused"
+	kindChange      = "change"
 )
 
 func (v *server) key() string { return strconv.Itoa(v.id) }
@@ -46,6 +52,10 @@ func (v *server) restore(kind, id string, value json.RawMessage) error {
 		return v.restoreTemplate(value)
 	case kindSuppression:
 		return v.restoreSuppression(id, value)
+	case kindPaused:
+		return v.restorePaused(id, value)
+	case kindChange:
+		return v.restoreChange(value)
 	}
 	return fmt.Errorf("postmark: unknown kind of document %q", kind)
 }
