@@ -25,6 +25,17 @@ type verification struct {
 	Message string
 }
 
+// passed is how many probes were.
+func (v verification) passed() int {
+	n := 0
+	for _, r := range v.Results {
+		if r.Success {
+			n++
+		}
+	}
+	return n
+}
+
 type probeResult struct {
 	TriggerType string
 	Success     bool
@@ -90,12 +101,7 @@ func (s *Simulator) probe(ctx context.Context, h *webhook, samples []sample) ver
 	}
 	probes.Wait()
 	v := verification{ID: h.ID, URL: h.URL, Results: results}
-	passed := 0
-	for _, r := range results {
-		if r.Success {
-			passed++
-		}
-	}
+	passed := v.passed()
 	v.Success = passed == len(results)
 	v.Message = fmt.Sprintf("%d/%d triggers verified successfully", passed, len(results))
 	return v
@@ -225,7 +231,9 @@ func (s *Simulator) TestHook(ctx context.Context, server string, id int, trigger
 			return HookResult{}, refuse("the webhook has no enabled trigger %q", trigger)
 		}
 	}
-	return viewResult(s.probe(ctx, h, samples)), nil
+	result := s.probe(ctx, h, samples)
+	result.Message = fmt.Sprintf("%d/%d samples were answered with 200", result.passed(), len(samples))
+	return viewResult(result), nil
 }
 
 // VerifyHook is Postmark's own verification of a webhook, asked for by its server's name and its number. It counts, whatever comes of it.
