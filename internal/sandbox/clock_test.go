@@ -124,3 +124,26 @@ func TestClockIsChecked(t *testing.T) {
 	owned.control(http.MethodPut, "/sandbox/clock", object{"held": true}, 409)
 	owned.control(http.MethodPost, "/sandbox/clock/advance", object{"ms": 1}, 409)
 }
+
+// A reset lets a send go that waits for its latency on a clock that is held.
+func TestResetEndsLatency(t *testing.T) {
+	t.Parallel()
+	b := setup(t, ownClock)
+	b.control(http.MethodPut, "/sandbox/settings", object{"sendLatencyMs": 20}, 200)
+	b.steer(http.MethodPut, "/sandbox/clock", object{"held": true})
+	body := text(t, mail(nil))
+	answered := make(chan error, 1)
+	go func() {
+		_, err := b.try(http.MethodPost, "/email", body, serverToken, sandbox.DemoServerToken, "Content-Type", "application/json")
+		answered <- err
+	}()
+	b.reset()
+	select {
+	case err := <-answered:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Fatal("the send still waits")
+	}
+}

@@ -5,6 +5,7 @@
 //
 //	/                 the provider's API, as the provider has it; for browsers, the inbox
 //	/sandbox          the inbox: every mail it got, rendered
+//	/sandbox/hook     the registered webhooks, and what was posted to them
 //	/sandbox/...      the control API, JSON, without credentials
 //
 // The control API:

@@ -207,7 +207,7 @@ func TestSteeredClock(t *testing.T) {
 		c.Hold()
 		c.Reset()
 		<-week // its time may never come
-		if held, offset := c.Held(); held || offset != 0 || c.Now().Sub(time.Now()) != 0 {
+		if held, offset := c.Held(); held || offset != 0 || time.Until(c.Now()) != 0 {
 			t.Errorf("held %v, %v off", held, offset)
 		}
 	})

@@ -114,7 +114,7 @@ func (h *webhook) enabled() []string {
 func (v *server) listeners(stream string, e store.Event) []int {
 	var list []int
 	for _, h := range v.webhooks {
-		if h.MessageStream == stream && h.wants(e) && !(len(v.paused) > 0 && slices.Contains(v.paused[h.ID], recordType(e))) {
+		if h.MessageStream == stream && h.wants(e) && (len(v.paused) == 0 || !slices.Contains(v.paused[h.ID], recordType(e))) {
 			list = append(list, h.ID)
 		}
 	}
