@@ -150,7 +150,10 @@ func TestOtherHostsAreNeverCalled(t *testing.T) {
 		if got.MailID != id || got.Verdict != hook.Refused || got.Status != 0 || !strings.Contains(got.Error, "only calls hosts on this machine") {
 			t.Errorf("%+v", got)
 		}
-		return
+		break
+	}
+	if got := b.statistics(int(a.field(t, "ID").(float64))).Metrics; got != (counts{}) {
+		t.Errorf("counted as tries: %+v", got)
 	}
 }
 

@@ -252,6 +252,9 @@ func (p *poster) add(h *webhook, payload any, d hook.Delivery) error {
 		return fmt.Errorf("postmark: payload: %w", err)
 	}
 	d.URL, d.Header, d.Body, d.Policy, d.Server, d.Hook, d.Tried = h.URL, h.sent, body, p.policy, p.owner.name, h.ID, p.tried
+	if !h.near { // it will not be called, which is no failure of its
+		d.Tried = nil
+	}
 	if p.now.LateWebhooks != "" {
 		d.Delay = p.now.Late(d.Type)
 	}

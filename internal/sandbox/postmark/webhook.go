@@ -72,7 +72,9 @@ type webhook struct {
 	HTTPHeaders   []headerField `json:"HttpHeaders"`
 	Triggers      triggers
 
-	sent http.Header // what header returns, once the webhook is in force
+	// Once the webhook is in force: what header and local return.
+	sent http.Header
+	near bool
 }
 
 // wants tells whether the webhook is to hear of an event (PM-sim 45), unless its trigger is paused.
@@ -161,7 +163,7 @@ func (v *server) newWebhookID() int {
 
 func (v *server) putWebhook(h *webhook) {
 	v.lastWebhook = max(v.lastWebhook, h.ID)
-	h.sent = h.header()
+	h.sent, h.near = h.header(), h.local()
 	for i, old := range v.webhooks {
 		if old.ID == h.ID {
 			v.webhooks[i] = h
