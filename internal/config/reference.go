@@ -36,6 +36,7 @@ func Reference() string {
 		{Sandbox, "`postyard sandbox`"},
 		{Demo, "`postyard demo`"},
 		{Bench, "`postyard bench`"},
+		{Record, "`postyard record`"},
 		{Client, "`postyard send`, `events`, `message`, `catch-up`, `templates`, `verify`"},
 	} {
 		fmt.Fprintf(&b, "\n## %s\n\n", section.title)

@@ -206,23 +206,25 @@ func (s *Service) parse(r store.Receipt) (p store.Parsed) {
 		return p
 	}
 	adapter := s.Providers[t.Type]
-	h := http.Header{}
-	for name, value := range r.Headers {
-		h.Set(name, value)
-	}
-	reports, err := adapter.Parse(h, r.Body)
+	reports, err := adapter.Parse(header(r.Headers), r.Body)
 	if err != nil {
 		p.Garbage = err.Error()
 		return p
 	}
-	for i := range reports {
-		if !reports[i].Sample {
-			p.Reports = append(p.Reports, reports[i])
-		}
-	}
+	p.Reports = slices.DeleteFunc(reports, func(r provider.Report) bool { return r.Sample })
 	p.Sent, _ = event.TypeOf(adapter.Capabilities().Family, event.Sent)
 	p.HoldTo = holdUntil(r.ReceivedAt, p.Now)
 	return p
+}
+
+// header returns what was kept of a request's header.
+func header(kept map[string]string) http.Header {
+	h, values := make(http.Header, len(kept)), make([]string, 0, len(kept))
+	for name, value := range kept {
+		values = append(values, value)
+		h[http.CanonicalHeaderKey(name)] = values[len(values)-1 : len(values) : len(values)]
+	}
+	return h
 }
 
 // holdUntil says when an unattributed report is tried again: after 10 s, a minute, six minutes, and last after ten; the zero

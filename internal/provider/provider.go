@@ -9,6 +9,7 @@ package provider
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"postyard/internal/event"
@@ -258,19 +259,22 @@ type Normalizer interface {
 type Registry map[Type]Adapter
 
 // Name returns the provider's name in URLs and filters: "postmark".
-func (t Type) Name() string { return typeNames[t] }
+func (t Type) Name() string {
+	if t < 0 || int(t) >= len(typeNames) {
+		return ""
+	}
+	return typeNames[t]
+}
 
 // TypeNamed finds a type by its name.
 func TypeNamed(name string) (Type, bool) {
-	for t, n := range typeNames {
-		if n == name {
-			return t, true
-		}
+	if i := slices.Index(typeNames[:], name); i > 0 {
+		return Type(i), true
 	}
 	return 0, false
 }
 
-var typeNames = map[Type]string{
+var typeNames = [...]string{
 	SendGrid: "sendgrid", Mailgun: "mailgun", AmazonSES: "ses", Postmark: "postmark", SparkPost: "sparkpost",
 	CustomSMTP: "custom-smtp",
 }

@@ -14,8 +14,8 @@ import (
 const (
 	// perURL is how many deliveries to one URL are on the wire at once.
 	perURL = 64
-	// defaultTimeout of one try; Postmark does not document its own.
-	defaultTimeout = 30 * time.Second
+	// timeout of one try; Postmark does not document its own.
+	timeout = 30 * time.Second
 	// maxAttempts is how many attempts are remembered.
 	maxAttempts = 1000
 )
@@ -134,7 +134,7 @@ func (e *Engine) try(ctx context.Context, t *target, d *queued) {
 	if err == nil {
 		limit := d.Policy.Timeout
 		if limit == 0 {
-			limit = defaultTimeout
+			limit = timeout
 		}
 		within, cancel := context.WithTimeout(ctx, limit)
 		status, err = e.post(within, t.bare, d.header(remaining), d.Body)
