@@ -21,23 +21,23 @@ type server struct {
 	templates    []*template
 	lastWebhook  int
 	lastTemplate int64
+	stats        webhookStats
+	paused       map[int][]string  // triggers, by webhook
+	changes      map[int64]*change // that webhooks have not been told of yet
+	lastChange   int64
 	suppressions map[suppressionKey]*suppression
 	bounces      []bounceRef // and complaints, in the order in which they happened
 	tracked      []bounceRef // opens and clicks that the read API lists, in that order
-	stats        webhookStats
-	paused       map[int][]string // triggers, by webhook
-	changes      map[int64]*change
-	lastChange   int64
 }
 
 // Kinds of documents in the store.
 const (
 	kindStream      = "stream"
+	kindPaused      = "paused"
+	kindChange      = "change"
 	kindWebhook     = "webhook"
 	kindTemplate    = "template"
 	kindSuppression = "suppression"
-	kindPaused      = "paused"
-	kindChange      = "change"
 )
 
 func (v *server) key() string { return strconv.Itoa(v.id) }
@@ -46,16 +46,16 @@ func (v *server) restore(kind, id string, value json.RawMessage) error {
 	switch kind {
 	case kindStream:
 		return v.restoreStream(value)
+	case kindPaused:
+		return v.restorePaused(id, value)
+	case kindChange:
+		return v.restoreChange(value)
 	case kindWebhook:
 		return v.restoreWebhook(id, value)
 	case kindTemplate:
 		return v.restoreTemplate(value)
 	case kindSuppression:
 		return v.restoreSuppression(id, value)
-	case kindPaused:
-		return v.restorePaused(id, value)
-	case kindChange:
-		return v.restoreChange(value)
 	}
 	return fmt.Errorf("postmark: unknown kind of document %q", kind)
 }

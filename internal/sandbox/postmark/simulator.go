@@ -53,9 +53,9 @@ type Simulator struct {
 
 	mu         sync.RWMutex
 	random     rand.Source
+	policies   map[policyKey]*hook.Policy
 	servers    []*server // the seed's comes first
 	lastServer int       // the highest number so far
-	policies   map[policyKey]*hook.Policy
 }
 
 // New returns a simulator in its seeded state. It is a store.Restorer; once its store is open it must be given to Attach.

@@ -38,8 +38,6 @@ type Settings struct {
 	SendLatencyMS int64 `json:"sendLatencyMs"`
 	// OpenDelivered has every recipient that a mail is delivered to open it at once, where opens are tracked.
 	OpenDelivered bool `json:"openDelivered"`
-	// Account is the state of the account: approved, pending or not-approved.
-	Account string `json:"account"`
 	// ProbeWebhooks has a webhook on this machine probed before it is saved as verified. Without it, it is verified as it is.
 	ProbeWebhooks bool `json:"probeWebhooks"`
 	// RetryLadder names the waits between the tries of a webhook, see ParseLadder. It counts for events that happen from then on.
@@ -54,6 +52,8 @@ type Settings struct {
 	LateWebhooksMS int64  `json:"lateWebhooksMs"`
 	// PauseAfterFailures is how many tries in a row must have failed for one webhook and record type before that is paused; 0 is never.
 	PauseAfterFailures int `json:"pauseAfterFailures"`
+	// Account is the state of the account: approved, pending or not-approved.
+	Account string `json:"account"`
 	// SMTPLogin has the mail server take mail from clients that have logged in only.
 	SMTPLogin bool `json:"smtpLogin"`
 }
