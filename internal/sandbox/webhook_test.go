@@ -175,6 +175,13 @@ func TestWebhookRules(t *testing.T) {
 		"inbound stream":  {object{"Url": url, "MessageStream": "inbound"}, 1351},
 		"archived stream": {object{"Url": url, "MessageStream": "retired"}, 1350},
 		"header name":     {object{"Url": url, "HttpHeaders": []object{{"Name": "X Y", "Value": "1"}}}, 1358},
+		"inbound trigger": {object{"Url": url, "Triggers": object{"Inbound": object{"Enabled": true}}}, 1353},
+		"SMTP trigger":    {object{"Url": url, "Triggers": object{"SmtpApiError": object{"Enabled": true}}}, 1353},
+		"header value":    {object{"Url": url, "HttpHeaders": []object{{"Name": "X-Y", "Value": "1\n2"}}}, 1361},
+		"user name":       {object{"Url": url, "HttpAuth": object{"Username": "a:b", "Password": "p"}}, 1361},
+		"password":        {object{"Url": url, "HttpAuth": object{"Username": "a", "Password": "p\n"}}, 1361},
+		"status":          {object{"Url": url, "Status": "great"}, 1362},
+		"status set":      {object{"Url": url, "Status": "verified"}, 1363},
 		"wrong type":      {object{"Url": 5}, 403},
 	} {
 		b.api(http.MethodPost, "/webhooks", c.body).want(t, 422, c.code, "")
@@ -183,7 +190,10 @@ func TestWebhookRules(t *testing.T) {
 	id := b.hook(r, five())
 	path := fmt.Sprintf("/webhooks/%d", id)
 	b.api(http.MethodPut, path, object{"MessageStream": "broadcast"}).want(t, 422, 1357, "")
+	b.api(http.MethodPut, path, object{"Status": "paused"}).want(t, 422, 1362, "")
 	b.api(http.MethodPut, path, object{"Status": "unverified"}).want(t, 422, 1363, "")
+	b.api(http.MethodPut, path, object{"Triggers": object{"Inbound": object{"Enabled": true}}}).want(t, 422, 1353, "")
+	b.ok(http.MethodPut, path+"?verify=false", object{"Triggers": object{"Inbound": object{"Enabled": false}, "Unknown": 5}})
 	edited := b.ok(http.MethodPut, path, object{"Triggers": object{"Open": object{"PostFirstOpenOnly": true}, "Click": object{"Enabled": false}}})
 	r.drain(t, 4)
 	want := object{"Open": object{"Enabled": true, "PostFirstOpenOnly": true}, "Click": object{"Enabled": false},

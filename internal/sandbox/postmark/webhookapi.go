@@ -1,7 +1,6 @@
 package postmark
 
 import (
-	"encoding/json"
 	"net/url"
 	"strconv"
 	"strings"
@@ -54,8 +53,8 @@ type webhookRequest struct {
 	HTTPAuth      *httpAuth      `json:"HttpAuth"`
 	HTTPHeaders   *[]headerField `json:"HttpHeaders"`
 	Triggers      *triggerRequest
-	Verify        *bool
 	Status        *string
+	Verify        *bool
 }
 
 // triggerRequest names only the triggers, and of these only the fields, that are to change (PM-sim 34).
@@ -70,26 +69,8 @@ type triggerRequest struct {
 		Enabled, IncludeContent *bool
 	}
 	SubscriptionChange *struct{ Enabled *bool }
-
-	unknown string // a trigger that there is not
-}
-
-// UnmarshalJSON also notes a trigger that there is not.
-func (r *triggerRequest) UnmarshalJSON(raw []byte) error {
-	type plain triggerRequest
-	if err := json.Unmarshal(raw, (*plain)(r)); err != nil {
-		return err
-	}
-	var names map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &names); err != nil {
-		return err
-	}
-	for name := range names {
-		if !containsFold([]string{"Open", "Click", "Delivery", "Bounce", "SpamComplaint", "SubscriptionChange"}, name) {
-			r.unknown = name
-		}
-	}
-	return nil
+	// Those that Postmark has elsewhere: of an inbound stream, and of a server.
+	Inbound, SMTPAPIError *struct{ Enabled *bool }
 }
 
 func set(to *bool, from *bool) {
@@ -122,8 +103,38 @@ func (r *triggerRequest) apply(t *triggers) {
 	}
 }
 
+// elsewhere tells whether a trigger is to be enabled that no stream with webhooks has.
+func (r *triggerRequest) elsewhere() bool {
+	for _, t := range []*struct{ Enabled *bool }{r.Inbound, r.SMTPAPIError} {
+		if t != nil && t.Enabled != nil && *t.Enabled {
+			return true
+		}
+	}
+	return false
+}
+
+// check refuses what a request may not have, whatever the webhook is (PM-sim 34). Which values are bad, and which triggers are not
+// supported, is not documented; these are.
+func (r *webhookRequest) check() error {
+	switch {
+	case r.Triggers != nil && r.Triggers.elsewhere():
+		return fail(codeHookTrigger, "The trigger is not supported on this message stream.")
+	case r.Status != nil && *r.Status != statusVerified && *r.Status != statusUnverified:
+		return fail(codeHookStatus, "The 'Status' provided is not valid: '%s'.", *r.Status)
+	case r.Status != nil:
+		return fail(codeHookStatusSet, "The 'Status' of a webhook cannot be set. Use the verify endpoint.")
+	case r.HTTPAuth != nil && (strings.ContainsFunc(r.HTTPAuth.Username, func(c rune) bool { return c == ':' || isControl(c) }) ||
+		strings.ContainsFunc(r.HTTPAuth.Password, isControl)):
+		return fail(codeHookValue, "The 'HttpAuth' provided holds a value that is not valid.")
+	}
+	return nil
+}
+
 // apply puts the fields of a request into a webhook and checks the result.
 func (r *webhookRequest) apply(h *webhook) error {
+	if err := r.check(); err != nil {
+		return err
+	}
 	if r.URL != nil {
 		h.URL = *r.URL
 	}
@@ -135,9 +146,6 @@ func (r *webhookRequest) apply(h *webhook) error {
 	}
 	if r.Triggers != nil {
 		r.Triggers.apply(&h.Triggers)
-	}
-	if err := r.checkValues(); err != nil {
-		return err
 	}
 	target, err := url.Parse(h.URL)
 	if err != nil || target.Host == "" || target.Scheme != "http" && target.Scheme != "https" {
@@ -152,22 +160,6 @@ func (r *webhookRequest) apply(h *webhook) error {
 		}
 	}
 	return nil
-}
-
-// checkValues refuses triggers that no stream has, credentials that cannot be sent, and any Status: it is not the caller's to set
-// (PM-sim 34).
-func (r *webhookRequest) checkValues() error {
-	switch {
-	case r.Triggers != nil && r.Triggers.unknown != "":
-		return fail(codeHookTrigger, "The trigger '%s' is not supported on this message stream.", r.Triggers.unknown)
-	case r.HTTPAuth != nil && (strings.Contains(r.HTTPAuth.Username, ":") || strings.ContainsFunc(r.HTTPAuth.Username+r.HTTPAuth.Password, isControl)):
-		return fail(codeHookValue, "The 'HttpAuth' provided holds a value that is not valid.")
-	case r.Status == nil:
-		return nil
-	case *r.Status != statusVerified && *r.Status != statusUnverified:
-		return fail(codeHookStatus, "The 'Status' provided is not valid: '%s'.", *r.Status)
-	}
-	return fail(codeHookStatusSet, "The 'Status' of a webhook cannot be set.")
 }
 
 // verify tells whether a request asks for the handshake; the body's field and the query's are both honoured.
