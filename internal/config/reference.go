@@ -37,7 +37,7 @@ func Reference() string {
 		{Demo, "`postyard demo`"},
 		{Bench, "`postyard bench`"},
 		{Record, "`postyard record`"},
-		{Client, "`postyard send`, `events`, `message`, `catch-up`, `templates`, `verify`"},
+		{Client, "`postyard send`, `events`, `message`, `catch-up`, `templates`, `verify`, `doctor`"},
 	} {
 		fmt.Fprintf(&b, "\n## %s\n\n", section.title)
 		b.WriteString("| flag | environment | file | type | default | meaning |\n|---|---|---|---|---|---|\n")

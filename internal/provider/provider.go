@@ -154,8 +154,25 @@ type SetupError struct {
 	Code    string // stable, snake_case: "invalid_token", "unknown_stream", "webhook_unreachable"
 	Field   string // the request's field that is to blame, "" when none is
 	Message string
-	Retry   bool // the same step may succeed later without a change
+	Retry   bool     // the same step may succeed later without a change
+	Probes  []Probe  // how our webhook answered when the provider called it
+	Paused  []string // CodeHookPaused: the triggers that the provider does not report
 }
+
+// Probe is what a provider got when it called our webhook to verify it.
+type Probe struct {
+	Trigger    string `json:"trigger"` // the kind of event that it stands for, in the provider's words
+	Success    bool   `json:"success"`
+	StatusCode int    `json:"statusCode"` // 0 when there was no answer
+	Message    string `json:"message"`
+}
+
+// Codes of a SetupError about a webhook. With the provider's id of the webhook, CodeHookUnverified says that it is there and gets nothing;
+// CodeHookPaused, that it gets some kinds of events only, and could not be verified anew.
+const (
+	CodeHookUnverified = "webhook_unverified"
+	CodeHookPaused     = "webhook_paused"
+)
 
 // Codes of a SetupError that say nothing of the step: the provider did not answer, or not for itself.
 const (
@@ -171,6 +188,7 @@ type Report struct {
 	Kind              event.Kind
 	Type              event.Type
 	MessageID         mail.ID // ours, from the metadata; zero when the report carries none
+	TPSPID            int32   // ours, from the metadata: that of the connection which carried the message; 0 when the report carries none
 	ProviderMessageID string
 	Recipient         string
 	OccurredAt        time.Time // the provider's own time of the event
@@ -253,6 +271,12 @@ type Adapter interface {
 type Normalizer interface {
 	// Normalize checks what a user gave for a connection, without asking anybody, and returns it as it is to be kept.
 	Normalize(conn Connection) (Connection, *mail.FieldError)
+}
+
+// Identifier is an Adapter of a provider whose accounts have ids of their own, whatever key opens them.
+type Identifier interface {
+	// Identify returns the id of the account that the connection's key opens. Its errors are as Check's.
+	Identify(ctx context.Context, conn Connection) (string, error)
 }
 
 // Registry finds the adapter of a type.

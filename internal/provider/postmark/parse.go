@@ -99,6 +99,7 @@ func (a *Adapter) base(r record, kind event.Kind, recipientKey, dateKey string) 
 	report = provider.Report{
 		Kind:              kind,
 		MessageID:         b.metadata.messageID(),
+		TPSPID:            b.metadata.tpspID(),
 		ProviderMessageID: strings.ToLower(r.text("MessageID", maxID)),
 		Recipient:         r.text(recipientKey, maxAddress),
 		OccurredAt:        b.at,

@@ -229,6 +229,15 @@ func (r record) messageID() mail.ID {
 // uuidLength is that of the only spelling of an id that we give out.
 const uuidLength = 36
 
+// tpspID returns the id of our TPSP from a record that is metadata; 0 when there is none.
+func (r record) tpspID() int32 {
+	id, err := strconv.ParseInt(r.text(tpspIDKey, maxID), 10, 32)
+	if err != nil || id < 0 {
+		return 0
+	}
+	return int32(id)
+}
+
 // timeLayouts are the forms of Postmark's dates. Go reads 0 to 9 fraction digits with each.
 var timeLayouts = []string{time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00"}
 

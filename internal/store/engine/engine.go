@@ -124,11 +124,7 @@ func FirstID(t time.Time) (id mail.ID) {
 // SeenDay is the day under which the reports about a message are kept: that of the message, which all copies of a report
 // agree about. Their own times may lie on both sides of midnight, as a provider rounds them here and not there.
 func SeenDay(id mail.ID) int64 {
-	var ms int64
-	for _, b := range id[:6] {
-		ms = ms<<8 | int64(b)
-	}
-	return ms / (DayLength / int64(time.Millisecond))
+	return TimeOfID(id).UnixMilli() / (DayLength / int64(time.Millisecond))
 }
 
 // FamilyBit returns the bit of a sent event's family: a message has one sent event of each family.
