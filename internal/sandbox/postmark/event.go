@@ -73,9 +73,11 @@ func (s *Simulator) raiseFirst(mails []*store.Mail, opened bool) ([]*hook.Delive
 			batch = append(batch, store.Raised{Mail: mail, Events: m.firstEvents(opened)})
 		}
 	}
-	defer func() {
-		for _, r := range batch {
-			contentOf(r.Mail).fresh.Store(nil)
+	defer func() { // the mails, not the batch: that loses those that a reset has removed
+		for _, mail := range mails {
+			if m := contentOf(mail); m != nil {
+				m.fresh.Store(nil)
+			}
 		}
 	}()
 	return s.raise(batch)
