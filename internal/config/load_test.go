@@ -37,6 +37,7 @@ func load(t *testing.T, scope Scope, file string, environ, args []string) (Confi
 	return Load(fs, scope, environ)
 }
 
+// PM-sim 1: the sandbox listens on this machine only.
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	server := Config{

@@ -25,6 +25,7 @@ func (b *Sandbox) routes() http.Handler {
 	own.HandleFunc("GET /sandbox/servers", b.listServers)
 	own.HandleFunc("POST /sandbox/servers", b.addServer)
 	own.HandleFunc("DELETE /sandbox/servers/{server}", b.removeServer)
+	own.HandleFunc("POST /sandbox/senders/{email}/confirm", b.confirmSender)
 	own.HandleFunc("GET /sandbox/smtp", b.getSMTP)
 	own.HandleFunc("GET /sandbox/webhooks", b.listAttempts)
 	own.HandleFunc("POST /sandbox/reset", b.postReset)

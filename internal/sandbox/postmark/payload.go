@@ -101,6 +101,8 @@ var (
 		Zip: "77058", Coords: "29.5,-95.0", IP: "203.0.113.42"}
 )
 
+const sampleReadSeconds = 5
+
 const sampleAgent = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 " +
 	"Safari/537.36"
 
@@ -188,7 +190,7 @@ func engagementOf(mail *store.Mail, from *message, e store.Event) engagement {
 		UserAgent: sampleAgent, Geo: sampleGeo, MessageID: mail.ID, Metadata: from.metadata(), ReceivedAt: stamp(e.At),
 		Tag: from.tag(), Recipient: e.Recipient}
 	if e.Kind == store.Opened {
-		p.FirstOpen, p.ReadSeconds = new(e.First), new(5)
+		p.FirstOpen, p.ReadSeconds = new(e.First), new(sampleReadSeconds)
 		return p
 	}
 	p.OriginalLink, p.ClickLocation = e.URL, "HTML"

@@ -188,7 +188,7 @@ func (s *Simulator) accept(c *call, outcomes []outcome) ([]*store.Mail, error) {
 	for i := range outcomes {
 		o := &outcomes[i]
 		if o.err == nil {
-			o.err = v.place(o.draft, now.Account)
+			o.err = v.place(o.draft, s.account, now.Account)
 		}
 		if o.err != nil {
 			continue

@@ -52,6 +52,7 @@ type Simulator struct {
 	store     *store.Store
 
 	mu         sync.RWMutex
+	account    *account
 	random     rand.Source
 	policies   map[policyKey]*hook.Policy
 	servers    []*server // the seed's comes first
@@ -65,7 +66,7 @@ func New(d Deps) (*Simulator, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.random, s.servers, s.lastServer = newRandom(s.seed), servers, len(servers)
+	s.random, s.servers, s.lastServer, s.account = newRandom(s.seed), servers, len(servers), seedAccount()
 	return s, nil
 }
 
@@ -109,7 +110,7 @@ func (s *Simulator) Reset(keepWebhooks bool, empty func(stay []store.Document) e
 	if err := empty(stay); err != nil {
 		return err
 	}
-	s.random, s.servers = newRandom(s.seed), servers
+	s.random, s.servers, s.account = newRandom(s.seed), servers, seedAccount()
 	return nil
 }
 
@@ -186,11 +187,14 @@ func (s *Simulator) authenticate(c *call, need access) error {
 	return &failure{status: http.StatusUnauthorized, code: codeToken, message: textServerToken}
 }
 
-// RestoreDocument brings back a stream, template, webhook or suppression.
+// RestoreDocument brings back something of the account or of a server.
 func (s *Simulator) RestoreDocument(kind, id string, value json.RawMessage) error {
 	owner, id, _ := strings.Cut(id, "/")
-	if kind == kindServer {
+	switch {
+	case kind == kindServer:
 		return s.restoreServer(owner, value)
+	case owner == ownAccount:
+		return s.account.restore(kind, id, value)
 	}
 	for _, server := range s.servers {
 		if server.key() == owner {

@@ -56,6 +56,13 @@ type Settings struct {
 	Account string `json:"account"`
 	// SMTPLogin has the mail server take mail from clients that have logged in only.
 	SMTPLogin bool `json:"smtpLogin"`
+	// RefuseArchive refuses to archive message streams (Postmark 1241).
+	RefuseArchive bool `json:"refuseArchive"`
+	// Handlebars has templates that are saved or validated from now on take what Postmark's own examples have and its engine refuses, such
+	// as {{#if}}.
+	Handlebars bool `json:"handlebars"`
+	// Bulk lets the account use the bulk API; without it Postmark answers 14.
+	Bulk bool `json:"bulk"`
 }
 
 // Ways to write dates in webhooks.
