@@ -29,6 +29,8 @@ func (b *Sandbox) routes() http.Handler {
 	own.HandleFunc("GET /sandbox/smtp", b.getSMTP)
 	own.HandleFunc("GET /sandbox/webhooks", b.listAttempts)
 	own.HandleFunc("POST /sandbox/reset", b.postReset)
+	b.clockRoutes(own)
+	b.hookRoutes(own)
 	b.pageRoutes(own)
 
 	// A page of another site must not be able to post forms here.

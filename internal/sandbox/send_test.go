@@ -281,7 +281,7 @@ func TestInactiveRecipients(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	r := listen(t, nil)
-	b.hook(r, all())
+	b.hook(r, five())
 	b.suppress("outbound", "a@example.net", "b@example.net")
 	const reason = "Inactive recipients are ones that have generated a hard bounce, a spam complaint, or a manual suppression."
 	b.api(http.MethodPost, "/email", mail(object{"To": "A@example.net", "Bcc": "b@example.net"})).want(t, 422, 406,

@@ -95,6 +95,11 @@ const (
 	codeHookCount      = 1359
 	codeHookVerify     = 1364
 
+	codeHookTrigger   = 1353
+	codeHookValue     = 1361
+	codeHookStatus    = 1362
+	codeHookStatusSet = 1363
+
 	textServerToken  = "Request does not contain a valid Server token."
 	textAccountToken = "Request does not contain a valid Account token."
 	textSender       = "The 'From' address you supplied (%s) is not a Sender Signature on your account. Please add and confirm" +

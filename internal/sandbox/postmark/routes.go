@@ -49,6 +49,7 @@ var routes = []route{
 	at(put, "webhooks/*", byServer, (*Simulator).editWebhook),
 	at(del, "webhooks/*", byServer, (*Simulator).deleteWebhook),
 	at(post, "webhooks/*/verify", byServer, (*Simulator).verifyWebhook),
+	at(get, "webhooks/*/statistics", byServer, (*Simulator).webhookStatistics),
 
 	at(get, "templates", byServer, (*Simulator).listTemplates),
 	at(post, "templates", byServer, (*Simulator).createTemplate),

@@ -22,6 +22,10 @@ type server struct {
 	lastRule     int
 	lastWebhook  int
 	lastTemplate int64
+	stats        webhookStats
+	paused       map[int][]string  // triggers, by webhook
+	changes      map[int64]*change // that webhooks have not been told of yet
+	lastChange   int64
 	suppressions map[suppressionKey]*suppression
 	bounces      []bounceRef // and complaints, in the order in which they happened
 	tracked      []bounceRef // opens and clicks that the read API lists, in that order
@@ -33,6 +37,8 @@ const (
 	kindRule        = "rule"
 	kindBulk        = "bulk"
 	kindStream      = "stream"
+	kindPaused      = "paused"
+	kindChange      = "change"
 	kindWebhook     = "webhook"
 	kindTemplate    = "template"
 	kindSuppression = "suppression"
@@ -50,6 +56,10 @@ func (v *server) restore(kind, id string, value json.RawMessage) error {
 		return v.restoreBulk(value)
 	case kindStream:
 		return v.restoreStream(value)
+	case kindPaused:
+		return v.restorePaused(id, value)
+	case kindChange:
+		return v.restoreChange(value)
 	case kindWebhook:
 		return v.restoreWebhook(id, value)
 	case kindTemplate:
