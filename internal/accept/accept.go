@@ -221,7 +221,10 @@ func (s *Service) compose(view *directory.Snapshot, sub *directory.SubAccount, p
 	}
 	now, n := s.Now(), len(req.Recipients)
 	submission := placed{first: make([]route.Egress, n), Submission: store.Submission{AccountID: sub.AccountID, SubAccountID: sub.ID, Content: content,
-		SubmittedAt: now, Messages: make([]store.NewMessage, 0, n)}}
+		Groups: req.Content.Groups, SubmittedAt: now, Messages: make([]store.NewMessage, 0, n)}}
+	if domain := mail.Domain(req.Content.From.Email); view.Whitelisted(sub.AccountID, domain) {
+		submission.Domain = domain
+	}
 	results := make([]Result, n)
 	course := s.Planner.Course(view, pool, &req.Content)
 	if bad := course.Refusal(); bad != nil {

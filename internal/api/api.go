@@ -72,12 +72,11 @@ type Pools interface {
 	Pause(ctx context.Context, accountID, id int32, paused bool) (*route.Pool, error)
 }
 
-// Journal answers questions about messages, attempts, events and counters; a store.Journal is one.
+// Journal answers questions about messages, attempts and events; a store.Journal is one.
 type Journal interface {
 	Message(ctx context.Context, accountID int32, id mail.ID) (*store.Message, error)
 	Attempts(ctx context.Context, accountID int32, id mail.ID) ([]store.Attempt, error)
 	Events(ctx context.Context, f store.EventFilter) ([]store.Event, error)
-	Counts(ctx context.Context, f store.CountFilter) ([]store.Count, error)
 }
 
 // Queue knows what waits, and how much of the limits is taken; a store.Queue is one.
@@ -102,6 +101,8 @@ type Config struct {
 	Planner      *plan.Planner
 	Mailboxes    accept.Mailboxes
 	Journal      Journal
+	Statistics   store.Statistics
+	Domains      Domains
 	Books        store.Books
 	Ingest       Ingest
 	CatchUp      CatchUp

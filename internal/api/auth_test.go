@@ -63,7 +63,7 @@ func TestAnotherAccountSeesNothing(t *testing.T) {
 
 	ids := map[string]string{
 		"subaccount": fmt.Sprint(w.subAccount.ID), "tpsp": fmt.Sprint(provider.ID), "ippool": fmt.Sprint(pools[0].ID),
-		"message": message, "event": events[0].EventID,
+		"message": message, "event": events[0].EventID, "domain": fmt.Sprint(w.whitelist("example.com").ID),
 	}
 	walked := 0
 	for _, o := range (&server{}).operations() {
@@ -72,13 +72,13 @@ func TestAnotherAccountSeesNothing(t *testing.T) {
 		}
 		walked++
 		resource := strings.Split(o.Path, "/")[4]
-		path := strings.ReplaceAll(o.Path, "{id}", ids[resource])
+		path := strings.ReplaceAll(o.Path, "{id}", ids[resource]) + "?from=2020-01-01&to=2020-01-02"
 		a := w.call(o.Method, path, stranger, `{"name":"mine now"}`)
 		if a.status != http.StatusNotFound {
 			t.Errorf("%s %s: status %d, %s", o.Method, path, a.status, a.body)
 		}
 	}
-	if walked != 23 {
+	if walked != 54 {
 		t.Errorf("walked %d operations with an id", walked)
 	}
 	for _, path := range []string{

@@ -64,8 +64,10 @@ func TestOurFieldsAreDocumented(t *testing.T) {
 		"Brakes":       {pausedAnswer{}, cancelRequest{}, cancelAnswer{}},
 		"Explanations": {explainAnswer{}, planAnswer{}, skippedAnswer{}, attemptAnswer{}},
 		"IP pools":     {poolSettings{}, warningAnswer{}, routeAnswer{}, namedEgress{}, wayAnswer{}, passedOverAnswer{}, firstChoiceAnswer{}},
-		"Doctor":       {checkAnswer{}},
-		"Verification": {verifyAnswer{}, stateCounts{}, differenceAnswer{}, counterAnswer{}, awaitingAnswer{}},
+		"Verification": {verifyAnswer{}, stateCounts{}, differenceAnswer{}, counterAnswer{}, facetAnswer{}, awaitingAnswer{}},
+		"Statistics": {domainRow{}, reasonRow{}, deviceRow{}, clientRow{}, osRow{}, countryRow{}, engagement{}, delayAnswer{}, delaySpan{}, countAnswer{},
+			tpspRow{}, subAccountRow{}, providerRow{}, groupRow{}, counters{}, coreCounters{}, statCounters{}, totalCounters{}},
+		"Doctor": {checkAnswer{}},
 	} {
 		_, text, _ := strings.Cut(string(raw), "\n## "+section+"\n")
 		text, _, ok := strings.Cut(text, "\n## ")
@@ -84,7 +86,7 @@ func TestOurFieldsAreDocumented(t *testing.T) {
 		}
 	}
 	for _, kind := range []books.Kind{books.KindState, books.KindQueue, books.KindEvents, books.KindAttempts, books.KindProof, books.KindMark,
-		books.KindCounter, books.KindOwner} {
+		books.KindCounter, books.KindOwner, books.KindFacet, books.KindUnique, books.KindLabel} {
 		if !strings.Contains(string(raw), "\n| `"+string(kind)+"` | ") {
 			t.Errorf("differences of kind %s are not in docs/api.md", kind)
 		}

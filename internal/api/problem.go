@@ -10,6 +10,7 @@ import (
 	"postyard/internal/accept"
 	"postyard/internal/account"
 	"postyard/internal/catchup"
+	"postyard/internal/domain"
 	"postyard/internal/ingest"
 	"postyard/internal/ippool"
 	"postyard/internal/mail"
@@ -99,6 +100,10 @@ func problemOfCause(err error) *problem {
 		return notFound(account.ErrNotFound.Error())
 	case errors.Is(err, account.ErrDefault):
 		return &problem{status: http.StatusNotAcceptable, Code: "default_sub_account", Message: account.ErrDefault.Error()}
+	case errors.Is(err, domain.ErrNotFound):
+		return &problem{status: http.StatusNotAcceptable, Code: "not_found", Message: domain.ErrNotFound.Error()} // as SendPost has it
+	case errors.Is(err, domain.ErrDuplicate):
+		return &problem{status: http.StatusForbidden, Code: "duplicate_domain", Message: domain.ErrDuplicate.Error(), Field: "name"}
 	case errors.Is(err, ippool.ErrNameTaken):
 		return &problem{status: http.StatusForbidden, Code: "name_taken", Message: ippool.ErrNameTaken.Error(), Field: "name"}
 	case errors.Is(err, ippool.ErrNotFound):

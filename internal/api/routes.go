@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
@@ -29,7 +30,7 @@ type operation struct {
 // operations returns the whole API.
 func (s *server) operations() []operation {
 	const v1 = "/api/v1"
-	list := []operation{
+	return slices.Concat([]operation{
 		{http.MethodPost, v1 + "/subaccount/email", subAccountKey, "send an email", s.forSubAccount(s.send)},
 
 		{http.MethodGet, v1 + "/account/subaccount", accountKey, "list sub-accounts", s.forAccount(s.listSubAccounts)},
@@ -75,15 +76,11 @@ func (s *server) operations() []operation {
 		{http.MethodGet, v1 + "/account/event/{id}", accountKey, "read an event", s.forAccount(s.getEvent)},
 		{http.MethodGet, v1 + "/account/event/{id}/provider", accountKey, "read the provider's own fields of an event", s.forAccount(s.getProviderFields)},
 
-		{http.MethodGet, v1 + "/account/stat", accountKey, "daily statistics", s.forAccount(s.dailyStats)},
-		{http.MethodGet, v1 + "/account/stat/aggregate", accountKey, "statistics of a range of days", s.forAccount(s.aggregateStats)},
-
 		{http.MethodPost, "/tpsp/{provider}/account/{id}", webhookKey, "receive a provider's webhook", s.forAnyone(s.receive)},
 
 		{http.MethodGet, "/healthz", noKey, "tell that the process lives", s.forAnyone(s.healthz)},
 		{http.MethodGet, "/readyz", noKey, "tell that the server can work", s.forAnyone(s.readyz)},
-	}
-	return append(list, s.doctorOperations()...)
+	}, s.statOperations(v1), s.domainOperations(v1), s.doctorOperations())
 }
 
 func (s *server) router() http.Handler {

@@ -2,8 +2,7 @@ package api
 
 import (
 	"net/http"
-	"slices"
-	"strings"
+	"time"
 
 	"postyard/internal/directory"
 	"postyard/internal/event"
@@ -16,13 +15,13 @@ const (
 	maxAggregate = 366
 )
 
-// counters are SendPost's eleven, but for the complaints, which have two names (see dailyCounters and totalCounters).
-type counters struct {
+// coreCounters are those of SendPost's counters that every answer has under the same name. Its rows have ten: these and spam; all
+// else has eleven: smtpDropped as well.
+type coreCounters struct {
 	Processed    int64 `json:"processed"`
 	Sent         int64 `json:"sent"`
 	Delivered    int64 `json:"delivered"`
 	Dropped      int64 `json:"dropped"`
-	SMTPDropped  int64 `json:"smtpDropped"` // drops of an SMTP server of ours: there is none yet
 	HardBounced  int64 `json:"hardBounced"`
 	SoftBounced  int64 `json:"softBounced"`
 	Opened       int64 `json:"opened"`
@@ -30,10 +29,16 @@ type counters struct {
 	Unsubscribed int64 `json:"unsubscribed"`
 }
 
-// dailyCounters is SendPost's AccountStats.stat, totalCounters its AggregateStats: the one says spam, the other spams, and
-// neither may say both (CL-1).
+// counters are SendPost's eleven, but for the complaints, which have two names (see statCounters and totalCounters).
+type counters struct {
+	coreCounters
+	SMTPDropped int64 `json:"smtpDropped"` // drops of an SMTP server of ours: there is none yet
+}
+
+// statCounters is SendPost's Stat.stat and AggregateStat, totalCounters its AggregateStats, rowCounters what its rows have: two
+// say spam, the other spams, and none may say both (CL-1).
 type (
-	dailyCounters struct {
+	statCounters struct {
 		counters
 		Spam int64 `json:"spam"`
 	}
@@ -41,86 +46,287 @@ type (
 		counters
 		Spams int64 `json:"spams"`
 	}
+	rowCounters struct {
+		coreCounters
+		Spam int64 `json:"spam"`
+	}
 )
 
 type dailyStat struct {
-	Date string        `json:"date"`
-	Stat dailyCounters `json:"stat"`
+	Date string       `json:"date"`
+	Stat statCounters `json:"stat"`
+}
+
+// figures is what the sums of one key come to.
+type figures struct {
+	statCounters
+	uniqueOpened, uniqueClicked int64
 }
 
 // counterOf is the counter that each kind of event adds to. Kinds that are not in it add to none: a deferral is not an end,
 // so the message would be counted again with every try (SendPost leaves it open); to join a group again is no count of
 // SendPost's.
-var counterOf = map[event.Kind]func(*totalCounters) *int64{
-	event.Processed:        func(c *totalCounters) *int64 { return &c.Processed },
-	event.Sent:             func(c *totalCounters) *int64 { return &c.Sent },
-	event.Delivered:        func(c *totalCounters) *int64 { return &c.Delivered },
-	event.Dropped:          func(c *totalCounters) *int64 { return &c.Dropped },
-	event.RenderingFailure: func(c *totalCounters) *int64 { return &c.Dropped },
-	event.HardBounced:      func(c *totalCounters) *int64 { return &c.HardBounced },
-	event.SoftBounced:      func(c *totalCounters) *int64 { return &c.SoftBounced },
-	event.Opened:           func(c *totalCounters) *int64 { return &c.Opened },
-	event.Clicked:          func(c *totalCounters) *int64 { return &c.Clicked },
-	event.Unsubscribed:     func(c *totalCounters) *int64 { return &c.Unsubscribed },
-	event.GroupUnsubscribe: func(c *totalCounters) *int64 { return &c.Unsubscribed },
-	event.Spam:             func(c *totalCounters) *int64 { return &c.Spams },
+var counterOf = map[event.Kind]func(*statCounters) *int64{
+	event.Processed:        func(c *statCounters) *int64 { return &c.Processed },
+	event.Sent:             func(c *statCounters) *int64 { return &c.Sent },
+	event.Delivered:        func(c *statCounters) *int64 { return &c.Delivered },
+	event.Dropped:          func(c *statCounters) *int64 { return &c.Dropped },
+	event.RenderingFailure: func(c *statCounters) *int64 { return &c.Dropped },
+	event.HardBounced:      func(c *statCounters) *int64 { return &c.HardBounced },
+	event.SoftBounced:      func(c *statCounters) *int64 { return &c.SoftBounced },
+	event.Opened:           func(c *statCounters) *int64 { return &c.Opened },
+	event.Clicked:          func(c *statCounters) *int64 { return &c.Clicked },
+	event.Unsubscribed:     func(c *statCounters) *int64 { return &c.Unsubscribed },
+	event.GroupUnsubscribe: func(c *statCounters) *int64 { return &c.Unsubscribed },
+	event.Spam:             func(c *statCounters) *int64 { return &c.Spam },
 }
 
 // add counts events of one type.
-func (c *totalCounters) add(n store.Count) {
-	info, ok := event.Describe(n.Type)
+func (f *figures) add(s *store.Stat) {
+	info, ok := event.Describe(s.Type)
 	if !ok {
 		return
 	}
 	if counter := counterOf[info.Kind]; counter != nil {
-		*counter(c) += n.N
+		*counter(&f.statCounters) += s.N
+	}
+	switch info.Kind {
+	case event.Opened:
+		f.uniqueOpened += s.Firsts
+	case event.Clicked:
+		f.uniqueClicked += s.Firsts
 	}
 }
 
-// dailyStats answers with one entry for each day that has data.
-func (s *server) dailyStats(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
-	counts, err := s.counts(r, a, maxDaily)
+// row returns the ten counters.
+func (f *figures) row() rowCounters { return rowCounters{f.coreCounters, f.Spam} }
+
+// statOperations are the operations of statistics.
+func (s *server) statOperations(v1 string) []operation {
+	account, sub, tpsp, domain := v1+"/account/stat", v1+"/account/subaccount/stat/{id}", v1+"/account/tpsp/stat/{id}", v1+"/account/domain/stat/{id}"
+	list := []operation{
+		{http.MethodGet, account, accountKey, "daily statistics", s.stat(ofAccount, maxDaily, s.replyDaily)},
+		{http.MethodGet, account + "/aggregate", accountKey, "statistics of a range of days", s.stat(ofAccount, maxAggregate, s.replyTotal)},
+		{http.MethodGet, account + "/group", accountKey, "daily statistics of a group", s.stat(ofGroup(ofAccount), maxDaily, s.replyDaily)},
+		{http.MethodGet, account + "/aggregate/group", accountKey, "statistics of a group", s.stat(ofGroup(ofAccount), maxAggregate, s.replyAggregate)},
+
+		{http.MethodGet, sub, accountKey, "daily statistics of a sub-account", s.stat(s.ofSubAccount, maxDaily, s.replyDaily)},
+		{http.MethodGet, sub + "/aggregate", accountKey, "statistics of a sub-account", s.stat(s.ofSubAccount, maxAggregate, s.replyAggregate)},
+		{http.MethodGet, sub + "/group", accountKey, "statistics of a group of a sub-account", s.stat(ofGroup(s.ofSubAccount), maxAggregate, s.replyAggregate)},
+
+		{http.MethodGet, tpsp, accountKey, "daily statistics of a provider", s.stat(s.ofTPSP, maxDaily, s.replyDaily)},
+		{http.MethodGet, tpsp + "/aggregate", accountKey, "statistics of a provider", s.stat(s.ofTPSP, maxAggregate, s.replyAggregate)},
+
+		{http.MethodGet, domain, accountKey, "daily statistics of a whitelisted domain", s.stat(s.ofDomain, maxDaily, s.replyDaily)},
+		{http.MethodGet, domain + "/aggregate", accountKey, "statistics of a whitelisted domain", s.stat(s.ofDomain, maxAggregate, s.replyAggregate)},
+
+		{http.MethodGet, v1 + "/subaccount/stat", subAccountKey, "daily statistics", s.ownStat(maxDaily, s.replyDaily)},
+		{http.MethodGet, v1 + "/subaccount/stat/aggregate", subAccountKey, "statistics of a range of days", s.ownStat(maxAggregate, s.replyAggregate)},
+	}
+	rows := func(path, whose string, scope statScope, of ...breakdown) {
+		for _, b := range of {
+			list = append(list, operation{http.MethodGet, path + "/aggregate/" + b.name, accountKey, "statistics" + whose + " by " + b.words,
+				s.stat(scope, maxAggregate, s.replyRows(b))})
+		}
+	}
+	counts := func(of ...breakdown) {
+		for _, b := range of {
+			list = append(list, operation{http.MethodGet, account + "/aggregate/" + b.name + "/count", accountKey, "count the rows of that",
+				s.stat(ofAccount, maxAggregate, s.replyCount(b))})
+		}
+	}
+	rows(account, "", ofAccount, byTPSP, bySubAccount, byDomain)
+	counts(byTPSP, bySubAccount, byDomain)
+	rows(account, "", ofAccount, byProvider, byReason, byDevice, byClient, byOS, byCountry)
+	rows(sub, " of a sub-account", s.ofSubAccount, byProvider, byGroup, byDomain, byReason, byDevice, byClient, byOS, byCountry)
+	rows(tpsp, " of a provider", s.ofTPSP, byProvider, bySubAccount, byGroup, byDomain, byReason, byDevice, byClient, byOS, byCountry)
+	rows(domain, " of a whitelisted domain", s.ofDomain, byProvider, bySubAccount)
+	for _, scope := range []struct {
+		path, whose string
+		of          statScope
+	}{{account, "", ofAccount}, {sub, " of a sub-account", s.ofSubAccount}, {tpsp, " of a provider", s.ofTPSP}, {domain, " of a whitelisted domain", s.ofDomain}} {
+		list = append(list, operation{http.MethodGet, scope.path + "/aggregate/engagement", accountKey, "opens and clicks" + scope.whose + ", and those who did",
+			s.stat(scope.of, maxAggregate, s.replyEngagement)})
+		if scope.path != domain {
+			list = append(list, operation{http.MethodGet, scope.path + "/aggregate/delay", accountKey, "how long mail" + scope.whose + " took to be delivered",
+				s.stat(scope.of, maxAggregate, s.replyDelay)})
+		}
+	}
+	return list
+}
+
+// statScope says whose events are counted.
+type statScope func(r *http.Request, a *directory.Account) (store.StatFilter, error)
+
+func ofAccount(_ *http.Request, a *directory.Account) (store.StatFilter, error) {
+	return store.StatFilter{AccountID: a.ID}, nil
+}
+
+// ofGroup narrows a scope to the group that the query names.
+func ofGroup(scope statScope) statScope {
+	return func(r *http.Request, a *directory.Account) (store.StatFilter, error) {
+		f, err := scope(r, a)
+		if err != nil {
+			return f, err
+		}
+		f.Dimension, f.Value = store.DimensionGroup, r.URL.Query().Get("group")
+		if f.Value == "" {
+			return f, badParameter("group", "is required")
+		}
+		return f, nil
+	}
+}
+
+// ofSubAccount is a sub-account by its id. A deleted one keeps its statistics.
+func (s *server) ofSubAccount(r *http.Request, a *directory.Account) (f store.StatFilter, err error) {
+	f.AccountID = a.ID
+	if f.SubAccountID, err = pathID(r); err != nil || s.Directory.Current().SubAccount(a.ID, f.SubAccountID) != nil {
+		return f, err
+	}
+	former, err := s.Statistics.FormerSubAccounts(r.Context(), a.ID)
+	if err != nil {
+		return f, err
+	}
+	if _, found := former[f.SubAccountID]; !found {
+		return f, notFound("the account has no such sub-account, and had none")
+	}
+	return f, nil
+}
+
+// ofTPSP is a provider by its id. A deleted one keeps its statistics.
+func (s *server) ofTPSP(r *http.Request, a *directory.Account) (f store.StatFilter, err error) {
+	f.AccountID = a.ID
+	id, err := pathID(r)
+	if err != nil {
+		return f, err
+	}
+	t := s.Directory.Current().AnyTPSP(id)
+	if t == nil || t.AccountID != a.ID {
+		return f, notFound("the account has no such provider, and had none")
+	}
+	f.Egress = t.Egress()
+	return f, nil
+}
+
+// ofDomain is the mail of the account from a whitelisted domain, by its id. A deleted one keeps its statistics.
+func (s *server) ofDomain(r *http.Request, a *directory.Account) (f store.StatFilter, err error) {
+	f.AccountID = a.ID
+	id, err := pathID(r)
+	if err != nil {
+		return f, err
+	}
+	d := s.Directory.Current().AnyDomain(a.ID, id)
+	if d == nil {
+		return f, notFound("the account has no such domain, and had none")
+	}
+	f.Dimension, f.Value = store.DimensionDomain, d.Name
+	return f, nil
+}
+
+// statReply answers with what a filter selects.
+type statReply func(w http.ResponseWriter, r *http.Request, f store.StatFilter) error
+
+// stat is the operation that answers so over at most that many days.
+func (s *server) stat(scope statScope, most int, answer statReply) http.HandlerFunc {
+	return s.forAccount(func(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
+		f, err := scope(r, a)
+		if err != nil {
+			return err
+		}
+		if err := readStatFilter(r.URL.Query(), &f, most); err != nil {
+			return err
+		}
+		return answer(w, r, f)
+	})
+}
+
+// ownStat is stat with the key of the sub-account whose statistics they are.
+func (s *server) ownStat(most int, answer statReply) http.HandlerFunc {
+	return s.forSubAccount(func(w http.ResponseWriter, r *http.Request, sub *directory.SubAccount) error {
+		f := store.StatFilter{AccountID: sub.AccountID, SubAccountID: sub.ID}
+		if err := readStatFilter(r.URL.Query(), &f, most); err != nil {
+			return err
+		}
+		return answer(w, r, f)
+	})
+}
+
+// maxSums is the most sums that one answer is made of.
+const maxSums = 200_000
+
+// sums reads what a filter selects.
+func (s *server) sums(r *http.Request, f store.StatFilter) ([]store.Stat, error) {
+	f.Limit = maxSums + 1
+	list, err := s.Statistics.Stats(r.Context(), f)
+	if err == nil && len(list) > maxSums {
+		err = badParameter("to", "these days have too many values for one answer; ask for fewer")
+	}
+	return list, err
+}
+
+// replyDaily answers with one entry for each day that has data.
+func (s *server) replyDaily(w http.ResponseWriter, r *http.Request, f store.StatFilter) error {
+	f.By = store.ByDay
+	sums, err := s.sums(r, f)
 	if err != nil {
 		return err
 	}
 	stats := []dailyStat{}
-	var total totalCounters
-	for i, n := range counts {
-		total.add(n)
-		if i+1 == len(counts) || counts[i+1].Day != n.Day {
-			stats = append(stats, dailyStat{Date: n.Day, Stat: dailyCounters{counters: total.counters, Spam: total.Spams}})
-			total = totalCounters{}
+	var of figures
+	for i := range sums {
+		of.add(&sums[i])
+		if i+1 == len(sums) || sums[i+1].Key != sums[i].Key {
+			date := time.Unix(sums[i].Key*24*60*60, 0).UTC().Format(time.DateOnly)
+			stats = append(stats, dailyStat{Date: date, Stat: of.statCounters})
+			of = figures{}
 		}
 	}
 	return reply(w, http.StatusOK, stats)
 }
 
-func (s *server) aggregateStats(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
-	counts, err := s.counts(r, a, maxAggregate)
+// total adds everything up.
+func (s *server) total(r *http.Request, f store.StatFilter) (of figures, err error) {
+	sums, err := s.sums(r, f)
+	for i := range sums {
+		of.add(&sums[i])
+	}
+	return of, err
+}
+
+// replyTotal answers with the one object that says spams.
+func (s *server) replyTotal(w http.ResponseWriter, r *http.Request, f store.StatFilter) error {
+	of, err := s.total(r, f)
 	if err != nil {
 		return err
 	}
-	var total totalCounters
-	for _, n := range counts {
-		total.add(n)
-	}
-	return reply(w, http.StatusOK, total)
+	return reply(w, http.StatusOK, totalCounters{of.counters, of.Spam})
 }
 
-// counts reads the account's counters over the days that the query names, in the order of days.
-func (s *server) counts(r *http.Request, a *directory.Account, most int) ([]store.Count, error) {
-	from, to, err := days(r.URL.Query(), most)
+// replyAggregate answers with the object that says spam.
+func (s *server) replyAggregate(w http.ResponseWriter, r *http.Request, f store.StatFilter) error {
+	of, err := s.total(r, f)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	counts, err := s.Journal.Counts(r.Context(), store.CountFilter{AccountID: a.ID, From: from, To: to})
-	if err != nil {
-		return nil, err
-	}
-	sortByDay(counts)
-	return counts, nil
+	return reply(w, http.StatusOK, of.statCounters)
 }
 
-func sortByDay(counts []store.Count) {
-	slices.SortStableFunc(counts, func(a, b store.Count) int { return strings.Compare(a.Day, b.Day) })
+// engagement are opens and clicks, and the messages that were opened or clicked at least once.
+type engagement struct {
+	Opened        int64 `json:"opened"`
+	UniqueOpened  int64 `json:"uniqueOpened"`
+	Clicked       int64 `json:"clicked"`
+	UniqueClicked int64 `json:"uniqueClicked"`
+}
+
+func (f *figures) engagement() engagement {
+	return engagement{f.Opened, f.uniqueOpened, f.Clicked, f.uniqueClicked}
+}
+
+func (s *server) replyEngagement(w http.ResponseWriter, r *http.Request, f store.StatFilter) error {
+	of, err := s.total(r, f)
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, of.engagement())
 }

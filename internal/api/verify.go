@@ -50,6 +50,7 @@ type differenceAnswer struct {
 	MessageID  string         `json:"messageID"`
 	Day        string         `json:"day"`     // YYYY-MM-DD
 	Counter    *counterAnswer `json:"counter"` // null when it is about no counter
+	Facet      *facetAnswer   `json:"facet"`   // null when it is about no facet or label
 	Stored     string         `json:"stored"`
 	Recomputed string         `json:"recomputed"`
 }
@@ -61,6 +62,13 @@ type counterAnswer struct {
 	Type         int    `json:"type"`
 	Name         string `json:"name"` // of the type
 	Copy         bool   `json:"copy"`
+}
+
+// facetAnswer names a facet beside its counter, or a label.
+type facetAnswer struct {
+	Dimension    string `json:"dimension"`
+	Value        string `json:"value"`
+	SubAccountID int32  `json:"subAccountId"`
 }
 
 type awaitingAnswer struct {
@@ -178,6 +186,9 @@ func differenceAnswerOf(d *books.Difference) differenceAnswer {
 	}
 	if d.Counter != nil {
 		answer.Counter = counterAnswerOf(*d.Counter)
+	}
+	if d.Facet != nil {
+		answer.Facet = &facetAnswer{d.Facet.Dimension.String(), d.Facet.Value, d.Facet.SubAccountID}
 	}
 	return answer
 }

@@ -96,6 +96,14 @@ func (l *ledger) Counted(context.Context, int32, int64) (map[store.Counter]int64
 	return map[store.Counter]int64{{SubAccountID: 4, Egress: 5, Mailbox: 1, Type: 71, Copy: true}: 3}, 9, nil
 }
 
+func (l *ledger) CountedFacets(context.Context, int32, int64) (store.Figures, int64, error) {
+	return store.NewFigures(), 0, nil
+}
+
+func (l *ledger) TallyFacets(context.Context, int32, int64, int64, store.TallyPlace, int) (store.Figures, store.TallyPlace, bool, error) {
+	return store.NewFigures(), store.TallyPlace{}, true, nil
+}
+
 func (l *ledger) Tally(context.Context, int32, int64, int64, store.TallyPlace, int) (map[store.Counter]int64, store.TallyPlace, bool, error) {
 	return nil, store.TallyPlace{}, true, nil
 }
@@ -119,7 +127,7 @@ func TestVerifyNamesDifferences(t *testing.T) {
 		t.Fatalf("%s (%v)", w.Body, err)
 	}
 	for _, one := range raw.Differences {
-		wantKeys(t, one, "kind", "messageID", "day", "counter", "stored", "recomputed")
+		wantKeys(t, one, "kind", "messageID", "day", "counter", "facet", "stored", "recomputed")
 	}
 	counter, message := got.Differences[0], got.Differences[1]
 	if counter.Kind != "counter" || counter.MessageID != "" || counter.Day != "2024-10-04" || counter.Stored != "3" || counter.Recomputed != "0 events" ||

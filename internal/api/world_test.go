@@ -19,6 +19,7 @@ import (
 	"postyard/internal/catchup"
 	"postyard/internal/directory"
 	"postyard/internal/doctor"
+	"postyard/internal/domain"
 	"postyard/internal/ingest"
 	"postyard/internal/ippool"
 	"postyard/internal/mailbox/mx"
@@ -124,7 +125,7 @@ func newWorld(t *testing.T) *world {
 		Doctor:    examiner,
 		Directory: w.dir, Accounts: w.accounts, Sender: sender, Providers: w.tpsps,
 		Pools:   ippool.New(ippool.Config{Directory: w.dir, Store: w.db, Now: time.Now, Changed: func() { w.changed.Add(1) }}),
-		Planner: planner, Mailboxes: mx.New(mx.Config{}), Journal: w.db, Books: w.db, Ingest: inbox, CatchUp: catching,
+		Planner: planner, Mailboxes: mx.New(mx.Config{}), Journal: w.db, Books: w.db, Statistics: w.db, Domains: domain.New(w.dir, w.db, time.Now), Ingest: inbox, CatchUp: catching,
 		Queue: w.db, Claim: claimLength, Changed: func() { w.changed.Add(1) }, Now: time.Now, Templates: w.mirror,
 		Installation: installation, Log: log,
 	})

@@ -28,6 +28,7 @@ import (
 	"postyard/internal/directory"
 	"postyard/internal/dispatch"
 	"postyard/internal/doctor"
+	"postyard/internal/domain"
 	"postyard/internal/ingest"
 	"postyard/internal/ippool"
 	"postyard/internal/mailbox/mx"
@@ -163,7 +164,8 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		return fmt.Errorf("read installation: %w", err)
 	}
 	s.http = newHTTPServer(api.New(api.Config{Directory: s.directory, Accounts: s.Accounts, Sender: s.accepting, Providers: connections,
-		Pools: pools, Planner: planner, Mailboxes: s.mailboxes, Journal: s.store, Books: s.store, Ingest: s.ingesting, CatchUp: s.catching,
+		Pools: pools, Planner: planner, Mailboxes: s.mailboxes, Journal: s.store, Books: s.store, Statistics: s.store,
+		Domains: domain.New(s.directory, s.store, now), Ingest: s.ingesting, CatchUp: s.catching,
 		Templates: s.templates, Doctor: s.examiner, Queue: s.store, Claim: dispatch.ClaimLength(cfg.CallTimeout), Changed: s.changed, Now: now, Installation: installation,
 		Log: s.log}), s.log)
 	s.http.RegisterOnShutdown(s.catching.Stop) // requests that ask providers may take long

@@ -3,7 +3,8 @@
 //
 // It looks at three things, in this order:
 //
-//   - Days: the counters of each day are the events of that day, kind by kind, up to the last event that the counters include.
+//   - Days: the counters of each day are the events of that day, kind by kind, up to the last event that the counters include. So are
+//     its facets (what is counted by group, domain, reason, ...), first opens and clicks, and the labels of its messages.
 //   - Messages: each is in exactly one state, in the queue exactly while it is pending, and where its events and attempts
 //     say that it is. The checks of a message are in message.go, one function for each.
 //   - Both together: the events of a day are those of the messages, none more and none less.
@@ -77,6 +78,9 @@ const (
 	KindMark     Kind = "mark"     // the mark says what cannot have been
 	KindCounter  Kind = "counter"  // a counter is not the number of its events
 	KindOwner    Kind = "owner"    // a day has events that no message has
+	KindFacet    Kind = "facet"    // what is counted by group, domain, reason, ... is not what its events come to
+	KindUnique   Kind = "unique"   // a first open or click was not counted as one, or another one was
+	KindLabel    Kind = "label"    // a name that mail of a day is counted under is of no message, or is not known
 )
 
 // Difference is one place where the books do not balance.
@@ -85,6 +89,7 @@ type Difference struct {
 	Message    mail.ID        // of which message, zero when it is about a day
 	Day        time.Time      // of which day, zero when it is about a message
 	Counter    *store.Counter // of which counter, nil for all other kinds
+	Facet      *store.Facet   // of which facet, or label, nil for all other kinds
 	Stored     string         // what the store says
 	Recomputed string         // what attempts and events say
 }

@@ -154,8 +154,8 @@ func TestDifferences(t *testing.T) {
 			[]string{"events of message 5: event 8, PM Open, has the effect 77 | no such event has it"},
 		},
 		"a type that there is not": {
-			func(l *ledger) { l.retype(aSent, 3, 999) },
-			[]string{"events of message 5: event 8 of type 999 | there is no such type"},
+			func(l *ledger) { l.retype(aSent, 2, 999) },
+			[]string{"events of message 5: event 7 of type 999 | there is no such type"},
 		},
 		"more attempts counted": {
 			func(l *ledger) { l.entries[aSent].Attempts = 3 },

@@ -19,11 +19,13 @@ import (
 
 // Where a message of the first account is found that a corruption is about.
 const (
-	anySent   = `SELECT id FROM message m WHERE account_id = 1 AND state = 3 AND mark = 0 AND attempts = 1 AND (SELECT count(*) FROM event WHERE message_id = m.id) = 2`
-	anyDone   = `SELECT id FROM message m WHERE account_id = 1 AND state = 4 AND (SELECT count(*) FROM event WHERE message_id = m.id AND effect = 6) = 1`
-	anyQueued = `SELECT id FROM queue WHERE status IN (0, 1) AND attempts > 0 AND id IN (SELECT id FROM message WHERE account_id = 1 AND mark = 0)`
-	anyDrop   = `SELECT id FROM message WHERE account_id = 1 AND state = 6`
-	anyOpen   = `SELECT id FROM queue WHERE status = 2 AND id IN (SELECT id FROM message WHERE account_id = 1)`
+	anySent     = `SELECT id FROM message m WHERE account_id = 1 AND state = 3 AND mark = 0 AND attempts = 1 AND (SELECT count(*) FROM event WHERE message_id = m.id) = 2`
+	anyLabelled = `SELECT id FROM message m WHERE account_id = 1 AND labels <> x'' AND state = 3 AND (SELECT count(*) FROM event WHERE message_id = m.id) = 2`
+	anyDone     = `SELECT id FROM message m WHERE account_id = 1 AND state = 4 AND (SELECT count(*) FROM event WHERE message_id = m.id AND effect = 6) = 1`
+	anyQueued   = `SELECT id FROM queue WHERE status IN (0, 1) AND attempts > 0 AND id IN (SELECT id FROM message WHERE account_id = 1 AND mark = 0)`
+	anyDrop     = `SELECT id FROM message WHERE account_id = 1 AND state = 6`
+	anyOpened   = `SELECT id FROM message m WHERE account_id = 1 AND engaged & 1`
+	anyOpen     = `SELECT id FROM queue WHERE status = 2 AND id IN (SELECT id FROM message WHERE account_id = 1)`
 )
 
 // TestCorruption edits the database of a store behind its back and expects to be told what, and of which message.
@@ -75,23 +77,42 @@ func TestCorruption(t *testing.T) {
 		"acceptance":               {anySent, `UPDATE attempt SET class = 6 WHERE message_id = ?1 AND class = 0`, "proof"},
 		"end before the beginning": {anySent, `UPDATE attempt SET finished = began - 86400000000000 WHERE message_id = ?1`, "attempts"},
 		"mark":                     {anyQueued, `UPDATE message SET mark = 2 WHERE id = ?1`, "mark"},
-		"delivery gone":            {anyDone, `DELETE FROM event WHERE message_id = ?1 AND effect = 6`, "counter state"},
-		"sent event gone":          {anySent, `DELETE FROM event WHERE message_id = ?1 AND effect = 2`, "counter events state"},
+		"delivery gone":            {anyDone, `DELETE FROM event WHERE message_id = ?1 AND effect = 6`, "counter facet state"},
+		"sent event gone":          {anySent, `DELETE FROM event WHERE message_id = ?1 AND effect = 2`, "counter events facet state"},
 		"sent event twice": {anySent, `INSERT INTO event (account_id, sub_account_id, message_id, pool_id, egress, type, mailbox, is_copy, recipient, occurred_at, recorded_at, detail, effect)
 			SELECT account_id, sub_account_id, message_id, pool_id, egress, type, mailbox, is_copy, recipient, occurred_at, recorded_at, detail, effect FROM event WHERE message_id = ?1 AND effect = 2`, "counter events"},
-		"drop of another type":   {anyDrop, `UPDATE event SET type = 75 WHERE message_id = ?1 AND type IN (1, 74)`, "counter events"},
+		"drop of another type":   {anyDrop, `UPDATE event SET type = 75 WHERE message_id = ?1 AND type IN (1, 74)`, "counter events facet unique"},
 		"effect":                 {anySent, `UPDATE event SET effect = 6 WHERE message_id = ?1 AND effect = 2`, "events state"},
 		"event of a copy":        {anySent, `UPDATE event SET is_copy = 1 WHERE message_id = ?1 AND effect = 2`, "counter events"},
-		"event of another day":   {anySent, `UPDATE event SET occurred_at = occurred_at + 86400000000000 WHERE message_id = ?1 AND effect = 0`, "counter"},
-		"event before 1970":      {anySent, `UPDATE event SET occurred_at = -5 WHERE message_id = ?1 AND effect = 0`, "counter"},
-		"event of a sub-account": {anySent, `UPDATE event SET sub_account_id = 999 WHERE message_id = ?1 AND effect = 0`, "counter"},
-		"event of an account":    {anySent, `UPDATE event SET account_id = 2 WHERE message_id = ?1 AND effect = 0`, "counter owner"},
-		"event of no message":    {anySent, `UPDATE event SET message_id = x'00' WHERE message_id = ?1 AND effect = 0`, "events owner"},
-		"message gone":           {anySent, `DELETE FROM message WHERE id = ?1`, "owner"},
+		"event of another day":   {anySent, `UPDATE event SET occurred_at = occurred_at + 86400000000000 WHERE message_id = ?1 AND effect = 0`, "counter facet"},
+		"event before 1970":      {anySent, `UPDATE event SET occurred_at = -5 WHERE message_id = ?1 AND effect = 0`, "counter facet"},
+		"event of a sub-account": {anySent, `UPDATE event SET sub_account_id = 999 WHERE message_id = ?1 AND effect = 0`, "counter facet label"},
+		"event of an account":    {anySent, `UPDATE event SET account_id = 2 WHERE message_id = ?1 AND effect = 0`, "counter facet owner"},
+		"event of no message":    {anySent, `UPDATE event SET message_id = x'00' WHERE message_id = ?1 AND effect = 0`, "events facet owner"},
+		"message gone":           {anySent, `DELETE FROM message WHERE id = ?1`, "facet owner"},
 		"message of an account":  {anySent, `UPDATE message SET account_id = 2 WHERE id = ?1`, "owner"},
 		"counter too high":       {"", `UPDATE counter SET n = n + 1 WHERE account_id = 1 AND type = 71`, "counter"},
 		"counters gone":          {"", `DELETE FROM counter WHERE account_id = 1 AND type = 69`, "counter"},
-		"counter of nothing":     {"", `INSERT INTO counter VALUES (1, -9, 1, 1, 0, 70, 0, 1)`, "counter"},
+		"counter of nothing":     {"", `INSERT INTO counter VALUES (1, -9, 1, 1, 0, 70, 0, 1, 0)`, "counter"},
+		"facet too high":         {"", `UPDATE facet SET n = n + 1 WHERE account_id = 1 AND dimension = 1`, "facet"},
+		"facets gone":            {"", `DELETE FROM facet WHERE account_id = 1 AND dimension = 5`, "facet"},
+		"facet of nothing":       {"", `INSERT INTO facet VALUES (1, 3, -9, 'x', 1, 1, 0, 72, 1, 0, 0)`, "facet"},
+		"facets elsewhere":       {"", `UPDATE facet SET value = 'example.net' WHERE account_id = 1 AND dimension = 2`, "facet"},
+		"firsts of a facet":      {"", `UPDATE facet SET firsts = firsts + 1 WHERE account_id = 1 AND dimension = 4`, "facet"},
+		"time to deliver":        {"", `UPDATE facet SET total = total + 1 WHERE account_id = 1 AND dimension = 8`, "facet"},
+		"firsts of a counter":    {"", `UPDATE counter SET firsts = firsts + 1 WHERE account_id = 1 AND type = 75 AND is_copy = 0`, "unique"},
+		"firsts of copies":       {"", `UPDATE counter SET firsts = 1 WHERE account_id = 1 AND is_copy = 1`, "unique"},
+		"engaged":                {anySent, `UPDATE message SET engaged = 2 WHERE id = ?1`, "unique"},
+		"first open is none":     {anyOpened, `UPDATE event SET marks = 1 WHERE message_id = ?1 AND marks = 3`, "facet unique"},
+		"event without facets":   {anyLabelled, `UPDATE event SET marks = marks - 1 WHERE message_id = ?1 AND effect = 2 AND is_copy = 0`, "facet"},
+		"processed, no facets":   {anyLabelled, `UPDATE event SET marks = 0 WHERE message_id = ?1 AND effect = 0`, "facet"},
+		"labels gone":            {anyLabelled, `UPDATE message SET labels = x'' WHERE id = ?1`, "facet"},
+		"labels unreadable":      {anyLabelled, `UPDATE message SET labels = x'ff' WHERE id = ?1`, "facet"},
+		"another label":          {anyLabelled, `UPDATE message SET labels = x'000178' WHERE id = ?1`, "facet label"},
+		"label gone":             {"", `DELETE FROM label WHERE account_id = 1 AND name = 'trial'`, "label"},
+		"label of nothing":       {"", `INSERT INTO label VALUES (1, -9, 1, 1, 'x')`, "label"},
+		"time of a message":      {anyDone, `UPDATE message SET submitted_at = submitted_at - 700000000000000 WHERE id = ?1`, "facet"},
+		"detail of an open":      {anyOpened, `UPDATE event SET detail = CAST('{' AS BLOB) WHERE message_id = ?1 AND type = 75`, "facet"},
 		"counters elsewhere":     {"", `UPDATE counter SET mailbox = 26 WHERE account_id = 1 AND type = 70 AND mailbox = 0`, "counter"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -64,7 +64,7 @@ func (v *verification) checkDay(ctx context.Context, number int64) error {
 		}
 	}
 	v.comparePairs(number, pairs)
-	return nil
+	return v.checkFacets(ctx, number)
 }
 
 // comparePairs names the counters that are wrong, in an order that does not change from one verification to the next.

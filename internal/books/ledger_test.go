@@ -25,6 +25,7 @@ type ledger struct {
 	t        *testing.T
 	entries  []store.Entry
 	counters map[int64]map[store.Counter]int64
+	firsts   map[int64]map[store.Counter]int64
 	strays   []store.EntryEvent // events of messages that are not there
 	seq      int64
 	calls    int
@@ -126,6 +127,26 @@ func (l *ledger) Tally(_ context.Context, account int32, day, upTo int64, from s
 	return counters, next, done, l.called(account)
 }
 
+// CountedFacets implements store.FacetBooks: this ledger has no facets.
+func (l *ledger) CountedFacets(_ context.Context, account int32, day int64) (store.Figures, int64, error) {
+	figures := store.NewFigures()
+	for k, n := range l.firsts[day] {
+		figures.Firsts[k] = n
+	}
+	return figures, l.seq, l.called(account)
+}
+
+// TallyFacets implements store.FacetBooks.
+func (l *ledger) TallyFacets(_ context.Context, account int32, day, upTo int64, _ store.TallyPlace, _ int) (store.Figures, store.TallyPlace, bool, error) {
+	figures := store.NewFigures()
+	for _, p := range l.ofDay(day) {
+		if p.Marks&store.MarkFirst != 0 && p.Seq <= upTo {
+			figures.Firsts[p.key]++
+		}
+	}
+	return figures, store.TallyPlace{}, true, l.called(account)
+}
+
 // NextDay implements store.Books.
 func (l *ledger) NextDay(_ context.Context, account int32, from int64) (day int64, ok bool, err error) {
 	see := func(d int64) {
@@ -192,6 +213,18 @@ func (l *ledger) happen(i int, typ event.Type) {
 	l.seq++
 	happened := store.EntryEvent{Seq: l.seq, Type: typ, Effect: effects[typ], OccurredAt: start.Add(time.Duration(l.seq) * time.Second)}
 	e := &l.entries[i]
+	if bit := store.EngagedBy(typ); bit != 0 && e.Engaged&bit == 0 {
+		e.Engaged |= bit
+		happened.Marks = store.MarkFirst
+		if l.firsts == nil {
+			l.firsts = map[int64]map[store.Counter]int64{}
+		}
+		day := dayOf(happened.OccurredAt)
+		if l.firsts[day] == nil {
+			l.firsts[day] = map[store.Counter]int64{}
+		}
+		l.firsts[day][keyOf(e, happened)]++
+	}
 	e.Events = append(e.Events, happened)
 	l.count(keyOf(e, happened), happened.OccurredAt, 1)
 }

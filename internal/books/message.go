@@ -29,6 +29,7 @@ func check(e *store.Entry, differ differing) {
 	checkEnded(e, differ)
 	checkProof(e, differ)
 	checkMark(e, differ)
+	checkEngaged(e, differ)
 }
 
 // checkQueue: a message is in the queue exactly while it is pending, and its own row says Queued then.

@@ -139,7 +139,8 @@ func (o *office) rearrange(e route.Egress) {
 }
 
 func (o *office) accept(n int, egresses []route.Egress) {
-	s := store.Submission{AccountID: o.account, SubAccountID: pick(o, o.subs), Content: []byte("{}"), SubmittedAt: o.now}
+	s := store.Submission{AccountID: o.account, SubAccountID: pick(o, o.subs), Content: []byte("{}"), SubmittedAt: o.now,
+		Groups: pick(o, [][]string{nil, {"welcome"}, {"welcome", "trial"}, {"invoices"}}), Domain: pick(o, []string{"", "example.com"})}
 	for i := range n {
 		to := fmt.Sprintf("u%d@%s", i, pick(o, []string{"gmail.com", "example.net", "yahoo.com"}))
 		recipient, err := json.Marshal(mail.Recipient{Address: mail.Address{Email: to}})
@@ -240,7 +241,8 @@ func (o *office) report() {
 	typ, _ := event.TypeOf(event.Postmark, kind)
 	o.reports++
 	r := provider.Report{Kind: kind, Type: typ, MessageID: id, Recipient: pick(o, []string{m.Recipient.Email, m.Recipient.Email, m.Recipient.Email, "copy@example.net"}),
-		Identity: fmt.Sprint(o.account, "/", o.rand.IntN(o.reports)), Final: o.rand.IntN(2) == 0, OccurredAt: o.now.Add(-time.Duration(o.rand.Int64N(int64(48 * time.Hour))))}
+		Identity: fmt.Sprint(o.account, "/", o.rand.IntN(o.reports)), Final: o.rand.IntN(2) == 0, OccurredAt: o.now.Add(-time.Duration(o.rand.Int64N(int64(48 * time.Hour)))),
+		Detail: event.Detail{SMTPDescription: pick(o, []string{"", "550 5.1.1 unknown", "452 4.2.2 full"}), UserAgent: &event.UserAgent{Family: pick(o, []string{"Chrome", "Gmail", "??"})}}}
 	_, err = o.db.Ingest(o.tb.Context(), []store.Parsed{{Receipt: store.Receipt{AccountID: o.account, TPSPID: pick(o, o.egress).TPSPID()},
 		Reports: []provider.Report{r}, Sent: pick(o, []event.Type{sent, sent, gridSent}), Now: o.now}})
 	o.must(err)

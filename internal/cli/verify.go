@@ -92,6 +92,12 @@ func (p *program) showDifferences(v *client.Verification) error {
 				of += " of copies"
 			}
 		}
+		if f := d.Facet; f != nil {
+			of += fmt.Sprintf(" %s %q", f.Dimension, f.Value)
+			if d.Counter == nil {
+				of += fmt.Sprintf(" of sub-account %d", f.SubAccountID)
+			}
+		}
 		rows[i] = row(d.Kind, of, d.Stored, d.Recomputed)
 	}
 	if err := p.say("\n"); err != nil {

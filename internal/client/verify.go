@@ -34,6 +34,11 @@ type Difference struct {
 		Name         string `json:"name"`
 		Copy         bool   `json:"copy"`
 	} `json:"counter"`
+	Facet *struct {
+		Dimension    string `json:"dimension"`
+		Value        string `json:"value"`
+		SubAccountID int32  `json:"subAccountId"`
+	} `json:"facet"`
 	Stored     string `json:"stored"`
 	Recomputed string `json:"recomputed"`
 }

@@ -248,6 +248,16 @@ func (t *TPSP) Impaired() string {
 	return strings.Join(parts, "; ")
 }
 
+// Domain is a sender domain that a sub-account has whitelisted: mail of the account from it is counted under its name.
+type Domain struct {
+	ID           int32
+	AccountID    int32
+	SubAccountID int32
+	Name         string // in lower-case ASCII
+	Created      time.Time
+	Deleted      time.Time // zero while it is in use; a deleted one keeps its statistics
+}
+
 // Contents is everything that is configured, as the store keeps it.
 type Contents struct {
 	Revision    int64 // changes with every change of what follows
@@ -255,6 +265,7 @@ type Contents struct {
 	SubAccounts []SubAccount
 	TPSPs       []TPSP // deleted ones included
 	Pools       []route.Pool
+	Domains     []Domain // deleted ones included
 }
 
 // Loader reads the configuration from the store.
@@ -339,9 +350,16 @@ type Snapshot struct {
 	everyTPSP        []*TPSP // sorted once: every webhook walks it
 	pools            map[int32]*route.Pool
 	poolsByName      map[poolName]*route.Pool
+	domains          map[int32]*Domain
+	whitelisted      map[domainName]bool
 }
 
 type poolName struct {
+	account int32
+	name    string
+}
+
+type domainName struct {
 	account int32
 	name    string
 }
@@ -356,6 +374,8 @@ func newSnapshot(c Contents) *Snapshot {
 		tpsps:            make(map[int32]*TPSP, len(c.TPSPs)),
 		pools:            make(map[int32]*route.Pool, len(c.Pools)),
 		poolsByName:      make(map[poolName]*route.Pool, len(c.Pools)),
+		domains:          make(map[int32]*Domain, len(c.Domains)),
+		whitelisted:      make(map[domainName]bool, len(c.Domains)),
 	}
 	for _, a := range c.Accounts {
 		s.accounts[a.ID], s.accountsByKey[a.KeyHash] = &a, &a
@@ -368,6 +388,12 @@ func newSnapshot(c Contents) *Snapshot {
 	}
 	for _, p := range c.Pools {
 		s.pools[p.ID], s.poolsByName[poolName{p.AccountID, p.Name}] = &p, &p
+	}
+	for _, d := range c.Domains {
+		s.domains[d.ID] = &d
+		if d.Deleted.IsZero() && s.subAccounts[d.SubAccountID] != nil {
+			s.whitelisted[domainName{d.AccountID, d.Name}] = true
+		}
 	}
 	s.everyTPSP = sorted(s.tpsps, func(*TPSP) bool { return true }, func(t *TPSP) int32 { return t.ID })
 	return s
@@ -426,6 +452,37 @@ func (s *Snapshot) AnyTPSP(id int32) *TPSP { return s.tpsps[id] }
 func (s *Snapshot) Owns(accountID, tpspID int32) bool {
 	t := s.tpsps[tpspID]
 	return t != nil && t.AccountID == accountID
+}
+
+// Whitelisted tells whether a sub-account of the account has whitelisted a domain.
+func (s *Snapshot) Whitelisted(accountID int32, name string) bool {
+	return len(s.whitelisted) > 0 && s.whitelisted[domainName{accountID, name}]
+}
+
+// Domain returns a domain that the sub-account has whitelisted, or nil.
+func (s *Snapshot) Domain(subAccountID, id int32) *Domain {
+	if d := s.domains[id]; d != nil && d.SubAccountID == subAccountID && d.Deleted.IsZero() {
+		return d
+	}
+	return nil
+}
+
+// Domains returns the domains that the sub-account has whitelisted, in the order of ids.
+func (s *Snapshot) Domains(subAccountID int32) []*Domain {
+	return sorted(s.domains, func(d *Domain) bool { return d.SubAccountID == subAccountID && d.Deleted.IsZero() }, func(d *Domain) int32 { return d.ID })
+}
+
+// AnyDomain returns one of the account's domains, deleted or not, or nil. It is for statistics.
+func (s *Snapshot) AnyDomain(accountID, id int32) *Domain {
+	if d := s.domains[id]; d != nil && d.AccountID == accountID {
+		return d
+	}
+	return nil
+}
+
+// EveryDomain returns the account's domains, deleted ones included, in the order of ids.
+func (s *Snapshot) EveryDomain(accountID int32) []*Domain {
+	return sorted(s.domains, func(d *Domain) bool { return d.AccountID == accountID }, func(d *Domain) int32 { return d.ID })
 }
 
 // Pool returns one of the account's IP pools, or nil.

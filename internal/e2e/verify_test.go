@@ -51,9 +51,13 @@ func TestVerify(t *testing.T) {
 }
 
 const differing = `{"ok": false, "checkedAt": 1, "tookMs": 2500, "messages": {"total": 7, "pending": 3, "queued": 2, "sending": 1, "unknown": 0,
-	"sent": 4, "delivered": 0, "bounced": 0, "dropped": 0}, "events": 9, "attempts": 8, "days": 1, "differenceCount": 5, "differences": [
+	"sent": 4, "delivered": 0, "bounced": 0, "dropped": 0}, "events": 9, "attempts": 8, "days": 1, "differenceCount": 7, "differences": [
 	{"kind": "counter", "messageID": "", "day": "2026-03-02", "counter": {"subAccountId": 3, "egress": "TPSP_5", "mailbox": "gmail", "type": 71,
 		"name": "PM Delivered", "copy": true}, "stored": "3", "recomputed": "2 events"},
+	{"kind": "facet", "messageID": "", "day": "2026-03-02", "counter": {"subAccountId": 3, "egress": "TPSP_5", "mailbox": "gmail", "type": 75, "name": "PM Open",
+		"copy": false}, "facet": {"dimension": "client", "value": "Chrome", "subAccountId": 3}, "stored": "1 event", "recomputed": "2 events"},
+	{"kind": "label", "messageID": "", "day": "2026-03-02", "counter": null, "facet": {"dimension": "group", "value": "g", "subAccountId": 3},
+		"stored": "known on the day", "recomputed": "no message accepted on the day has it"},
 	{"kind": "state", "messageID": "0198c0de-0000-7000-8000-000000000000", "day": "", "counter": null, "stored": "sent",
 		"recomputed": "its events come to delivered"}],
 	"awaitingCount": 101, "awaiting": [{"messageID": "m-1", "egress": "TPSP_5", "providerMessageId": "pm-1", "since": 1000000000}]}`
@@ -64,7 +68,7 @@ func TestVerifyDiffers(t *testing.T) {
 	user := []string{"POSTYARD_URL=" + answering(t, http.StatusOK, differing).URL, "POSTYARD_ACCOUNT_KEY=abc"}
 	r := run(t, user, "verify")
 	sections := strings.Split(r.out, "\n\n")
-	if r.code != 1 || r.err != "postyard: the books differ in 5 places\n" || len(sections) != 5 || strings.Contains(r.out, "balance") {
+	if r.code != 1 || r.err != "postyard: the books differ in 7 places\n" || len(sections) != 5 || strings.Contains(r.out, "balance") {
 		t.Fatalf("%+v", r)
 	}
 	if sections[1] != "Checked 7 messages, 8 attempts, 9 events and the counters of 1 day in 2.5s." {
@@ -73,6 +77,8 @@ func TestVerifyDiffers(t *testing.T) {
 	listed, more, _ := strings.Cut(sections[2], "\n... ")
 	want := [][]string{
 		{"counter", "2026-03-02 sub-account 3 TPSP_5 gmail 71 PM Delivered of copies", "3", "2 events"},
+		{"facet", `2026-03-02 sub-account 3 TPSP_5 gmail 75 PM Open client "Chrome"`, "1 event", "2 events"},
+		{"label", `2026-03-02 group "g" of sub-account 3`, "known on the day", "no message accepted on the day has it"},
 		{"state", "0198c0de-0000-7000-8000-000000000000", "sent", "its events come to delivered"},
 	}
 	if diff := cmp.Diff(want, cells(t, listed, differenceHeader...)); diff != "" || more != "and 3 more" {
@@ -83,7 +89,7 @@ func TestVerifyDiffers(t *testing.T) {
 		t.Errorf("%q, %q", sections[3], sections[4])
 	}
 	r = run(t, user, "verify", "--json")
-	if r.code != 1 || !strings.HasPrefix(r.out, `{"ok": false`) || r.err != "postyard: the books differ in 5 places\n" {
+	if r.code != 1 || !strings.HasPrefix(r.out, `{"ok": false`) || r.err != "postyard: the books differ in 7 places\n" {
 		t.Errorf("%+v", r)
 	}
 }

@@ -46,6 +46,8 @@ type Store interface {
 	Configuration
 	Coordination
 	Templates
+	Statistics
+	Domains
 	Trouble
 	Hooks
 	Close() error
@@ -112,7 +114,9 @@ type Expiry struct {
 type Submission struct {
 	AccountID    int32
 	SubAccountID int32
-	Content      []byte // mail.Content as JSON
+	Content      []byte   // mail.Content as JSON
+	Groups       []string // that its messages are counted under
+	Domain       string   // the sender's domain, when its messages are counted under it
 	SubmittedAt  time.Time
 	Messages     []NewMessage
 }
@@ -444,6 +448,8 @@ type Count struct {
 // Books lets an auditor compare what is stored twice: states against attempts and events, counters against events. Every
 // question is about one moment and is bounded, so that the books can be checked while mail flows.
 type Books interface {
+	FacetBooks
+
 	// Entries returns messages of the account with what is recorded about them, in the order of ids, after the given one.
 	Entries(ctx context.Context, accountID int32, after mail.ID, limit int) ([]Entry, error)
 
@@ -472,6 +478,7 @@ type Entry struct {
 	Attempts     int             // as the message, or its queue row while it is pending, counts them
 	Mark         Mark
 	ProviderID   string
+	Engaged      Engaged
 	Calls        []Attempt    // in their order
 	Events       []EntryEvent // in the order of recording
 }
@@ -482,6 +489,7 @@ type EntryEvent struct {
 	Type       event.Type
 	Copy       bool
 	Effect     Effect
+	Marks      Marks
 	OccurredAt time.Time
 }
 

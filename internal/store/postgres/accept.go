@@ -67,12 +67,17 @@ func (db *DB) Accept(ctx context.Context, batch []store.Submission) error {
 		}
 		contents = append(contents, contentRow{s.Messages[0].ID, h, s.Content})
 	}
-	return db.write(ctx, db.front, "accept", func(t *tx) error {
+	var learned []engine.Label
+	err := db.write(ctx, db.front, "accept", func(t *tx) error {
 		next, err := t.takeSequences(batch)
 		if err != nil {
 			return err
 		}
-		list, err := plan(batch, next)
+		var labels [][]byte
+		if labels, learned, err = t.label(batch, &db.labels); err != nil {
+			return err
+		}
+		list, err := plan(batch, next, labels)
 		if err != nil {
 			return err
 		}
@@ -91,6 +96,10 @@ func (db *DB) Accept(ctx context.Context, batch []store.Submission) error {
 		}
 		return nil
 	})
+	if err == nil {
+		db.labels.learn(learned)
+	}
+	return err
 }
 
 // takeSequences reserves a range of every pool that spreads messages of this batch, and returns the next number of each.
@@ -120,7 +129,7 @@ func (t *tx) takeSequences(batch []store.Submission) (map[int32]uint64, error) {
 }
 
 // plan asks where every message of the batch goes.
-func plan(batch []store.Submission, next map[int32]uint64) ([]incoming, error) {
+func plan(batch []store.Submission, next map[int32]uint64, labels [][]byte) ([]incoming, error) {
 	var list []incoming
 	for i := range batch {
 		s := &batch[i]
@@ -137,7 +146,7 @@ func plan(batch []store.Submission, next map[int32]uint64) ([]incoming, error) {
 				return nil, err
 			}
 			list = append(list, incoming{NewMessage: m, content: s.Messages[0].ID, submitted: engine.Stamp(s.SubmittedAt), plan: encoded,
-				owner: owner{m.ID, s.AccountID, s.SubAccountID, m.PoolID, int16(m.Mailbox.ID()), text(m.To)},
+				owner: owner{m.ID, s.AccountID, s.SubAccountID, m.PoolID, int16(m.Mailbox.ID()), text(m.To), labels[i], engine.Stamp(s.SubmittedAt), 0},
 				ways:  int16(len(planned.Plan.Egresses)), egress: planned.Plan.First(), processed: planned.Processed})
 		}
 	}
@@ -172,9 +181,9 @@ func (t *tx) insertMessages(list []incoming) {
 	times := column(list, func(m *incoming) int64 { return m.submitted })
 	subs := column(list, func(m *incoming) int32 { return m.subAccountID })
 	pools := column(list, func(m *incoming) int32 { return m.poolID })
-	t.exec(`INSERT INTO message (id, account_id, sub_account_id, content_id, pool_id, mailbox, recipient, to_addr, plan, submitted_at, egress)
+	t.exec(`INSERT INTO message (id, account_id, sub_account_id, content_id, pool_id, mailbox, recipient, to_addr, plan, submitted_at, egress, labels)
 		SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[], $4::uuid[], $5::int[], $6::smallint[], $7::bytea[], $8::text[], $9::bytea[],
-			$10::bigint[], $11::int[])`,
+			$10::bigint[], $11::int[], $12::bytea[])`,
 		ids,
 		column(list, func(m *incoming) int32 { return m.accountID }),
 		subs,
@@ -184,7 +193,7 @@ func (t *tx) insertMessages(list []incoming) {
 		column(list, func(m *incoming) []byte { return notNil(m.Recipient) }),
 		column(list, func(m *incoming) string { return m.to }),
 		column(list, func(m *incoming) []byte { return m.plan }),
-		times, egresses)
+		times, egresses, column(list, func(m *incoming) []byte { return m.labels }))
 	t.exec(`INSERT INTO queue (id, egress, mailbox, status, rank, sub_account_id, pool_id, priority, ways)
 		SELECT q.id, q.egress, q.mailbox, 0, q.rank, q.sub, q.pool, -coalesce(pool.priority, 0), q.ways
 		FROM unnest($1::uuid[], $2::int[], $3::smallint[], $4::bigint[], $5::int[], $6::int[], $7::smallint[])

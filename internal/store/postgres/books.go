@@ -15,11 +15,11 @@ import (
 const page = `WITH page AS MATERIALIZED (SELECT id FROM message WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3) `
 
 const (
-	entryQuery = page + `SELECT m.id, m.sub_account_id, m.egress, m.submitted_at, m.state, m.attempts, m.mark, m.provider_id,
+	entryQuery = page + `SELECT m.id, m.sub_account_id, m.egress, m.submitted_at, m.state, m.attempts, m.mark, m.provider_id, m.engaged,
 			q.status, q.attempts, q.egress
 		FROM page JOIN message m ON m.id = page.id LEFT JOIN queue q ON q.id = page.id ORDER BY m.id`
 	entryCalls  = page + `SELECT a.message_id, ` + attemptColumns + ` FROM page JOIN attempt a ON a.message_id = page.id ORDER BY a.message_id, a.n`
-	entryEvents = page + `SELECT e.message_id, e.seq, e.type, e.is_copy, e.effect, e.occurred_at
+	entryEvents = page + `SELECT e.message_id, e.seq, e.type, e.is_copy, e.effect, e.marks, e.occurred_at
 		FROM page JOIN event e ON e.message_id = page.id ORDER BY e.message_id, e.seq`
 )
 
@@ -49,7 +49,7 @@ func (db *DB) Entries(ctx context.Context, accountID int32, after mail.ID, limit
 			var id mail.ID
 			var v store.EntryEvent
 			var occurred int64
-			err := rows.Scan(idInto(&id), &v.Seq, &v.Type, &v.Copy, &v.Effect, &occurred)
+			err := rows.Scan(idInto(&id), &v.Seq, &v.Type, &v.Copy, &v.Effect, &v.Marks, &occurred)
 			v.OccurredAt = engine.Time(occurred)
 			e := &entries[places[id]]
 			e.Events = append(e.Events, v)
@@ -63,7 +63,7 @@ func scanEntry(rows pgx.Rows) (e store.Entry, err error) {
 	var submitted int64
 	var status *engine.Status
 	var attempts, egress *int32
-	err = rows.Scan(idInto(&e.ID), &e.SubAccountID, &e.Egress, &submitted, &e.Stored, &e.Attempts, &e.Mark, &e.ProviderID,
+	err = rows.Scan(idInto(&e.ID), &e.SubAccountID, &e.Egress, &submitted, &e.Stored, &e.Attempts, &e.Mark, &e.ProviderID, &e.Engaged,
 		&status, &attempts, &egress)
 	e.SubmittedAt, e.State, e.Queued = engine.Time(submitted), e.Stored, status != nil
 	if e.Queued {
@@ -121,6 +121,9 @@ func (db *DB) Tally(ctx context.Context, accountID int32, day, upTo int64, from 
 
 const nextDayQuery = `SELECT least(
 	(SELECT day FROM counter WHERE account_id = $1 AND day >= $2::bigint ORDER BY day LIMIT 1),
+	(SELECT day FROM label WHERE account_id = $1 AND day >= $2::bigint ORDER BY day LIMIT 1),
+	(SELECT min(f.day) FROM generate_series(1, 8) d, LATERAL (SELECT day FROM facet WHERE account_id = $1 AND dimension = d AND day >= $2::bigint
+		ORDER BY day LIMIT 1) f),
 	(SELECT floor(occurred_at / $4::numeric)::bigint FROM event WHERE account_id = $1 AND occurred_at >= $3 ORDER BY occurred_at LIMIT 1))`
 
 // NextDay implements store.Books.

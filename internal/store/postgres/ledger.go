@@ -152,11 +152,11 @@ func (t *tx) lockMessages(l *ledger, ids []mail.ID) {
 	t.each(func(rows pgx.Rows) error {
 		m := &message{}
 		err := rows.Scan(idInto(&m.id), &m.accountID, &m.subAccountID, &m.poolID, &m.mailbox, &m.to, &m.state, &m.egress,
-			&m.attempts, &m.mark, &m.providerID, &m.families)
+			&m.attempts, &m.mark, &m.providerID, &m.families, &m.labels, &m.submittedAt, &m.engaged)
 		l.messages[m.id] = m
 		return err
-	}, `SELECT id, account_id, sub_account_id, pool_id, mailbox, to_addr, state, egress, attempts, mark, provider_id, sent_families
-		FROM message WHERE id = ANY ($1) ORDER BY id FOR UPDATE`, uuids(ids))
+	}, `SELECT id, account_id, sub_account_id, pool_id, mailbox, to_addr, state, egress, attempts, mark, provider_id, sent_families, labels,
+			submitted_at, engaged FROM message WHERE id = ANY ($1) ORDER BY id FOR UPDATE`, uuids(ids))
 }
 
 // pending returns the queue row of a message, nil when it has left the queue.
@@ -312,9 +312,9 @@ func (l *ledger) writeMessages(t *tx) error {
 	}
 	if len(changed) > 0 {
 		t.exec(`UPDATE message m SET state = u.state, egress = u.egress, attempts = u.attempts, mark = u.mark, provider_id = u.provider_id,
-				sent_families = u.sent_families
-			FROM unnest($1::uuid[], $2::smallint[], $3::int[], $4::int[], $5::smallint[], $6::text[], $7::bigint[])
-				AS u (id, state, egress, attempts, mark, provider_id, sent_families)
+				sent_families = u.sent_families, engaged = u.engaged
+			FROM unnest($1::uuid[], $2::smallint[], $3::int[], $4::int[], $5::smallint[], $6::text[], $7::bigint[], $8::smallint[])
+				AS u (id, state, egress, attempts, mark, provider_id, sent_families, engaged)
 			WHERE m.id = u.id`,
 			column(changed, func(m **message) pgtype.UUID { return uuidOf((*m).id) }),
 			column(changed, func(m **message) int16 { return int16((*m).state) }),
@@ -322,7 +322,8 @@ func (l *ledger) writeMessages(t *tx) error {
 			column(changed, func(m **message) int32 { return int32((*m).attempts) }),
 			column(changed, func(m **message) int16 { return int16((*m).mark) }),
 			column(changed, func(m **message) string { return (*m).providerID }),
-			column(changed, func(m **message) int64 { return (*m).families }))
+			column(changed, func(m **message) int64 { return (*m).families }),
+			column(changed, func(m **message) int16 { return int16((*m).engaged) }))
 	}
 	if len(named) > 0 {
 		t.exec(`INSERT INTO provider_message (provider_id, message_id) SELECT * FROM unnest($1::text[], $2::uuid[])`,

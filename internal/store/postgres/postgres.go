@@ -83,6 +83,7 @@ type Config struct {
 
 // DB is the engine. It implements store.Store.
 type DB struct {
+	labels       labelBook
 	node         string
 	front        *pgxpool.Pool // acceptance and webhooks
 	work         *pgxpool.Pool // dispatch, ingest, configuration

@@ -22,6 +22,9 @@ type owner struct {
 	poolID       int32
 	mailbox      int16
 	to           string
+	labels       []byte // see engine.Labels
+	submittedAt  int64
+	engaged      store.Engaged
 }
 
 // happening is an event about to be recorded.
@@ -33,18 +36,22 @@ type happening struct {
 	isCopy     bool
 	occurredAt time.Time
 	recordedAt time.Time
-	detail     []byte // event.Detail as JSON
+	detail     []byte              // event.Detail as JSON
+	facets     []engine.FacetValue // of the event itself
 }
 
 // journal collects the events of a transaction.
 type journal struct {
 	events   []recorded
 	counters map[counterKey]int64
+	firsts   map[counterKey]int64
+	facets   map[facetKey]*store.Sum
 }
 
 type recorded struct {
 	owner
 	happening
+	marks store.Marks
 }
 
 // counterKey is the primary key of a counter.
@@ -76,27 +83,29 @@ func compareBools(a, b bool) int {
 
 // record notes an event and counts it.
 func (j *journal) record(o *owner, h happening) {
-	j.events = append(j.events, recorded{*o, h})
+	k := counterKey{o.accountID, int32(engine.Day(h.occurredAt)), o.subAccountID, int32(h.egress), o.mailbox, int16(h.typ), h.isCopy}
+	marks := j.notice(o, &h, k)
+	j.events = append(j.events, recorded{*o, h, marks})
 	if j.counters == nil {
 		j.counters = map[counterKey]int64{}
 	}
-	j.counters[counterKey{o.accountID, int32(engine.Day(h.occurredAt)), o.subAccountID, int32(h.egress), o.mailbox, int16(h.typ), h.isCopy}]++
+	j.counters[k]++
 }
 
 // doorKey is the advisory lock of the journal's door.
 const doorKey = 0x6a6f75726e616c // "journal" in ASCII
 
 const insertEvents = `INSERT INTO event (account_id, sub_account_id, message_id, pool_id, egress, type, mailbox, effect, is_copy,
-		recipient, occurred_at, recorded_at, detail)
-	SELECT account_id, sub_account_id, message_id, pool_id, egress, type, mailbox, effect, is_copy, recipient, occurred_at, recorded_at, detail
+		recipient, occurred_at, recorded_at, detail, marks)
+	SELECT account_id, sub_account_id, message_id, pool_id, egress, type, mailbox, effect, is_copy, recipient, occurred_at, recorded_at, detail, marks
 	FROM unnest($1::int[], $2::int[], $3::uuid[], $4::int[], $5::int[], $6::smallint[], $7::smallint[], $8::smallint[], $9::bool[],
-		$10::text[], $11::bigint[], $12::bigint[], $13::bytea[]) WITH ORDINALITY
-		AS e (account_id, sub_account_id, message_id, pool_id, egress, type, mailbox, effect, is_copy, recipient, occurred_at, recorded_at, detail, place)
+		$10::text[], $11::bigint[], $12::bigint[], $13::bytea[], $14::smallint[]) WITH ORDINALITY
+		AS e (account_id, sub_account_id, message_id, pool_id, egress, type, mailbox, effect, is_copy, recipient, occurred_at, recorded_at, detail, marks, place)
 	ORDER BY place`
 
-const upsertCounters = `INSERT INTO counter AS c (account_id, day, sub_account_id, egress, mailbox, type, is_copy, n)
-	SELECT * FROM unnest($1::int[], $2::int[], $3::int[], $4::int[], $5::smallint[], $6::smallint[], $7::bool[], $8::bigint[])
-	ON CONFLICT (account_id, day, sub_account_id, egress, mailbox, type, is_copy) DO UPDATE SET n = c.n + excluded.n`
+const upsertCounters = `INSERT INTO counter AS c (account_id, day, sub_account_id, egress, mailbox, type, is_copy, n, firsts)
+	SELECT * FROM unnest($1::int[], $2::int[], $3::int[], $4::int[], $5::smallint[], $6::smallint[], $7::bool[], $8::bigint[], $9::bigint[])
+	ON CONFLICT (account_id, day, sub_account_id, egress, mailbox, type, is_copy) DO UPDATE SET n = c.n + excluded.n, firsts = c.firsts + excluded.firsts`
 
 // write queues what was recorded, behind the door. The commit has to follow.
 func (j *journal) write(t *tx) {
@@ -118,7 +127,8 @@ func (j *journal) write(t *tx) {
 		column(e, func(r *recorded) string { return address(r.recipient) }),
 		column(e, func(r *recorded) int64 { return engine.Stamp(r.occurredAt) }),
 		column(e, func(r *recorded) int64 { return engine.Stamp(r.recordedAt) }),
-		column(e, func(r *recorded) []byte { return r.detail }))
+		column(e, func(r *recorded) []byte { return r.detail }),
+		column(e, func(r *recorded) int16 { return int16(r.marks) }))
 	keys := make([]counterKey, 0, len(j.counters))
 	for k := range j.counters {
 		keys = append(keys, k)
@@ -132,7 +142,9 @@ func (j *journal) write(t *tx) {
 		column(keys, func(k *counterKey) int16 { return k.mailbox }),
 		column(keys, func(k *counterKey) int16 { return k.typ }),
 		column(keys, func(k *counterKey) bool { return k.isCopy }),
-		column(keys, func(k *counterKey) int64 { return j.counters[*k] }))
+		column(keys, func(k *counterKey) int64 { return j.counters[*k] }),
+		column(keys, func(k *counterKey) int64 { return j.firsts[*k] }))
+	j.writeFacets(t)
 }
 
 func uuidOf(id mail.ID) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: true} }

@@ -47,7 +47,7 @@ type acceptedRows struct {
 
 var (
 	contentRows = newInsert(`content (id, body)`)
-	messageRows = newInsert(`message (id, account_id, sub_account_id, content_id, pool_id, mailbox, recipient, to_addr, plan, submitted_at, egress)`)
+	messageRows = newInsert(`message (id, account_id, sub_account_id, content_id, pool_id, mailbox, recipient, to_addr, plan, submitted_at, egress, labels)`)
 	queueRows   = newInsert(`queue (id, egress, mailbox, status, rank, sub_account_id, pool_id, priority, ways)`)
 )
 
@@ -83,6 +83,10 @@ func (t *tx) submit(s *store.Submission, sequences map[int32]uint64, rows *accep
 	rows.contentID++
 	rows.contents = append(rows.contents, rows.contentID, s.Content)
 	at := engine.Stamp(s.SubmittedAt)
+	labels, err := t.label(s)
+	if err != nil {
+		return err
+	}
 	for i := range s.Messages {
 		m := &s.Messages[i]
 		var seq uint64
@@ -104,9 +108,9 @@ func (t *tx) submit(s *store.Submission, sequences map[int32]uint64, rows *accep
 			return err
 		}
 		id := m.ID[:]
-		rows.messages = append(rows.messages, id, s.AccountID, s.SubAccountID, rows.contentID, m.PoolID, class, m.Recipient, m.To, plan, at, int32(egress))
+		rows.messages = append(rows.messages, id, s.AccountID, s.SubAccountID, rows.contentID, m.PoolID, class, m.Recipient, m.To, plan, at, int32(egress), labels)
 		rows.queue = append(rows.queue, id, int32(egress), class, int(engine.Ready), at, s.SubAccountID, m.PoolID, priority, len(planned.Plan.Egresses))
-		o := owner{m.ID, s.AccountID, s.SubAccountID, m.PoolID, class, m.To}
+		o := owner{m.ID, s.AccountID, s.SubAccountID, m.PoolID, class, m.To, labels, at, 0}
 		t.record(&o, happening{egress: egress, typ: planned.Processed, recipient: m.To, occurredAt: s.SubmittedAt,
 			recordedAt: s.SubmittedAt, detail: engine.NoDetail})
 	}

@@ -23,7 +23,7 @@ func (db *DB) snapshot(ctx context.Context, read func(context.Context, *sql.Tx) 
 }
 
 const entriesQuery = `SELECT m.id, m.sub_account_id, coalesce(q.egress, m.egress), m.submitted_at, m.state, q.status,
-	coalesce(q.attempts, m.attempts), m.mark, m.provider_id
+	coalesce(q.attempts, m.attempts), m.mark, m.provider_id, m.engaged
 	FROM message m LEFT JOIN queue q ON q.id = m.id WHERE m.id > ? AND m.account_id = ? ORDER BY m.id LIMIT ?`
 
 // Entries implements store.Books.
@@ -44,7 +44,7 @@ func (db *DB) Entries(ctx context.Context, accountID int32, after mail.ID, limit
 func scanEntry(rows *sql.Rows) (e store.Entry, err error) {
 	var submitted int64
 	var status sql.NullInt64
-	err = rows.Scan((*idColumn)(&e.ID), &e.SubAccountID, &e.Egress, &submitted, &e.Stored, &status, &e.Attempts, &e.Mark, &e.ProviderID)
+	err = rows.Scan((*idColumn)(&e.ID), &e.SubAccountID, &e.Egress, &submitted, &e.Stored, &status, &e.Attempts, &e.Mark, &e.ProviderID, &e.Engaged)
 	e.SubmittedAt, e.State, e.Queued = engine.Time(submitted), e.Stored, status.Valid
 	if e.Queued {
 		e.State = engine.Status(status.Int64).State()
@@ -58,7 +58,7 @@ func callsQuery(n int) string {
 }
 
 func entryEventsQuery(n int) string {
-	return `SELECT message_id, seq, type, is_copy, effect, occurred_at FROM event WHERE message_id IN (` + marks(n) + `) ORDER BY message_id, seq`
+	return `SELECT message_id, seq, type, is_copy, effect, marks, occurred_at FROM event WHERE message_id IN (` + marks(n) + `) ORDER BY message_id, seq`
 }
 
 // addRecords reads the attempts and events of messages.
@@ -88,7 +88,7 @@ func addRecords(ctx context.Context, view *sql.Tx, list []store.Entry) error {
 		var id mail.ID
 		var e store.EntryEvent
 		var occurred int64
-		err := rows.Scan((*idColumn)(&id), &e.Seq, &e.Type, &e.Copy, &e.Effect, &occurred)
+		err := rows.Scan((*idColumn)(&id), &e.Seq, &e.Type, &e.Copy, &e.Effect, &e.Marks, &occurred)
 		if err == nil {
 			e.OccurredAt = engine.Time(occurred)
 			byID[id].Events = append(byID[id].Events, e)
@@ -151,22 +151,27 @@ func (db *DB) Tally(ctx context.Context, accountID int32, day, upTo int64, from 
 const tallyQuery = `SELECT occurred_at, seq, sub_account_id, egress, mailbox, type, is_copy FROM event
 	WHERE account_id = ? AND (occurred_at, seq) > (?, ?) AND occurred_at < ? ORDER BY occurred_at, seq LIMIT ?`
 
-const nextDayQuery = `SELECT (SELECT min(day) FROM counter WHERE account_id = ? AND day >= ?),
-	(SELECT min(occurred_at) FROM event WHERE account_id = ? AND occurred_at >= ?)`
+const nextDayQuery = `SELECT (SELECT min(day) FROM counter WHERE account_id = ?1 AND day >= ?2),
+	(SELECT min(occurred_at) FROM event WHERE account_id = ?1 AND occurred_at >= ?3),
+	(SELECT min((SELECT min(day) FROM facet WHERE account_id = ?1 AND dimension = d.column1 AND day >= ?2))
+		FROM (VALUES (1), (2), (3), (4), (5), (6), (7), (8)) d),
+	(SELECT min(day) FROM label WHERE account_id = ?1 AND day >= ?2)`
 
 // NextDay implements store.Books.
 func (db *DB) NextDay(ctx context.Context, accountID int32, from int64) (day int64, ok bool, err error) {
 	ctx, end := db.keeper.query(ctx)
 	defer end()
-	var counted, happened sql.NullInt64
-	if err := db.readPool.QueryRowContext(ctx, nextDayQuery, accountID, from, accountID, engine.DayStart(from)).Scan(&counted, &happened); err != nil {
+	var counted, happened, faceted, labelled sql.NullInt64
+	if err := db.readPool.QueryRowContext(ctx, nextDayQuery, accountID, from, engine.DayStart(from)).Scan(&counted, &happened, &faceted, &labelled); err != nil {
 		return 0, false, failed("read days", err)
 	}
 	if happened.Valid {
 		day, ok = engine.DayOf(happened.Int64), true
 	}
-	if counted.Valid && (!ok || counted.Int64 < day) {
-		day, ok = counted.Int64, true
+	for _, stored := range []sql.NullInt64{counted, faceted, labelled} {
+		if stored.Valid && (!ok || stored.Int64 < day) {
+			day, ok = stored.Int64, true
+		}
 	}
 	return day, ok, nil
 }

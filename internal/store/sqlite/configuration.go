@@ -488,7 +488,8 @@ func (db *DB) LoadDirectory(ctx context.Context) (c directory.Contents, err erro
 			return c, err
 		}
 	}
-	return c, nil
+	c.Domains, err = read(ctx, snapshot, scanDomain, domainsQuery)
+	return c, err
 }
 
 // readTPSP adds the limits of a TPSP's lanes, the senders that it refuses and the connections that it had.

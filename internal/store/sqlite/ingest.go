@@ -55,7 +55,7 @@ func (db *DB) Ingest(ctx context.Context, batch []store.Parsed) (store.IngestRes
 	}
 	in := &ingesting{}
 	err = db.write(ctx, settling, func(t *tx) error {
-		*in = ingesting{tx: t, reports: reports, known: map[mail.ID]*stored{}, moved: map[mail.ID]*stored{}}
+		*in = ingesting{tx: t, reports: reports, known: map[mail.ID]*stored{}, moved: map[mail.ID]*stored{}, engaged: map[mail.ID]*stored{}}
 		t.expect(len(reports))
 		if err := in.find(); err != nil {
 			return err
@@ -71,6 +71,9 @@ func (db *DB) Ingest(ctx context.Context, batch []store.Parsed) (store.IngestRes
 		if err := in.move(); err != nil {
 			return err
 		}
+		if err := in.engage(); err != nil {
+			return err
+		}
 		t.onCommit(func() { db.backlog.Add(-int64(in.left)) })
 		return nil
 	})
@@ -84,7 +87,8 @@ func (db *DB) Ingest(ctx context.Context, batch []store.Parsed) (store.IngestRes
 type reported struct {
 	*provider.Report
 	of     *store.Parsed
-	detail []byte  // of the event
+	detail []byte // of the event
+	facets []engine.FacetValue
 	about  *stored // nil when no message of ours matches
 }
 
@@ -100,6 +104,7 @@ func reportsOf(batch []store.Parsed) (list []reported, err error) {
 			if r.detail, err = engine.Detail(&r.Detail); err != nil {
 				return nil, err
 			}
+			r.facets = engine.OwnFacets(r.Type, &r.Detail)
 			list = append(list, r)
 		}
 	}
@@ -113,6 +118,7 @@ type ingesting struct {
 	known   map[mail.ID]*stored  // every message that was read: whoever changes one changes it here as well
 	fresh   map[seenKey]struct{} // reports that were not recorded before
 	moved   map[mail.ID]*stored  // whose state is to be written
+	engaged map[mail.ID]*stored  // and what their recipient has done
 	left    int                  // queue rows that were removed
 	res     store.IngestResult
 }
@@ -354,8 +360,12 @@ func (in *ingesting) report(r *reported) error {
 	if err := in.advance(r, egress, trigger); err != nil {
 		return err
 	}
+	before := r.about.engaged
 	in.record(&r.about.owner, happening{egress: egress, typ: r.Type, effect: store.EffectOf(trigger), recipient: r.Recipient, isCopy: isCopy,
-		occurredAt: r.OccurredAt, recordedAt: r.of.Now, detail: r.detail})
+		occurredAt: r.OccurredAt, recordedAt: r.of.Now, detail: r.detail, facets: r.facets})
+	if r.about.engaged != before {
+		in.engaged[r.about.id] = r.about
+	}
 	return nil
 }
 

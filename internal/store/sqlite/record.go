@@ -20,6 +20,9 @@ type owner struct {
 	poolID       int32
 	mailbox      int
 	to           string
+	labels       []byte // see engine.Labels
+	submittedAt  int64
+	engaged      store.Engaged
 }
 
 // happening is an event about to be recorded.
@@ -31,22 +34,24 @@ type happening struct {
 	isCopy     bool
 	occurredAt time.Time
 	recordedAt time.Time
-	detail     []byte // event.Detail as JSON
+	detail     []byte              // event.Detail as JSON
+	facets     []engine.FacetValue // of the event itself
 }
 
 var eventRows = newInsert(`event (account_id, sub_account_id, message_id, pool_id, egress, type, mailbox, is_copy, recipient, occurred_at, recorded_at,
-	detail, effect)`)
+	detail, effect, marks)`)
 
 // expect makes room for events.
 func (t *tx) expect(events int) { t.events = slices.Grow(t.events, events*eventRows.width) }
 
 // record remembers an event for flush, and counts it.
 func (t *tx) record(o *owner, h happening) {
-	id := o.id
+	id, day := o.id, engine.Day(h.occurredAt)
+	k := counterKey{o.accountID, day, store.Counter{SubAccountID: o.subAccountID, Egress: h.egress, Mailbox: o.mailbox, Type: h.typ, Copy: h.isCopy}}
+	marks := t.notice(o, &h, &k)
 	t.events = append(t.events, o.accountID, o.subAccountID, id[:], o.poolID, int32(h.egress), int(h.typ), o.mailbox, h.isCopy,
-		strings.ToLower(h.recipient), engine.Stamp(h.occurredAt), engine.Stamp(h.recordedAt), h.detail, int(h.effect))
-	t.count(counterKey{o.accountID, engine.Day(h.occurredAt), store.Counter{SubAccountID: o.subAccountID, Egress: h.egress, Mailbox: o.mailbox,
-		Type: h.typ, Copy: h.isCopy}})
+		strings.ToLower(h.recipient), engine.Stamp(h.occurredAt), engine.Stamp(h.recordedAt), h.detail, int(h.effect), int(marks))
+	t.count(k)
 }
 
 type counterKey struct {
@@ -71,13 +76,5 @@ func (t *tx) flush() error {
 	if err := t.execAll(receiptsByID, t.forgotten); err != nil {
 		return err
 	}
-	for k, n := range t.counters {
-		if _, err := t.exec(`INSERT INTO counter (account_id, day, sub_account_id, egress, mailbox, type, is_copy, n)
-				VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-				ON CONFLICT DO UPDATE SET n = n + excluded.n`,
-			k.accountID, k.day, k.SubAccountID, int32(k.Egress), k.Mailbox, int(k.Type), k.Copy, n); err != nil {
-			return err
-		}
-	}
-	return nil
+	return t.writeCounts()
 }

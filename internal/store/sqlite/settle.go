@@ -279,11 +279,11 @@ func (o *stored) firstOf(sent event.Type) (family int64, fresh bool) {
 	return family, o.sentFamilies&family == 0
 }
 
-const storedColumns = `id, account_id, sub_account_id, pool_id, mailbox, to_addr, state, egress, provider_id, sent_families`
+const storedColumns = `id, account_id, sub_account_id, pool_id, mailbox, to_addr, state, egress, provider_id, sent_families, labels, submitted_at, engaged`
 
 func (o *stored) dest() []any {
 	return []any{(*idColumn)(&o.id), &o.accountID, &o.subAccountID, &o.poolID, &o.mailbox, &o.to, &o.state, &o.egress,
-		&o.providerID, &o.sentFamilies}
+		&o.providerID, &o.sentFamilies, &o.labels, &o.submittedAt, &o.engaged}
 }
 
 var messagesByID = newBulk(`SELECT `+storedColumns+` FROM message WHERE id IN (`, `?`, `)`)

@@ -11,6 +11,7 @@ import (
 	"postyard/internal/mail"
 	"postyard/internal/route"
 	"postyard/internal/store"
+	"postyard/internal/store/engine"
 )
 
 // rank orders the work that waits for the writer.
@@ -28,10 +29,11 @@ const (
 // within a rank they are done in the order in which they came.
 type writer struct {
 	*connection
-	jobs [ranks]chan *job
-	quit chan struct{}
-	done chan struct{}
-	once sync.Once
+	labels engine.LabelBook // of the writer's goroutine
+	jobs   [ranks]chan *job
+	quit   chan struct{}
+	done   chan struct{}
+	once   sync.Once
 }
 
 // job is a piece of work: one part of a transaction (run), or something else with the connection (other).
@@ -92,17 +94,31 @@ func (w *writer) do(j *job) error {
 func (w *writer) loop() {
 	defer close(w.done)
 	for {
-		switch j := w.next(); {
+		j := w.next()
+		switch {
 		case j == nil:
 			return
-		case j.given():
-		case j.other != nil:
-			j.err <- j.other()
 		case j.rank == rest:
-			j.err <- w.alone(j)
+			w.single(j)
 		default:
 			w.share(j)
+			select {
+			case j := <-w.jobs[rest]: // traffic that never ends does not keep it out
+				w.single(j)
+			default:
+			}
 		}
+	}
+}
+
+// single does a job that shares nothing.
+func (w *writer) single(j *job) {
+	switch {
+	case j.given():
+	case j.other != nil:
+		j.err <- j.other()
+	default:
+		j.err <- w.alone(j)
 	}
 }
 
@@ -191,6 +207,12 @@ func (w *writer) transact(run func(*tx) error) (err error) {
 		return failed("begin", err)
 	}
 	t := &tx{writer: w}
+	w.labels.Trim()
+	defer func() {
+		if err != nil {
+			w.labels.Forget() // those that were not stored
+		}
+	}()
 	defer func() {
 		if p := recover(); p != nil {
 			_ = w.run("ROLLBACK")
@@ -220,6 +242,9 @@ type tx struct {
 	writer     *writer
 	events     []any // values of eventRows
 	counters   map[counterKey]int64
+	firsts     map[counterKey]int64
+	facets     map[facetKey]*store.Sum
+	labels     []any                  // values of labelRows
 	egresses   map[route.Egress]error // what inUse found
 	priorities map[int32]int          // of pools
 	foreseen   map[mail.ID]*stored    // not asked for yet

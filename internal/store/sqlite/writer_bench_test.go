@@ -37,6 +37,7 @@ type bench struct {
 	tpsp    directory.TPSP
 	pool    int32
 	content []byte
+	labels  bool // requests have two groups of twenty, and a domain of five
 	now     time.Time
 	n       int // messages made so far
 	cpu     time.Duration
@@ -101,6 +102,10 @@ func (x *bench) submissions() []store.Submission {
 				Mailbox: classes[x.n%len(classes)], Plan: func(uint64) store.Planned {
 					return store.Planned{Plan: route.Plan{Egresses: []route.Egress{x.tpsp.Egress()}}, Processed: 69}
 				}}}}
+		if x.labels {
+			batch[i].Groups = []string{fmt.Sprint("campaign", x.n%20), fmt.Sprint("campaign", x.n/20%20)}
+			batch[i].Domain = fmt.Sprint("shop", x.n%5, ".example.com")
+		}
 	}
 	return batch
 }
@@ -142,8 +147,14 @@ func (x *bench) reports(batch []store.Settlement, kind event.Kind) []store.Parse
 	return parsed
 }
 
-func BenchmarkAccept(b *testing.B) {
+func BenchmarkAccept(b *testing.B) { benchAccept(b, false) }
+
+// BenchmarkAcceptLabelled is of messages that are counted under names as well.
+func BenchmarkAcceptLabelled(b *testing.B) { benchAccept(b, true) }
+
+func benchAccept(b *testing.B, labels bool) {
 	x := newBench(b)
+	x.labels = labels
 	for b.Loop() {
 		batch := x.submissions()
 		x.measure(func() { x.must(x.db.Accept(b.Context(), batch)) })
@@ -175,8 +186,14 @@ func BenchmarkSettle(b *testing.B) {
 }
 
 // BenchmarkIngest counts reports: a delivery and an open of each message.
-func BenchmarkIngest(b *testing.B) {
+func BenchmarkIngest(b *testing.B) { benchIngest(b, false) }
+
+// BenchmarkIngestLabelled is of messages that are counted under names as well.
+func BenchmarkIngestLabelled(b *testing.B) { benchIngest(b, true) }
+
+func benchIngest(b *testing.B, labels bool) {
 	x := newBench(b)
+	x.labels = labels
 	for b.Loop() {
 		x.must(x.db.Accept(b.Context(), x.submissions()))
 		batch := x.settlements(x.claim())

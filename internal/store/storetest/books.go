@@ -59,6 +59,9 @@ func CheckBooks(ctx context.Context, s store.Books, accountID int32) error {
 		if diff := cmp.Diff(counted, events); diff != "" {
 			return fmt.Errorf("day %d: counters (-) and events (+) differ: %s", day, diff)
 		}
+		if err := checkFigures(ctx, s, accountID, day); err != nil {
+			return err
+		}
 		from = day + 1
 	}
 }
@@ -101,6 +104,20 @@ func checkEntry(e *store.Entry) error {
 	}
 	if !slices.IsSortedFunc(e.Events, func(a, b store.EntryEvent) int { return int(a.Seq - b.Seq) }) {
 		return errors.New("events are not in their order")
+	}
+	var engaged store.Engaged
+	for _, v := range e.Events {
+		bit := store.EngagedBy(v.Type)
+		first := bit != 0 && !v.Copy && engaged&bit == 0
+		if first {
+			engaged |= bit
+		}
+		if first != (v.Marks&store.MarkFirst != 0) {
+			return fmt.Errorf("event %d has the marks %d", v.Seq, v.Marks)
+		}
+	}
+	if engaged != e.Engaged {
+		return fmt.Errorf("engaged %d, the events say %d", e.Engaged, engaged)
 	}
 	folded := lifecycle.Queued
 	for _, v := range e.Events {

@@ -69,6 +69,12 @@ func Run(t *testing.T, engine Engine) {
 		"entries of the books":                   entries,
 		"events lead to the stored state":        manyEffects,
 		"counters are events":                    tally,
+		"facets and uniques":                     facets,
+		"facets in any order and twice":          facetsOnce,
+		"labels have a cap":                      labelCap,
+		"labels are decided once":                labelsShared,
+		"statistics by key":                      statistics,
+		"domains":                                domains,
 		"sent messages without a final report":   awaiting,
 		"the node's name and the store's clock":  whoAndWhen,
 		"leases":                                 leases,
@@ -176,7 +182,7 @@ func (b *bench) submission(to ...string) (store.Submission, []mail.ID) {
 	content, err := json.Marshal(mail.Content{From: mail.Address{Email: "shop@example.com", Name: "Shop"}, Subject: "Hello",
 		Template: "welcome", Groups: []string{"g1", "g2"}})
 	b.must(err)
-	s := store.Submission{AccountID: b.account.ID, SubAccountID: b.sub.ID, Content: content, SubmittedAt: b.now}
+	s := store.Submission{AccountID: b.account.ID, SubAccountID: b.sub.ID, Content: content, Groups: []string{"g1", "g2"}, SubmittedAt: b.now}
 	ids := make([]mail.ID, len(to))
 	for i, email := range to {
 		recipient, err := json.Marshal(mail.Recipient{Address: mail.Address{Email: email, Name: "Ana"},

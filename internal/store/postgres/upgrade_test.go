@@ -1,0 +1,64 @@
+package postgres
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"postyard/internal/event"
+	"postyard/internal/provider"
+	"postyard/internal/store"
+	"postyard/internal/store/postgres/pgtest"
+	"postyard/internal/store/storetest"
+)
+
+// before00007 takes away what the migrations 7 and later brought, so that the next start brings it again.
+const before00007 = `DROP TABLE facet; DROP TABLE label; DROP TABLE domain; ALTER TABLE message DROP COLUMN labels; ALTER TABLE message DROP COLUMN engaged;
+	ALTER TABLE event DROP COLUMN marks; ALTER TABLE counter DROP COLUMN firsts; DELETE FROM goose_db_version WHERE version_id >= 7`
+
+// TestUpgraded checks a database that was made before there were facets.
+func TestUpgraded(t *testing.T) {
+	t.Parallel()
+	w := newWorldAt(t, pgtest.Database(t))
+	ids := w.accept(8)
+	w.send(w.db, 8)
+	all := append(reportsOf(ids, event.Delivered), reportsOf(ids[:5], event.Opened)...)
+	all = append(all, reportsOf(ids[3:], event.Clicked)...)
+	again := reportsOf(ids[:3], event.Opened)
+	for i := range again {
+		again[i].Identity += "again"
+		again[i].OccurredAt = again[i].OccurredAt.Add(-3 * 24 * time.Hour)
+	}
+	record := func(reports []provider.Report) {
+		t.Helper()
+		w.receive(len(reports), "{}")
+		if res, left := w.ingest(w.db, reports); res.Recorded != len(reports) || len(left) > 0 {
+			t.Fatalf("%+v, %d left", res, len(left))
+		}
+	}
+	record(append(all, again...))
+	sums := func() []store.Stat {
+		t.Helper()
+		now := time.Now()
+		list, err := w.db.Stats(t.Context(), store.StatFilter{AccountID: w.account.ID, By: store.ByDay, From: now.AddDate(0, 0, -9), To: now.AddDate(0, 0, 1), Limit: 99})
+		w.must(err)
+		return list
+	}
+	was := sums()
+	w.must(w.db.Close())
+	conn, err := pgx.Connect(t.Context(), w.url)
+	w.must(err)
+	_, err = conn.Exec(t.Context(), before00007)
+	w.must(err)
+	w.must(conn.Close(t.Context()))
+	w.db = open(t, w.url, "one")
+	if diff := cmp.Diff(was, sums()); diff != "" {
+		t.Errorf("sums: %s", diff)
+	}
+	w.must(storetest.CheckBooks(t.Context(), w.db, w.account.ID))
+	record(reportsOf(ids[5:], event.Opened))
+	w.accept(3)
+	w.must(storetest.CheckBooks(t.Context(), w.db, w.account.ID))
+}
