@@ -83,7 +83,7 @@ func TestHostileConfiguration(t *testing.T) {
 			continue
 		}
 		short := term(words)
-		p := directory.TPSP{AccountID: w.account.ID, Name: words, Stream: short, Endpoint: words, Type: provider.Postmark}
+		p := directory.TPSP{AccountID: w.account.ID, Name: words, Stream: short, Endpoint: words, Type: provider.Postmark, Webhook: directory.Webhook{Username: words}}
 		w.must(w.db.CreateTPSP(t.Context(), &p, &route.Pool{Name: short}))
 		w.must(w.db.UpdateWebhook(t.Context(), p.ID, directory.Webhook{State: directory.WebhookFailed, Ref: words, Username: words, Error: words}))
 		w.must(w.db.UpdateHealth(t.Context(), p.ID, directory.Health{Stopped: true, Reason: words}))
