@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
@@ -29,7 +30,7 @@ type operation struct {
 // operations returns the whole API.
 func (s *server) operations() []operation {
 	const v1 = "/api/v1"
-	return []operation{
+	return slices.Concat([]operation{
 		{http.MethodPost, v1 + "/subaccount/email", subAccountKey, "send an email", s.forSubAccount(s.send)},
 
 		{http.MethodGet, v1 + "/account/subaccount", accountKey, "list sub-accounts", s.forAccount(s.listSubAccounts)},
@@ -80,7 +81,7 @@ func (s *server) operations() []operation {
 
 		{http.MethodGet, "/healthz", noKey, "tell that the process lives", s.forAnyone(s.healthz)},
 		{http.MethodGet, "/readyz", noKey, "tell that the server can work", s.forAnyone(s.readyz)},
-	}
+	}, s.suppressionOperations())
 }
 
 func (s *server) router() http.Handler {

@@ -45,6 +45,7 @@ type Config struct {
 	ProviderConcurrency int // calls in parallel to one provider
 	BatchSize           int // messages in one call
 	ShutdownGrace       time.Duration
+	SuppressionInterval time.Duration // between two readings of a provider's suppression list; 0 = the usual
 
 	// Sandbox and Demo.
 	SMTPListen  string // host:port; empty = no mail server

@@ -109,6 +109,32 @@ func PolicyNamed(name string) (Policy, bool) {
 	return Policy(max(i, 0)), i >= 0
 }
 
+// SuppressionSync says how a TPSP's suppression list and ours are kept in step.
+type SuppressionSync uint8
+
+// The ways.
+const (
+	SyncBoth         SuppressionSync = iota // what is read there suppresses here, and what users do here is done there
+	SyncFromProvider                        // only the former
+	SyncOff
+)
+
+var syncNames = [...]string{"both", "from-provider", "off"}
+
+// String returns the public name.
+func (s SuppressionSync) String() string {
+	if int(s) < len(syncNames) {
+		return syncNames[s]
+	}
+	return "invalid"
+}
+
+// SuppressionSyncNamed finds a way by its public name.
+func SuppressionSyncNamed(name string) (SuppressionSync, bool) {
+	i := slices.Index(syncNames[:], name)
+	return SuppressionSync(max(i, 0)), i >= 0
+}
+
 // TPSP is one connection to one provider account: for Postmark a server token and one message stream.
 type TPSP struct {
 	ID        int32
@@ -129,10 +155,13 @@ type TPSP struct {
 	Limits    limit.Limits // in messages in any 60 minutes
 	Webhook   Webhook
 	Health    Health
-	Refused   []Refusal // in the order of domains
-	CatchUp   time.Time // events since then may have been missed and are to be asked for; zero: none
-	Created   time.Time
-	Deleted   time.Time // zero while it is in use; a deleted one still attributes late events
+
+	SuppressionSync SuppressionSync // for providers that have a list
+
+	Refused []Refusal // in the order of domains
+	CatchUp time.Time // events since then may have been missed and are to be asked for; zero: none
+	Created time.Time
+	Deleted time.Time // zero while it is in use; a deleted one still attributes late events
 }
 
 // Egress returns the TPSP as a way out.

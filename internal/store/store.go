@@ -46,6 +46,7 @@ type Store interface {
 	Configuration
 	Coordination
 	Templates
+	Suppressions
 	Close() error
 }
 
@@ -123,6 +124,11 @@ type NewMessage struct {
 	Mailbox   mailbox.Class
 	PoolID    int32
 	Spread    bool // the pool has several members: the plan needs a sequence number
+
+	// Copies are the addresses of cc and bcc, and Without encodes the recipient without those of them that are suppressed. It is
+	// nil when there are none.
+	Copies  []string
+	Without func(gone func(email string) bool) ([]byte, error)
 
 	// Plan is called once, inside the transaction, with the message's place in the pool's sequence (0 unless Spread).
 	Plan func(seq uint64) Planned
@@ -250,6 +256,8 @@ type Settlement struct {
 	Sent   event.Type  // Accept: the type of the sent event, written once per message and family
 	Drop   *event.Type // Drop: the type of the dropped event
 	Detail event.Detail
+
+	Inactive []string // addresses that the provider delivers nothing to: they become suppressed
 }
 
 // Returns tells whether the settlement gives the permit of its attempt back: the provider has seen nothing of the message.

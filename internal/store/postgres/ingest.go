@@ -237,6 +237,7 @@ func (in *ingesting) report(p *store.Parsed, r *provider.Report, m *message) err
 	if err != nil {
 		return err
 	}
+	in.suppressBy(p, r, m)
 	in.tx.journal.record(&m.owner, happening{egress: egress, typ: r.Type, effect: store.EffectOf(trigger), recipient: r.Recipient, isCopy: isCopy,
 		occurredAt: r.OccurredAt, recordedAt: p.Now, detail: detail})
 	return nil

@@ -13,6 +13,7 @@
 //   - queue rows, sorted by id
 //   - message rows, sorted by id
 //   - keys of reports that were seen, sorted
+//   - suppressions, sorted by sub-account and address; before them, where lists are mirrored or pushed to, the rows of these
 //   - counts of foreign events, sorted
 //   - the journal's door
 //   - counters, sorted
@@ -93,6 +94,7 @@ type DB struct {
 	forgot       engine.Forgot
 	claimBytes   int
 	installation string
+	suppressing  suppressing
 }
 
 var _ store.Store = (*DB)(nil)

@@ -354,6 +354,7 @@ func (in *ingesting) report(r *reported) error {
 	if err := in.advance(r, egress, trigger); err != nil {
 		return err
 	}
+	in.suppressBy(r)
 	in.record(&r.about.owner, happening{egress: egress, typ: r.Type, effect: store.EffectOf(trigger), recipient: r.Recipient, isCopy: isCopy,
 		occurredAt: r.OccurredAt, recordedAt: r.of.Now, detail: r.detail})
 	return nil

@@ -71,6 +71,9 @@ func (t *tx) flush() error {
 	if err := t.execAll(receiptsByID, t.forgotten); err != nil {
 		return err
 	}
+	if err := t.writeSuppressions(); err != nil {
+		return err
+	}
 	for k, n := range t.counters {
 		if _, err := t.exec(`INSERT INTO counter (account_id, day, sub_account_id, egress, mailbox, type, is_copy, n)
 				VALUES (?, ?, ?, ?, ?, ?, ?, ?)

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"postyard/internal/mail"
@@ -32,6 +33,8 @@ type writer struct {
 	quit chan struct{}
 	done chan struct{}
 	once sync.Once
+
+	suppressing atomic.Bool // there are suppressions, or were
 }
 
 // job is a piece of work: one part of a transaction (run), or something else with the connection (other).
@@ -224,6 +227,7 @@ type tx struct {
 	priorities map[int32]int          // of pools
 	foreseen   map[mail.ID]*stored    // not asked for yet
 	forgotten  []any                  // ids of receipts
+	suppressed []store.Suppression    // by reports and answers
 	committed  []func()
 }
 
