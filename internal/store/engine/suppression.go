@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"postyard/internal/event"
 	"postyard/internal/provider"
+	"postyard/internal/route"
 	"postyard/internal/store"
 )
 
@@ -155,7 +157,13 @@ func PushKeys(emails []string) []string {
 }
 
 // Unplanned is the encoded plan of a message that goes nowhere.
-var Unplanned = []byte("{}")
+var Unplanned = func() []byte {
+	plan, err := json.Marshal(route.Plan{Rule: "the recipient was suppressed when the message came: no provider was chosen"})
+	if err != nil {
+		panic(err) // it is always the same
+	}
+	return plan
+}()
 
 // What is recorded of a message that is suppressed when it comes.
 const (
