@@ -32,9 +32,12 @@ type Suppressions interface {
 	// SuppressionLists returns where the lists of TPSPs stand: those that were read, and those that something is to be pushed to.
 	SuppressionLists(ctx context.Context) ([]SuppressionList, error)
 
-	// SuppressionMirror returns a TPSP's list as it was read or changed last, by address. Of another connection than the given one
-	// nothing is known: what was mirrored of it is forgotten, and nothing is reactivated.
-	SuppressionMirror(ctx context.Context, tpspID int32, connection string) (map[string]MirroredSuppression, error)
+	// ConnectSuppressions says which connection a TPSP's list is from now on that of. What was mirrored of another one is forgotten:
+	// nothing is known of the new list, and nothing is reactivated.
+	ConnectSuppressions(ctx context.Context, tpspID int32, connection string) error
+
+	// SuppressionMirror returns a TPSP's list as it was read or changed last, by address.
+	SuppressionMirror(ctx context.Context, tpspID int32) (map[string]MirroredSuppression, error)
 
 	// MirrorSuppressions records changes of a TPSP's list, and what follows for the sub-accounts, in one transaction. New entries
 	// suppress their addresses in the sub-accounts that mailed them through the TPSP, else in the account's default one. Where
@@ -126,8 +129,9 @@ type SuppressionList struct {
 
 // MirroredSuppression is an entry of a mirrored list.
 type MirroredSuppression struct {
-	Reason provider.Reason
-	Pushed time.Time // when we put it there; zero: somebody else did
+	Reason   provider.Reason
+	Pushed   time.Time // when we put it there; zero: somebody else did
+	Released time.Time // when we took it off: it is not there, but may still show
 }
 
 // ListChange is a part of what changed in a TPSP's list.
@@ -140,6 +144,9 @@ type ListChange struct {
 	ReadAt            time.Time // when the reading began: what users said since counts more
 	Now               time.Time
 }
+
+// Ended is when what is gone from the list ended, at the least: what happened since suppresses again.
+func (c *ListChange) Ended() time.Time { return c.ReadAt.Add(-EchoTime) }
 
 // MirrorEffect counts what followed.
 type MirrorEffect struct{ Suppressed, Reactivated int }

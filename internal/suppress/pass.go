@@ -1,6 +1,7 @@
 package suppress
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -107,6 +108,9 @@ func (s *Service) pass(ctx context.Context, t *directory.TPSP, read bool) (resul
 	conn, err := s.Connections.Connection(t)
 	if err != nil {
 		result.Err = err
+		return result
+	}
+	if result.Err = s.Store.ConnectSuppressions(ctx, t.ID, identity(t)); result.Err != nil {
 		return result
 	}
 	w := work{Service: s, tpsp: t, conn: conn, adapter: s.list(t), result: &result}
@@ -216,15 +220,16 @@ func (w *work) compare(ctx context.Context, began time.Time) error {
 	if err != nil {
 		return err
 	}
-	mirror, err := w.Store.SuppressionMirror(ctx, w.tpsp.ID, identity(w.tpsp))
+	mirror, err := w.Store.SuppressionMirror(ctx, w.tpsp.ID)
 	if err != nil {
 		return err
 	}
 	w.result.Read = len(list)
-	fresh, gone := diff(list, mirror, began)
+	fresh, gone, settled := diff(list, mirror, began)
 	if !w.believe(len(gone), len(mirror)) {
 		w.result.Doubted, gone = len(gone), nil
 	}
+	gone = append(gone, settled...)
 	change := store.ListChange{AccountID: w.tpsp.AccountID, TPSPID: w.tpsp.ID, ReadAt: began}
 	for _, sub := range w.Directory.Current().SubAccounts(w.tpsp.AccountID) {
 		if sub.Default {
@@ -256,9 +261,9 @@ func (w *work) record(ctx context.Context, change store.ListChange) error {
 // identity names whose list a TPSP's is: another token or stream may have another one.
 func identity(t *directory.TPSP) string { return hex.EncodeToString(t.KeyHash[:]) + "/" + t.Stream }
 
-// diff returns the entries that the mirror does not have, or with another reason, and the addresses that are gone. Of an address that
-// is listed twice the graver reason counts.
-func diff(list []provider.Listed, mirror map[string]store.MirroredSuppression, now time.Time) (fresh []provider.Listed, gone []string) {
+// diff returns the entries that the mirror does not have, or with another reason, the addresses that are gone, and those that we took
+// off the list and that do not show any more. Of an address that is listed twice the graver reason counts.
+func diff(list []provider.Listed, mirror map[string]store.MirroredSuppression, now time.Time) (fresh []provider.Listed, gone, settled []string) {
 	listed := make(map[string]provider.Listed, len(list))
 	for _, l := range list {
 		if known, twice := listed[l.Email]; !twice || l.Reason > known.Reason {
@@ -266,18 +271,26 @@ func diff(list []provider.Listed, mirror map[string]store.MirroredSuppression, n
 		}
 	}
 	for email, l := range listed {
-		if m, known := mirror[email]; !known || m.Reason != l.Reason {
+		m, known := mirror[email]
+		echo := now.Before(m.Released.Add(store.EchoTime)) && !l.At.After(m.Released)
+		if !known || m.Reason != l.Reason && !echo || !m.Released.IsZero() && !echo {
 			fresh = append(fresh, l)
 		}
 	}
 	for email, m := range mirror {
-		if _, there := listed[email]; !there && !now.Before(m.Pushed.Add(store.EchoTime)) {
+		if _, there := listed[email]; there || now.Before(m.Pushed.Add(store.EchoTime)) || now.Before(m.Released.Add(store.EchoTime)) {
+			continue
+		}
+		if m.Released.IsZero() {
 			gone = append(gone, email)
+		} else {
+			settled = append(settled, email)
 		}
 	}
-	slices.SortFunc(fresh, func(a, b provider.Listed) int { return a.At.Compare(b.At) })
+	slices.SortFunc(fresh, func(a, b provider.Listed) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Email, b.Email)) })
 	slices.Sort(gone)
-	return fresh, gone
+	slices.Sort(settled)
+	return fresh, gone, settled
 }
 
 // suspicious is how many entries may be gone at once without a doubt, if they are not more than half.

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,7 +9,6 @@ import (
 
 	"postyard/internal/event"
 	"postyard/internal/provider"
-	"postyard/internal/route"
 	"postyard/internal/store"
 )
 
@@ -157,13 +155,26 @@ func PushKeys(emails []string) []string {
 }
 
 // Unplanned is the encoded plan of a message that goes nowhere.
-var Unplanned = func() []byte {
-	plan, err := json.Marshal(route.Plan{Rule: "the recipient was suppressed when the message came: no provider was chosen"})
-	if err != nil {
-		panic(err) // it is always the same
+var Unplanned = []byte(`{"egresses":[],"rule":"the recipient was suppressed when the message came: no provider was chosen"}`)
+
+// MirrorStamp is when we put an address on a list, as it is stored; before 0, when we took it off.
+func MirrorStamp(at time.Time, release bool) int64 {
+	if release {
+		return -Stamp(at)
 	}
-	return plan
-}()
+	return Stamp(at)
+}
+
+// Mirrored is an entry of a mirror as it is stored.
+func Mirrored(reason provider.Reason, stamp int64) store.MirroredSuppression {
+	m := store.MirroredSuppression{Reason: reason}
+	if stamp < 0 {
+		m.Released = Time(-stamp)
+	} else {
+		m.Pushed = Time(stamp)
+	}
+	return m
+}
 
 // What is recorded of a message that is suppressed when it comes.
 const (

@@ -336,10 +336,9 @@ func (db *DB) SuppressionLists(ctx context.Context) ([]store.SuppressionList, er
 	return engine.MergeLists(parts), err
 }
 
-// SuppressionMirror implements store.Suppressions.
-func (db *DB) SuppressionMirror(ctx context.Context, tpspID int32, connection string) (mirror map[string]store.MirroredSuppression, err error) {
-	err = db.write(ctx, db.work, "read mirrored suppressions", func(t *tx) error {
-		mirror = map[string]store.MirroredSuppression{}
+// ConnectSuppressions implements store.Suppressions.
+func (db *DB) ConnectSuppressions(ctx context.Context, tpspID int32, connection string) error {
+	return db.write(ctx, db.work, "connect a suppression list", func(t *tx) error {
 		var n int
 		t.count(&n, `INSERT INTO suppression_list AS l (tpsp_id, connection) VALUES ($1, $2) ON CONFLICT (tpsp_id) DO UPDATE SET connection = $2
 			WHERE l.connection <> $2`, tpspID, text(connection))
@@ -349,17 +348,21 @@ func (db *DB) SuppressionMirror(ctx context.Context, tpspID int32, connection st
 		if n > 0 {
 			t.exec(`DELETE FROM suppression_mirror WHERE tpsp_id = $1`, tpspID)
 		}
-		t.each(func(rows pgx.Rows) error {
-			var email string
-			var m store.MirroredSuppression
-			var pushed int64
-			err := rows.Scan(&email, &m.Reason, &pushed)
-			m.Pushed = engine.Time(pushed)
-			mirror[email] = m
-			return err
-		}, `SELECT email, reason, pushed FROM suppression_mirror WHERE tpsp_id = $1`, tpspID)
-		return t.flush()
+		return nil
 	})
+}
+
+// SuppressionMirror implements store.Suppressions.
+func (db *DB) SuppressionMirror(ctx context.Context, tpspID int32) (map[string]store.MirroredSuppression, error) {
+	mirror := map[string]store.MirroredSuppression{}
+	_, err := list(ctx, db.work, "read mirrored suppressions", func(rows pgx.Rows) (none struct{}, err error) {
+		var email string
+		var reason provider.Reason
+		var pushed int64
+		err = rows.Scan(&email, &reason, &pushed)
+		mirror[email] = engine.Mirrored(reason, pushed)
+		return none, err
+	}, `SELECT email, reason, pushed FROM suppression_mirror WHERE tpsp_id = $1`, tpspID)
 	return mirror, err
 }
 
@@ -414,8 +417,8 @@ func (t *tx) listed(c *store.ListChange, effect *store.MirrorEffect) error {
 		pushed = append(pushed, 0)
 		fresh = append(fresh, l)
 	}
-	t.exec(`INSERT INTO suppression_mirror (tpsp_id, email, reason, pushed) SELECT $1, * FROM unnest($2::text[], $3::smallint[], $4::bigint[])
-		ON CONFLICT (tpsp_id, email) DO UPDATE SET reason = excluded.reason`, c.TPSPID,
+	t.exec(`INSERT INTO suppression_mirror AS m (tpsp_id, email, reason, pushed) SELECT $1, * FROM unnest($2::text[], $3::smallint[], $4::bigint[])
+		ON CONFLICT (tpsp_id, email) DO UPDATE SET reason = excluded.reason, pushed = greatest(m.pushed, excluded.pushed)`, c.TPSPID,
 		column(mirrored, func(l *provider.Listed) string { return l.Email }), column(mirrored, func(l *provider.Listed) int16 { return int16(l.Reason) }), pushed)
 	mailedBy := map[string][]int32{}
 	t.each(func(rows pgx.Rows) error {
@@ -465,22 +468,25 @@ func (t *tx) unlisted(c *store.ListChange, effect *store.MirrorEffect) error {
 	var removed, ours []string
 	t.each(func(rows pgx.Rows) error {
 		var email string
-		var pushed bool
+		var pushed int64
 		err := rows.Scan(&email, &pushed)
-		if removed = append(removed, email); pushed {
+		if pushed >= 0 {
+			removed = append(removed, email)
+		}
+		if pushed > 0 {
 			ours = append(ours, email)
 		}
 		return err
-	}, `DELETE FROM suppression_mirror WHERE tpsp_id = $1 AND email = ANY ($2) RETURNING email, pushed <> 0`, c.TPSPID, gone)
+	}, `DELETE FROM suppression_mirror WHERE tpsp_id = $1 AND email = ANY ($2) RETURNING email, pushed`, c.TPSPID, gone)
 	if err := t.flush(); err != nil || len(removed) == 0 {
 		return err
 	}
-	const elsewhere = `SELECT m.tpsp_id FROM tpsp p JOIN suppression_mirror m ON m.tpsp_id = p.id AND m.email = s.email WHERE p.account_id = $1 AND p.deleted = 0`
+	const elsewhere = `SELECT m.tpsp_id FROM tpsp p JOIN suppression_mirror m ON m.tpsp_id = p.id AND m.email = s.email AND m.pushed >= 0 WHERE p.account_id = $1 AND p.deleted = 0`
 	t.exec(`UPDATE suppression s SET tpsp_id = (`+elsewhere+` LIMIT 1) WHERE account_id = $1 AND email = ANY ($2) AND released = 0 AND tpsp_id = $3
 		AND EXISTS (`+elsewhere+`)`, c.AccountID, removed, c.TPSPID)
 	t.queue.Queue(`UPDATE suppression s SET released = $6 WHERE account_id = $1 AND email = ANY ($2) AND released = 0 AND created < $4
 		AND (tpsp_id = $3 OR source = 0 AND email = ANY ($5)) AND NOT EXISTS (`+elsewhere+`)`, c.AccountID, removed, c.TPSPID, engine.Stamp(c.ReadAt), ours,
-		engine.Stamp(c.Now)).Exec(counting(&effect.Reactivated))
+		engine.Stamp(c.Ended())).Exec(counting(&effect.Reactivated))
 	return t.flush()
 }
 
@@ -525,11 +531,9 @@ func (db *DB) Pushed(ctx context.Context, batch []store.PushOutcome) error {
 		for i := range batch {
 			o := &batch[i]
 			switch email := address(o.Email); {
-			case o.Mirror && o.Release:
-				t.exec(`DELETE FROM suppression_mirror WHERE tpsp_id = $1 AND email = $2`, o.TPSPID, email)
 			case o.Mirror:
 				t.exec(`INSERT INTO suppression_mirror (tpsp_id, email, reason, pushed) VALUES ($1, $2, 0, $3)
-					ON CONFLICT (tpsp_id, email) DO UPDATE SET pushed = $3`, o.TPSPID, email, engine.Stamp(o.At))
+					ON CONFLICT (tpsp_id, email) DO UPDATE SET pushed = $3`, o.TPSPID, email, engine.MirrorStamp(o.At, o.Release))
 			case o.Kept: // it was ended at this moment at the latest
 				kept = append(kept, store.Suppression{AccountID: o.AccountID, SubAccountID: o.SubAccountID, Email: email, Reason: provider.SpamComplaint,
 					Detail: o.Refused, Source: store.ByList, TPSPID: o.TPSPID, Since: o.At.Add(1), Created: o.At})

@@ -275,9 +275,9 @@ func (db *DB) SuppressionLists(ctx context.Context) ([]store.SuppressionList, er
 	return engine.MergeLists(parts), err
 }
 
-// SuppressionMirror implements store.Suppressions.
-func (db *DB) SuppressionMirror(ctx context.Context, tpspID int32, connection string) (mirror map[string]store.MirroredSuppression, err error) {
-	err = db.write(ctx, rest, func(t *tx) error {
+// ConnectSuppressions implements store.Suppressions.
+func (db *DB) ConnectSuppressions(ctx context.Context, tpspID int32, connection string) error {
+	return db.write(ctx, rest, func(t *tx) error {
 		n, err := t.changed(`INSERT INTO suppression_list (tpsp_id, connection) VALUES (?1, ?2) ON CONFLICT (tpsp_id) DO UPDATE SET connection = ?2
 			WHERE connection <> ?2`, tpspID, connection)
 		if err != nil || n == 0 {
@@ -286,9 +286,10 @@ func (db *DB) SuppressionMirror(ctx context.Context, tpspID int32, connection st
 		_, err = t.exec(`DELETE FROM suppression_mirror WHERE tpsp_id = ?`, tpspID)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
+}
+
+// SuppressionMirror implements store.Suppressions.
+func (db *DB) SuppressionMirror(ctx context.Context, tpspID int32) (mirror map[string]store.MirroredSuppression, err error) {
 	mirror = map[string]store.MirroredSuppression{}
 	rows, err := db.workPool.QueryContext(ctx, `SELECT email, reason, pushed FROM suppression_mirror WHERE tpsp_id = ?`, tpspID)
 	if err != nil {
@@ -296,11 +297,10 @@ func (db *DB) SuppressionMirror(ctx context.Context, tpspID int32, connection st
 	}
 	_, err = collect(rows, func(rows *sql.Rows) (none struct{}, err error) {
 		var email string
-		var m store.MirroredSuppression
+		var reason provider.Reason
 		var pushed int64
-		err = rows.Scan(&email, &m.Reason, &pushed)
-		m.Pushed = engine.Time(pushed)
-		mirror[email] = m
+		err = rows.Scan(&email, &reason, &pushed)
+		mirror[email] = engine.Mirrored(reason, pushed)
 		return none, err
 	})
 	return mirror, err
@@ -346,7 +346,7 @@ func (t *tx) listed(c *store.ListChange, e *provider.Listed) (n int, err error) 
 		pushed = engine.Stamp(c.Now)
 	}
 	if _, err := t.exec(`INSERT INTO suppression_mirror (tpsp_id, email, reason, pushed) VALUES (?1, ?2, ?3, ?4)
-			ON CONFLICT (tpsp_id, email) DO UPDATE SET reason = ?3`, c.TPSPID, e.Email, int(e.Reason), pushed); err != nil || pushed != 0 {
+			ON CONFLICT (tpsp_id, email) DO UPDATE SET reason = ?3, pushed = max(pushed, ?4)`, c.TPSPID, e.Email, int(e.Reason), pushed); err != nil || pushed != 0 {
 		return 0, err
 	}
 	subs, err := each(t, func(rows *row) (id int32, err error) { err = rows.Scan(&id); return id, err },
@@ -374,11 +374,11 @@ func (t *tx) unlisted(c *store.ListChange, email string) (n int, err error) {
 	}
 	var pushed int64
 	found, err := t.one([]any{&pushed}, `DELETE FROM suppression_mirror WHERE tpsp_id = ? AND email = ? RETURNING pushed`, c.TPSPID, email)
-	if err != nil || !found {
+	if err != nil || !found || pushed < 0 {
 		return 0, err
 	}
 	var other int32
-	elsewhere, err := t.one([]any{&other}, `SELECT m.tpsp_id FROM tpsp p CROSS JOIN suppression_mirror m ON m.tpsp_id = p.id AND m.email = ?
+	elsewhere, err := t.one([]any{&other}, `SELECT m.tpsp_id FROM tpsp p CROSS JOIN suppression_mirror m ON m.tpsp_id = p.id AND m.email = ? AND m.pushed >= 0
 		WHERE p.account_id = ? AND p.deleted = 0 LIMIT 1`, email, c.AccountID)
 	if err != nil {
 		return 0, err
@@ -388,7 +388,7 @@ func (t *tx) unlisted(c *store.ListChange, email string) (n int, err error) {
 		return 0, err
 	}
 	changed, err := t.changed(`UPDATE suppression SET released = ? WHERE account_id = ? AND email = ? AND released = 0 AND created < ?
-		AND (tpsp_id = ? OR source = 0 AND ?)`, engine.Stamp(c.Now), c.AccountID, email, engine.Stamp(c.ReadAt), c.TPSPID, pushed != 0)
+		AND (tpsp_id = ? OR source = 0 AND ?)`, engine.Stamp(c.Ended()), c.AccountID, email, engine.Stamp(c.ReadAt), c.TPSPID, pushed != 0)
 	return int(changed), err
 }
 
@@ -444,11 +444,9 @@ func (db *DB) Pushed(ctx context.Context, batch []store.PushOutcome) error {
 
 func (t *tx) pushed(o *store.PushOutcome) (err error) {
 	switch {
-	case o.Mirror && o.Release:
-		_, err = t.exec(`DELETE FROM suppression_mirror WHERE tpsp_id = ? AND email = ?`, o.TPSPID, o.Email)
 	case o.Mirror:
 		_, err = t.exec(`INSERT INTO suppression_mirror (tpsp_id, email, reason, pushed) VALUES (?1, ?2, 0, ?3)
-			ON CONFLICT (tpsp_id, email) DO UPDATE SET pushed = ?3`, o.TPSPID, o.Email, engine.Stamp(o.At))
+			ON CONFLICT (tpsp_id, email) DO UPDATE SET pushed = ?3`, o.TPSPID, o.Email, engine.MirrorStamp(o.At, o.Release))
 	case o.Kept:
 		_, err = t.storeSuppressions([]store.Suppression{{AccountID: o.AccountID, SubAccountID: o.SubAccountID, Email: o.Email, Reason: provider.SpamComplaint,
 			Detail: o.Refused, Source: store.ByList, TPSPID: o.TPSPID, Since: o.At.Add(1), Created: o.At}}) // it was ended at this moment at the latest

@@ -270,15 +270,20 @@ func (b *bench) mirror(tpsp int32, gone []string, listed ...provider.Listed) sto
 	return effect
 }
 
-// inMirror returns the addresses of a mirror, those that we pushed with a star.
+// inMirror returns the addresses of a mirror, those that we put there with a star, those
+// that we took off with a dash.
 func (b *bench) inMirror(tpsp int32, connection string) string {
 	b.t.Helper()
-	mirror, err := b.store.SuppressionMirror(b.ctx(), tpsp, connection)
+	b.must(b.store.ConnectSuppressions(b.ctx(), tpsp, connection))
+	mirror, err := b.store.SuppressionMirror(b.ctx(), tpsp)
 	b.must(err)
 	var list []string
 	for email, m := range mirror {
-		if !m.Pushed.IsZero() {
+		switch {
+		case !m.Pushed.IsZero():
 			email += "*"
+		case !m.Released.IsZero():
+			email += "-"
 		}
 		list = append(list, email)
 	}
@@ -407,6 +412,22 @@ func suppressionPushes(t *testing.T, b *bench) {
 	b.later(time.Minute)
 	if effect := b.mirror(b.tpsp.ID, []string{"a@example.net"}); effect.Reactivated != 1 {
 		t.Errorf("gone from there: %+v", effect)
+	}
+
+	// What was taken off may still show, and that it does not, then, ends nothing.
+	b.suppress(push, provider.Manual, "d@example.net")
+	b.reactivate(push, "d@example.net")
+	b.must(b.store.Pushed(b.ctx(), []store.PushOutcome{{Push: b.pushes(b.tpsp.ID)[0], Done: true, Mirror: true, At: b.now}}))
+	if got := b.inMirror(b.tpsp.ID, "one"); got != "b@example.net* d@example.net-" {
+		t.Errorf("mirror: %s", got)
+	}
+	b.later(time.Minute)
+	b.suppress(nil, provider.Manual, "d@example.net")
+	b.later(time.Minute)
+	b.mirror(b.tpsp.ID, []string{"d@example.net"})
+	b.wantSuppressed(b.sub.ID, "b@example.net spamComplaint", "d@example.net manual")
+	if got := b.inMirror(b.tpsp.ID, "one"); got != "b@example.net*" {
+		t.Errorf("mirror: %s", got)
 	}
 
 	two := b.newSub("two")

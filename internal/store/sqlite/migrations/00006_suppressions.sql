@@ -23,7 +23,7 @@ CREATE INDEX suppression_account ON suppression (account_id, email);
 ALTER TABLE tpsp ADD COLUMN suppression_sync INTEGER NOT NULL DEFAULT 0;
 
 -- The lists of providers: of which connection, and as they were read or changed last. pushed is when we put the entry there, 0 when
--- somebody else did.
+-- somebody else did; before 0, when we took it off: it is not there, but may still show.
 CREATE TABLE suppression_list (
   tpsp_id    INTEGER PRIMARY KEY,
   connection TEXT NOT NULL DEFAULT '',
