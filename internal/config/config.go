@@ -18,7 +18,7 @@ const (
 	Sandbox Scope = "sandbox"
 	Demo    Scope = "demo"
 	Bench   Scope = "bench"
-	Client  Scope = "client" // send, events, message, catch-up, templates, verify, drill, pause, resume, cancel
+	Client  Scope = "client" // send, events, message, catch-up, templates, suppressions, verify, drill, pause, resume, cancel
 )
 
 // Config is the configuration of one command. Fields of options that its scope does not have are zero, except in [Demo],

@@ -188,7 +188,7 @@ func TestListsConverge(t *testing.T) {
 			}
 		}
 		passes := 0
-		for range rapid.IntRange(1, 40).Draw(t, "steps") {
+		for range rapid.IntRange(1, 25).Draw(t, "steps") {
 			w.now = w.now.Add(time.Duration(rapid.IntRange(1, 400).Draw(t, "seconds")) * time.Second)
 			e := email.Draw(t, "email")
 			switch rapid.IntRange(0, 6).Draw(t, "step") {
