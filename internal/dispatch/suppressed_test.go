@@ -21,7 +21,9 @@ type suppressions struct {
 	err  error
 }
 
-func (s suppressions) Suppressed(context.Context, []store.SuppressionKey) (store.Suppressed, error) { return s.held, s.err }
+func (s suppressions) Suppressed(context.Context, []store.SuppressionKey) (store.Suppressed, error) {
+	return s.held, s.err
+}
 
 // Who is suppressed when a message is about to leave gets nothing: a recipient's message is dropped, with the native type, a copy is left out.
 func TestSuppressedSinceItWasAccepted(t *testing.T) {

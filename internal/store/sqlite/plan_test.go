@@ -41,7 +41,7 @@ func TestPlans(t *testing.T) {
 		nextDueQuery, oldQuery, awaitingQuery, entriesQuery, callsQuery(500), entryEventsQuery(500), countedQuery, tallyQuery, nextDayQuery,
 		namedQuery,
 	}
-	for _, b := range []*bulk{messagesByID, receiptsByID, moves[lifecycle.Delivered]} {
+	for _, b := range []*bulk{messagesByID, receiptsByID, moves[lifecycle.Delivered], heldRows, suppressionRows} {
 		queries = append(queries, b.queries[:]...)
 	}
 	for query := range db.writer.stmts {
@@ -67,7 +67,7 @@ func TestPlans(t *testing.T) {
 }
 
 // bad are steps that touch every row.
-var bad = regexp.MustCompile(`SCAN (queue|q|message|m|event|e|content|attempt|a|receipt|counter)\b|USE TEMP B-TREE FOR ORDER BY`)
+var bad = regexp.MustCompile(`SCAN (queue|q|message|m|event|e|content|attempt|a|receipt|counter|suppression|s|suppression_mirror)\b|USE TEMP B-TREE FOR ORDER BY`)
 
 func plan(t *testing.T, db *DB, query string) (steps []string) {
 	t.Helper()
