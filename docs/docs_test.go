@@ -32,6 +32,22 @@ func read(t *testing.T, path string) string {
 	return string(raw)
 }
 
+// documents are the paths of all documents below this directory.
+func documents(t *testing.T) []string {
+	t.Helper()
+	var paths []string
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && filepath.Ext(path) == ".md" {
+			paths = append(paths, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
+}
+
 // column returns the code in the first column of the document's tables, as far as it matches.
 func column(text, pattern string) []string {
 	var cells []string
@@ -148,14 +164,10 @@ Postyard itself (native). Numbers of providers that are not supported yet are re
 // TestCommandsExist looks up every command of the documents' shell blocks: targets of make, commands and flags of postyard.
 func TestCommandsExist(t *testing.T) {
 	t.Parallel()
-	documents, err := filepath.Glob("*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	makefile := read(t, "../Makefile")
 	known := map[string]string{}
 	seen := 0
-	for _, path := range append(documents, "../README.md") {
+	for _, path := range append(documents(t), "../README.md") {
 		for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(read(t, path), -1) {
 			for _, line := range strings.Split(block[1], "\n") {
 				words := strings.Fields(strings.SplitN(line, "#", 2)[0])
@@ -219,11 +231,7 @@ func TestCitedStatementsStand(t *testing.T) {
 
 func TestLinksLead(t *testing.T) {
 	t.Parallel()
-	documents, err := filepath.Glob("*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range append(documents, "../README.md") {
+	for _, path := range append(documents(t), "../README.md") {
 		for _, m := range regexp.MustCompile(`\]\(([^)#:]+)\)`).FindAllStringSubmatch(read(t, path), -1) {
 			if _, err := os.Stat(filepath.Join(filepath.Dir(path), m[1])); err != nil {
 				t.Errorf("%s: %v", path, err)

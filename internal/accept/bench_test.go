@@ -17,6 +17,7 @@ import (
 	"postyard/internal/mailbox/mx"
 	"postyard/internal/plan"
 	"postyard/internal/provider"
+	"postyard/internal/provider/postmark"
 	"postyard/internal/route"
 	"postyard/internal/store"
 )
@@ -215,4 +216,48 @@ func addresses(n int) []mail.Address {
 		list[i].Email = "copy@example.org"
 	}
 	return list
+}
+
+// quick is a store that plans what it is given and keeps nothing.
+type quick struct{}
+
+func (quick) Accept(_ context.Context, batch []store.Submission) error {
+	for _, s := range batch {
+		for _, m := range s.Messages {
+			m.Plan(0)
+		}
+	}
+	return nil
+}
+
+func (quick) Backlog(context.Context) (int64, error) { return 0, nil }
+
+// BenchmarkAccept is what a message costs here, apart from the connection and the store: the rules, its plan, and the hand-over.
+func BenchmarkAccept(b *testing.B) {
+	d, err := directory.Open(b.Context(), pools(pool(31, "postmark-pool", 101)))
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := accept.New(accept.Config{
+		Store: quick{}, Directory: d, Mailboxes: mx.New(mx.Config{}), Now: func() time.Time { return now },
+		Planner: planner(provider.Registry{provider.Postmark: postmark.New(postmark.Config{})}),
+		Room:    func() error { return nil }, Wake: func(route.Egress) {},
+	})
+	ctx, cancel := context.WithCancel(b.Context())
+	var running sync.WaitGroup
+	running.Go(func() { s.Run(ctx) })
+	sub := &directory.SubAccount{ID: 11, AccountID: 1}
+	req := request(func(r *accept.Request) {
+		r.Content.Pool, r.Content.Groups = "postmark-pool", []string{"welcome"}
+		r.Recipients[0] = mail.Recipient{Address: mail.Address{Email: "gavin@gmail.com", Name: "Gavin"}, CustomFields: json.RawMessage(`{"name":"Gavin"}`)}
+	})
+	b.ReportAllocs()
+	for b.Loop() {
+		results, err := s.Accept(ctx, sub, req)
+		if err != nil || results[0].Code != accept.Accepted {
+			b.Fatal(results, err)
+		}
+	}
+	cancel()
+	running.Wait()
 }

@@ -55,7 +55,8 @@ type Providers interface {
 	Streams(ctx context.Context, t provider.Type, key secret.String, endpoint string) ([]provider.Stream, error)
 	Create(ctx context.Context, accountID int32, n tpsp.New) (*directory.TPSP, *route.Pool, error)
 	TPSP(accountID, id int32) (*directory.TPSP, error)
-	Update(ctx context.Context, accountID, id int32, change func(*directory.TPSP) error) (*directory.TPSP, error)
+	Update(ctx context.Context, accountID, id int32, change tpsp.Change) (*directory.TPSP, error)
+	RegisterWebhook(ctx context.Context, accountID, id int32) (*directory.TPSP, error)
 	Drill(ctx context.Context, accountID, id int32, length time.Duration) (*directory.TPSP, error)
 	Delete(ctx context.Context, accountID, id int32, force bool) (*directory.TPSP, error)
 	Connection(t *directory.TPSP) (provider.Connection, error)
@@ -107,6 +108,7 @@ type Config struct {
 	Queue        Queue
 	Templates    Templates
 	Suppressions Suppressions
+	Doctor       Doctor
 	Claim        time.Duration    // how long a claim of the dispatcher lasts: until then a permit of it may be used
 	Changed      func()           // called when what waits may leave now: limits, pauses and drills have changed
 	Now          func() time.Time // the store's clock

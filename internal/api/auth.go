@@ -50,8 +50,13 @@ func forOwner[Owner any](s *server, header auth, find func(a Accounts, key strin
 	})
 }
 
+// canonical are the names of the headers as net/http has them.
+var canonical = map[auth]string{
+	accountKey: http.CanonicalHeaderKey(string(accountKey)), subAccountKey: http.CanonicalHeaderKey(string(subAccountKey)),
+}
+
 func apiKey(r *http.Request, header auth) string {
-	return strings.TrimSpace(r.Header.Get(string(header)))
+	return strings.TrimSpace(r.Header.Get(canonical[header]))
 }
 
 // refuseKey says what is wrong with a request's key (API-3). It tells a key of the other kind only to someone who has it.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,17 +29,13 @@ const (
 
 // readBody returns the request's body, or the refusal of one of more than limit bytes (413).
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
-	var body bytes.Buffer
 	if r.ContentLength <= limit {
-		if r.ContentLength > 0 {
-			body.Grow(int(min(r.ContentLength, initialBody)) + bytes.MinRead)
-		}
-		n, err := body.ReadFrom(io.LimitReader(r.Body, limit+1))
+		body, err := readUpTo(r.Body, limit, r.ContentLength)
 		if err != nil {
 			return nil, &problem{status: http.StatusBadRequest, Code: "body_unreadable", Message: "the body could not be read to its end"}
 		}
-		if n <= limit {
-			return body.Bytes(), nil
+		if int64(len(body)) <= limit {
+			return body, nil
 		}
 	}
 	if n, err := io.Copy(io.Discard, io.LimitReader(r.Body, maxDrain)); err != nil || n == maxDrain {
@@ -47,6 +44,27 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	return nil, &problem{
 		status: http.StatusRequestEntityTooLarge, Code: "body_too_large",
 		Message: fmt.Sprintf("the body has more than %d bytes", limit),
+	}
+}
+
+// readUpTo reads a body to its end, or until it has more than limit bytes. size is how many it is said to have; below 0, nothing is
+// said.
+func readUpTo(from io.Reader, limit, size int64) ([]byte, error) {
+	if size < 0 {
+		size = bytes.MinRead
+	}
+	body := make([]byte, 0, min(size, initialBody)+1) // its end is seen when there is room for more
+	for {
+		n, err := from.Read(body[len(body):min(int64(cap(body)), limit+1)])
+		body = body[:len(body)+n]
+		switch {
+		case err == io.EOF || int64(len(body)) > limit:
+			return body, nil
+		case err != nil:
+			return nil, err
+		case len(body) == cap(body):
+			body = slices.Grow(body, cap(body)) // twice as much
+		}
 	}
 }
 

@@ -64,6 +64,7 @@ func TestOurFieldsAreDocumented(t *testing.T) {
 		"Brakes":       {pausedAnswer{}, cancelRequest{}, cancelAnswer{}},
 		"Explanations": {explainAnswer{}, planAnswer{}, skippedAnswer{}, attemptAnswer{}},
 		"IP pools":     {poolSettings{}, warningAnswer{}, routeAnswer{}, namedEgress{}, wayAnswer{}, passedOverAnswer{}, firstChoiceAnswer{}},
+		"Doctor":       {checkAnswer{}},
 		"Verification": {verifyAnswer{}, stateCounts{}, differenceAnswer{}, counterAnswer{}, awaitingAnswer{}},
 	} {
 		_, text, _ := strings.Cut(string(raw), "\n## "+section+"\n")

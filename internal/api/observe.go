@@ -9,7 +9,10 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"sync"
 	"time"
+
+	"github.com/go-chi/chi/v5"
 )
 
 // requestIDHeader names a request, in both directions.
@@ -18,36 +21,63 @@ const requestIDHeader = "X-Request-Id"
 // maxRequestID is the longest request id that we take over from a client.
 const maxRequestID = 128
 
-type requestIDKey struct{}
+// exchange is a request's context, and remembers what was answered. One value for both, and for the router's context, is what
+// keeps a request cheap.
+type exchange struct {
+	context.Context
+	response
+	id     [1]string // as a header has it
+	routed *chi.Context
+}
+
+type exchangeKey struct{}
+
+// Value implements context.Context.
+func (x *exchange) Value(key any) any {
+	switch key {
+	case exchangeKey{}:
+		return x
+	case chi.RouteCtxKey:
+		return x.routed
+	}
+	return x.Context.Value(key)
+}
 
 // requestID returns the id of the request that a context belongs to.
 func requestID(ctx context.Context) string {
-	id, _ := ctx.Value(requestIDKey{}).(string)
-	return id
+	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	if x == nil {
+		return ""
+	}
+	return x.id[0]
 }
 
 // observe gives every request an id, turns a panic into an answer, and logs what became of it. Neither keys nor queries,
 // which may name recipients, are logged.
 func (s *server) observe(next http.Handler) http.Handler {
+	routes := sync.Pool{New: func() any { return chi.NewRouteContext() }}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
 		id := r.Header.Get(requestIDHeader)
 		if !saneID(id) {
 			id = rand.Text()
 		}
-		r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
-		w.Header().Set(requestIDHeader, id)
-		observed := &response{ResponseWriter: w}
+		routed, _ := routes.Get().(*chi.Context)
+		routed.Reset()
+		x := &exchange{Context: r.Context(), response: response{ResponseWriter: w}, id: [1]string{id}, routed: routed}
+		r = r.WithContext(x)
+		w.Header()[requestIDHeader] = x.id[:]
 		defer func() {
 			if cause := recover(); cause != nil {
-				s.recovered(observed, r, cause)
+				s.recovered(&x.response, r, cause)
 			}
-			if s.Log.Enabled(r.Context(), slog.LevelDebug) {
-				s.Log.DebugContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path, "status", observed.status,
-					"bytes", observed.bytes, "took", time.Since(began), "requestId", id)
+			if s.Log.Enabled(x, slog.LevelDebug) {
+				s.Log.DebugContext(x, "request", "method", r.Method, "path", r.URL.Path, "status", x.status,
+					"bytes", x.bytes, "took", time.Since(began), "requestId", id)
 			}
 		}()
-		next.ServeHTTP(observed, r)
+		next.ServeHTTP(&x.response, r)
+		routes.Put(routed)
 	})
 }
 
@@ -117,12 +147,19 @@ func reply(w http.ResponseWriter, status int, v any) error {
 	return nil
 }
 
+// Headers of every answer. The lists are shared: they are only read.
+var (
+	contentType        = []string{"application/json"} // CL-8
+	contentTypeOptions = []string{"nosniff"}
+	cacheControl       = []string{"no-store"} // keys and addresses are in it
+)
+
 // replyEncoded answers with JSON that is encoded already. That the client is gone is no error of ours.
 func replyEncoded(w http.ResponseWriter, status int, body []byte) {
 	h := w.Header()
-	h.Set("Content-Type", "application/json") // CL-8
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", "no-store") // keys and addresses are in it
+	h["Content-Type"] = contentType
+	h["X-Content-Type-Options"] = contentTypeOptions
+	h["Cache-Control"] = cacheControl
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
 }

@@ -49,7 +49,7 @@ const statusClientGone = 499
 //	404  the id is not one of the account's
 //	406  the default sub-account cannot be deleted; a list of suppressions is empty: as SendPost has it
 //	409  messages still wait for the provider or the IP pool that is to be deleted; other IP pools lead to the one that is; a verification of the account is running; the
-//	     provider is being caught up with already
+//	     provider is being caught up with already; its webhook is being registered; IP pools would have no member without it
 //	502  the provider cannot be reached or is out of order: trying again may help, another request will not
 //	503  we cannot work now: the disk, the database, or a backlog that is full; with Retry-After
 func problemOf(err error) *problem {
@@ -71,6 +71,9 @@ func problemOf(err error) *problem {
 	}
 	if e, ok := errors.AsType[*tpsp.WaitingError](err); ok {
 		return &problem{status: http.StatusConflict, Code: "messages_waiting", Message: e.Error(), Field: "force"}
+	}
+	if e, ok := errors.AsType[*tpsp.PoolsError](err); ok {
+		return &problem{status: http.StatusConflict, Code: "ippools_would_be_empty", Message: e.Error(), Field: "force"}
 	}
 	if e, ok := errors.AsType[*ippool.WaitingError](err); ok {
 		return &problem{status: http.StatusConflict, Code: "messages_waiting", Message: e.Error(), Field: "force"}
@@ -103,6 +106,10 @@ func problemOfCause(err error) *problem {
 		return notFound(ippool.ErrNotFound.Error())
 	case errors.Is(err, tpsp.ErrNotFound):
 		return notFound(tpsp.ErrNotFound.Error())
+	case errors.Is(err, tpsp.ErrBusy):
+		return &problem{status: http.StatusConflict, Code: "webhook_registration_running", Message: tpsp.ErrBusy.Error()}
+	case errors.Is(err, tpsp.ErrNoWebhook):
+		return &problem{status: http.StatusUnprocessableEntity, Code: "no_webhook", Message: tpsp.ErrNoWebhook.Error()}
 	case errors.Is(err, catchup.ErrNotFound):
 		return notFound(catchup.ErrNotFound.Error())
 	case errors.Is(err, catchup.ErrRunning):

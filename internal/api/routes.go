@@ -30,7 +30,7 @@ type operation struct {
 // operations returns the whole API.
 func (s *server) operations() []operation {
 	const v1 = "/api/v1"
-	return slices.Concat([]operation{
+	list := []operation{
 		{http.MethodPost, v1 + "/subaccount/email", subAccountKey, "send an email", s.forSubAccount(s.send)},
 
 		{http.MethodGet, v1 + "/account/subaccount", accountKey, "list sub-accounts", s.forAccount(s.listSubAccounts)},
@@ -44,9 +44,11 @@ func (s *server) operations() []operation {
 		{http.MethodPost, v1 + "/account/tpsp/streams", accountKey, "list a provider's message streams", s.forAccount(s.listStreams)},
 		{http.MethodGet, v1 + "/account/tpsp", accountKey, "list providers", s.forAccount(s.listTPSPs)},
 		{http.MethodPost, v1 + "/account/tpsp", accountKey, "add a provider", s.forAccount(s.createTPSP)},
+		{http.MethodGet, v1 + "/account/tpsp/count", accountKey, "count providers", s.forAccount(s.countTPSPs)},
 		{http.MethodGet, v1 + "/account/tpsp/{id}", accountKey, "read a provider", s.forAccount(s.getTPSP)},
-		{http.MethodPut, v1 + "/account/tpsp/{id}", accountKey, "change a provider's name, policy, limits or what it takes, pause it", s.forAccount(s.updateTPSP)},
+		{http.MethodPut, v1 + "/account/tpsp/{id}", accountKey, "change a provider: its name, key, stream, limits, ...; pause it", s.forAccount(s.updateTPSP)},
 		{http.MethodDelete, v1 + "/account/tpsp/{id}", accountKey, "delete a provider", s.forAccount(s.deleteTPSP)},
+		{http.MethodPost, v1 + "/account/tpsp/{id}/webhook", accountKey, "register a provider's webhook again", s.forAccount(s.registerWebhook)},
 		{http.MethodPost, v1 + "/account/tpsp/{id}/drill", accountKey, "rehearse an outage of a provider", s.forAccount(s.drillTPSP)},
 		{http.MethodPost, v1 + "/account/catch-up", accountKey, "read back what providers' webhooks did not bring", s.forAccount(s.catchUp)},
 		{http.MethodGet, v1 + "/account/templates", accountKey, "list the mirrored templates of providers", s.forAccount(s.listTemplates)},
@@ -81,7 +83,8 @@ func (s *server) operations() []operation {
 
 		{http.MethodGet, "/healthz", noKey, "tell that the process lives", s.forAnyone(s.healthz)},
 		{http.MethodGet, "/readyz", noKey, "tell that the server can work", s.forAnyone(s.readyz)},
-	}, s.suppressionOperations())
+	}
+	return slices.Concat(list, s.doctorOperations(), s.suppressionOperations())
 }
 
 func (s *server) router() http.Handler {

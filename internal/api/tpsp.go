@@ -47,10 +47,14 @@ type tpspAnswer struct {
 
 // webhookAnswer tells where the registration of our webhook at the provider stands.
 type webhookAnswer struct {
-	State   string `json:"state"`   // pending, registered, failed, or none: there is nothing to register
-	Message string `json:"message"` // why it failed, in the provider's words
-	URL     string `json:"url"`     // where the provider reports to
-	NextTry int64  `json:"nextTry"` // when it is tried again, 0 when it need not be
+	// State is pending (not tried yet), registered, unverified (the provider has it and reports nothing), failed, paused (the provider
+	// does not report some kinds of events), or none: there is nothing to register.
+	State   string           `json:"state"`
+	Message string           `json:"message"` // why it failed, in the provider's words
+	URL     string           `json:"url"`     // where the provider reports to
+	NextTry int64            `json:"nextTry"` // when it is tried again, 0 when it need not be
+	Results []provider.Probe `json:"results"` // how the URL answered when the provider called it, at the last try that failed
+	Paused  []string         `json:"paused"`  // the kinds of events that the provider does not report, by its names of them
 }
 
 // healthAnswer tells whether mail goes through the TPSP.
@@ -97,12 +101,13 @@ func (s *server) tpspAnswer(t *directory.TPSP) (tpspAnswer, error) {
 		RatePerHour:     t.Limits.PerHour, MailboxLimits: byKey(t.Limits.Mailbox),
 		WebhookStatus: webhookAnswer{
 			State: string(t.Webhook.State), Message: t.Webhook.Error, URL: s.Providers.HookURL(t), NextTry: nanos(t.Webhook.NextTry),
+			Results: orEmpty(t.Webhook.Probes), Paused: orEmpty(t.Webhook.Paused),
 		},
 		Health: healthAnswerOf(t, s.Now()), CatchUp: s.pendingCatchUp(t),
 	}
 	switch t.Webhook.State {
 	case "":
-		answer.WebhookStatus = webhookAnswer{State: "none", Message: "this kind of provider reports nothing by webhook"}
+		answer.WebhookStatus = webhookAnswer{State: "none", Message: tpsp.ErrNoWebhook.Error(), Results: []provider.Probe{}, Paused: []string{}}
 	case directory.WebhookRegistered:
 		answer.WebhookStatus.NextTry = 0 // it is checked then, but there is nothing to try
 	}
@@ -223,6 +228,36 @@ func (s *server) listTPSPs(w http.ResponseWriter, r *http.Request, a *directory.
 		}
 	}
 	return reply(w, http.StatusOK, answers)
+}
+
+func (s *server) countTPSPs(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
+	search := r.URL.Query().Get("search")
+	n := 0
+	for _, t := range s.Directory.Current().TPSPs(a.ID) {
+		if contains(t.Name, search) {
+			n++
+		}
+	}
+	return reply(w, http.StatusOK, struct {
+		Count int `json:"count"`
+	}{n})
+}
+
+// registerWebhook registers a TPSP's webhook again.
+func (s *server) registerWebhook(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	t, err := s.Providers.RegisterWebhook(r.Context(), a.ID, id)
+	if err != nil {
+		return err
+	}
+	answer, err := s.tpspAnswer(t)
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, answer)
 }
 
 func (s *server) getTPSP(w http.ResponseWriter, r *http.Request, a *directory.Account) error {

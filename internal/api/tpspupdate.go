@@ -11,14 +11,15 @@ import (
 )
 
 // tpspChanges is the body that changes a TPSP. What is absent stays. Clients may send back all that they have read, so what
-// cannot be changed is welcome as long as it is as it was.
+// cannot be changed is welcome as long as it is as it was, and what SendPost's body has in addition (metadata, memberId, oauthToken,
+// retryTime) is ignored.
 type tpspChanges struct {
 	Name            *string `json:"name"`
 	AmbiguousPolicy *string `json:"ambiguousPolicy"`
 	AllowRaw        *bool   `json:"allowRaw"`
 	Type            *int    `json:"type"`
-	Key             *string `json:"key"`
-	Secret          *string `json:"secret"`
+	Key             *string `json:"key"`    // masked: it stays
+	Secret          *string `json:"secret"` // masked: it stays
 	Domain          *string `json:"domain"`
 	Endpoint        *string `json:"endpoint"`
 	Port            *int    `json:"port"`
@@ -28,34 +29,53 @@ type tpspChanges struct {
 	limitsRequest
 }
 
-// refuseOthers refuses to change what cannot be changed. conn has the TPSP's own key and secret.
-func (c *tpspChanges) refuseOthers(t *directory.TPSP, conn *provider.Connection) error {
-	differs := func(given *string, has string) bool { return given != nil && strings.TrimSpace(*given) != has }
-	another := func(given *string, has secret.String) bool {
-		return given != nil && *given != has.Mask() && !secret.Equal(*given, has.Reveal())
+// layConnection lays the changes over the connection of a TPSP.
+func (c *tpspChanges) layConnection(t provider.Type, conn *provider.Connection) error {
+	was := *conn
+	wholeKey, wholeSecret := layKey(&conn.Key, c.Key), layKey(&conn.Secret, c.Secret)
+	for _, field := range []struct{ to, from *string }{{&conn.Domain, c.Domain}, {&conn.Stream, c.MessageStream}} {
+		if field.from != nil {
+			*field.to = strings.TrimSpace(*field.from)
+		}
 	}
+	if c.Endpoint != nil {
+		conn.Endpoint = strings.TrimRight(strings.TrimSpace(*c.Endpoint), "/")
+	}
+	if c.Port != nil {
+		conn.Port = *c.Port
+	}
+	if conn.Endpoint == was.Endpoint && (conn.Port == was.Port || t != provider.CustomSMTP) { // the others' ports are in their endpoints
+		return nil
+	}
+	// Whoever may only see the masked key must not have the whole one sent to a server of theirs.
 	for _, field := range []struct {
-		name    string
-		changed bool
-	}{
-		{"type", c.Type != nil && *c.Type != int(t.Type)},
-		{"key", another(c.Key, conn.Key)},
-		{"secret", another(c.Secret, conn.Secret)},
-		{"domain", differs(c.Domain, t.Domain)},
-		{"endpoint", c.Endpoint != nil && strings.TrimRight(strings.TrimSpace(*c.Endpoint), "/") != t.Endpoint},
-		{"port", c.Port != nil && *c.Port != t.Port},
-		{"messageStream", differs(c.MessageStream, t.Stream)},
-	} {
-		if field.changed {
-			return mail.Invalid("cannot_be_changed", field.name, "%s cannot be changed yet; add another provider instead", field.name)
+		name  string
+		has   bool
+		whole bool
+	}{{"secret", !was.Secret.IsZero(), wholeSecret}, {"key", was.Secret.IsZero() && !was.Key.IsZero(), wholeKey}} {
+		if field.has && !field.whole {
+			return mail.Invalid("missing_"+field.name, field.name, "another address needs the whole %s, not the masked one", field.name)
 		}
 	}
 	return nil
 }
 
-// lay lays the changes over a TPSP. conn is its own.
+// layKey lays a key that a user gave over the one that is kept. A masked one, as answers show it, stays. It reports whether the key was
+// given in full.
+func layKey(key *secret.String, given *string) (whole bool) {
+	if given == nil || *given == key.Mask() {
+		return false
+	}
+	*key = secret.NewString(*given)
+	return true
+}
+
+// lay lays the changes over a TPSP and its connection.
 func (c *tpspChanges) lay(t *directory.TPSP, conn *provider.Connection) (err error) {
-	if err := c.refuseOthers(t, conn); err != nil {
+	if c.Type != nil && *c.Type != int(t.Type) {
+		return mail.Invalid("cannot_be_changed", "type", "type cannot be changed; add another provider instead")
+	}
+	if err := c.layConnection(t.Type, conn); err != nil {
 		return err
 	}
 	if c.AmbiguousPolicy != nil {
@@ -95,13 +115,7 @@ func (s *server) updateTPSP(w http.ResponseWriter, r *http.Request, a *directory
 	if err := decodeBody(w, r, &in); err != nil {
 		return err
 	}
-	t, err := s.Providers.Update(r.Context(), a.ID, id, func(t *directory.TPSP) error {
-		conn, err := s.Providers.Connection(t)
-		if err != nil {
-			return err
-		}
-		return in.lay(t, &conn)
-	})
+	t, err := s.Providers.Update(r.Context(), a.ID, id, in.lay)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	"postyard/internal/account"
 	"postyard/internal/catchup"
 	"postyard/internal/directory"
+	"postyard/internal/doctor"
 	"postyard/internal/ingest"
 	"postyard/internal/ippool"
 	"postyard/internal/mailbox/mx"
@@ -49,6 +50,7 @@ type world struct {
 	mirror   *template.Service // nor is it
 	log      *lockedBuffer
 	changed  atomic.Int64 // how often waiting mail was told to look again
+	ahead    atomic.Int64 // by how much the doctor's clock is, in ns
 
 	url     string // of the API
 	sandbox string // of the simulated Postmark
@@ -115,7 +117,12 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	examiner := doctor.New(doctor.Config{
+		Directory: w.dir, Store: w.db, Adapters: adapters, Connections: w.tpsps, CatchUp: catching, Templates: w.mirror, Planner: planner, PublicURL: w.url,
+		Transport: &http.Transport{}, Claim: claimLength, Now: func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) },
+	})
 	server.Config.Handler = New(Config{
+		Doctor:    examiner,
 		Directory: w.dir, Accounts: w.accounts, Sender: sender, Providers: w.tpsps,
 		Pools:   ippool.New(ippool.Config{Directory: w.dir, Store: w.db, Now: time.Now, Changed: func() { w.changed.Add(1) }}),
 		Planner: planner, Mailboxes: mx.New(mx.Config{}), Journal: w.db, Books: w.db, Ingest: inbox, CatchUp: catching,

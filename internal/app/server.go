@@ -27,6 +27,7 @@ import (
 	"postyard/internal/config"
 	"postyard/internal/directory"
 	"postyard/internal/dispatch"
+	"postyard/internal/doctor"
 	"postyard/internal/ingest"
 	"postyard/internal/ippool"
 	"postyard/internal/mailbox/mx"
@@ -62,6 +63,7 @@ type Server struct {
 	ingesting  *ingest.Service
 	registrar  *tpsp.Registrar
 	catching   *catchup.Service
+	examiner   *doctor.Service
 	templates  *template.Service
 	suppress   *suppress.Service
 	replanning *replan.Service
@@ -158,13 +160,15 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		Log: s.log, Now: now, Jitter: rand.Float64})
 	s.suppress = suppress.New(suppress.Config{Store: s.store, Directory: s.directory, Providers: adapters, Connections: connections, Holder: holder,
 		Every: cfg.SuppressionInterval, Log: s.log, Now: now, Jitter: rand.Float64})
+	s.examiner = doctor.New(doctor.Config{Directory: s.directory, Store: s.store, Adapters: adapters, Connections: connections, CatchUp: s.catching,
+		Templates: s.templates, Planner: planner, PublicURL: s.URL, Transport: s.transport, Claim: dispatch.ClaimLength(cfg.CallTimeout), Now: now})
 	installation, err := s.store.Installation(ctx)
 	if err != nil {
 		return fmt.Errorf("read installation: %w", err)
 	}
 	s.http = newHTTPServer(api.New(api.Config{Directory: s.directory, Accounts: s.Accounts, Sender: s.accepting, Providers: connections,
 		Pools: pools, Planner: planner, Mailboxes: s.mailboxes, Journal: s.store, Books: s.store, Ingest: s.ingesting, CatchUp: s.catching,
-		Templates: s.templates, Suppressions: s.suppress, Queue: s.store, Claim: dispatch.ClaimLength(cfg.CallTimeout), Changed: s.changed, Now: now, Installation: installation,
+		Templates: s.templates, Suppressions: s.suppress, Doctor: s.examiner, Queue: s.store, Claim: dispatch.ClaimLength(cfg.CallTimeout), Changed: s.changed, Now: now, Installation: installation,
 		Log: s.log}), s.log)
 	s.http.RegisterOnShutdown(s.catching.Stop) // requests that ask providers may take long
 	s.http.RegisterOnShutdown(s.templates.Stop)

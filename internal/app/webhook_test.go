@@ -7,12 +7,19 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"postyard/internal/directory"
 )
 
 // report posts a webhook body as the provider would.
 func (s *stage) report(body string) {
 	s.t.Helper()
-	target := s.server.directory.Current().AnyTPSP(s.TPSPID)
+	s.reportAs(s.server.directory.Current().AnyTPSP(s.TPSPID), body, http.StatusOK)
+}
+
+// reportAs posts it with the credentials of a TPSP, as it is or was.
+func (s *stage) reportAs(target *directory.TPSP, body string, status int) {
+	s.t.Helper()
 	credentials, err := s.server.ingesting.Credentials.Credentials(target)
 	if err != nil {
 		s.t.Fatal(err)
@@ -26,7 +33,7 @@ func (s *stage) report(body string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if _ = res.Body.Close(); res.StatusCode != http.StatusOK {
+	if _ = res.Body.Close(); res.StatusCode != status {
 		s.t.Fatalf("webhook: %d", res.StatusCode)
 	}
 }

@@ -137,21 +137,61 @@ func (s *Service) read(ctx context.Context, p *pass) (err error) {
 	if adapter == nil {
 		return errors.New("this version has no adapter for the provider's type")
 	}
-	conn, err := s.Connections.Connection(p.tpsp)
+	err = s.readAt(ctx, p, adapter, p.tpsp, p.began)
+	for _, was := range p.tpsp.Since(p.since.Add(-transit)) {
+		err = errors.Join(err, s.readPast(ctx, p, adapter, was))
+	}
+	return err
+}
+
+// readPast reads what happened at a connection that was replaced. One that its provider refuses for good, because the key was revoked,
+// keeps nothing from being caught up with.
+func (s *Service) readPast(ctx context.Context, p *pass, adapter provider.Adapter, was directory.Retired) error {
+	before := p.began
+	if was.Until.Before(before) {
+		before = was.Until
+	}
+	err := s.readAt(ctx, p, adapter, was.TPSP, before)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	if _, failed := errors.AsType[*storeError](err); failed {
+		return err
+	}
+	conn, opened := s.Connections.Connection(was.TPSP)
+	if opened != nil {
+		return errors.Join(err, opened)
+	}
+	if refused, ok := errors.AsType[*provider.SetupError](adapter.Check(ctx, conn)); ok && !refused.Retry {
+		p.misses("what happened at the connection that was replaced: " + refused.Message)
+		return nil
+	}
+	return fmt.Errorf("at the connection that was replaced: %w", err)
+}
+
+// misses remembers, once, what the provider does not let be read.
+func (p *pass) misses(what ...string) {
+	for _, m := range what {
+		if !slices.Contains(p.missing, m) {
+			p.missing = append(p.missing, m)
+		}
+	}
+}
+
+// readAt reads at one connection what happened since, and about messages that were submitted before a time.
+func (s *Service) readAt(ctx context.Context, p *pass, adapter provider.Adapter, t *directory.TPSP, before time.Time) error {
+	conn, err := s.Connections.Connection(t)
 	if err != nil {
 		return err
 	}
 	sent, _ := event.TypeOf(adapter.Capabilities().Family, event.Sent)
 	yield := func(reports []provider.Report) error { return s.ingest(ctx, p, sent, reports) }
-	p.missing, err = adapter.History(ctx, conn, provider.Past{Since: p.since, Yield: yield,
+	missing, err := adapter.History(ctx, conn, provider.Past{Since: p.since, Yield: yield,
 		Open: func(ctx context.Context, id mail.ID) (bool, error) { return s.open(ctx, p, id) }})
-	return errors.Join(err, s.readAwaited(ctx, p, func(list []provider.Sent) error {
+	p.misses(missing...)
+	return errors.Join(err, s.readAwaited(ctx, p, before, func(list []provider.Sent) error {
 		missing, err := adapter.Fates(ctx, conn, list, yield)
-		for _, m := range missing {
-			if !slices.Contains(p.missing, m) { // History asked about it, too
-				p.missing = append(p.missing, m)
-			}
-		}
+		p.misses(missing...) // History may have asked about it, too
 		return err
 	}))
 }
@@ -173,10 +213,10 @@ func (s *Service) open(ctx context.Context, p *pass, id mail.ID) (bool, error) {
 }
 
 // readAwaited asks about the messages that the provider has and did not report about, which may be older than the span.
-func (s *Service) readAwaited(ctx context.Context, p *pass, ask func([]provider.Sent) error) error {
+func (s *Service) readAwaited(ctx context.Context, p *pass, before time.Time, ask func([]provider.Sent) error) error {
 	var after mail.ID
 	for {
-		awaited, last, err := s.Store.Awaiting(ctx, p.tpsp.Egress(), p.since.Add(-transit), p.began, after, scanPage)
+		awaited, last, err := s.Store.Awaiting(ctx, p.tpsp.Egress(), p.since.Add(-transit), before, after, scanPage)
 		if err != nil {
 			return s.storeFailed(err)
 		}
@@ -200,7 +240,12 @@ func (s *Service) readAwaited(ctx context.Context, p *pass, ask func([]provider.
 // ingest records reports as if webhooks had brought them.
 func (s *Service) ingest(ctx context.Context, p *pass, sent event.Type, reports []provider.Report) error {
 	p.reports.Add(int64(len(reports)))
-	now := s.Now()
+	now, known := s.Now(), s.Directory.Current()
+	for i := range reports {
+		if !known.Owns(p.tpsp.AccountID, reports[i].TPSPID) {
+			reports[i].TPSPID = 0
+		}
+	}
 	return s.record(ctx, p, store.Parsed{Reports: reports, Sent: sent, Now: now,
 		Receipt: store.Receipt{AccountID: p.tpsp.AccountID, TPSPID: p.tpsp.ID, ReceivedAt: now}})
 }

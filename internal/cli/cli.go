@@ -58,8 +58,9 @@ func (p *program) root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(p.demo(), p.serve(), p.sandbox(), p.send(), p.events(), p.message(), p.verify(), p.catchUp(), p.templates(), p.suppressions(),
-		p.drill(), p.pause(), p.resume(), p.cancel(), p.bench())
+	root.AddCommand(p.demo(), p.serve(), p.sandbox(), p.send(), p.events(), p.message(), p.verify(), p.catchUp(), p.templates(),
+		p.drill(), p.pause(), p.resume(), p.cancel(), p.bench(), p.record())
+	root.AddCommand(p.doctor(), p.suppressions())
 	return root
 }
 

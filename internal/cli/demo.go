@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -28,7 +29,7 @@ func (p *program) demo() *cobra.Command {
 			go func() { ended <- stage.Run(ctx) }()
 			scene, err := stage.SetUp(ctx)
 			if err == nil {
-				err = p.present(scene, cfg.JSON)
+				err = p.present(scene, cfg)
 			}
 			if err != nil {
 				cancel()
@@ -40,9 +41,13 @@ func (p *program) demo() *cobra.Command {
 		})
 }
 
-// present tells how to use what was set up.
-func (p *program) present(s *demo.Scene, asJSON bool) error {
-	if asJSON {
+// present tells how to use what was set up, to people and to their shells.
+func (p *program) present(s *demo.Scene, cfg config.Config) error {
+	variables := filepath.Join(cfg.Data, "env.sh")
+	if err := os.WriteFile(variables, []byte(shellVariables(s)), 0o600); err != nil {
+		return fmt.Errorf("write the variables for shells: %w", err)
+	}
+	if cfg.JSON {
 		line, err := json.Marshal(s)
 		if err != nil {
 			return fmt.Errorf("encode scene: %w", err)
@@ -51,7 +56,7 @@ func (p *program) present(s *demo.Scene, asJSON bool) error {
 	}
 	first := "Everything is as it was left."
 	if s.MessageID != "" {
-		first = fmt.Sprintf("A first email was sent. See what became of it:\n\n  export POSTYARD_URL=%s POSTYARD_ACCOUNT_KEY=%s\n  %s message %s", s.URL, s.AccountAPIKey, os.Args[0], s.MessageID)
+		first = fmt.Sprintf("A first email was sent. See what became of it, in another terminal:\n\n  . %s\n  %s message %s", variables, os.Args[0], s.MessageID)
 	}
 	curl, err := p.curl(s)
 	if err != nil {
@@ -76,6 +81,16 @@ Ctrl-C ends it.
 `, s.URL, s.AccountID, s.AccountAPIKey, s.SubAccounts[0].ID, s.SubAccounts[0].APIKey, s.SubAccounts[0].Name,
 		s.SubAccounts[1].ID, s.SubAccounts[1].APIKey, s.SubAccounts[1].Name,
 		s.SandboxURL, s.SandboxToken, s.Stream, s.TPSPID, s.Pool, mailServer(s), first, curl)
+}
+
+// shellVariables are what the commands in the documents use. Nothing in them needs to be quoted.
+func shellVariables(s *demo.Scene) string {
+	return fmt.Sprintf(`export POSTYARD_URL=%s
+export POSTYARD_ACCOUNT_KEY=%s
+export POSTYARD_SUBACCOUNT_KEY=%s
+export POSTMARK_API=%s
+export POSTMARK_TOKEN=%s
+`, s.URL, s.AccountAPIKey, s.SubAccounts[0].APIKey, s.SandboxURL, s.SandboxToken)
 }
 
 // mailServer tells how to reach the sandbox by SMTP.

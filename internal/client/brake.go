@@ -8,6 +8,12 @@ import (
 
 // TPSPChange changes a provider; what is nil stays.
 type TPSPChange struct {
+	Name          *string        `json:"name,omitempty"`
+	Key           *string        `json:"key,omitempty"`           // a mail server: the user name
+	Secret        *string        `json:"secret,omitempty"`        // a mail server: the password
+	MessageStream *string        `json:"messageStream,omitempty"` // the webhook moves with it
+	Endpoint      *string        `json:"endpoint,omitempty"`      // needs the whole key or secret
+	Port          *int           `json:"port,omitempty"`
 	Active        *bool          `json:"active,omitempty"`
 	RatePerHour   *int           `json:"ratePerHour,omitempty"`   // 0: no limit
 	MailboxLimits map[string]int `json:"mailboxLimits,omitempty"` // an hour, by mailbox provider; 0: no limit
@@ -17,6 +23,21 @@ type TPSPChange struct {
 func (c *Client) UpdateTPSP(ctx context.Context, id int32, change TPSPChange) (t TPSP, err error) {
 	err = c.Account(ctx, http.MethodPut, fmt.Sprintf("/api/v1/account/tpsp/%d", id), change, &t)
 	return t, err
+}
+
+// RegisterWebhook registers the webhook of a provider again.
+func (c *Client) RegisterWebhook(ctx context.Context, id int32) (t TPSP, err error) {
+	err = c.Account(ctx, http.MethodPost, fmt.Sprintf("/api/v1/account/tpsp/%d/webhook", id), nil, &t)
+	return t, err
+}
+
+// CountTPSPs counts the connected providers.
+func (c *Client) CountTPSPs(ctx context.Context) (int, error) {
+	var answer struct {
+		Count int `json:"count"`
+	}
+	err := c.Account(ctx, http.MethodGet, "/api/v1/account/tpsp/count", nil, &answer)
+	return answer.Count, err
 }
 
 // Drill rehearses an outage of a provider for so many seconds; 0 ends it. out takes the provider as it is then: a *TPSP, a

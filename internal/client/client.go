@@ -233,8 +233,10 @@ type TPSP struct {
 	Endpoint      string `json:"endpoint"`
 	MessageStream string `json:"messageStream"`
 	WebhookStatus struct {
-		State   string `json:"state"`
-		Message string `json:"message"`
+		State   string   `json:"state"`
+		Message string   `json:"message"`
+		Results []Probe  `json:"results"`
+		Paused  []string `json:"paused"`
 	} `json:"webhookStatus"`
 	Health struct {
 		State   string `json:"state"`
@@ -250,6 +252,14 @@ type TPSP struct {
 		ID   int32  `json:"id"`
 		Name string `json:"name"`
 	} `json:"ipPool"`
+}
+
+// Probe is what a provider got when it called the webhook's URL.
+type Probe struct {
+	Trigger    string `json:"trigger"`
+	Success    bool   `json:"success"`
+	StatusCode int    `json:"statusCode"` // 0: no answer
+	Message    string `json:"message"`
 }
 
 // CatchUp asks for events to be read back from providers.

@@ -18,6 +18,7 @@ const (
 	Sandbox Scope = "sandbox"
 	Demo    Scope = "demo"
 	Bench   Scope = "bench"
+	Record  Scope = "record"
 	Client  Scope = "client" // send, events, message, catch-up, templates, suppressions, verify, drill, pause, resume, cancel
 )
 
@@ -58,6 +59,9 @@ type Config struct {
 
 	// Demo, Bench and Client.
 	JSON bool // output for programs
+
+	// Record.
+	RecordToken secret.String // Postmark's Server API token
 
 	// Client.
 	URL           string // without a slash at the end

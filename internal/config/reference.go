@@ -36,7 +36,8 @@ func Reference() string {
 		{Sandbox, "`postyard sandbox`"},
 		{Demo, "`postyard demo`"},
 		{Bench, "`postyard bench`"},
-		{Client, "`postyard send`, `events`, `message`, `catch-up`, `templates`, `verify`"},
+		{Record, "`postyard record`"},
+		{Client, "`postyard send`, `events`, `message`, `catch-up`, `templates`, `verify`, `doctor`"},
 	} {
 		fmt.Fprintf(&b, "\n## %s\n\n", section.title)
 		b.WriteString("| flag | environment | file | type | default | meaning |\n|---|---|---|---|---|---|\n")

@@ -33,10 +33,10 @@ func TestReferenceFile(t *testing.T) {
 func TestReferenceHasEveryOptionOfEveryScope(t *testing.T) {
 	t.Parallel()
 	sections := strings.Split(Reference(), "\n## ")[1:]
-	if len(sections) != 5 {
-		t.Fatalf("%d sections, want 5", len(sections))
+	if len(sections) != 6 {
+		t.Fatalf("%d sections, want 6", len(sections))
 	}
-	for i, scope := range []Scope{Serve, Sandbox, Demo, Bench, Client} {
+	for i, scope := range []Scope{Serve, Sandbox, Demo, Bench, Record, Client} {
 		for _, o := range table() {
 			_, want := o.defaults[scope]
 			if got := strings.Contains(sections[i], "| `"+o.env()+"` |"); got != want {
@@ -79,6 +79,7 @@ func TestFlagsOfAScope(t *testing.T) {
 		Sandbox: "config data listen log-format log-level smtp-listen smtps-listen",
 		Demo:    "config data database dns json listen log-format log-level no-traffic sandbox-listen sandbox-url smtp-listen",
 		Bench:   "config database json",
+		Record:  "",
 		Client:  "account-key config json subaccount-key url",
 		Serve: "allow-private ambiguous-wait ask-after batch-size call-timeout clock-offset config data database dns listen log-format log-level max-backlog " +
 			"message-ttl min-free-disk provider-concurrency public-url shutdown-grace suppression-interval",

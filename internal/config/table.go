@@ -50,7 +50,7 @@ func table() []option {
 		value:    value{typ: "path"},
 		defaults: in("", Serve, Sandbox, Demo, Bench, Client),
 		noFile:   true,
-	}}, processOptions(), serverOptions(), sendingOptions(), demoOptions(), clientOptions())
+	}}, processOptions(), serverOptions(), sendingOptions(), demoOptions(), recordOptions(), clientOptions())
 }
 
 // configOption names the file; it is read before the other options.
@@ -218,6 +218,17 @@ func demoOptions() []option {
 		doc:      "Set everything up but send no first mail.",
 		value:    boolean(func(c *Config) *bool { return &c.NoTraffic }),
 		defaults: in("false", Demo),
+	}}
+}
+
+func recordOptions() []option {
+	return []option{{
+		name:     "record-token",
+		doc:      "Server API token of the Postmark server to ask. There is no flag, because other users of the machine can read a command line.",
+		value:    secretText(func(c *Config) *secret.String { return &c.RecordToken }),
+		defaults: in("", Record),
+		noFlag:   true,
+		noFile:   true,
 	}}
 }
 

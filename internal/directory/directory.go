@@ -53,6 +53,8 @@ const (
 	WebhookPending    WebhookState = "pending"    // not tried yet
 	WebhookRegistered WebhookState = "registered" // stands at the provider
 	WebhookFailed     WebhookState = "failed"     // the last try failed; the error says why, it is tried again
+	WebhookUnverified WebhookState = "unverified" // it is at the provider, which has not verified it and reports nothing
+	WebhookPaused     WebhookState = "paused"     // it stands, and the provider does not report some kinds of events
 )
 
 // Webhook is the registration of a TPSP's webhook at the provider.
@@ -62,8 +64,11 @@ type Webhook struct {
 	Username       string
 	SealedPassword []byte
 	Error          string
-	Tries          int       // failed tries since the last success
-	NextTry        time.Time // when it is tried again or, while it stands, checked; zero: at once
+	Tries          int              // failed tries since the last success
+	NextTry        time.Time        // when it is tried again or, while it stands, checked; zero: at once
+	Server         string           // the provider's own id of the account that the key opens, "" while it is not known
+	Probes         []provider.Probe // how our URL answered when the provider called it, at the last failed try
+	Paused         []string         // WebhookPaused: the triggers that the provider paused
 }
 
 // Health tells whether an egress is in use, as its breaker has it.
@@ -155,13 +160,81 @@ type TPSP struct {
 	Limits    limit.Limits // in messages in any 60 minutes
 	Webhook   Webhook
 	Health    Health
+	Refused   []Refusal  // in the order of domains
+	CatchUp   time.Time  // events since then may have been missed and are to be asked for; zero: none
+	Past      []PastHook // connections that it had, in the order in which they were replaced
+	Created   time.Time
+	Deleted   time.Time // zero while it is in use; a deleted one still attributes late events
 
 	SuppressionSync SuppressionSync // for providers that have a list
+}
 
-	Refused []Refusal // in the order of domains
-	CatchUp time.Time // events since then may have been missed and are to be asked for; zero: none
-	Created time.Time
-	Deleted time.Time // zero while it is in use; a deleted one still attributes late events
+// PastHook is a connection that a TPSP had before a user changed it, with the webhook that stood there. Its webhook is removed from the
+// provider; its credentials stay good for as long as the provider may repeat what it was not answered. The provider is also asked there
+// about mail that went out before the change.
+type PastHook struct {
+	ID             int64
+	TPSPID         int32
+	Domain         string
+	Endpoint       string
+	Port           int
+	SealedKey      []byte
+	Secret         []byte // sealed
+	Stream         string
+	Server         string // as Webhook.Server
+	Ref            string // the provider's id of the webhook, "" when it was never registered
+	Username       string
+	SealedPassword []byte
+	Switched       time.Time // when the connection was replaced
+	Removed        time.Time // when the webhook was removed or given up; zero: it is still to be removed
+	ValidUntil     time.Time // until when the credentials are good, once it is removed
+	Error          string    // why the last try to remove it failed
+	Tries          int
+	NextTry        time.Time // when something is to be done next: to remove it or, later, to catch up a last time; zero: nothing
+}
+
+// Valid tells whether a webhook may carry the credentials at a moment.
+func (p *PastHook) Valid(now time.Time) bool { return p.Removed.IsZero() || now.Before(p.ValidUntil) }
+
+// As returns the TPSP as it was when it had a connection: how to reach the provider there, and the webhook. Where that is an account
+// which today's key opens as well, the key is today's: the old one may be revoked.
+func (t *TPSP) As(p *PastHook) *TPSP {
+	past := *t
+	past.Domain, past.Endpoint, past.Port, past.SealedKey, past.Secret, past.Stream = p.Domain, p.Endpoint, p.Port, p.SealedKey, p.Secret, p.Stream
+	past.Webhook = Webhook{Ref: p.Ref, Username: p.Username, SealedPassword: p.SealedPassword, Server: p.Server}
+	if p.Server != "" && p.Server == t.Webhook.Server && p.Endpoint == t.Endpoint {
+		past.SealedKey, past.Secret = t.SealedKey, t.Secret
+	}
+	past.Past = nil
+	return &past
+}
+
+// stale is how long a process may go on with a connection that was replaced: until it has read the configuration anew.
+const stale = 5 * time.Minute
+
+// Since returns the TPSP as it was at connections that may have carried mail since a time, besides today's: the latest first, and none
+// that is known to be another's account and stream.
+func (t *TPSP) Since(from time.Time) (list []Retired) {
+	for i := len(t.Past) - 1; i >= 0; i-- {
+		p := &t.Past[i]
+		was := Retired{TPSP: t.As(p), Until: p.Switched.Add(stale)}
+		alike := func(other Retired) bool { return was.alike(other.TPSP) }
+		if was.Until.After(from) && !was.alike(t) && !slices.ContainsFunc(list, alike) {
+			list = append(list, was)
+		}
+	}
+	return list
+}
+
+// alike tells whether two connections are known to lead to the same account and stream.
+func (t *TPSP) alike(other *TPSP) bool {
+	return t.Webhook.Server != "" && t.Webhook.Server == other.Webhook.Server && t.Endpoint == other.Endpoint && t.Stream == other.Stream
+}
+
+// Retired is a TPSP as it was at a connection, and until when it may have carried mail there.
+type Retired struct {
+	*TPSP
+	Until time.Time
 }
 
 // Egress returns the TPSP as a way out.
@@ -376,6 +449,12 @@ func (s *Snapshot) EveryTPSP() []*TPSP { return s.everyTPSP }
 // AnyTPSP returns a TPSP whatever its account, deleted or not, or nil. It is for the dispatcher and for late events;
 // requests of users go through TPSP.
 func (s *Snapshot) AnyTPSP(id int32) *TPSP { return s.tpsps[id] }
+
+// Owns tells whether a TPSP, deleted or not, is one of the account's.
+func (s *Snapshot) Owns(accountID, tpspID int32) bool {
+	t := s.tpsps[tpspID]
+	return t != nil && t.AccountID == accountID
+}
 
 // Pool returns one of the account's IP pools, or nil.
 func (s *Snapshot) Pool(accountID, id int32) *route.Pool {

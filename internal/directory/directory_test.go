@@ -258,3 +258,44 @@ func TestRefresh(t *testing.T) {
 		t.Errorf("the store is away: %v", err)
 	}
 }
+
+// A TPSP as it was has the connection of then; the key of today where that opens the same account.
+func TestPastConnections(t *testing.T) {
+	t.Parallel()
+	now := TPSP{ID: 7, AccountID: 1, Name: "p", SealedKey: []byte("key"), Stream: "c", Webhook: Webhook{Username: "u", Server: "2", State: WebhookRegistered}}
+	now.Past = []PastHook{
+		{SealedKey: []byte("revoked"), Stream: "c", Server: "2", Switched: then, Username: "u1", Ref: "1"}, // where it is today
+		{SealedKey: []byte("other"), Stream: "a", Server: "1", Switched: then.Add(time.Hour), Username: "u2", Endpoint: "https://x.example"},
+		{SealedKey: []byte("revoked"), Stream: "b", Server: "2", Switched: then.Add(2 * time.Hour), Username: "u3"},
+		{SealedKey: []byte("revoked"), Stream: "b", Server: "2", Switched: then.Add(3 * time.Hour), Username: "u4"}, // as the one before
+		{SealedKey: []byte("unknown"), Stream: "c", Switched: then.Add(4 * time.Hour), Username: "u5"},
+	}
+	list := func(from time.Time) (names []string) {
+		for _, p := range now.Since(from) {
+			names = append(names, p.Webhook.Username+" "+string(p.SealedKey)+" "+p.Stream)
+			if p.ID != 7 || p.Name != "p" || p.Past != nil || p.Webhook.State != "" {
+				t.Errorf("%+v", p)
+			}
+		}
+		return names
+	}
+	for from, want := range map[time.Duration][]string{
+		-time.Hour:                        {"u5 unknown c", "u4 key b", "u2 other a"},
+		2*time.Hour + 30*time.Minute:      {"u5 unknown c", "u4 key b"},
+		4*time.Hour + stale - time.Second: {"u5 unknown c"},
+		4*time.Hour + stale:               nil,
+	} {
+		if got := list(then.Add(from)); !slices.Equal(got, want) {
+			t.Errorf("since %s: %q, want %q", from, got, want)
+		}
+	}
+	s := open(t)
+	for _, c := range []struct {
+		account, id int32
+		owns        bool
+	}{{1, 101, true}, {1, 103, true}, {1, 201, false}, {2, 201, true}, {1, 0, false}, {1, 999, false}} {
+		if s.Owns(c.account, c.id) != c.owns {
+			t.Errorf("account %d has %d: %t", c.account, c.id, !c.owns)
+		}
+	}
+}

@@ -44,45 +44,85 @@ func (r *runner) ask(ctx, wire context.Context, running *sync.WaitGroup, target 
 func (r *runner) question(wire context.Context, target *directory.TPSP, jobs []store.Job, until time.Time) ending {
 	adapter := r.d.Providers[target.Type]
 	q := inquiry{capable: adapter.Capabilities(), policy: target.Policy, asking: r.started}
-	var found []provider.Found
+	var said answers
 	if q.capable.CanLookup {
-		found, q.failure = r.lookup(wire, target, adapter, jobs, until)
-	}
-	byID := make(map[mail.ID]*provider.Found, len(found))
-	for i := range found {
-		byID[found[i].ID] = &found[i]
+		said = r.lookup(wire, target, adapter, jobs, until)
 	}
 	q.now = r.d.Now()
 	batch := make([]store.Settlement, len(jobs))
 	for i := range jobs {
 		j := &jobs[i]
-		q.found = byID[j.ID]
+		q.found, q.failure = said.found[j.ID], said.failure
+		if q.failure == nil {
+			q.failure = said.before[j.ID]
+		}
 		batch[i] = decideAnswer(j, &q, r.d.Rules)
 		batch[i].Owner = r.d.owner
 	}
 	r.settle(wire, batch)
-	r.log.Info("provider asked about unknown outcomes", "messages", len(jobs), "found", len(found), "error", q.failure)
-	return ending{asked: true, unanswered: q.failure != nil}
+	r.log.Info("provider asked about unknown outcomes", "messages", len(jobs), "found", len(said.found), "error", said.failure,
+		"not answered by past connections", len(said.before))
+	return ending{asked: true, unanswered: said.failure != nil}
 }
 
-func (r *runner) lookup(wire context.Context, target *directory.TPSP, a provider.Adapter, jobs []store.Job, until time.Time) (found []provider.Found, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			found, err = nil, fmt.Errorf("the adapter failed: %v", p)
-		}
-	}()
-	conn, err := r.d.Connections.Connection(target)
-	if err != nil {
-		return nil, err
-	}
-	ids, since := make([]mail.ID, len(jobs)), jobs[0].SentAt
-	for i, j := range jobs {
-		ids[i] = j.ID
-		if j.SentAt.Before(since) {
-			since = j.SentAt
-		}
-	}
+// answers are what a provider said about messages.
+type answers struct {
+	found   map[mail.ID]*provider.Found
+	failure error             // why today's connection could not answer
+	before  map[mail.ID]error // why a past one could not, for messages that may have gone out there
+}
+
+// lookup asks the provider about messages: at today's connection, and about those that may have gone out before it was made, at the past
+// ones as well. Only what all of them deny may be sent again.
+func (r *runner) lookup(wire context.Context, target *directory.TPSP, a provider.Adapter, jobs []store.Job, until time.Time) answers {
 	ctx, cancel := context.WithTimeout(wire, until.Sub(r.d.Now()))
 	defer cancel()
-	return a.Lookup(ctx, conn, ids, since)
+	said := answers{found: make(map[mail.ID]*provider.Found, len(jobs)), before: map[mail.ID]error{}}
+	ids, oldest := sought(jobs, &said, time.Time{})
+	said.failure = r.lookupAt(ctx, target, a, ids, oldest, &said)
+	for _, was := range target.Since(oldest) {
+		ids, since := sought(jobs, &said, was.Until)
+		if len(ids) == 0 {
+			continue
+		}
+		if err := r.lookupAt(ctx, was.TPSP, a, ids, since, &said); err != nil {
+			err = fmt.Errorf("at the connection that was replaced: %w", err)
+			for _, id := range ids {
+				said.before[id] = err
+			}
+		}
+	}
+	return said
+}
+
+// sought lists the messages that were not found so far and went out before a time, and when the oldest of them did; the zero time is none.
+func sought(jobs []store.Job, said *answers, before time.Time) (ids []mail.ID, oldest time.Time) {
+	for i := range jobs {
+		j := &jobs[i]
+		if said.found[j.ID] != nil || !before.IsZero() && !j.SentAt.Before(before) {
+			continue
+		}
+		if ids = append(ids, j.ID); oldest.IsZero() || j.SentAt.Before(oldest) {
+			oldest = j.SentAt
+		}
+	}
+	return ids, oldest
+}
+
+// lookupAt asks at one connection. What was found counts also beside an error.
+func (r *runner) lookupAt(ctx context.Context, t *directory.TPSP, a provider.Adapter, ids []mail.ID, since time.Time, said *answers) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the adapter failed: %v", p)
+		}
+	}()
+	conn, err := r.d.Connections.Connection(t)
+	if err != nil {
+		return err
+	}
+	found, err := a.Lookup(ctx, conn, ids, since)
+	for i := range found {
+		said.found[found[i].ID] = &found[i]
+	}
+	return err
 }

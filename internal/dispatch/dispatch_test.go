@@ -227,11 +227,16 @@ func dispatching(t *testing.T, q *queue, p postmark) (stop func()) {
 
 func dispatcherOver(t *testing.T, q *queue, p postmark, concurrency int) (_ *Dispatcher, stop func()) {
 	t.Helper()
+	return dispatcherWith(t, q, p, connections{}, concurrency)
+}
+
+func dispatcherWith(t *testing.T, q *queue, p provider.Adapter, opened Connections, concurrency int) (_ *Dispatcher, stop func()) {
+	t.Helper()
 	d, err := directory.Open(t.Context(), q)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dispatcher := New(Config{Store: q, Directory: d, Connections: connections{}, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	dispatcher := New(Config{Store: q, Directory: d, Connections: opened, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 		Jitter:    func() float64 { return 0.5 },
 		Providers: provider.Registry{provider.Postmark: p}, Node: "n", Run: "me", Rules: rules, BatchSize: 10, Concurrency: concurrency,
 		CallTimeout: time.Minute, TTL: 72 * time.Hour, Grace: 20 * time.Second})

@@ -19,6 +19,8 @@ import (
 	"postyard/internal/directory"
 	"postyard/internal/event"
 	"postyard/internal/provider"
+	"postyard/internal/provider/postmark"
+	"postyard/internal/secret"
 	"postyard/internal/store"
 )
 
@@ -233,4 +235,45 @@ func (b *bench) outcomes() []outcome {
 		list = append(list, o)
 	}
 	return list
+}
+
+// committed takes everything at once.
+type committed struct{ inbox }
+
+func (*committed) Ingest(context.Context, []store.Parsed) (store.IngestResult, error) {
+	return store.IngestResult{}, nil
+}
+
+// same are the credentials of every TPSP.
+type same struct{ password secret.String }
+
+func (s same) Credentials(*directory.TPSP) (provider.Credentials, error) {
+	return provider.Credentials{Username: "tpsp", Password: s.password}, nil
+}
+
+// BenchmarkReceive is what a webhook costs here, apart from the connection and the store: who sends it, what is in it, and the
+// hand-over.
+func BenchmarkReceive(b *testing.B) {
+	d, err := directory.Open(b.Context(), contents{TPSPs: []directory.TPSP{{ID: 101, AccountID: 1, Type: provider.Postmark}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := New(Config{Store: &committed{}, Directory: d, Credentials: same{secret.NewString("secret")}, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		Providers: provider.Registry{provider.Postmark: postmark.New(postmark.Config{})}})
+	ctx, cancel := context.WithCancel(b.Context())
+	var running sync.WaitGroup
+	running.Go(func() { s.Run(ctx) })
+	h := http.Header{"User-Agent": {"Postmark"}, "Content-Type": {"application/json"}, "X-Pm-Webhook-Trace-Id": {uuid.NewString()}}
+	(&http.Request{Header: h}).SetBasicAuth("tpsp", "secret")
+	body := []byte(`{"RecordType":"Delivery","ServerID":1,"Details":"250 2.0.0 OK","DeliveredAt":"2026-03-02T10:15:30.1234567Z",` +
+		`"MessageStream":"outbound","MessageID":"3f1c2a9e-8d44-4b7e-9a51-0c6f2d7e1b90","Recipient":"ana@example.net","Tag":null,"Metadata":{` +
+		`"messageId":"01930000-0000-7000-8000-000000000001","accountId":"1","tpspId":"1","subAccountId":"1","emailType":"gmail","messageSubject":"Hi"}}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := s.Receive(ctx, 1, provider.Postmark, h, body); err != nil {
+			b.Fatal(err)
+		}
+	}
+	cancel()
+	running.Wait()
 }

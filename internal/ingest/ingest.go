@@ -126,24 +126,35 @@ func (s *Service) take(ctx context.Context, batch []store.Parsed) error {
 }
 
 // sender finds the TPSP whose credentials the request carries, or nil. It looks at all of them whatever it finds, so the time
-// tells nothing. TPSPs that were deleted still count: their last events are on the way.
+// tells nothing. TPSPs that were deleted still count, and so do connections that were replaced: their last events are on the way.
 func (s *Service) sender(accountID int32, typ provider.Type, h http.Header) *directory.TPSP {
 	adapter, known := s.Providers[typ]
 	var from *directory.TPSP
+	now := s.Now()
 	for _, t := range s.Directory.Current().EveryTPSP() {
 		if !known || t.AccountID != accountID || t.Type != typ {
 			continue
 		}
-		want, err := s.Credentials.Credentials(t)
-		if err != nil {
-			s.Log.Error("webhook credentials cannot be read", "tpsp", t.ID, "error", err)
-			continue
-		}
-		if adapter.Authentic(h, want) {
+		if s.sent(adapter, t, h) {
 			from = t
+		}
+		for i := range t.Past {
+			if p := &t.Past[i]; p.Valid(now) && s.sent(adapter, t.As(p), h) {
+				from = t
+			}
 		}
 	}
 	return from
+}
+
+// sent tells whether a request carries the credentials of a TPSP.
+func (s *Service) sent(adapter provider.Adapter, t *directory.TPSP, h http.Header) bool {
+	want, err := s.Credentials.Credentials(t)
+	if err != nil {
+		s.Log.Error("webhook credentials cannot be read", "tpsp", t.ID, "error", err)
+		return false
+	}
+	return adapter.Authentic(h, want)
 }
 
 // Run takes webhooks, and processes those that were stored, until ctx ends. What is left is on disk and is processed after the
@@ -200,29 +211,37 @@ func (s *Service) parse(r store.Receipt) (p store.Parsed) {
 			p.Reports, p.Garbage = nil, fmt.Sprintf("reading it failed: %v", cause)
 		}
 	}()
-	t := s.Directory.Current().AnyTPSP(r.TPSPID)
+	now := s.Directory.Current()
+	t := now.AnyTPSP(r.TPSPID)
 	if t == nil {
 		p.Garbage = "its provider is not known any more"
 		return p
 	}
 	adapter := s.Providers[t.Type]
-	h := http.Header{}
-	for name, value := range r.Headers {
-		h.Set(name, value)
-	}
-	reports, err := adapter.Parse(h, r.Body)
+	reports, err := adapter.Parse(header(r.Headers), r.Body)
 	if err != nil {
 		p.Garbage = err.Error()
 		return p
 	}
 	for i := range reports {
-		if !reports[i].Sample {
-			p.Reports = append(p.Reports, reports[i])
+		if !now.Owns(r.AccountID, reports[i].TPSPID) {
+			reports[i].TPSPID = 0 // it counts for who it came by
 		}
 	}
+	p.Reports = slices.DeleteFunc(reports, func(r provider.Report) bool { return r.Sample })
 	p.Sent, _ = event.TypeOf(adapter.Capabilities().Family, event.Sent)
 	p.HoldTo = holdUntil(r.ReceivedAt, p.Now)
 	return p
+}
+
+// header returns what was kept of a request's header.
+func header(kept map[string]string) http.Header {
+	h, values := make(http.Header, len(kept)), make([]string, 0, len(kept))
+	for name, value := range kept {
+		values = append(values, value)
+		h[http.CanonicalHeaderKey(name)] = values[len(values)-1 : len(values) : len(values)]
+	}
+	return h
 }
 
 // holdUntil says when an unattributed report is tried again: after 10 s, a minute, six minutes, and last after ten; the zero

@@ -9,6 +9,7 @@ package provider
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"postyard/internal/event"
@@ -154,8 +155,25 @@ type SetupError struct {
 	Code    string // stable, snake_case: "invalid_token", "unknown_stream", "webhook_unreachable"
 	Field   string // the request's field that is to blame, "" when none is
 	Message string
-	Retry   bool // the same step may succeed later without a change
+	Retry   bool     // the same step may succeed later without a change
+	Probes  []Probe  // how our webhook answered when the provider called it
+	Paused  []string // CodeHookPaused: the triggers that the provider does not report
 }
+
+// Probe is what a provider got when it called our webhook to verify it.
+type Probe struct {
+	Trigger    string `json:"trigger"` // the kind of event that it stands for, in the provider's words
+	Success    bool   `json:"success"`
+	StatusCode int    `json:"statusCode"` // 0 when there was no answer
+	Message    string `json:"message"`
+}
+
+// Codes of a SetupError about a webhook. With the provider's id of the webhook, CodeHookUnverified says that it is there and gets nothing;
+// CodeHookPaused, that it gets some kinds of events only, and could not be verified anew.
+const (
+	CodeHookUnverified = "webhook_unverified"
+	CodeHookPaused     = "webhook_paused"
+)
 
 // Codes of a SetupError that say nothing of the step: the provider did not answer, or not for itself.
 const (
@@ -171,6 +189,7 @@ type Report struct {
 	Kind              event.Kind
 	Type              event.Type
 	MessageID         mail.ID // ours, from the metadata; zero when the report carries none
+	TPSPID            int32   // ours, from the metadata: that of the connection which carried the message; 0 when the report carries none
 	ProviderMessageID string
 	Recipient         string
 	OccurredAt        time.Time // the provider's own time of the event
@@ -257,23 +276,32 @@ type Normalizer interface {
 	Normalize(conn Connection) (Connection, *mail.FieldError)
 }
 
+// Identifier is an Adapter of a provider whose accounts have ids of their own, whatever key opens them.
+type Identifier interface {
+	// Identify returns the id of the account that the connection's key opens. Its errors are as Check's.
+	Identify(ctx context.Context, conn Connection) (string, error)
+}
+
 // Registry finds the adapter of a type.
 type Registry map[Type]Adapter
 
 // Name returns the provider's name in URLs and filters: "postmark".
-func (t Type) Name() string { return typeNames[t] }
+func (t Type) Name() string {
+	if t < 0 || int(t) >= len(typeNames) {
+		return ""
+	}
+	return typeNames[t]
+}
 
 // TypeNamed finds a type by its name.
 func TypeNamed(name string) (Type, bool) {
-	for t, n := range typeNames {
-		if n == name {
-			return t, true
-		}
+	if i := slices.Index(typeNames[:], name); i > 0 {
+		return Type(i), true
 	}
 	return 0, false
 }
 
-var typeNames = map[Type]string{
+var typeNames = [...]string{
 	SendGrid: "sendgrid", Mailgun: "mailgun", AmazonSES: "ses", Postmark: "postmark", SparkPost: "sparkpost",
 	CustomSMTP: "custom-smtp",
 }

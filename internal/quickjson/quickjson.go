@@ -203,14 +203,8 @@ func (r *Reader) nested(open, end byte, item func()) {
 // value skips any value.
 func (r *Reader) value() {
 	switch c := r.next(); c {
-	case '{':
-		r.members(func() {
-			r.quoted()
-			r.take(':')
-			r.value()
-		})
-	case '[':
-		r.nested('[', ']', r.value)
+	case '{', '[':
+		r.skip(c)
 	case '"':
 		r.quoted()
 	case 't':
@@ -221,6 +215,41 @@ func (r *Reader) value() {
 		r.word("null")
 	default:
 		r.number()
+	}
+}
+
+// skip is nested for what is not to be read.
+func (r *Reader) skip(open byte) {
+	if r.depth++; r.depth > maxDepth {
+		r.fail()
+		return
+	}
+	r.at++
+	if c := r.next(); c == open+2 { // the closing brackets stand two behind the opening ones
+		r.at++
+		r.depth--
+		return
+	}
+	for !r.failed {
+		if open == '{' {
+			if r.next() != '"' {
+				r.fail()
+				return
+			}
+			r.quoted()
+			r.take(':')
+		}
+		r.value()
+		switch r.next() {
+		case ',':
+			r.at++
+		case open + 2:
+			r.at++
+			r.depth--
+			return
+		default:
+			r.fail()
+		}
 	}
 }
 

@@ -47,6 +47,8 @@ type Store interface {
 	Coordination
 	Templates
 	Suppressions
+	Trouble
+	Hooks
 	Close() error
 }
 
@@ -335,10 +337,10 @@ type Receipt struct {
 // provider (catch-up) rather than received: what matches no message of ours is left out without a trace.
 type Parsed struct {
 	Receipt Receipt
-	Fresh   bool // received, and not stored
-	Reports []provider.Report
-	Garbage string    // why the body could not be read; such a body is kept aside
-	HoldTo  time.Time // when no message of ours matches: try again then; zero gives up and counts it as foreign
+	Fresh   bool              // received, and not stored
+	Reports []provider.Report // their TPSPID is 0, or one of the account's
+	Garbage string            // why the body could not be read; such a body is kept aside
+	HoldTo  time.Time         // when no message of ours matches: try again then; zero gives up and counts it as foreign
 	Sent    event.Type
 	Now     time.Time
 }
@@ -604,7 +606,8 @@ type Configuration interface {
 	// there is none: few may be returned of many, and the work of one call stays bounded.
 	Awaiting(ctx context.Context, egress route.Egress, from, before time.Time, after mail.ID, limit int) (list []Awaited, last mail.ID, err error)
 
-	// UpdateWebhook records where the registration stands.
+	// UpdateWebhook records where the registration stands. Its credentials are those that the TPSP has: ErrNotFound when it has others by
+	// now, as MoveTPSP gives.
 	UpdateWebhook(ctx context.Context, tpspID int32, w directory.Webhook) error
 
 	// UpdateHealth records whether the egress is in use.
@@ -615,7 +618,8 @@ type Configuration interface {
 	Admit(ctx context.Context, tpspID int32, domain string) error
 
 	// DeleteTPSP takes the TPSP out of use and removes it from every pool, and the pool that was made for it. Without force
-	// it fails with ErrConflict while messages are pending there; with force the dispatcher moves or drops them.
+	// it fails with ErrConflict while messages are pending there; with force the dispatcher moves or drops them. Without force it also
+	// fails with an *EmptyPoolsError when other pools would have no member any more.
 	DeleteTPSP(ctx context.Context, accountID, id int32, force bool, now time.Time) error
 
 	// KeyCheck returns what SetKeyCheck stored, nothing on a fresh database.

@@ -40,8 +40,8 @@ type Suppressions interface {
 	SuppressionMirror(ctx context.Context, tpspID int32) (map[string]MirroredSuppression, error)
 
 	// MirrorSuppressions records changes of a TPSP's list, and what follows for the sub-accounts, in one transaction. New entries
-	// suppress their addresses in the sub-accounts that mailed them through the TPSP, else in the account's default one. Where
-	// an entry is gone, what came from the list or through the TPSP ends, and what was pushed there.
+	// suppress their addresses in the sub-accounts that mailed them through the TPSP, else, unless one of the account's suppresses
+	// them already, in its default one. Where an entry is gone, what came from the list or through the TPSP ends, and what was pushed there.
 	MirrorSuppressions(ctx context.Context, c ListChange) (MirrorEffect, error)
 
 	// SuppressionsRead records that a TPSP's list was read, or why it was not.

@@ -258,8 +258,11 @@ func (w *work) record(ctx context.Context, change store.ListChange) error {
 	return err
 }
 
-// identity names whose list a TPSP's is: another token or stream may have another one.
-func identity(t *directory.TPSP) string { return hex.EncodeToString(t.KeyHash[:]) + "/" + t.Stream }
+// identity names whose list a TPSP's is: that of a stream of the provider's account, or of whatever its key opens as long as the account
+// is not known.
+func identity(t *directory.TPSP) string {
+	return t.Endpoint + " " + cmp.Or(t.Webhook.Server, hex.EncodeToString(t.KeyHash[:])) + " " + t.Stream
+}
 
 // diff returns the entries that the mirror does not have, or with another reason, the addresses that are gone, and those that we took
 // off the list and that do not show any more. Of an address that is listed twice the graver reason counts.

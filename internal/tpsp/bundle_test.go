@@ -147,6 +147,7 @@ type call struct {
 	op   string
 	at   time.Time
 	tpsp int32
+	conn provider.Connection
 	hook provider.Hook
 }
 
@@ -156,8 +157,9 @@ type scripted struct {
 	check      func(ctx context.Context) error
 	register   func(ctx context.Context, n int) (string, error) // n counts from 1
 	unregister func(ctx context.Context, n int) error
-	repaired   func()           // is called when the webhook stands at the provider
-	changed    func(n int) bool // the webhook had to be put right; by default when it is new
+	servers    map[string]string // the provider's ids of accounts, by key
+	repaired   func()            // is called when the webhook stands at the provider
+	changed    func(n int) bool  // the webhook had to be put right; by default when it is new
 
 	mu      sync.Mutex
 	calls   []call
@@ -178,7 +180,7 @@ func (s *scripted) begin(op string, conn provider.Connection, hook provider.Hook
 			n++
 		}
 	}
-	s.calls = append(s.calls, call{op: op, at: time.Now(), tpsp: conn.TPSPID, hook: hook})
+	s.calls = append(s.calls, call{op: op, at: time.Now(), tpsp: conn.TPSPID, conn: conn, hook: hook})
 	return n + 1, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -205,6 +207,13 @@ func (s *scripted) Check(ctx context.Context, _ provider.Connection) error {
 		return s.check(ctx)
 	}
 	return nil
+}
+
+func (s *scripted) Identify(_ context.Context, conn provider.Connection) (string, error) {
+	if id, known := s.servers[conn.Key.Reveal()]; known || s.servers == nil {
+		return id, nil
+	}
+	return "", revoked
 }
 
 func (s *scripted) Register(ctx context.Context, conn provider.Connection, hook provider.Hook) (string, bool, error) {

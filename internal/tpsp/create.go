@@ -72,13 +72,10 @@ func (s *Service) Create(ctx context.Context, accountID int32, n New) (*director
 	if err := s.check(&n); err != nil {
 		return nil, nil, err
 	}
-	hash := n.identity()
-	if err := s.refuseDuplicate(accountID, hash, &n); err != nil {
-		return nil, nil, err
-	}
 	conn := n.connection()
 	conn.AccountID = accountID
-	if err := s.ask(ctx, n.Type, conn); err != nil {
+	server, err := s.admit(ctx, n.Type, conn)
+	if err != nil {
 		return nil, nil, err
 	}
 	now := s.Now().UTC()
@@ -86,14 +83,8 @@ func (s *Service) Create(ctx context.Context, accountID int32, n New) (*director
 		AccountID: accountID, Name: n.Name, Type: n.Type, Domain: n.Domain, Endpoint: n.Endpoint, Port: n.Port, Stream: n.Stream,
 		Policy: n.Policy, AllowRaw: n.AllowRaw, Created: now, Limits: n.Limits, Paused: n.Paused, SuppressionSync: n.SuppressionSync,
 		SealedKey: s.Box.Seal(keyPurpose, []byte(n.Key.Reveal())),
-		KeyHash:   hash,
-		Webhook: directory.Webhook{
-			State:          directory.WebhookPending,
-			Username:       "postyard-" + secret.APIKey(),
-			SealedPassword: s.Box.Seal(passwordPurpose, []byte(secret.Password())),
-			// Should we stop before the first try has ended, the Registrar goes on from here.
-			NextTry: now.Add(setupTimeout),
-		},
+		KeyHash:   identity(n.Type, &conn),
+		Webhook:   s.freshHook(now, server),
 	}
 	if !n.Secret.IsZero() {
 		t.Secret = s.Box.Seal(secretPurpose, []byte(n.Secret.Reveal()))
@@ -113,14 +104,41 @@ func (s *Service) Create(ctx context.Context, accountID int32, n New) (*director
 	return s.activate(ctx, t, p)
 }
 
-// ask lets the provider check the connection.
-func (s *Service) ask(ctx context.Context, t provider.Type, conn provider.Connection) error {
+// freshHook is a webhook that is still to be registered, with credentials that nobody has had.
+func (s *Service) freshHook(now time.Time, server string) directory.Webhook {
+	return directory.Webhook{
+		State:          directory.WebhookPending,
+		Username:       "postyard-" + secret.APIKey(),
+		SealedPassword: s.Box.Seal(passwordPurpose, []byte(secret.Password())),
+		Server:         server,
+		// Should we stop before the first try has ended, the Registrar goes on from here.
+		NextTry: now.Add(setupTimeout),
+	}
+}
+
+// admit refuses a connection that the account has already, and lets the provider check it. It returns the provider's id of the account
+// there, "" when it has none.
+func (s *Service) admit(ctx context.Context, t provider.Type, conn provider.Connection) (server string, err error) {
+	if err := s.refuseDuplicate(t, &conn, ""); err != nil {
+		return "", err
+	}
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
 	if err := s.Adapters[t].Check(ctx, conn); err != nil {
-		return fmt.Errorf("check provider: %w", refusal(ctx, err))
+		return "", fmt.Errorf("check provider: %w", refusal(ctx, err))
 	}
-	return nil
+	if server, err = s.identify(ctx, t, conn); err != nil {
+		return "", fmt.Errorf("check provider: %w", refusal(ctx, err))
+	}
+	return server, s.refuseDuplicate(t, &conn, server)
+}
+
+// identify returns the provider's id of the account that a connection's key opens, "" when it has none.
+func (s *Service) identify(ctx context.Context, t provider.Type, conn provider.Connection) (string, error) {
+	if a, ok := s.Adapters[t].(provider.Identifier); ok {
+		return a.Identify(ctx, conn)
+	}
+	return "", nil
 }
 
 // activate makes a new TPSP known, so that the provider's probes find its credentials, and then registers its webhook.
@@ -155,33 +173,48 @@ func (n *New) connection() provider.Connection {
 }
 
 // identity tells connections of one type apart, together with their streams: by the key where that is a token, which is a
-// provider's account; where it is a user name, by the server as well.
-func (n *New) identity() directory.KeyHash {
-	if n.Type != provider.CustomSMTP {
-		return directory.KeyHash(secret.Hash(n.Key.Reveal()))
+// provider's account; where it is a user name, by the server as well. Postmark compares tokens without regard to case.
+func identity(t provider.Type, conn *provider.Connection) directory.KeyHash {
+	key := conn.Key.Reveal()
+	switch t {
+	case provider.CustomSMTP:
+		key = fmt.Sprintf("%s %d %q %q", conn.Endpoint, conn.Port, conn.Domain, key)
+	case provider.Postmark:
+		key = strings.ToLower(key)
 	}
-	return directory.KeyHash(secret.Hash(fmt.Sprintf("%s %d %q %q", n.Endpoint, n.Port, n.Domain, n.Key.Reveal())))
+	return directory.KeyHash(secret.Hash(key))
 }
 
-func (s *Service) refuseDuplicate(accountID int32, hash directory.KeyHash, n *New) error {
-	for _, t := range s.Directory.Current().TPSPs(accountID) {
-		if t.Type == n.Type && t.KeyHash == hash && t.Stream == n.Stream {
+// refuseDuplicate refuses a connection that another TPSP of the account has: with the same key, or with another key of the same account
+// at the provider when its id is known.
+func (s *Service) refuseDuplicate(typ provider.Type, conn *provider.Connection, server string) error {
+	hash := identity(typ, conn)
+	for _, t := range s.Directory.Current().TPSPs(conn.AccountID) {
+		if t.ID == conn.TPSPID || t.Type != typ || t.Stream != conn.Stream {
+			continue
+		}
+		if t.KeyHash == hash || server != "" && t.Webhook.Server == server && t.Endpoint == conn.Endpoint {
 			return &DuplicateError{Name: t.Name, Silent: s.silent(t.Type)}
 		}
 	}
 	return nil
 }
 
+// checkSettings validates and tidies what is not of the connection.
+func (n *New) checkSettings() (err error) {
+	if n.Name, err = directory.ParseName(n.Name); err != nil {
+		return err
+	}
+	n.Limits, err = parseLimits(n.Limits)
+	return err
+}
+
 // check validates and tidies what the user gave.
 func (s *Service) check(n *New) error {
-	name, err := directory.ParseName(n.Name)
-	if err != nil {
+	if err := n.checkSettings(); err != nil {
 		return err
 	}
-	if n.Limits, err = parseLimits(n.Limits); err != nil {
-		return err
-	}
-	n.Name, n.Stream = name, strings.TrimSpace(n.Stream)
+	n.Stream = strings.TrimSpace(n.Stream)
 	if err := s.checkConnection(n); err != nil {
 		return err
 	}

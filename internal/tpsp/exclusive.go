@@ -25,6 +25,34 @@ func (s *Service) begin(ctx context.Context, id int32) bool {
 	return held
 }
 
+// lookAgain is how often take looks whether the TPSP is free.
+const lookAgain = 500 * time.Millisecond
+
+// take is begin for somebody who waits: for as long as a step takes. It fails with ErrBusy.
+func (s *Service) take(ctx context.Context, id int32) error {
+	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
+	defer cancel()
+	again := time.NewTicker(lookAgain)
+	defer again.Stop()
+	for !s.begin(ctx, id) {
+		select {
+		case <-ctx.Done():
+			return ErrBusy
+		case <-again.C:
+		}
+	}
+	return nil
+}
+
+// holds renews what begin took for another step. It returns false when it was lost.
+func (s *Service) holds(ctx context.Context, id int32) bool {
+	held, err := s.Store.Lease(context.WithoutCancel(ctx), leaseName(id), s.Holder, leaseFor)
+	if err != nil {
+		s.Log.WarnContext(ctx, "lease of a webhook not renewed", "tpsp", id, "error", err)
+	}
+	return held
+}
+
 func (s *Service) end(ctx context.Context, id int32) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()

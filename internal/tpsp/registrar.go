@@ -14,7 +14,7 @@ const (
 )
 
 // Registrar finishes, in the background, what the Service could not: registering webhooks, and removing those of deleted
-// TPSPs. It checks every hour that those which were registered still stand. Messages that turn up late for a deleted TPSP are the dispatcher's.
+// TPSPs and of past connections. It checks every hour that those which were registered still stand. Messages that turn up late for a deleted TPSP are the dispatcher's.
 type Registrar struct {
 	service *Service
 
@@ -96,6 +96,13 @@ func (r *Registrar) step(ctx context.Context, id int32) {
 		s.remove(callCtx, t)
 		cancel()
 	}
+	for i := range t.Past {
+		if p := &t.Past[i]; !p.NextTry.IsZero() && !p.NextTry.After(s.Now()) && s.holds(ctx, id) {
+			callCtx, cancel := context.WithTimeout(ctx, setupTimeout)
+			s.finishPast(callCtx, t, *p)
+			cancel()
+		}
+	}
 }
 
 // next returns when the next step is due, zero when nothing is to be done.
@@ -113,8 +120,11 @@ func (r *Registrar) next() time.Time {
 // due returns when there is something to do for the TPSP, zero when there is nothing.
 func (r *Registrar) due(t *directory.TPSP) time.Time {
 	due := r.webhookDue(t)
-	if due.IsZero() {
-		return due
+	for i := range t.Past {
+		due = earlier(due, t.Past[i].NextTry)
+	}
+	if due.IsZero() || r.service.Adapters[t.Type] == nil {
+		return time.Time{}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

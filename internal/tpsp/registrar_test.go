@@ -277,7 +277,7 @@ func TestRegistrationThatIsSavedButOutOfOrder(t *testing.T) {
 			return "hook-9", &provider.SetupError{Code: "webhook_unverified", Message: "saved but not verified", Retry: true}
 		}
 		made := b.create("outbound")
-		if w := b.now(made.ID).Webhook; w.State != directory.WebhookFailed || w.Ref != "hook-9" {
+		if w := b.now(made.ID).Webhook; w.State != directory.WebhookUnverified || w.Ref != "hook-9" {
 			t.Errorf("%+v: without its id it could not be changed or removed", w)
 		}
 	})

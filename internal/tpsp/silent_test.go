@@ -3,6 +3,7 @@ package tpsp
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,7 +24,7 @@ func (*silent) Normalize(conn provider.Connection) (provider.Connection, *mail.F
 	if conn.Endpoint == "" {
 		return conn, mail.Invalid("missing_endpoint", "endpoint", "no server")
 	}
-	conn.Endpoint, conn.Port = "smtp://"+conn.Endpoint, max(conn.Port, 587)
+	conn.Endpoint, conn.Port = "smtp://"+strings.TrimPrefix(conn.Endpoint, "smtp://"), max(conn.Port, 587)
 	return conn, nil
 }
 
@@ -95,6 +96,47 @@ func TestSameMailServerTwice(t *testing.T) {
 			Secret: secret.NewString("x"), Port: 25, Domain: "x.example"})
 		if err != nil || len(made.Secret) != 0 || made.Port != 0 || made.Domain != "" || made.Webhook.State != directory.WebhookRegistered {
 			t.Errorf("%+v (%v)", made, err)
+		}
+	})
+}
+
+// A mail server's address, user and password can change. There is no webhook to move, and nothing to read back.
+func TestSilentProviderMoves(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		server := &silent{}
+		b.Adapters[provider.CustomSMTP] = server
+		create := func(name, user string) *directory.TPSP {
+			made, _, err := b.Create(t.Context(), b.account, New{Name: name, Type: provider.CustomSMTP, Endpoint: "mail.example.com", Key: secret.NewString(user),
+				Secret: secret.NewString("pass word")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return made
+		}
+		made := create("Relay", "user")
+		create("Other", "other")
+		moved := b.move(made.ID, func(_ *directory.TPSP, conn *provider.Connection) error {
+			conn.Endpoint, conn.Port, conn.Key, conn.Secret = "relay.example.com", 2525, secret.NewString("user 2"), secret.NewString("pass 2")
+			return nil
+		})
+		conn, err := b.Connection(moved)
+		if err != nil || conn.Endpoint != "smtp://relay.example.com" || conn.Port != 2525 || conn.Key.Reveal() != "user 2" || conn.Secret.Reveal() != "pass 2" {
+			t.Errorf("%+v (%v)", conn, err)
+		}
+		if moved.Past != nil || moved.Webhook.State != "" || !moved.CatchUp.IsZero() || len(server.calls) != 0 {
+			t.Errorf("%+v, steps %+v", moved, server.calls)
+		}
+		_, err = b.Update(t.Context(), b.account, made.ID, func(_ *directory.TPSP, conn *provider.Connection) error {
+			conn.Endpoint, conn.Port, conn.Key = "mail.example.com", 587, secret.NewString("other")
+			return nil
+		})
+		if duplicate, ok := errors.AsType[*DuplicateError](err); !ok || duplicate.Name != "Other" {
+			t.Errorf("the server and user of another: %v", err)
+		}
+		if _, err := b.RegisterWebhook(t.Context(), b.account, made.ID); !errors.Is(err, ErrNoWebhook) {
+			t.Error(err)
 		}
 	})
 }

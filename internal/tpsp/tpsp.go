@@ -4,11 +4,16 @@
 // A connection is saved before its webhook is registered, because the provider probes our URL while it registers, and the
 // probe must find its credentials in the directory. From then on the store says what is still to be done:
 //
-//	TPSP     Webhook.State     to do
-//	in use   pending, failed   register, at NextTry
-//	in use   registered        check, after a start (our public URL may have changed) and at NextTry, every hour
-//	deleted  any but ""        remove from the provider, at NextTry
-//	any      ""                nothing; in use: the provider has no webhooks
+//	TPSP     Webhook.State                         to do
+//	in use   pending, failed, unverified, paused   register, at NextTry
+//	in use   registered                            check, after a start (our public URL may have changed) and at NextTry, every hour
+//	deleted  any but ""                            remove from the provider, at NextTry
+//	any      ""                                    nothing; in use: the provider has no webhooks
+//
+// A TPSP whose key, stream or address changes gets another webhook, with credentials of its own. The connection that it had becomes one
+// of its Past: the webhook there is removed, its credentials stay good for as long as the provider may repeat what was not answered,
+// and what happened there is read back at the change, and once more when the credentials end. Only a key of the same account with the
+// same stream keeps the webhook.
 //
 // [Service] tries each step once, where the user waits for it; [Registrar] tries again until it is done. The two never work
 // on the same TPSP at the same time, nor do two nodes, so a provider never gets two webhooks of one TPSP.
@@ -61,6 +66,31 @@ func (e *DuplicateError) Error() string {
 // Unwrap implements errors.Unwrap.
 func (e *DuplicateError) Unwrap() error { return store.ErrConflict }
 
+// ErrBusy means that the TPSP's webhook is being worked on, here or by another node.
+var ErrBusy = errors.New("the webhook of this provider is being registered or removed just now; try again in a minute")
+
+// ErrNoWebhook means that the TPSP's provider has no webhooks.
+var ErrNoWebhook = errors.New("this kind of provider reports nothing by webhook")
+
+// PoolsError refuses to delete a TPSP that is the only member of IP pools.
+type PoolsError struct {
+	Name  string
+	Pools []string // by name
+}
+
+// Error implements error.
+func (e *PoolsError) Error() string {
+	named := e.Pools[:min(len(e.Pools), mostNamed)]
+	more := ""
+	if n := len(e.Pools) - len(named); n > 0 {
+		more = fmt.Sprintf(" and %d more", n)
+	}
+	return fmt.Sprintf("the provider %q is the only member of the IP pools %q%s; add others to them, or delete it with ?force=true", e.Name, named, more)
+}
+
+// mostNamed is how many pools a PoolsError names.
+const mostNamed = 20
+
 // WaitingError refuses to delete a TPSP that messages still wait for.
 type WaitingError struct {
 	Name string
@@ -77,6 +107,8 @@ func (e *WaitingError) Error() string {
 type Store interface {
 	CreateTPSP(ctx context.Context, t *directory.TPSP, p *route.Pool) error
 	UpdateTPSP(ctx context.Context, t *directory.TPSP) error
+	MoveTPSP(ctx context.Context, t *directory.TPSP, past *directory.PastHook, catchUp time.Time) error
+	UpdatePastHook(ctx context.Context, p *directory.PastHook) error
 	Drill(ctx context.Context, accountID, id int32, until time.Time) error
 	UpdateWebhook(ctx context.Context, tpspID int32, w directory.Webhook) error
 	CatchUpFrom(ctx context.Context, tpspID int32, from time.Time) error
@@ -141,7 +173,8 @@ func (s *Service) TPSP(accountID, id int32) (*directory.TPSP, error) {
 
 // Delete takes a TPSP out of use, with the pool that was made for it, and removes its webhook from the provider. It returns
 // what the TPSP was. It fails with ErrNotFound, and with a *WaitingError when messages still wait for it and force is not
-// set; with force the dispatcher moves them to the next egress of their plan, or drops them when there is none. What the provider's absence
+// set; with force the dispatcher moves them to the next egress of their plan, or drops them when there is none. Without force it also fails
+// with a *PoolsError when IP pools other than the one that was made for it would have no member any more. What the provider's absence
 // or a lack of time leaves undone, the Registrar does later.
 func (s *Service) Delete(ctx context.Context, accountID, id int32, force bool) (*directory.TPSP, error) {
 	t, err := s.TPSP(accountID, id)
@@ -157,9 +190,13 @@ func (s *Service) Delete(ctx context.Context, accountID, id int32, force bool) (
 			return nil, &WaitingError{Name: t.Name, N: n}
 		}
 	}
-	switch err := s.Store.DeleteTPSP(ctx, accountID, id, force, s.Now().UTC()); {
+	err = s.Store.DeleteTPSP(ctx, accountID, id, force, s.Now().UTC())
+	empty, emptied := errors.AsType[*store.EmptyPoolsError](err)
+	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return nil, ErrNotFound
+	case emptied:
+		return nil, &PoolsError{Name: t.Name, Pools: empty.Pools}
 	case errors.Is(err, store.ErrConflict):
 		return nil, &WaitingError{Name: t.Name, N: 1} // it came since the count
 	case err != nil:
@@ -186,31 +223,30 @@ func (s *Service) removeOnce(ctx context.Context, id int32) {
 	}
 }
 
-// Update changes one of the account's TPSPs: its name, policy, limits, and whether it is paused or takes raw messages. change gets
-// it as it is stored, while no other change is under way; what it fails with, Update fails with. Otherwise it fails with ErrNotFound
-// or a *mail.FieldError.
-func (s *Service) Update(ctx context.Context, accountID, id int32, change func(*directory.TPSP) error) (*directory.TPSP, error) {
+// Change lays what a user wants over a TPSP as it is stored, and over its connection, whose key and secret are in clear.
+type Change func(t *directory.TPSP, conn *provider.Connection) error
+
+// Update changes one of the account's TPSPs: its name, policy, limits, whether it is paused or takes raw messages, and how its provider is
+// reached. It fails with what change fails with, with ErrNotFound, a *mail.FieldError, and when the connection changes as Create does, or
+// with ErrBusy. change may be called several times: each time from what is stored then.
+func (s *Service) Update(ctx context.Context, accountID, id int32, change Change) (*directory.TPSP, error) {
+	t, moves, err := s.updateInPlace(ctx, accountID, id, change)
+	if moves {
+		return s.move(ctx, accountID, id, change)
+	}
+	return t, err
+}
+
+// updateInPlace makes a change that leaves the connection as it is; it does nothing when one moves it.
+func (s *Service) updateInPlace(ctx context.Context, accountID, id int32, change Change) (t *directory.TPSP, moves bool, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	if err := s.Directory.Refresh(ctx); err != nil { // another node may have changed it
-		return nil, err
+	d, err := s.draft(ctx, accountID, id, change)
+	if err != nil || d.moves() {
+		return nil, err == nil, err
 	}
-	known, err := s.TPSP(accountID, id)
-	if err != nil {
-		return nil, err
-	}
-	t := *known
-	t.Limits = known.Limits.Clone()
-	if err := change(&t); err != nil {
-		return nil, err
-	}
-	if t.Name, err = directory.ParseName(t.Name); err != nil {
-		return nil, err
-	}
-	if t.Limits, err = parseLimits(t.Limits); err != nil {
-		return nil, err
-	}
-	return s.changed(ctx, accountID, id, s.Store.UpdateTPSP(ctx, &t))
+	t, err = s.changed(ctx, accountID, id, s.Store.UpdateTPSP(ctx, &d.tpsp))
+	return t, false, err
 }
 
 // Drill rehearses an outage of one of the account's TPSPs: it counts as stopped for so long, from now on. 0 ends a drill. It fails

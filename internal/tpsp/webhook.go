@@ -48,13 +48,17 @@ func (s *Service) register(ctx context.Context, t *directory.TPSP) {
 	if ref != "" {
 		w.Ref = ref // also beside an error: saved, but out of order
 	}
+	if w.Server == "" && !unreached(err) {
+		w.Server = s.serverOf(callCtx, t)
+	}
 	if err != nil {
-		w.State, w.Error = directory.WebhookFailed, s.reason(t, err)
+		failed(&w, ref, err)
+		w.Error = s.reason(t, err)
 		w.Tries++
 		w.NextTry = s.later(w.Tries)
 		s.Log.WarnContext(ctx, "webhook registration failed", "tpsp", t.ID, "tries", w.Tries, "next", w.NextTry, "error", w.Error)
 	} else {
-		w.State, w.Error, w.Tries, w.NextTry = directory.WebhookRegistered, "", 0, s.nextCheck()
+		w.State, w.Error, w.Tries, w.NextTry, w.Probes, w.Paused = directory.WebhookRegistered, "", 0, s.nextCheck(), nil, nil
 		switch {
 		case stood && changed:
 			s.Log.WarnContext(ctx, "webhook was missing or not as it should be, and is put right", "tpsp", t.ID, "url", s.HookURL(t))
@@ -66,6 +70,39 @@ func (s *Service) register(ctx context.Context, t *directory.TPSP) {
 	if s.owe(ctx, t.ID, lost) {
 		s.record(ctx, t.ID, w)
 	}
+}
+
+// failed gives a webhook the state that it has after a registration or check that failed. ref is the provider's id of one that is there
+// nevertheless.
+func failed(w *directory.Webhook, ref string, err error) {
+	refused, _ := errors.AsType[*provider.SetupError](err)
+	switch {
+	case unreached(err) && (w.State == directory.WebhookUnverified || w.State == directory.WebhookPaused):
+		return // most likely it is as it was
+	case refused != nil && ref != "" && refused.Code == provider.CodeHookUnverified:
+		w.State = directory.WebhookUnverified
+	case refused != nil && ref != "" && refused.Code == provider.CodeHookPaused:
+		w.State = directory.WebhookPaused
+	default:
+		w.State = directory.WebhookFailed
+	}
+	w.Probes, w.Paused = nil, nil
+	if refused != nil {
+		w.Probes, w.Paused = refused.Probes, refused.Paused
+	}
+}
+
+// serverOf asks for the provider's id of the account of a TPSP that was connected when nobody asked for it; "" when that fails.
+func (s *Service) serverOf(ctx context.Context, t *directory.TPSP) string {
+	conn, err := s.Connection(t)
+	if err != nil {
+		return ""
+	}
+	server, err := s.identify(ctx, t.Type, conn)
+	if err != nil {
+		s.Log.InfoContext(ctx, "the provider's id of the account is not known", "tpsp", t.ID, "error", s.reason(t, err))
+	}
+	return server
 }
 
 // nextCheck is when a webhook that stands now is checked again.

@@ -45,7 +45,10 @@ type Adapter struct {
 	patience  time.Duration // how long one try of a question about the past may take; tests set less
 }
 
-var _ provider.Adapter = (*Adapter)(nil)
+var (
+	_ provider.Adapter    = (*Adapter)(nil)
+	_ provider.Identifier = (*Adapter)(nil)
+)
 
 // New returns the adapter.
 func New(c Config) *Adapter {

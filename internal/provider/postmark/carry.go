@@ -37,9 +37,11 @@ func (*Adapter) CanCarry(c *mail.Content, terms provider.Terms) *mail.FieldError
 			return bad
 		}
 	}
-	if n := utf8.RuneCountInString(formatAddress(c.From)); n > maxFrom {
-		return mail.Invalid("invalid_from", "from",
-			"name and address together have %d characters; Postmark takes %d", n, maxFrom)
+	if 2*len(c.From.Name)+len(c.From.Email)+len(`"" <>`) > maxFrom { // otherwise it fits however it is written
+		if n := utf8.RuneCountInString(formatAddress(c.From)); n > maxFrom {
+			return mail.Invalid("invalid_from", "from",
+				"name and address together have %d characters; Postmark takes %d", n, maxFrom)
+		}
 	}
 	if len(c.Groups) > 0 && utf8.RuneCountInString(c.Groups[0]) > maxTag {
 		return mail.Invalid("invalid_group", "groups[0]",
@@ -78,6 +80,9 @@ func checkSize(c *mail.Content) *mail.FieldError {
 // checkMetadata refuses user metadata that Postmark would refuse, or that would hide ours. Of several faults it names the
 // one whose header sorts first, so that the answer is the same every time.
 func checkMetadata(headers map[string]string) *mail.FieldError {
+	if len(headers) == 0 {
+		return nil
+	}
 	seen := make(map[string]string)
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
 		key, ok := metadataKey(name)

@@ -1,10 +1,8 @@
 package postmark
 
 import (
-	"maps"
 	"math"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,7 +16,8 @@ const maxLong = 2048
 
 // detailOf collects what is known of an event beyond its type. The named fields, and those that all records have, are kept
 // as Postmark gave them (PM-31); so is the user's metadata, under "Metadata.<key>".
-func detailOf(r record, report provider.Report, recordType string, fields ...string) event.Detail {
+func detailOf(r record, b basis, report provider.Report, recordType string, fields ...string) event.Detail {
+	kept := make(map[string]string, len(commonFields)+len(fields)+2)
 	d := event.Detail{
 		SMTPCode:        report.SMTPCode,
 		SMTPDescription: report.SMTPDescription,
@@ -26,7 +25,7 @@ func detailOf(r record, report provider.Report, recordType string, fields ...str
 		OS:              operatingSystem(r.object("OS")),
 		ClickedURL:      r.text("OriginalLink", maxLong),
 		RawUserAgent:    r.text("UserAgent", maxLong),
-		Provider:        map[string]string{"RecordType": recordType},
+		Provider:        kept,
 	}
 	if platform := r.text("Platform", maxField); platform != "" {
 		d.Device = &event.Device{Family: platform}
@@ -34,16 +33,25 @@ func detailOf(r record, report provider.Report, recordType string, fields ...str
 	if g := r.object("Geo"); len(g) > 0 {
 		d.Geo, d.TrackedIP = geo(g), trackedIP(g)
 	}
-	for _, name := range append([]string{"MessageID", "MessageStream", "Tag"}, fields...) {
+	kept["RecordType"] = recordType
+	keepFields(kept, r, commonFields)
+	keepFields(kept, r, fields)
+	if id := r.server(); id != 0 {
+		kept["ServerID"] = strconv.FormatInt(id, 10)
+	}
+	keepMetadata(kept, b.metadata)
+	return d
+}
+
+// commonFields are those that all records have.
+var commonFields = []string{"MessageID", "MessageStream", "Tag"}
+
+func keepFields(to map[string]string, r record, names []string) {
+	for _, name := range names {
 		if value := r.text(name, capOf(name)); value != "" {
-			d.Provider[name] = value
+			to[name] = value
 		}
 	}
-	if id := r.server(); id != 0 {
-		d.Provider["ServerID"] = strconv.FormatInt(id, 10)
-	}
-	keepMetadata(d.Provider, r.object("Metadata"))
-	return d
 }
 
 func capOf(field string) int {
@@ -53,12 +61,19 @@ func capOf(field string) int {
 	return maxField
 }
 
-// keepMetadata copies the user's metadata; ours is told by the report itself.
+// keepMetadata copies the user's metadata, in the order of its keys; ours is told by the report itself.
 func keepMetadata(to map[string]string, metadata record) {
+	var keys []string // mostly there are none but our own
+	for _, f := range metadata {
+		if !isOwnKey(f.key) && len(f.key) <= maxID {
+			keys = append(keys, f.key)
+		}
+	}
+	slices.Sort(keys)
 	kept := 0
-	for _, key := range slices.Sorted(maps.Keys(metadata)) {
-		if isOwnKey(key) || len(key) > maxID || kept == maxMetadataKeys {
-			continue
+	for _, key := range slices.Compact(keys) {
+		if kept == maxMetadataKeys {
+			break
 		}
 		if value := metadata.text(key, maxField); value != "" {
 			to["Metadata."+provider.Clean(key, maxID)] = value
@@ -67,14 +82,45 @@ func keepMetadata(to map[string]string, metadata record) {
 	}
 }
 
-// version finds the first version number of a name: "140" in "Chrome 140", "10.15.7" in "OS X 10.15.7 Catalina".
-var version = regexp.MustCompile(`(?:^|\s)v?(\d{1,9}(?:\.\d{1,9}){0,3})(?:[\s\-_+,;)]|$)`)
-
+// versionOf finds the first version number of a name: "140" in "Chrome 140", "10.15.7" in "OS X 10.15.7 Catalina". It stands
+// between spaces, perhaps with a v before it, and what follows may begin with punctuation.
 func versionOf(name string) (parts [4]string) {
-	if match := version.FindStringSubmatch(name); match != nil {
-		copy(parts[:], strings.Split(match[1], "."))
+	for at := 0; at < len(name); {
+		if parts, ok := versionAt(name[at:]); ok {
+			return parts
+		}
+		space := strings.IndexAny(name[at:], spaces)
+		if space < 0 {
+			break
+		}
+		at += space + 1
 	}
-	return parts
+	return [4]string{}
+}
+
+const spaces = " \t\n\f\r"
+
+// versionAt reads the version number that a text begins with: up to four numbers of up to nine digits.
+func versionAt(s string) (parts [4]string, ok bool) {
+	s = strings.TrimPrefix(s, "v")
+	for i := range parts {
+		n := 0
+		for n < len(s) && '0' <= s[n] && s[n] <= '9' {
+			n++
+		}
+		if n == 0 || n > 9 {
+			break
+		}
+		parts[i], s = s[:n], s[n:]
+		if s == "" || strings.IndexByte(spaces+"-_+,;)", s[0]) >= 0 {
+			return parts, true
+		}
+		if s[0] != '.' {
+			break
+		}
+		s = s[1:]
+	}
+	return [4]string{}, false
 }
 
 // familyOf returns the family, or the name where no family is given.

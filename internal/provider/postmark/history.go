@@ -248,17 +248,14 @@ func (r *reading) detailsOf(ctx context.Context, id string) (m record, err error
 	if err != nil {
 		return nil, unlessUnknown(err)
 	}
-	for _, content := range []string{"Body", "HtmlBody", "TextBody", "Attachments"} {
-		delete(m, content) // not to be held while more is asked
-	}
-	return m, nil
+	return m.without("Body", "HtmlBody", "TextBody", "Attachments"), nil // not to be held while more is asked
 }
 
 // of gives a bounce the metadata of its message. Bounces that are read carry none, so that those of a message whose id at
 // Postmark we do not know yet could not be attributed.
 func (r record) of(message record) record {
-	if r != nil && len(message["Metadata"]) > 0 {
-		r["Metadata"] = message["Metadata"]
+	if metadata := message.raw("Metadata"); r != nil && metadata != "" {
+		r = append(r, field{"Metadata", metadata})
 	}
 	return r
 }
@@ -269,8 +266,7 @@ func (r *reading) bounce(ctx context.Context, id int64) (b record, err error) {
 		return nil, nil
 	}
 	err = r.ask(ctx, call{method: http.MethodGet, path: "/bounces/" + strconv.FormatInt(id, 10), limit: r.adapter.maxDetail}, &b)
-	delete(b, "Content")
-	return b, unlessUnknown(err)
+	return b.without("Content"), unlessUnknown(err)
 }
 
 // askEngagements reads the opens or clicks of one message.

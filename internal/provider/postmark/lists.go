@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"postyard/internal/provider"
@@ -189,10 +190,8 @@ func (r *reading) walk(ctx context.Context, l listing, narrow func(url.Values), 
 
 // delivered reads a delivery among the events of a message's details.
 func (a *Adapter) delivered(to []provider.Report, m, e record) []provider.Report {
-	r := record{
-		"MessageID": m["MessageID"], "MessageStream": m["MessageStream"], "Tag": m["Tag"], "Metadata": m["Metadata"],
-		"Recipient": e["Recipient"], "DeliveredAt": e["ReceivedAt"], "Details": e.object("Details")["DeliveryMessage"],
-	}
+	r := append(m.about(), field{"Recipient", e.raw("Recipient")}, field{"DeliveredAt", e.raw("ReceivedAt")},
+		field{"Details", e.object("Details").raw("DeliveryMessage")})
 	return a.readBack(to, r, "DeliveredAt", a.delivery)
 }
 
@@ -207,6 +206,14 @@ func (a *Adapter) opened(to []provider.Report, e record) []provider.Report {
 
 func (a *Adapter) clicked(to []provider.Report, e record) []provider.Report {
 	return a.readBack(to, e, "ReceivedAt", func(r record) (provider.Report, bool) { return a.engagement(r, recordClick) })
+}
+
+// about returns what the events of a message tell of it.
+func (r record) about() (common record) {
+	for _, key := range [...]string{"MessageID", "MessageStream", "Tag", "Metadata"} {
+		common = append(common, field{key, r.raw(key)})
+	}
+	return common
 }
 
 // readBack parses what is read back as if a webhook had brought it. It is no sample: those are not kept.
@@ -224,14 +231,13 @@ func (a *Adapter) readBack(to []provider.Report, r record, dateKey string, parse
 
 // hasList tells whether a field is a list.
 func (r record) hasList(key string) bool {
-	raw := r[key]
-	return len(raw) > 0 && raw[0] == '['
+	return strings.HasPrefix(r.raw(key), "[")
 }
 
 // list returns the objects of a nested list. Entries of another kind are empty records.
 func (r record) list(key string) []record {
 	var nested []json.RawMessage
-	if json.Unmarshal(r[key], &nested) != nil {
+	if json.Unmarshal([]byte(r.raw(key)), &nested) != nil {
 		return nil
 	}
 	entries := make([]record, len(nested))

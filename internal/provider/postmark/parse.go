@@ -5,18 +5,15 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"postyard/internal/event"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
+	"postyard/internal/quickjson"
 )
 
 // maxWebhook caps a webhook body. Ours come without the bounced mail's content and have a few kilobytes.
@@ -39,11 +36,11 @@ func (a *Adapter) Parse(_ http.Header, body []byte) ([]provider.Report, error) {
 	if len(body) > maxWebhook {
 		return nil, fmt.Errorf("parse a Postmark webhook: %d bytes are more than %d", len(body), maxWebhook)
 	}
-	// Only the outermost object is taken apart, and encoding/json bounds the depth of what it finds valid.
-	if !json.Valid(body) {
+	// Only what is asked for is taken apart, and encoding/json bounds the depth of what it finds valid.
+	if !quickjson.Valid(body) && !json.Valid(body) {
 		return nil, fmt.Errorf("parse a Postmark webhook: not JSON (%d bytes)", len(body))
 	}
-	r, ok := split(body)
+	r, ok := split(string(body))
 	if !ok {
 		return nil, fmt.Errorf("parse a Postmark webhook: not a JSON object (%d bytes)", len(body))
 	}
@@ -75,39 +72,56 @@ func (a *Adapter) Parse(_ http.Header, body []byte) ([]provider.Report, error) {
 
 // isInbound knows a received mail, which is the only record without a RecordType.
 func (r record) isInbound() bool {
-	return r["FromFull"] != nil && (r["ToFull"] != nil || r["OriginalRecipient"] != nil)
+	return r.raw("FromFull") != "" && (r.raw("ToFull") != "" || r.raw("OriginalRecipient") != "")
 }
 
 // maxAhead is how far the provider's clock may be ahead of ours.
 const maxAhead = 24 * time.Hour
 
+// basis is what was read of a record for all kinds of events.
+type basis struct {
+	at       time.Time // when it happened, as the record says; zero when that is no date
+	date     string
+	metadata record
+}
+
+// moment returns what the identity of an event takes of its date. The read API may give fewer digits than a webhook. Where
+// there is no date it is what stands in its place, because the identity must not depend on our clock.
+func (b basis) moment() string {
+	if b.at.IsZero() {
+		return b.date
+	}
+	return b.at.Format(time.RFC3339)
+}
+
 // base reads what all records have. It is not ok when there is nothing to attribute the event by.
-func (a *Adapter) base(r record, kind event.Kind, recipientKey, dateKey string) (report provider.Report, date string, ok bool) {
+func (a *Adapter) base(r record, kind event.Kind, recipientKey, dateKey string) (report provider.Report, b basis, ok bool) {
+	b = basis{metadata: r.object("Metadata"), date: r.text(dateKey, maxID)}
+	b.at, _ = parseTime(b.date)
 	report = provider.Report{
 		Kind:              kind,
-		MessageID:         r.object("Metadata").messageID(),
+		MessageID:         b.metadata.messageID(),
+		TPSPID:            b.metadata.tpspID(),
 		ProviderMessageID: strings.ToLower(r.text("MessageID", maxID)),
 		Recipient:         r.text(recipientKey, maxAddress),
+		OccurredAt:        b.at,
 	}
 	report.Type, _ = event.TypeOf(event.Postmark, kind) // Postmark's family has every kind that is parsed here
-	at, dated := parseTime(r.text(dateKey, maxID))
-	if dated {
-		date = at.Format(time.RFC3339) // the read API may give fewer digits than a webhook
-	} else {
-		at, date = a.now().UTC(), r.text(dateKey, maxID) // the identity must not depend on our clock
+	// Nothing has happened yet that is said to happen later; its day would show in statistics.
+	if now := a.now().UTC(); b.at.IsZero() || b.at.After(now.Add(maxAhead)) {
+		report.OccurredAt = now
 	}
-	if now := a.now().UTC(); at.After(now.Add(maxAhead)) {
-		at = now // nothing has happened yet that is said to happen later; its day would show in statistics
-	}
-	report.OccurredAt = at
 	report.Sample = isSample(r, report)
 	ok = report.MessageID != (mail.ID{}) || report.ProviderMessageID != "" || report.Recipient != ""
-	return report, date, ok
+	return report, b, ok
 }
+
+// sampleMessage is the message of Postmark's test button.
+const sampleMessage = "00000000-0000-0000-0000-000000000000"
 
 // isSample knows the made-up events of Postmark's test button and of its verification of webhooks.
 func isSample(r record, report provider.Report) bool {
-	if report.ProviderMessageID == (uuid.UUID{}).String() {
+	if report.ProviderMessageID == sampleMessage {
 		return true
 	}
 	if report.MessageID != (mail.ID{}) || !strings.EqualFold(report.Recipient, "john@example.com") {
@@ -129,10 +143,10 @@ func (r record) server() int64 {
 }
 
 func (a *Adapter) delivery(r record) (provider.Report, bool) {
-	report, _, ok := a.base(r, event.Delivered, "Recipient", "DeliveredAt")
+	report, basis, ok := a.base(r, event.Delivered, "Recipient", "DeliveredAt")
 	report.Identity = identity(recordDelivery, report.ProviderMessageID, strings.ToLower(report.Recipient))
 	report.SMTPCode, report.SMTPDescription = smtpReply(r.text("Details", maxField))
-	report.Detail = detailOf(r, report, recordDelivery, "Recipient", "DeliveredAt", "Details")
+	report.Detail = detailOf(r, basis, report, recordDelivery, "Recipient", "DeliveredAt", "Details")
 	return report, ok
 }
 
@@ -143,19 +157,19 @@ func (a *Adapter) bounce(r record, name string) (provider.Report, bool) {
 		// A complaint was once seen as a Bounce; both spellings are one event.
 		b, name, typeName = bounceTypes[recordSpamComplaint], recordSpamComplaint, recordSpamComplaint
 	}
-	report, date, ok := a.base(r, b.kind, "Email", "BouncedAt")
+	report, basis, ok := a.base(r, b.kind, "Email", "BouncedAt")
 	report.Final = b.final
 	report.Reason, report.Suppresses = suppresses(b.kind, r)
 	id := r.text("ID", maxID)
 	report.Identity = identity(name, id, report.ProviderMessageID)
 	if r.integer("ID") == 0 {
-		report.Identity = identity(name, id, report.ProviderMessageID, strings.ToLower(report.Recipient), typeName, date)
+		report.Identity = identity(name, id, report.ProviderMessageID, strings.ToLower(report.Recipient), typeName, basis.moment())
 	}
 	report.SMTPCode, report.SMTPDescription = smtpReply(r.text("Details", maxField))
 	if report.SMTPDescription == "" {
 		report.SMTPDescription = r.text("Description", maxField)
 	}
-	report.Detail = detailOf(r, report, name, "ID", "Type", "TypeCode", "Name", "Description", "Details", "Email", "From",
+	report.Detail = detailOf(r, basis, report, name, "ID", "Type", "TypeCode", "Name", "Description", "Details", "Email", "From",
 		"BouncedAt", "DumpAvailable", "Inactive", "CanActivate", "Subject")
 	return report, ok
 }
@@ -165,13 +179,13 @@ func (a *Adapter) engagement(r record, name string) (provider.Report, bool) {
 	if name == recordClick {
 		kind, fields = event.Clicked, []string{"Recipient", "ReceivedAt", "ClickLocation", "OriginalLink", "Platform"}
 	}
-	report, date, ok := a.base(r, kind, "Recipient", "ReceivedAt")
-	parts := []string{name, report.ProviderMessageID, strings.ToLower(report.Recipient), date, r.text("UserAgent", maxLong)}
+	report, basis, ok := a.base(r, kind, "Recipient", "ReceivedAt")
+	parts := []string{name, report.ProviderMessageID, strings.ToLower(report.Recipient), basis.moment(), r.text("UserAgent", maxLong)}
 	if name == recordClick {
 		parts = append(parts, r.text("OriginalLink", maxLong))
 	}
 	report.Identity = identity(parts...)
-	report.Detail = detailOf(r, report, name, fields...)
+	report.Detail = detailOf(r, basis, report, name, fields...)
 	return report, ok
 }
 
@@ -182,26 +196,43 @@ func (a *Adapter) engagement(r record, name string) (provider.Report, bool) {
 //	Bounce, SpamComplaint  Postmark's id of it, message
 //	Open, Click            message, recipient, second, user agent, and the link
 func identity(fields ...string) string {
-	h := sha256.New()
-	for _, field := range fields {
-		// The length keeps "a","bc" and "ab","c" apart. A hash does not fail.
-		_, _ = io.WriteString(h, strconv.Itoa(len(field))+":"+field)
+	text := make([]byte, 0, 512)
+	for _, f := range fields {
+		// The length keeps "a","bc" and "ab","c" apart.
+		text = append(append(strconv.AppendInt(text, int64(len(f)), 10), ':'), f...)
 	}
-	return "postmark:" + fields[0] + ":" + hex.EncodeToString(h.Sum(nil)[:16])
+	sum := sha256.Sum256(text)
+	return string(hex.AppendEncode(append(append(append(text[:0], "postmark:"...), fields[0]...), ':'), sum[:16]))
 }
 
-// smtpReplyPattern finds "250 2.0.0 OK", "smtp;550 5.1.1 no such user", and the latter inside a longer report.
-var smtpReplyPattern = regexp.MustCompile(`(?is)(?:^|smtp;)\s*(([245]\d\d)(?:[ \-].*)?)$`)
-
-// smtpReply takes the remote server's reply apart; a text without a reply code is all description.
+// smtpReply takes the remote server's reply apart: "250 2.0.0 OK", "smtp;550 5.1.1 no such user", and the latter inside a longer
+// report. A text without a reply code is all description.
 func smtpReply(details string) (code int, description string) {
-	match := smtpReplyPattern.FindStringSubmatch(details)
-	if match == nil {
-		return 0, details
+	for rest := details; ; {
+		rest = strings.TrimLeft(rest, " \t\r\n\f")
+		if code, ok := replyCode(rest); ok {
+			return code, rest
+		}
+		for reply := false; !reply; {
+			before, after, more := strings.Cut(rest, ";")
+			if !more {
+				return 0, details
+			}
+			rest, reply = after, endsWithSMTP(before)
+		}
 	}
-	code, err := strconv.Atoi(match[2])
-	if err != nil {
-		return 0, details
+}
+
+func endsWithSMTP(s string) bool {
+	const smtp = "smtp"
+	return len(s) >= len(smtp) && strings.EqualFold(s[len(s)-len(smtp):], smtp)
+}
+
+// replyCode returns the reply code that a reply begins with (RFC 5321 section 4.2).
+func replyCode(s string) (code int, ok bool) {
+	if len(s) < 3 || len(s) > 3 && s[3] != ' ' && s[3] != '-' || s[0] != '2' && s[0] != '4' && s[0] != '5' ||
+		s[1] < '0' || s[1] > '9' || s[2] < '0' || s[2] > '9' {
+		return 0, false
 	}
-	return code, match[1]
+	return int(s[0]-'0')*100 + int(s[1]-'0')*10 + int(s[2]-'0'), true
 }

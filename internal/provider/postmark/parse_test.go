@@ -435,3 +435,16 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// A report names the connection that carried the message, whichever webhook brings it (PM-30).
+func TestReportsNameTheirProvider(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[any]int32{"33": 33, 33: 33, "": 0, "-3": 0, "33.5": 0, "2147483648": 0, true: 0} {
+		for _, fixture := range []string{"delivery", "open", "click"} {
+			got := parseOne(t, change(t, fixture, map[string]any{"Metadata": map[string]any{"messageId": messageID(1).String(), "tpspId": value}}))
+			if got.TPSPID != want {
+				t.Errorf("%s with %v: %d", fixture, value, got.TPSPID)
+			}
+		}
+	}
+}

@@ -160,3 +160,16 @@ func TestCheckRefusals(t *testing.T) {
 		}
 	}
 }
+
+func TestIdentify(t *testing.T) {
+	t.Parallel()
+	url, _ := server(t, false)
+	if id, err := newAdapter(t).Identify(t.Context(), connection(url)); id != "1" || err != nil {
+		t.Errorf("%q, %v", id, err)
+	}
+	url, _ = server(t, true)
+	_, err := newAdapter(t).Identify(t.Context(), connection(url))
+	if refused := setupError(t, err); refused.Field != "key" {
+		t.Errorf("%+v", refused)
+	}
+}

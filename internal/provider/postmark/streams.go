@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"postyard/internal/provider"
 )
@@ -44,16 +45,24 @@ func (a *Adapter) streams(ctx context.Context, conn provider.Connection) ([]prov
 	return streams, nil
 }
 
-// Check implements provider.Adapter: the token must be a server's (PM-9) and the stream one that sends (PM-3). Its errors
-// are *provider.SetupError.
-func (a *Adapter) Check(ctx context.Context, conn provider.Connection) error {
+// Identify implements provider.Identifier: the account is a server, which may have several tokens. Its errors are *provider.SetupError.
+func (a *Adapter) Identify(ctx context.Context, conn provider.Connection) (string, error) {
 	// The answer holds the server's tokens in clear: only what is needed is decoded.
 	var server struct{ ID *int64 }
 	if err := a.ask(ctx, conn, call{method: http.MethodGet, path: "/server"}, &server); err != nil {
-		return a.setupError(ctx, conn, err)
+		return "", a.setupError(ctx, conn, err)
 	}
 	if server.ID == nil {
-		return a.setupError(ctx, conn, &unreadable{path: "/server"})
+		return "", a.setupError(ctx, conn, &unreadable{path: "/server"})
+	}
+	return strconv.FormatInt(*server.ID, 10), nil
+}
+
+// Check implements provider.Adapter: the token must be a server's (PM-9) and the stream one that sends (PM-3). Its errors
+// are *provider.SetupError.
+func (a *Adapter) Check(ctx context.Context, conn provider.Connection) error {
+	if _, err := a.Identify(ctx, conn); err != nil {
+		return err
 	}
 	streams, err := a.streams(ctx, conn)
 	if err != nil {

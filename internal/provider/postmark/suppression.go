@@ -155,10 +155,10 @@ func (a *Adapter) subscriptionChange(r record) []provider.Report {
 }
 
 func (a *Adapter) unsubscription(r record) (provider.Report, bool) {
-	report, _, ok := a.base(r, event.Unsubscribed, "Recipient", "ChangedAt")
+	report, basis, ok := a.base(r, event.Unsubscribed, "Recipient", "ChangedAt")
 	report.Suppresses, report.Reason = true, provider.Unsubscribed
 	report.Identity = identity(recordSubscriptionChange, report.ProviderMessageID, strings.ToLower(report.Recipient), suppressedManual)
-	report.Detail = detailOf(r, report, recordSubscriptionChange, "Recipient", "ChangedAt", "Origin")
+	report.Detail = detailOf(r, basis, report, recordSubscriptionChange, "Recipient", "ChangedAt", "Origin")
 	return report, ok
 }
 
@@ -306,7 +306,6 @@ func (r *reading) unsubscription(ctx context.Context, s suppression) (explained 
 // unsubscribed reads an unsubscription among the events of a message's details. No webhook of ours tells of it.
 func (a *Adapter) unsubscribed(to []provider.Report, m, e record) []provider.Report {
 	about := e.object("Details")
-	r := record{"MessageID": m["MessageID"], "MessageStream": m["MessageStream"], "Tag": m["Tag"], "Metadata": m["Metadata"],
-		"Recipient": e["Recipient"], "ChangedAt": e["ReceivedAt"], "Origin": about["Origin"]}
+	r := append(m.about(), field{"Recipient", e.raw("Recipient")}, field{"ChangedAt", e.raw("ReceivedAt")}, field{"Origin", about.raw("Origin")})
 	return a.readBack(to, r, "ChangedAt", a.unsubscription)
 }

@@ -111,8 +111,13 @@ func (a *Adapter) Register(ctx context.Context, conn provider.Connection, hook p
 		}
 		own = own[:len(own)-1]
 	}
-	if len(own) == 1 && own[0].asWanted(hook) {
-		return strconv.FormatInt(own[0].ID, 10), false, nil
+	var paused []string
+	if len(own) == 1 {
+		if ref = strconv.FormatInt(own[0].ID, 10); own[0].asWanted(hook) {
+			if paused = a.paused(ctx, conn, own[0].ID); len(paused) == 0 {
+				return ref, false, nil
+			}
+		}
 	}
 	if hook.Broken != nil {
 		if err := hook.Broken(); err != nil {
@@ -124,20 +129,115 @@ func (a *Adapter) Register(ctx context.Context, conn provider.Connection, hook p
 	case 1:
 		saved, err = a.saveWebhook(ctx, conn, hook, own[0].ID)
 		if gone(err) {
+			own, ref, paused = nil, "", nil
 			saved, err = a.saveWebhook(ctx, conn, hook, 0)
 		}
 	default:
 		saved, err = a.saveWebhook(ctx, conn, hook, 0)
 	}
 	if err != nil {
-		return "", false, a.registerError(ctx, conn, err)
+		return a.standing(own, ref, paused, a.registerError(ctx, conn, err))
 	}
 	ref = strconv.FormatInt(saved.ID, 10)
 	if !saved.verified() {
-		return ref, true, &provider.SetupError{Code: "webhook_unverified", Retry: true,
+		return ref, true, &provider.SetupError{Code: provider.CodeHookUnverified, Retry: true,
 			Message: "Postmark saved the webhook but has not verified it, so it sends no events yet"}
 	}
-	return ref, true, nil
+	if len(paused) > 0 {
+		err = a.resume(ctx, conn, saved.ID)
+	}
+	return ref, true, err
+}
+
+// standing says what a registration that failed means for the webhook that was there before: Postmark leaves that as it was.
+func (*Adapter) standing(own []webhook, ref string, paused []string, err error) (string, bool, error) {
+	refused, ok := errors.AsType[*provider.SetupError](err)
+	switch {
+	case !ok || refused.Code != provider.CodeHookUnverified || len(own) == 0:
+		return "", false, err
+	case len(paused) > 0:
+		pausing := pausedError(paused)
+		pausing.Message += "; then " + refused.Message
+		pausing.Probes = refused.Probes
+		return ref, false, pausing
+	case !own[0].verified():
+		return ref, false, err
+	default: // it is verified, but not what it should be
+		return "", false, err
+	}
+}
+
+func pausedError(paused []string) *provider.SetupError {
+	return &provider.SetupError{Code: provider.CodeHookPaused, Paused: paused, Retry: true,
+		Message: "Postmark has paused events of these kinds, because the webhook's URL kept failing: " + strings.Join(paused, ", ")}
+}
+
+// paused returns the triggers of a webhook that Postmark has set unverified, each by itself, as a pause. A Postmark that does not tell has
+// paused nothing.
+func (a *Adapter) paused(ctx context.Context, conn provider.Connection, id int64) (list []string) {
+	var statistics struct{ Statuses map[string]any }
+	if err := a.ask(ctx, conn, call{method: http.MethodGet, path: webhookPath(id) + "/statistics"}, &statistics); err != nil {
+		return nil
+	}
+	for _, trigger := range []string{recordOpen, recordClick, recordDelivery, recordBounce, recordSpamComplaint} {
+		if status, _ := statistics.Statuses[trigger].(string); strings.EqualFold(status, "unverified") {
+			list = append(list, trigger)
+		}
+	}
+	return list
+}
+
+// resume has Postmark verify a webhook whose events it paused, when saving it anew did not do that. It is called after Postmark has reached
+// our URL for each trigger: a verification that fails would end what still works.
+func (a *Adapter) resume(ctx context.Context, conn provider.Connection, id int64) error {
+	if len(a.paused(ctx, conn, id)) == 0 {
+		return nil
+	}
+	var result verification
+	if err := a.ask(ctx, conn, call{method: http.MethodPost, path: webhookPath(id) + "/verify"}, &result); err != nil {
+		return a.setupError(ctx, conn, err)
+	}
+	paused := a.paused(ctx, conn, id)
+	if len(paused) == 0 {
+		return nil
+	}
+	err := pausedError(paused)
+	err.Probes, _ = result.probes(conn)
+	return err
+}
+
+// verification is how our URL answered when Postmark called it.
+type verification struct {
+	Results []struct {
+		TriggerType string
+		Success     bool
+		StatusCode  int
+		Message     string
+	}
+}
+
+// mostProbes is more than Postmark has triggers.
+const mostProbes = 10
+
+// probes returns the results, and those that failed in words.
+func (v *verification) probes(conn provider.Connection) (list []provider.Probe, failing []string) {
+	for _, r := range v.Results[:min(len(v.Results), mostProbes)] {
+		p := provider.Probe{Trigger: provider.Clean(r.TriggerType, maxID), Success: r.Success, StatusCode: r.StatusCode,
+			Message: provider.Clean(redact(r.Message, conn.Key.Reveal()), maxField)}
+		list = append(list, p)
+		if p.Success {
+			continue
+		}
+		text := p.Trigger
+		if p.StatusCode != 0 {
+			text += fmt.Sprintf(" HTTP %d", p.StatusCode)
+		}
+		if p.Message != "" {
+			text += " (" + p.Message + ")"
+		}
+		failing = append(failing, text)
+	}
+	return list, failing
 }
 
 // ownWebhooks lists ours on a stream, or on all streams when it is ""; the one to keep comes first.
@@ -229,38 +329,18 @@ func (a *Adapter) registerError(ctx context.Context, conn provider.Connection, e
 	if !ok {
 		return a.setupError(ctx, conn, err)
 	}
-	var verification struct {
-		Results []struct {
-			TriggerType string
-			Success     bool
-			StatusCode  int
-			Message     string
-		}
-	}
+	var result verification
 	// A body of another shape has no results, and the code alone decides.
-	_ = json.Unmarshal(r.body, &verification)
-	if r.code != codeWebhookUnverified && len(verification.Results) == 0 {
+	_ = json.Unmarshal(r.body, &result)
+	if r.code != codeWebhookUnverified && len(result.Results) == 0 {
 		return a.setupError(ctx, conn, err)
 	}
-	var failing []string
-	for _, result := range verification.Results {
-		if result.Success {
-			continue
-		}
-		text := provider.Clean(result.TriggerType, maxID)
-		if result.StatusCode != 0 {
-			text += fmt.Sprintf(" HTTP %d", result.StatusCode)
-		}
-		if result.Message != "" {
-			text += " (" + provider.Clean(redact(result.Message, conn.Key.Reveal()), maxField) + ")"
-		}
-		failing = append(failing, text)
-	}
+	probes, failing := result.probes(conn)
 	message := "Postmark called the webhook's URL and did not get HTTP 200, so it was not saved"
 	if len(failing) > 0 {
 		message += "; failing: " + provider.Clean(strings.Join(failing, ", "), 4*maxField)
 	}
-	return &provider.SetupError{Code: "webhook_unverified", Message: message, Retry: true}
+	return &provider.SetupError{Code: provider.CodeHookUnverified, Message: message, Retry: true, Probes: probes}
 }
 
 // Unregister implements provider.Adapter. It removes the webhook with our id on whatever stream, and copies of it on the

@@ -358,3 +358,112 @@ func TestUnregisterGone(t *testing.T) {
 		}
 	}
 }
+
+// pausing is a fake whose webhook has paused triggers, until it is verified in one of the ways.
+func pausing(h *hooks, how string, answers int) http.HandlerFunc {
+	paused := map[string]string{"Bounce": "unverified", "Click": "Unverified", "Delivery": "verified", "SubscriptionChange": "unverified"}
+	failed := map[string]any{"Id": 1, "Success": false, "Message": "1/2", "Results": []any{
+		map[string]any{"TriggerType": "Delivery", "Success": true, "StatusCode": 200, "Message": "OK"},
+		map[string]any{"TriggerType": "Bounce", "Success": false, "StatusCode": 502, "Message": "bad " + testKey}}}
+	return func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/statistics"):
+			reply(w, answers, map[string]any{"WebhookId": 1, "Statuses": paused, "TimeRange": map[string]any{"Hours": 24}})
+			return
+		case strings.HasSuffix(r.URL.Path, "/verify"):
+			h.mu.Lock()
+			h.calls = append(h.calls, r.Method+" "+r.URL.Path)
+			h.mu.Unlock()
+			if how == "verify" {
+				paused = nil
+				reply(w, 200, map[string]any{"Id": 1, "Success": true})
+				return
+			}
+			reply(w, 200, failed)
+			return
+		case r.Method == http.MethodPut && how == "unreachable":
+			w.Header().Set("X-PM-ApiErrorCode", "1364")
+			reply(w, 422, failed)
+			return
+		case r.Method == http.MethodPut && how == "save":
+			paused = nil
+		}
+		h.ServeHTTP(w, r)
+	}
+}
+
+// Postmark pauses single kinds of events by themselves. The webhook looks as wanted then.
+func TestPausedTriggers(t *testing.T) {
+	t.Parallel()
+	for how, c := range map[string]struct {
+		calls  []string
+		paused bool
+	}{
+		"save":        {[]string{"PUT /webhooks/1"}, false},
+		"verify":      {[]string{"PUT /webhooks/1", "POST /webhooks/1/verify"}, false},
+		"nothing":     {[]string{"PUT /webhooks/1", "POST /webhooks/1/verify"}, true},
+		"unreachable": {nil, true}, // verifying what cannot be reached would end what still works
+	} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			var h hooks
+			h.add(right())
+			broken := false
+			hook := ourHook()
+			hook.Ref, hook.Broken = "1", func() error { broken = true; return nil }
+			ref, changed, err := newAdapter(t).Register(t.Context(), connection(serve(t, pausing(&h, how, 200))), hook)
+			if ref != "1" || !broken || changed == (how == "unreachable") || (err != nil) != c.paused {
+				t.Errorf("%q, changed %t, broken %t, %v", ref, changed, broken, err)
+			}
+			if got := h.changes(); !slices.Equal(got, c.calls) {
+				t.Errorf("%q", got)
+			}
+			if !c.paused {
+				return
+			}
+			refused := setupError(t, err)
+			if refused.Code != provider.CodeHookPaused || !slices.Equal(refused.Paused, []string{"Click", "Bounce"}) || !refused.Retry {
+				t.Errorf("%+v", refused)
+			}
+			want := []provider.Probe{{Trigger: "Delivery", Success: true, StatusCode: 200, Message: "OK"}, {Trigger: "Bounce", StatusCode: 502, Message: refused.Probes[1].Message}}
+			if diff := cmp.Diff(want, refused.Probes); diff != "" || strings.Contains(refused.Probes[1].Message, testKey) {
+				t.Errorf("%+v", refused.Probes)
+			}
+		})
+	}
+}
+
+// A Postmark that does not tell what it paused has paused nothing.
+func TestNoStatistics(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{404, 500, 422} {
+		var h hooks
+		h.add(right())
+		ref, changed, err := newAdapter(t).Register(t.Context(), connection(serve(t, pausing(&h, "nothing", status))), ourHook())
+		if ref != "1" || changed || err != nil || len(h.changes()) != 0 {
+			t.Errorf("%d: %q, %t, %v", status, ref, changed, err)
+		}
+	}
+}
+
+// What is at Postmark and cannot be verified keeps its id; one that is verified, and other than wanted, is just not registered.
+func TestUnverifiedAndUnreachable(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change map[string]any
+		ref    string
+	}{
+		"unverified":     {map[string]any{"Status": "unverified"}, "1"},
+		"with other URL": {map[string]any{"Url": "https://elsewhere.example/"}, ""},
+	} {
+		var h hooks
+		h.add(with(c.change))
+		hook := ourHook()
+		hook.Ref = "1"
+		ref, _, err := newAdapter(t).Register(t.Context(), connection(serve(t, pausing(&h, "unreachable", 200))), hook)
+		refused := setupError(t, err)
+		if ref != c.ref || refused.Code != provider.CodeHookUnverified || len(refused.Probes) != 2 || len(refused.Paused) != 0 {
+			t.Errorf("%s: %q, %+v", name, ref, refused)
+		}
+	}
+}

@@ -4,10 +4,7 @@ package engine
 
 import (
 	"crypto/sha256"
-	"encoding/json"
-	"fmt"
 	"math"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -127,11 +124,7 @@ func FirstID(t time.Time) (id mail.ID) {
 // SeenDay is the day under which the reports about a message are kept: that of the message, which all copies of a report
 // agree about. Their own times may lie on both sides of midnight, as a provider rounds them here and not there.
 func SeenDay(id mail.ID) int64 {
-	var ms int64
-	for _, b := range id[:6] {
-		ms = ms<<8 | int64(b)
-	}
-	return ms / (DayLength / int64(time.Millisecond))
+	return TimeOfID(id).UnixMilli() / (DayLength / int64(time.Millisecond))
 }
 
 // FamilyBit returns the bit of a sent event's family: a message has one sent event of each family.
@@ -191,10 +184,7 @@ func Complete(m *store.Message, class int, content, recipient, plan []byte) (err
 	if err := mail.DecodeRecipient(recipient, &m.Recipient); err != nil {
 		return err
 	}
-	if err := json.Unmarshal(plan, &m.Plan); err != nil {
-		return fmt.Errorf("decode plan: %w", err)
-	}
-	return nil
+	return DecodePlan(plan, &m.Plan)
 }
 
 // PlansAlike tells whether two states of a pool make the same plans.
@@ -214,19 +204,4 @@ func Spread(batch []store.Submission) map[int32]uint64 {
 		}
 	}
 	return wanted
-}
-
-// NoDetail is the stored form of an event without one.
-var NoDetail = []byte("{}")
-
-// Detail encodes the detail of an event; nil is none. Most events of ours have none, and are not worth the encoder's time.
-func Detail(d *event.Detail) ([]byte, error) {
-	if d == nil || reflect.ValueOf(d).Elem().IsZero() {
-		return NoDetail, nil
-	}
-	b, err := json.Marshal(d)
-	if err != nil {
-		return nil, fmt.Errorf("encode event detail: %w", err)
-	}
-	return b, nil
 }

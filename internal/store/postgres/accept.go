@@ -151,9 +151,9 @@ func (t *tx) plan(batch []store.Submission, next map[int32]uint64, held engine.W
 				next[m.PoolID]++
 			}
 			planned := m.Plan(seq)
-			encoded, err := json.Marshal(planned.Plan)
+			encoded, err := engine.EncodePlan(&planned.Plan)
 			if err != nil {
-				return nil, fmt.Errorf("encode plan: %w", err)
+				return nil, err
 			}
 			list = append(list, incoming{NewMessage: m, recipient: recipient, content: s.Messages[0].ID, submitted: engine.Stamp(s.SubmittedAt), plan: encoded,
 				owner: owner{m.ID, s.AccountID, s.SubAccountID, m.PoolID, int16(m.Mailbox.ID()), text(m.To)},

@@ -117,13 +117,13 @@ func (db *DB) CreateTPSP(ctx context.Context, p *directory.TPSP, pool *route.Poo
 	return db.configure(ctx, "create provider", func(t *tx) error {
 		w := p.Webhook
 		id, err := t.insert(`INSERT INTO tpsp (account_id, name, type, domain, endpoint, port, sealed_key, sealed_secret, key_hash, stream, policy,
-				allow_raw, paused, per_hour, hook_state, hook_ref, hook_username, hook_sealed_password, hook_error, hook_tries, hook_next_try, created,
+				allow_raw, paused, per_hour, hook_state, hook_ref, hook_username, hook_sealed_password, hook_error, hook_tries, hook_next_try, created, server,
 				suppression_sync)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) RETURNING id`,
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24) RETURNING id`,
 			p.AccountID, text(p.Name), int32(p.Type), text(p.Domain), text(p.Endpoint), int32(p.Port), notNil(p.SealedKey), notNil(p.Secret),
 			p.KeyHash[:], text(p.Stream), int16(p.Policy), p.AllowRaw, p.Paused, int32(p.Limits.PerHour),
 			string(w.State), text(w.Ref), text(w.Username), notNil(w.SealedPassword), text(w.Error), int32(w.Tries), engine.Stamp(w.NextTry),
-			engine.Stamp(p.Created), int16(p.SuppressionSync))
+			engine.Stamp(p.Created), text(w.Server), int16(p.SuppressionSync))
 		if err != nil {
 			return err
 		}
@@ -259,20 +259,22 @@ func (db *DB) PauseSubAccount(ctx context.Context, accountID, id int32, paused b
 
 // UpdateTPSP implements store.Configuration.
 func (db *DB) UpdateTPSP(ctx context.Context, p *directory.TPSP) error {
-	return db.configure(ctx, "update provider", func(t *tx) error {
-		var same bool
-		t.row([]any{&same}, `SELECT paused = $2 AND allow_raw = $3 FROM tpsp WHERE id = $1`, p.ID, p.Paused, p.AllowRaw)
-		if err := t.touch(`UPDATE tpsp SET name = $3, policy = $4, paused = $5, allow_raw = $6, per_hour = $7, suppression_sync = $8
-				WHERE account_id = $1 AND id = $2 AND deleted = 0`,
-			p.AccountID, p.ID, text(p.Name), int16(p.Policy), p.Paused, p.AllowRaw, int32(p.Limits.PerHour), int16(p.SuppressionSync)); err != nil {
-			return err
-		}
-		if !same {
-			t.askReplan(p.AccountID, 0, route.TPSP(p.ID), store.ReasonProviderChanged)
-		}
-		t.setLimits(p.ID, p.Limits)
-		return nil
-	})
+	return db.configure(ctx, "update provider", func(t *tx) error { return t.updateTPSP(p) })
+}
+
+func (t *tx) updateTPSP(p *directory.TPSP) error {
+	var same bool
+	t.row([]any{&same}, `SELECT paused = $2 AND allow_raw = $3 FROM tpsp WHERE id = $1`, p.ID, p.Paused, p.AllowRaw)
+	if err := t.touch(`UPDATE tpsp SET name = $3, policy = $4, paused = $5, allow_raw = $6, per_hour = $7, suppression_sync = $8
+			WHERE account_id = $1 AND id = $2 AND deleted = 0`,
+		p.AccountID, p.ID, text(p.Name), int16(p.Policy), p.Paused, p.AllowRaw, int32(p.Limits.PerHour), int16(p.SuppressionSync)); err != nil {
+		return err
+	}
+	if !same {
+		t.askReplan(p.AccountID, 0, route.TPSP(p.ID), store.ReasonProviderChanged)
+	}
+	t.setLimits(p.ID, p.Limits)
+	return nil
 }
 
 func (t *tx) askReplan(account, pool int32, egress route.Egress, reason string) {
@@ -312,10 +314,14 @@ func (db *DB) Drill(ctx context.Context, accountID, id int32, until time.Time) e
 
 // UpdateWebhook implements store.Configuration.
 func (db *DB) UpdateWebhook(ctx context.Context, tpspID int32, w directory.Webhook) error {
+	probes, paused, err := packed(&w)
+	if err != nil {
+		return err
+	}
 	return db.configure(ctx, "update webhook", func(t *tx) error {
-		return t.touch(`UPDATE tpsp SET hook_state = $2, hook_ref = $3, hook_username = $4, hook_sealed_password = $5,
-				hook_error = $6, hook_tries = $7, hook_next_try = $8 WHERE id = $1`,
-			tpspID, string(w.State), text(w.Ref), text(w.Username), notNil(w.SealedPassword), text(w.Error), int32(w.Tries), engine.Stamp(w.NextTry))
+		return t.touch(`UPDATE tpsp SET hook_state = $3, hook_ref = $4, hook_error = $5, hook_tries = $6, hook_next_try = $7, server = $8,
+				hook_probes = $9, hook_paused = $10 WHERE id = $1 AND hook_username = $2`,
+			tpspID, text(w.Username), string(w.State), text(w.Ref), text(w.Error), int32(w.Tries), engine.Stamp(w.NextTry), text(w.Server), probes, paused)
 	})
 }
 
@@ -364,6 +370,14 @@ func (db *DB) DeleteTPSP(ctx context.Context, accountID, id int32, force bool, n
 		if pending && !force {
 			return store.ErrConflict
 		}
+		var empty []string
+		t.row([]any{&empty}, emptiedPools, egress)
+		if err := t.flush(); err != nil {
+			return err
+		}
+		if len(empty) > 0 && !force {
+			return &store.EmptyPoolsError{Pools: empty}
+		}
 		t.exec(`UPDATE pool SET revision = revision + 1, next_seq = 0 WHERE id IN (SELECT pool_id FROM pool_member WHERE egress = $1)`, egress)
 		t.exec(`DELETE FROM pool_member WHERE egress = $1`, egress)
 		var pool int32
@@ -377,6 +391,10 @@ func (db *DB) DeleteTPSP(ctx context.Context, accountID, id int32, force bool, n
 		return nil
 	})
 }
+
+// emptiedPools are the pools that lose their only member with a TPSP, but for the one that was made for it. They are locked by now.
+const emptiedPools = `SELECT ARRAY (SELECT name FROM pool WHERE auto_tpsp <> $1 AND id IN (SELECT pool_id FROM pool_member WHERE egress = $1)
+	AND NOT EXISTS (SELECT FROM pool_member WHERE pool_id = pool.id AND egress <> $1) ORDER BY name)`
 
 // Awaiting implements store.Configuration. Ids sort by time, so the span is a key range.
 func (db *DB) Awaiting(ctx context.Context, egress route.Egress, from, before time.Time, after mail.ID, limit int) (list []store.Awaited, last mail.ID, err error) {

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 
 	"github.com/jackc/pgx/v5"
@@ -144,7 +143,7 @@ func decodeJob(j *store.Job, class int, recipient, plan []byte) (err error) {
 	if j.Mailbox, err = mailbox.ByID(class); err != nil {
 		return err
 	}
-	return errors.Join(json.Unmarshal(recipient, &j.Recipient), json.Unmarshal(plan, &j.Plan))
+	return errors.Join(mail.DecodeRecipient(recipient, &j.Recipient), engine.DecodePlan(plan, &j.Plan))
 }
 
 // fillContents reads the large contents, each once.

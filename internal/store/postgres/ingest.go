@@ -229,7 +229,7 @@ func (in *ingesting) report(p *store.Parsed, r *provider.Report, m *message) err
 	}
 	delete(in.fresh, key) // the next copy in this batch is one
 	in.res.Recorded++
-	egress := route.TPSP(p.Receipt.TPSPID)
+	egress := engine.EgressOf(p, r)
 	isCopy := !strings.EqualFold(text(r.Recipient), m.to)
 	trigger := engine.TriggerOf(r, isCopy)
 	in.advance(p, r, m, egress, trigger)

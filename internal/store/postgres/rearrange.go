@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -118,8 +117,6 @@ func (l *ledger) replan(p *place, msg *message, plan *route.Plan, priorities map
 	}
 	p.priority, p.ways = priorities[msg.poolID], int16(len(plan.Egresses))
 	msg.replanned = true
-	if msg.plan, err = json.Marshal(plan); err != nil {
-		return fmt.Errorf("encode plan: %w", err)
-	}
-	return nil
+	msg.plan, err = engine.EncodePlan(plan)
+	return err
 }

@@ -401,6 +401,17 @@ func (t *tx) listed(c *store.ListChange, effect *store.MirrorEffect) error {
 	if err != nil {
 		return err
 	}
+	sources := map[string]int16{} // of suppressions that there are in the account
+	t.each(func(rows pgx.Rows) error {
+		var email string
+		var source int16
+		err := rows.Scan(&email, &source)
+		sources[email] = source
+		return err
+	}, `SELECT email, min(source) FROM suppression WHERE account_id = $1 AND email = ANY ($2) AND released = 0 GROUP BY email`, c.AccountID, emails)
+	if err := t.flush(); err != nil {
+		return err
+	}
 	var mirrored, fresh []provider.Listed
 	var pushed []int64
 	for i, l := range c.Listed {
@@ -410,12 +421,15 @@ func (t *tx) listed(c *store.ListChange, effect *store.MirrorEffect) error {
 			continue
 		}
 		mirrored = append(mirrored, l)
-		if wished && l.Reason == provider.Manual {
-			pushed = append(pushed, engine.Stamp(c.Now))
-			continue
+		source, known := sources[l.Email]
+		stamp := int64(0)
+		if l.Reason == provider.Manual && (wished || known && source == int16(store.ByUser)) {
+			stamp = engine.Stamp(c.Now)
 		}
-		pushed = append(pushed, 0)
-		fresh = append(fresh, l)
+		pushed = append(pushed, stamp)
+		if !wished || stamp == 0 {
+			fresh = append(fresh, l)
+		}
 	}
 	t.exec(`INSERT INTO suppression_mirror AS m (tpsp_id, email, reason, pushed) SELECT $1, * FROM unnest($2::text[], $3::smallint[], $4::bigint[])
 		ON CONFLICT (tpsp_id, email) DO UPDATE SET reason = excluded.reason, pushed = greatest(m.pushed, excluded.pushed)`, c.TPSPID,
@@ -435,7 +449,7 @@ func (t *tx) listed(c *store.ListChange, effect *store.MirrorEffect) error {
 	var list []store.Suppression
 	for _, l := range fresh {
 		subs := mailedBy[l.Email]
-		if len(subs) == 0 {
+		if _, known := sources[l.Email]; len(subs) == 0 && !known {
 			subs = []int32{c.DefaultSubAccount}
 		}
 		for _, sub := range subs {

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"postyard/internal/route"
@@ -107,9 +106,9 @@ func (t *tx) submit(s *store.Submission, sequences map[int32]uint64, rows *accep
 			sequences[m.PoolID]++
 		}
 		planned := m.Plan(seq)
-		plan, err := json.Marshal(planned.Plan)
+		plan, err := engine.EncodePlan(&planned.Plan)
 		if err != nil {
-			return fmt.Errorf("encode plan: %w", err)
+			return err
 		}
 		egress, class := planned.Plan.First(), m.Mailbox.ID()
 		if err := t.inUse(egress); err != nil {

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -288,8 +287,8 @@ func (f *filling) decode(j *store.Job, class int, recipient, plan []byte, conten
 	if err := mail.DecodeRecipient(recipient, &j.Recipient); err != nil {
 		return err
 	}
-	if err := json.Unmarshal(plan, &j.Plan); err != nil {
-		return fmt.Errorf("decode plan: %w", err)
+	if err := engine.DecodePlan(plan, &j.Plan); err != nil {
+		return err
 	}
 	if j.Content = f.contents[contentID]; j.Content == nil {
 		if j.Content, err = engine.Content(body); err != nil {

@@ -105,11 +105,12 @@ func (db *DB) CreateTPSP(ctx context.Context, p *directory.TPSP, pool *route.Poo
 		w := p.Webhook
 		id, err := t.insert(`INSERT INTO tpsp (account_id, name, type, domain, endpoint, port, sealed_key, sealed_secret, key_hash, stream,
 				hook_state, hook_ref, hook_username, hook_sealed_password, hook_error, hook_tries, hook_next_try,
-				stopped, stop_reason, stopped_since, created, policy, allow_raw, paused, per_hour, suppression_sync)
-				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '', 0, ?, ?, ?, ?, ?, ?)`,
+				stopped, stop_reason, stopped_since, created, policy, allow_raw, paused, per_hour, server,
+				suppression_sync)
+				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '', 0, ?, ?, ?, ?, ?, ?, ?)`,
 			p.AccountID, p.Name, int(p.Type), p.Domain, p.Endpoint, p.Port, p.SealedKey, notNil(p.Secret), p.KeyHash[:], p.Stream,
 			string(w.State), w.Ref, w.Username, notNil(w.SealedPassword), w.Error, w.Tries, engine.Stamp(w.NextTry), engine.Stamp(p.Created),
-			int(p.Policy), p.AllowRaw, p.Paused, p.Limits.PerHour, int(p.SuppressionSync))
+			int(p.Policy), p.AllowRaw, p.Paused, p.Limits.PerHour, w.Server, int(p.SuppressionSync))
 		if err != nil {
 			return err
 		}
@@ -262,22 +263,24 @@ func (db *DB) PauseSubAccount(ctx context.Context, accountID, id int32, paused b
 
 // UpdateTPSP implements store.Configuration.
 func (db *DB) UpdateTPSP(ctx context.Context, p *directory.TPSP) error {
-	return db.write(ctx, rest, func(t *tx) error {
-		var same int
-		if found, err := t.one([]any{&same}, `SELECT 1 FROM tpsp WHERE id = ? AND paused = ? AND allow_raw = ?`, p.ID, p.Paused, p.AllowRaw); err != nil {
-			return err
-		} else if !found {
-			if err := t.askReplan(p.AccountID, 0, route.TPSP(p.ID), store.ReasonProviderChanged); err != nil {
-				return err
-			}
-		}
-		if err := orMissing(t.changed(`UPDATE tpsp SET name = ?, policy = ?, paused = ?, allow_raw = ?, per_hour = ?, suppression_sync = ?
-				WHERE account_id = ? AND id = ? AND deleted = 0`,
-			p.Name, int(p.Policy), p.Paused, p.AllowRaw, p.Limits.PerHour, int(p.SuppressionSync), p.AccountID, p.ID)); err != nil {
+	return db.write(ctx, rest, func(t *tx) error { return t.updateTPSP(p) })
+}
+
+func (t *tx) updateTPSP(p *directory.TPSP) error {
+	var same int
+	if found, err := t.one([]any{&same}, `SELECT 1 FROM tpsp WHERE id = ? AND paused = ? AND allow_raw = ?`, p.ID, p.Paused, p.AllowRaw); err != nil {
+		return err
+	} else if !found {
+		if err := t.askReplan(p.AccountID, 0, route.TPSP(p.ID), store.ReasonProviderChanged); err != nil {
 			return err
 		}
-		return t.setLimits(p.ID, p.Limits)
-	})
+	}
+	if err := orMissing(t.changed(`UPDATE tpsp SET name = ?, policy = ?, paused = ?, allow_raw = ?, per_hour = ?, suppression_sync = ?
+			WHERE account_id = ? AND id = ? AND deleted = 0`,
+		p.Name, int(p.Policy), p.Paused, p.AllowRaw, p.Limits.PerHour, int(p.SuppressionSync), p.AccountID, p.ID)); err != nil {
+		return err
+	}
+	return t.setLimits(p.ID, p.Limits)
 }
 
 // setLimits stores the limits of a TPSP's lanes, instead of those that it had.
@@ -374,10 +377,14 @@ func (db *DB) DirectoryRevision(context.Context) (int64, error) { return 0, nil 
 
 // UpdateWebhook implements store.Configuration.
 func (db *DB) UpdateWebhook(ctx context.Context, tpspID int32, w directory.Webhook) error {
+	probes, paused, err := packed(&w)
+	if err != nil {
+		return err
+	}
 	return db.write(ctx, rest, func(t *tx) error {
-		return orMissing(t.changed(`UPDATE tpsp SET hook_state = ?, hook_ref = ?, hook_username = ?, hook_sealed_password = ?,
-				hook_error = ?, hook_tries = ?, hook_next_try = ? WHERE id = ?`,
-			string(w.State), w.Ref, w.Username, notNil(w.SealedPassword), w.Error, w.Tries, engine.Stamp(w.NextTry), tpspID))
+		return orMissing(t.changed(`UPDATE tpsp SET hook_state = ?, hook_ref = ?, hook_error = ?, hook_tries = ?, hook_next_try = ?, server = ?,
+				hook_probes = ?, hook_paused = ? WHERE id = ? AND hook_username = ?`,
+			string(w.State), w.Ref, w.Error, w.Tries, engine.Stamp(w.NextTry), w.Server, probes, paused, tpspID, w.Username))
 	})
 }
 
@@ -418,6 +425,11 @@ func (db *DB) DeleteTPSP(ctx context.Context, accountID, id int32, force bool, n
 		if pending, err := t.one([]any{&one}, `SELECT 1 FROM queue WHERE egress = ? LIMIT 1`, int32(route.TPSP(id))); err != nil || pending && !force {
 			return errors.Join(err, store.ErrConflict)
 		}
+		if empty, err := each(t, func(rows *row) (name string, err error) { err = rows.Scan(&name); return name, err }, emptiedPools, id); err != nil {
+			return err
+		} else if len(empty) > 0 && !force {
+			return &store.EmptyPoolsError{Pools: empty}
+		}
 		if _, err := t.exec(`UPDATE pool SET revision = revision + 1, next_seq = 0 WHERE id IN (SELECT pool_id FROM pool_member WHERE egress = ?)`, id); err != nil {
 			return err
 		}
@@ -432,6 +444,10 @@ func (db *DB) DeleteTPSP(ctx context.Context, accountID, id int32, force bool, n
 		return t.removePool(pool)
 	})
 }
+
+// emptiedPools are the pools that lose their only member with a TPSP, but for the one that was made for it.
+const emptiedPools = `SELECT name FROM pool WHERE auto_tpsp <> ?1 AND id IN (SELECT pool_id FROM pool_member WHERE egress = ?1)
+	AND NOT EXISTS (SELECT 1 FROM pool_member WHERE pool_id = pool.id AND egress <> ?1) ORDER BY name`
 
 // LoadDirectory implements directory.Loader.
 func (db *DB) LoadDirectory(ctx context.Context) (c directory.Contents, err error) {
@@ -456,7 +472,7 @@ func (db *DB) LoadDirectory(ctx context.Context) (c directory.Contents, err erro
 	if c.TPSPs, err = read(ctx, snapshot, scanTPSP, `SELECT id, account_id, name, type, domain, endpoint, port, sealed_key, sealed_secret, key_hash,
 			stream, policy, allow_raw, paused, drill_until, per_hour,
 			hook_state, hook_ref, hook_username, hook_sealed_password, hook_error, hook_tries, hook_next_try,
-			stopped, stop_reason, stopped_since, probe_at, probe_wait, created, deleted, catch_up,
+			stopped, stop_reason, stopped_since, probe_at, probe_wait, created, deleted, catch_up, server, hook_probes, hook_paused,
 			suppression_sync FROM tpsp`); err != nil {
 		return c, err
 	}
@@ -477,8 +493,11 @@ func (db *DB) LoadDirectory(ctx context.Context) (c directory.Contents, err erro
 	return c, nil
 }
 
-// readTPSP adds the limits of a TPSP's lanes and the senders that it refuses.
+// readTPSP adds the limits of a TPSP's lanes, the senders that it refuses and the connections that it had.
 func readTPSP(ctx context.Context, from *sql.Tx, p *directory.TPSP) (err error) {
+	if p.Past, err = readPast(ctx, from, p.ID); err != nil {
+		return err
+	}
 	if p.Refused, err = read(ctx, from, func(rows *sql.Rows) (r directory.Refusal, err error) {
 		var since, probeAt int64
 		err = rows.Scan(&r.Domain, &r.Reason, &since, &probeAt, &r.Wait)
@@ -541,11 +560,15 @@ func scanSubAccount(rows *sql.Rows) (s directory.SubAccount, err error) {
 
 func scanTPSP(rows *sql.Rows) (p directory.TPSP, err error) {
 	var drill, next, since, probeAt, created, deleted, catchUp int64
+	var probes, paused []byte
 	w, h := &p.Webhook, &p.Health
 	err = rows.Scan(&p.ID, &p.AccountID, &p.Name, &p.Type, &p.Domain, &p.Endpoint, &p.Port, &p.SealedKey, &p.Secret, (*hashColumn)(&p.KeyHash),
 		&p.Stream, &p.Policy, &p.AllowRaw, &p.Paused, &drill, &p.Limits.PerHour,
 		&w.State, &w.Ref, &w.Username, &w.SealedPassword, &w.Error, &w.Tries, &next,
-		&h.Stopped, &h.Reason, &since, &probeAt, &h.Wait, &created, &deleted, &catchUp, &p.SuppressionSync)
+		&h.Stopped, &h.Reason, &since, &probeAt, &h.Wait, &created, &deleted, &catchUp, &w.Server, &probes, &paused, &p.SuppressionSync)
+	if err == nil {
+		err = unpack(w, probes, paused)
+	}
 	p.CatchUp, p.Drill = engine.Time(catchUp), engine.Time(drill)
 	w.NextTry, h.Since, h.ProbeAt, p.Created, p.Deleted = engine.Time(next), engine.Time(since), engine.Time(probeAt), engine.Time(created), engine.Time(deleted)
 	return p, err

@@ -348,7 +348,7 @@ func (in *ingesting) report(r *reported) error {
 	}
 	delete(in.fresh, key) // the next copy in this batch is one
 	in.res.Recorded++
-	egress := route.TPSP(r.of.Receipt.TPSPID)
+	egress := engine.EgressOf(r.of, r.Report)
 	isCopy := !strings.EqualFold(r.Recipient, r.about.to)
 	trigger := engine.TriggerOf(r.Report, isCopy)
 	if err := in.advance(r, egress, trigger); err != nil {

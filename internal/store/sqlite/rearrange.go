@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -107,9 +106,9 @@ func (t *tx) replan(id mail.ID, to route.Egress, plan *route.Plan) error {
 		_, err := t.exec(`UPDATE message SET egress = ? WHERE id = ?`, int32(to), id[:])
 		return err
 	}
-	encoded, err := json.Marshal(plan)
+	encoded, err := engine.EncodePlan(plan)
 	if err != nil {
-		return fmt.Errorf("encode plan: %w", err)
+		return err
 	}
 	if _, err := t.exec(`UPDATE message SET egress = ?, plan = ? WHERE id = ?`, int32(to), encoded, id[:]); err != nil {
 		return err

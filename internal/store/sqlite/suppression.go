@@ -341,12 +341,16 @@ func (t *tx) listed(c *store.ListChange, e *provider.Listed) (n int, err error) 
 	if err != nil || wished && release {
 		return 0, err
 	}
+	source := int64(-1) // of a suppression that there is in the account
+	if _, err := t.one([]any{&source}, `SELECT coalesce(min(source), -1) FROM suppression WHERE account_id = ? AND email = ? AND released = 0`, c.AccountID, e.Email); err != nil {
+		return 0, err
+	}
 	pushed := int64(0)
-	if wished && e.Reason == provider.Manual {
+	if e.Reason == provider.Manual && (wished || source == int64(store.ByUser)) {
 		pushed = engine.Stamp(c.Now)
 	}
 	if _, err := t.exec(`INSERT INTO suppression_mirror (tpsp_id, email, reason, pushed) VALUES (?1, ?2, ?3, ?4)
-			ON CONFLICT (tpsp_id, email) DO UPDATE SET reason = ?3, pushed = max(pushed, ?4)`, c.TPSPID, e.Email, int(e.Reason), pushed); err != nil || pushed != 0 {
+			ON CONFLICT (tpsp_id, email) DO UPDATE SET reason = ?3, pushed = max(pushed, ?4)`, c.TPSPID, e.Email, int(e.Reason), pushed); err != nil || wished && pushed != 0 {
 		return 0, err
 	}
 	subs, err := each(t, func(rows *row) (id int32, err error) { err = rows.Scan(&id); return id, err },
@@ -355,7 +359,7 @@ func (t *tx) listed(c *store.ListChange, e *provider.Listed) (n int, err error) 
 	if err != nil {
 		return 0, err
 	}
-	if len(subs) == 0 {
+	if len(subs) == 0 && source < 0 {
 		subs = []int32{c.DefaultSubAccount}
 	}
 	list := make([]store.Suppression, len(subs))

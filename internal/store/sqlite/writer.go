@@ -95,17 +95,31 @@ func (w *writer) do(j *job) error {
 func (w *writer) loop() {
 	defer close(w.done)
 	for {
-		switch j := w.next(); {
+		j := w.next()
+		switch {
 		case j == nil:
 			return
-		case j.given():
-		case j.other != nil:
-			j.err <- j.other()
 		case j.rank == rest:
-			j.err <- w.alone(j)
+			w.single(j)
 		default:
 			w.share(j)
+			select {
+			case j := <-w.jobs[rest]: // traffic that never ends does not keep it out
+				w.single(j)
+			default:
+			}
 		}
+	}
+}
+
+// single does a job that shares nothing.
+func (w *writer) single(j *job) {
+	switch {
+	case j.given():
+	case j.other != nil:
+		j.err <- j.other()
+	default:
+		j.err <- w.alone(j)
 	}
 }
 

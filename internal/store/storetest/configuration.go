@@ -66,9 +66,15 @@ func providers(t *testing.T, b *bench) {
 	if pool.Name != "postmark-pool-2" || pool.AutoTPSP != second.ID {
 		t.Errorf("second pool %+v", pool)
 	}
-	webhook := directory.Webhook{State: directory.WebhookFailed, Ref: "12", Username: "u2", SealedPassword: []byte("p2"), Error: "refused",
-		Tries: 3, NextTry: b.now}
+	webhook := directory.Webhook{State: directory.WebhookFailed, Ref: "12", Username: "u", SealedPassword: []byte("p"), Error: "refused",
+		Tries: 3, NextTry: b.now, Server: "77", Probes: []provider.Probe{{Trigger: "Bounce", StatusCode: 502, Message: "no"}, {Trigger: "Open", Success: true}},
+		Paused: []string{"Bounce"}}
 	b.must(b.store.UpdateWebhook(b.ctx(), second.ID, webhook))
+	other := webhook
+	other.Username, other.State = "another", directory.WebhookRegistered
+	if err := b.store.UpdateWebhook(b.ctx(), second.ID, other); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("the webhook of other credentials: %v", err)
+	}
 	health := directory.Health{Stopped: true, Reason: "bad token", Since: b.now, ProbeAt: b.now.Add(time.Minute), Wait: time.Minute}
 	b.must(b.store.UpdateHealth(b.ctx(), second.ID, health))
 	if err := b.store.UpdateHealth(b.ctx(), 99, health); !errors.Is(err, store.ErrNotFound) {

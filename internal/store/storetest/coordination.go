@@ -305,7 +305,10 @@ func revisions(t *testing.T, b *bench) {
 	changed("pause sub-account", b.store.PauseSubAccount(b.ctx(), b.account.ID, b.sub.ID, true))
 	changed("resume sub-account", b.store.PauseSubAccount(b.ctx(), b.account.ID, b.sub.ID, false))
 	changed("delete pool", b.store.DeletePool(b.ctx(), b.account.ID, made.ID))
-	changed("update webhook", b.store.UpdateWebhook(b.ctx(), second.ID, directory.Webhook{State: directory.WebhookRegistered}))
+	changed("update webhook", b.store.UpdateWebhook(b.ctx(), second.ID, directory.Webhook{State: directory.WebhookRegistered, Username: "u"}))
+	past := directory.PastHook{Switched: b.now}
+	changed("move provider", b.store.MoveTPSP(b.ctx(), &second, &past, b.now))
+	changed("update past webhook", b.store.UpdatePastHook(b.ctx(), &past))
 	changed("update health", b.store.UpdateHealth(b.ctx(), second.ID, directory.Health{Stopped: true, Reason: "r", Since: b.now}))
 	changed("set catch-up", b.store.CatchUpFrom(b.ctx(), second.ID, b.now))
 	changed("end catch-up", b.store.CaughtUp(b.ctx(), second.ID, b.now))

@@ -92,6 +92,12 @@ func Run(t *testing.T, engine Engine) {
 		"what is paused waits":                   pauses,
 		"waiting messages are looked through":    queuedMessages,
 		"waiting messages are moved and dropped": moves,
+		"waiting messages are grouped by why":    delays,
+		"failed attempts are shown":              failures,
+		"strange webhooks are counted":           strange,
+		"a provider moves":                       movedProvider,
+		"pools must not be emptied":              emptiedPools,
+		"reports count for who sent":             reportsBySender,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -338,6 +338,20 @@ func suppressionLists(t *testing.T, b *bench) {
 	b.mirror(b.tpsp.ID, []string{"stranger@example.net"})
 	b.wantSuppressed(b.sub.ID, "stranger@example.net manual")
 
+	// An entry of which nobody knows any more that it is ours concerns nobody else, and may end what a user said.
+	own := b.sub.ID
+	b.sub.ID = two
+	b.suppress(nil, provider.Manual, "late@example.net")
+	b.sub.ID = own
+	if effect := b.mirror(b.tpsp.ID, nil, provider.Listed{Email: "late@example.net", Reason: provider.Manual, At: b.now}); effect.Suppressed != 0 {
+		t.Errorf("it is suppressed already: %+v", effect)
+	}
+	b.wantSuppressed(own, "stranger@example.net manual")
+	b.later(time.Minute)
+	if effect := b.mirror(b.tpsp.ID, []string{"late@example.net"}); effect.Reactivated != 1 {
+		t.Errorf("gone from there: %+v", effect)
+	}
+
 	// Another connection is another list, of which nothing is known: nothing ends.
 	if got := b.inMirror(b.tpsp.ID, "two"); got != "" {
 		t.Errorf("mirror of another connection: %s", got)

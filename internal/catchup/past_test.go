@@ -1,0 +1,100 @@
+package catchup
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"postyard/internal/directory"
+	"postyard/internal/provider"
+	"postyard/internal/store"
+)
+
+// streams is a provider that is asked stream by stream.
+type streams struct {
+	scripted
+	fault map[string]error // of History and Fates
+	check map[string]error
+
+	mu    sync.Mutex
+	asked []string
+}
+
+func (s *streams) note(what string, conn provider.Connection) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = append(s.asked, what+" "+conn.Stream)
+	return s.fault[conn.Stream]
+}
+
+func (s *streams) History(_ context.Context, conn provider.Connection, past provider.Past) ([]string, error) {
+	if err := s.note("history", conn); err != nil {
+		return nil, err
+	}
+	return nil, past.Yield([]provider.Report{{Identity: conn.Stream, TPSPID: 99}})
+}
+
+func (s *streams) Fates(_ context.Context, conn provider.Connection, _ []provider.Sent, _ func([]provider.Report) error) ([]string, error) {
+	return nil, s.note("fates", conn)
+}
+
+func (s *streams) Check(_ context.Context, conn provider.Connection) error {
+	return s.check[conn.Stream]
+}
+
+type byStream struct{}
+
+func (byStream) Connection(t *directory.TPSP) (provider.Connection, error) {
+	return provider.Connection{AccountID: t.AccountID, TPSPID: t.ID, Stream: t.Stream}, nil
+}
+
+// A TPSP that was moved is asked about at the connections that it had in the span. What they refuse for good keeps nothing back; what may
+// be tried again is.
+func TestPastConnectionsAreCaughtUpWith(t *testing.T) {
+	revoked := &provider.SetupError{Code: "invalid_token", Message: "the token is no good"}
+	for name, c := range map[string]struct {
+		fault, check error
+		missing      string
+		failed       bool
+	}{
+		"readable": {}, "revoked": {errors.New("HTTP 401"), revoked, "at the connection that was replaced: the token is no good", false},
+		"away": {errors.New("HTTP 503"), nil, "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, b *bench) {
+				s := &streams{fault: map[string]error{"old": c.fault}, check: map[string]error{"old": c.check}}
+				b.Providers[provider.Postmark], b.Connections = s, byStream{}
+				b.store.awaiting = []store.Awaited{{ID: uuid.New(), ProviderID: "pm-1"}}
+				b.change(func(p *directory.TPSP) {
+					p.Stream = "new"
+					p.Past = []directory.PastHook{{Stream: "older", Switched: b.began.Add(-100 * time.Hour)}, {Stream: "old", Switched: b.began.Add(-time.Hour)}}
+				})
+				results, err := b.CatchUp(t.Context(), account, tpspID, b.began.Add(-24*time.Hour))
+				if err != nil || len(results) != 1 {
+					t.Fatal(results, err)
+				}
+				res := results[0]
+				if missing := strings.Join(res.Missing, "; "); (res.Err != nil) != c.failed || !strings.HasSuffix(missing, c.missing) || c.missing == "" && missing != "" {
+					t.Errorf("%+v", res)
+				}
+				if want := []string{"history new", "fates new", "history old", "fates old"}; !slices.Equal(s.asked, want) {
+					t.Errorf("asked %q", s.asked)
+				}
+				for _, p := range b.store.parsed {
+					if p.Receipt.TPSPID != tpspID || p.Reports[0].TPSPID != 0 { // the account has no 99
+						t.Errorf("%+v", p)
+					}
+				}
+				if read := len(b.store.parsed) == 2; read != (c.fault == nil) {
+					t.Errorf("%d read", len(b.store.parsed))
+				}
+			})
+		})
+	}
+}
