@@ -165,7 +165,7 @@ func (t *tx) wish(tpsp, account, subAccount int32, email string, release bool, a
 	return err
 }
 
-const suppressionFields = `id, ` + `account_id, sub_account_id, email, reason, detail, source, tpsp_id, since, created`
+const suppressionFields = `id, account_id, sub_account_id, email, reason, detail, source, tpsp_id, since, created`
 
 func scanSuppression(rows scanner) (s store.Suppression, err error) {
 	var since, created int64
@@ -208,9 +208,9 @@ func (db *DB) Reactivate(ctx context.Context, accountID, subAccountID int32, ema
 	return ended, err
 }
 
-// suppressionFilter is the condition of a filter.
-func suppressionFilter(f store.SuppressionFilter) (where string, args []any) {
-	where, args = ` FROM suppression WHERE sub_account_id = ? AND released = 0 AND created >= ? AND created < ?`,
+// suppressionQuery asks for columns of what a filter selects.
+func suppressionQuery(columns string, f store.SuppressionFilter) (query string, args []any) {
+	where, args := ` FROM suppression WHERE sub_account_id = ? AND released = 0 AND created >= ? AND created < ?`,
 		[]any{f.SubAccountID, engine.Stamp(f.From), engine.Stamp(f.To)}
 	if f.Reason != nil {
 		where, args = where+` AND reason = ?`, append(args, int(*f.Reason))
@@ -218,17 +218,18 @@ func suppressionFilter(f store.SuppressionFilter) (where string, args []any) {
 	if f.Search != "" {
 		where, args = where+` AND instr(email, ?) > 0`, append(args, strings.ToLower(f.Search))
 	}
-	return where, args
+	return `SELECT ` + columns + where, args
 }
 
 // Suppressions implements store.Suppressions.
 func (db *DB) Suppressions(ctx context.Context, f store.SuppressionFilter) ([]store.Suppression, error) {
-	where, args := suppressionFilter(f)
+	query, args := suppressionQuery(suppressionFields, f)
 	limit := f.Limit
 	if limit == 0 {
 		limit = -1
 	}
-	rows, err := db.readPool.QueryContext(ctx, `SELECT `+suppressionFields+where+` ORDER BY created DESC, id DESC LIMIT ? OFFSET ?`, append(args, limit, f.Offset)...)
+	query += ` ORDER BY created DESC, id DESC LIMIT ? OFFSET ?`
+	rows, err := db.readPool.QueryContext(ctx, query, append(args, limit, f.Offset)...)
 	if err != nil {
 		return nil, failed("read suppressions", err)
 	}
@@ -237,8 +238,8 @@ func (db *DB) Suppressions(ctx context.Context, f store.SuppressionFilter) ([]st
 
 // CountSuppressions implements store.Suppressions.
 func (db *DB) CountSuppressions(ctx context.Context, f store.SuppressionFilter) (n int64, err error) {
-	where, args := suppressionFilter(f)
-	err = db.readPool.QueryRowContext(ctx, `SELECT count(*)`+where, args...).Scan(&n)
+	query, args := suppressionQuery(`count(*)`, f)
+	err = db.readPool.QueryRowContext(ctx, query, args...).Scan(&n)
 	return n, failed("count suppressions", err)
 }
 
