@@ -41,7 +41,8 @@ type Suppressions interface {
 
 	// MirrorSuppressions records changes of a TPSP's list, and what follows for the sub-accounts, in one transaction. New entries
 	// suppress their addresses in the sub-accounts that mailed them through the TPSP, else, unless one of the account's suppresses
-	// them already, in its default one. Where an entry is gone, what came from the list or through the TPSP ends, and what was pushed there.
+	// them already, in its default one. Where an entry is gone, what came from the list or through the TPSP ends, or
+	// through one that was deleted, and what was pushed there.
 	MirrorSuppressions(ctx context.Context, c ListChange) (MirrorEffect, error)
 
 	// SuppressionsRead records that a TPSP's list was read, or why it was not.

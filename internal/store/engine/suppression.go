@@ -53,7 +53,7 @@ func MergeSuppressions(list []store.Suppression) []store.Suppression {
 // SuppressionOf returns what a report that is recorded suppresses.
 func SuppressionOf(r *provider.Report, p *store.Parsed, accountID, subAccountID int32) (store.Suppression, bool) {
 	return store.Suppression{AccountID: accountID, SubAccountID: subAccountID, Email: strings.ToLower(r.Recipient), Reason: r.Reason,
-		Detail: r.SMTPDescription, Source: store.ByReport, TPSPID: p.Receipt.TPSPID, Since: r.OccurredAt, Created: p.Now}, r.Suppresses && r.Recipient != ""
+		Detail: r.SMTPDescription, Source: store.ByReport, TPSPID: EgressOf(p, r).TPSPID(), Since: r.OccurredAt, Created: p.Now}, r.Suppresses && r.Recipient != ""
 }
 
 // InactiveOf returns what the outcome of a call suppresses. The provider does not say why.

@@ -499,7 +499,7 @@ func (t *tx) unlisted(c *store.ListChange, effect *store.MirrorEffect) error {
 	t.exec(`UPDATE suppression s SET tpsp_id = (`+elsewhere+` LIMIT 1) WHERE account_id = $1 AND email = ANY ($2) AND released = 0 AND tpsp_id = $3
 		AND EXISTS (`+elsewhere+`)`, c.AccountID, removed, c.TPSPID)
 	t.queue.Queue(`UPDATE suppression s SET released = $6 WHERE account_id = $1 AND email = ANY ($2) AND released = 0 AND created < $4
-		AND (tpsp_id = $3 OR source = 0 AND email = ANY ($5)) AND NOT EXISTS (`+elsewhere+`)`, c.AccountID, removed, c.TPSPID, engine.Stamp(c.ReadAt), ours,
+		AND (tpsp_id = $3 OR source = 0 AND email = ANY ($5) OR tpsp_id IN (SELECT id FROM tpsp WHERE account_id = $1 AND deleted <> 0)) AND NOT EXISTS (`+elsewhere+`)`, c.AccountID, removed, c.TPSPID, engine.Stamp(c.ReadAt), ours,
 		engine.Stamp(c.Ended())).Exec(counting(&effect.Reactivated))
 	return t.flush()
 }

@@ -393,7 +393,7 @@ func (t *tx) unlisted(c *store.ListChange, email string) (n int, err error) {
 		return 0, err
 	}
 	changed, err := t.changed(`UPDATE suppression SET released = ? WHERE account_id = ? AND email = ? AND released = 0 AND created < ?
-		AND (tpsp_id = ? OR source = 0 AND ?)`, engine.Stamp(c.Ended()), c.AccountID, email, engine.Stamp(c.ReadAt), c.TPSPID, pushed != 0)
+		AND (tpsp_id = ? OR source = 0 AND ? OR tpsp_id IN (SELECT id FROM tpsp WHERE account_id = ? AND deleted <> 0))`, engine.Stamp(c.Ended()), c.AccountID, email, engine.Stamp(c.ReadAt), c.TPSPID, pushed != 0, c.AccountID)
 	return int(changed), err
 }
 

@@ -352,6 +352,16 @@ func suppressionLists(t *testing.T, b *bench) {
 		t.Errorf("gone from there: %+v", effect)
 	}
 
+	// What came through a TPSP that was deleted is that one's which has the list now.
+	b.inMirror(other.ID, "x")
+	b.mirror(other.ID, nil, provider.Listed{Email: "old@example.net", Reason: provider.HardBounce, At: b.now})
+	b.must(b.store.DeleteTPSP(b.ctx(), b.account.ID, other.ID, true, b.now))
+	b.mirror(b.tpsp.ID, nil, provider.Listed{Email: "old@example.net", Reason: provider.HardBounce, At: b.now})
+	b.later(time.Minute)
+	if effect := b.mirror(b.tpsp.ID, []string{"old@example.net"}); effect.Reactivated != 1 {
+		t.Errorf("of a deleted TPSP: %+v", effect)
+	}
+
 	// Another connection is another list, of which nothing is known: nothing ends.
 	if got := b.inMirror(b.tpsp.ID, "two"); got != "" {
 		t.Errorf("mirror of another connection: %s", got)
