@@ -39,7 +39,8 @@ type Suppressions interface {
 	// SuppressionMirror returns a TPSP's list as it was read or changed last, by address.
 	SuppressionMirror(ctx context.Context, tpspID int32) (map[string]MirroredSuppression, error)
 
-	// MirrorSuppressions records changes of a TPSP's list, and what follows for the sub-accounts, in one transaction. New entries
+	// MirrorSuppressions records changes of a TPSP's list, and what follows for the sub-accounts, in one transaction for those that are
+	// there and one for those that are gone. New entries
 	// suppress their addresses in the sub-accounts that mailed them through the TPSP, else, unless one of the account's suppresses
 	// them already, in its default one. Where an entry is gone, what came from the list or through the TPSP ends, or
 	// through one that was deleted, and what was pushed there.

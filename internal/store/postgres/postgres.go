@@ -13,7 +13,7 @@
 //   - queue rows, sorted by id
 //   - message rows, sorted by id
 //   - keys of reports that were seen, sorted
-//   - suppressions, sorted by sub-account and address; before them, where lists are mirrored or pushed to, the rows of these
+//   - what is to be pushed to suppression lists, the mirrored lists, and suppressions, each sorted by its key
 //   - counts of foreign events, sorted
 //   - the journal's door
 //   - counters, sorted

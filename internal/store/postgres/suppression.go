@@ -1,8 +1,11 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -197,13 +200,13 @@ func scanSuppression(rows pgx.Rows) (s store.Suppression, err error) {
 	return s, err
 }
 
-// suppressionsOf reads those of a sub-account that are in force, for the next flush.
-func (t *tx) suppressionsOf(to map[string]store.Suppression, subAccount int32, emails []string) {
+// suppressionsOf reads those of a sub-account that are in force, for the next flush; lock locks them.
+func (t *tx) suppressionsOf(to map[string]store.Suppression, subAccount int32, emails []string, lock string) {
 	t.each(func(rows pgx.Rows) error {
 		s, err := scanSuppression(rows)
 		to[s.Email] = s
 		return err
-	}, `SELECT `+suppressionFields+` FROM suppression WHERE sub_account_id = $1 AND email = ANY ($2) AND released = 0 ORDER BY email FOR UPDATE`,
+	}, `SELECT `+suppressionFields+` FROM suppression WHERE sub_account_id = $1 AND email = ANY ($2) AND released = 0 ORDER BY email COLLATE "C"`+lock,
 		subAccount, emails)
 }
 
@@ -218,7 +221,7 @@ func (db *DB) Suppress(ctx context.Context, list []store.Suppression, push []int
 		first := &list[0]
 		t.wish(push, first.AccountID, first.SubAccountID, emails, false, first.Created)
 		t.storeSuppressions(new(int), append([]store.Suppression(nil), list...))
-		t.suppressionsOf(found, first.SubAccountID, emails)
+		t.suppressionsOf(found, first.SubAccountID, emails, "")
 		if err := t.flush(); err != nil {
 			return err
 		}
@@ -240,7 +243,7 @@ func (t *tx) wish(tpsps []int32, account, subAccount int32, emails []string, rel
 		return
 	}
 	t.exec(`INSERT INTO suppression_push AS p (tpsp_id, email, account_id, sub_account_id, release, due_at)
-		SELECT tpsp, email, $3, $4, $5, $6 FROM unnest($1::int[]) AS a (tpsp), unnest($2::text[]) AS b (email) ORDER BY 1, 2
+		SELECT tpsp, email, $3, $4, $5, $6 FROM unnest($1::int[]) AS a (tpsp), unnest($2::text[]) AS b (email) ORDER BY tpsp, email COLLATE "C"
 		ON CONFLICT (tpsp_id, email) DO UPDATE SET version = excluded.version, sub_account_id = excluded.sub_account_id, release = excluded.release,
 			due_at = excluded.due_at, tries = 0, refused = false, error = ''`, tpsps, emails, account, subAccount, release, engine.Stamp(at))
 }
@@ -249,20 +252,24 @@ func (t *tx) wish(tpsps []int32, account, subAccount int32, emails []string, rel
 func (db *DB) Reactivate(ctx context.Context, accountID, subAccountID int32, emails []string, at time.Time, push []int32) (ended []store.Suppression, err error) {
 	emails = engine.PushKeys(column(emails, func(s *string) string { return address(*s) }))
 	err = db.write(ctx, db.front, "reactivate", func(t *tx) error {
-		found := map[string]store.Suppression{}
-		t.suppressionsOf(found, subAccountID, emails)
+		found, locked := map[string]store.Suppression{}, map[string]store.Suppression{}
+		t.suppressionsOf(found, subAccountID, emails, "")
+		if err := t.flush(); err != nil {
+			return err
+		}
+		released := slices.Sorted(maps.Keys(found))
+		t.wish(push, accountID, subAccountID, released, true, at) // before the suppressions are locked
+		t.suppressionsOf(locked, subAccountID, released, ` FOR UPDATE`)
 		if err := t.flush(); err != nil {
 			return err
 		}
 		ended = ended[:0]
 		var ids []int64
-		var released []string
-		for _, email := range emails {
-			if s, ok := found[email]; ok {
-				ended, ids, released = append(ended, s), append(ids, s.ID), append(released, email)
+		for _, email := range released {
+			if s, ok := locked[email]; ok {
+				ended, ids = append(ended, s), append(ids, s.ID)
 			}
 		}
-		t.wish(push, accountID, subAccountID, released, true, at)
 		t.exec(`UPDATE suppression SET released = $2 WHERE id = ANY ($1)`, ids, engine.Stamp(at))
 		return nil
 	})
@@ -368,14 +375,23 @@ func (db *DB) SuppressionMirror(ctx context.Context, tpspID int32) (map[string]s
 
 // MirrorSuppressions implements store.Suppressions.
 func (db *DB) MirrorSuppressions(ctx context.Context, c store.ListChange) (effect store.MirrorEffect, err error) {
-	err = db.write(ctx, db.work, "mirror suppressions", func(t *tx) error {
-		effect = store.MirrorEffect{}
-		if err := t.listed(&c, &effect); err != nil {
-			return err
+	slices.SortFunc(c.Listed, func(a, b provider.Listed) int { return cmp.Compare(a.Email, b.Email) })
+	for _, part := range []struct {
+		n    int
+		take func(t *tx, c *store.ListChange, n *int) error
+		to   *int
+	}{{len(c.Listed), (*tx).listed, &effect.Suppressed}, {len(c.Gone), (*tx).unlisted, &effect.Reactivated}} {
+		if part.n == 0 {
+			continue
 		}
-		return t.unlisted(&c, &effect)
-	})
-	return effect, err
+		if err := db.write(ctx, db.work, "mirror suppressions", func(t *tx) error {
+			*part.to = 0
+			return part.take(t, &c, part.to)
+		}); err != nil {
+			return effect, err
+		}
+	}
+	return effect, nil
 }
 
 // wished returns what is to be pushed about addresses: whether they are to be taken off the list.
@@ -387,15 +403,12 @@ func (t *tx) wished(tpsp int32, emails []string) (release map[string]bool, err e
 		err := rows.Scan(&email, &off)
 		release[email] = off
 		return err
-	}, `SELECT email, release FROM suppression_push WHERE tpsp_id = $1 AND email = ANY ($2) AND NOT refused ORDER BY email FOR UPDATE`, tpsp, emails)
+	}, `SELECT email, release FROM suppression_push WHERE tpsp_id = $1 AND email = ANY ($2) AND NOT refused ORDER BY email COLLATE "C" FOR UPDATE`, tpsp, emails)
 	return release, t.flush()
 }
 
 // listed takes entries in that are new, or have another reason. What we wish for ourselves is not somebody else's doing.
-func (t *tx) listed(c *store.ListChange, effect *store.MirrorEffect) error {
-	if len(c.Listed) == 0 {
-		return nil
-	}
+func (t *tx) listed(c *store.ListChange, n *int) error {
 	emails := column(c.Listed, func(l *provider.Listed) string { return address(l.Email) })
 	wishes, err := t.wished(c.TPSPID, emails)
 	if err != nil {
@@ -458,16 +471,13 @@ func (t *tx) listed(c *store.ListChange, effect *store.MirrorEffect) error {
 		}
 	}
 	if len(list) > 0 {
-		t.storeSuppressions(&effect.Suppressed, list)
+		t.storeSuppressions(n, list)
 	}
 	return t.flush()
 }
 
 // unlisted takes in that entries are gone. What another list has still, is now that one's.
-func (t *tx) unlisted(c *store.ListChange, effect *store.MirrorEffect) error {
-	if len(c.Gone) == 0 {
-		return nil
-	}
+func (t *tx) unlisted(c *store.ListChange, n *int) error {
 	emails := engine.PushKeys(column(c.Gone, func(s *string) string { return address(*s) }))
 	wishes, err := t.wished(c.TPSPID, emails)
 	if err != nil {
@@ -480,6 +490,7 @@ func (t *tx) unlisted(c *store.ListChange, effect *store.MirrorEffect) error {
 		}
 	}
 	var removed, ours []string
+	t.exec(`SELECT FROM suppression_mirror WHERE tpsp_id = $1 AND email = ANY ($2) ORDER BY email COLLATE "C" FOR UPDATE`, c.TPSPID, gone)
 	t.each(func(rows pgx.Rows) error {
 		var email string
 		var pushed int64
@@ -496,11 +507,12 @@ func (t *tx) unlisted(c *store.ListChange, effect *store.MirrorEffect) error {
 		return err
 	}
 	const elsewhere = `SELECT m.tpsp_id FROM tpsp p JOIN suppression_mirror m ON m.tpsp_id = p.id AND m.email = s.email AND m.pushed >= 0 WHERE p.account_id = $1 AND p.deleted = 0`
+	t.exec(`SELECT FROM suppression WHERE account_id = $1 AND email = ANY ($2) AND released = 0 ORDER BY sub_account_id, email COLLATE "C" FOR UPDATE`, c.AccountID, removed)
 	t.exec(`UPDATE suppression s SET tpsp_id = (`+elsewhere+` LIMIT 1) WHERE account_id = $1 AND email = ANY ($2) AND released = 0 AND tpsp_id = $3
 		AND EXISTS (`+elsewhere+`)`, c.AccountID, removed, c.TPSPID)
 	t.queue.Queue(`UPDATE suppression s SET released = $6 WHERE account_id = $1 AND email = ANY ($2) AND released = 0 AND created < $4
 		AND (tpsp_id = $3 OR source = 0 AND email = ANY ($5) OR tpsp_id IN (SELECT id FROM tpsp WHERE account_id = $1 AND deleted <> 0)) AND NOT EXISTS (`+elsewhere+`)`, c.AccountID, removed, c.TPSPID, engine.Stamp(c.ReadAt), ours,
-		engine.Stamp(c.Ended())).Exec(counting(&effect.Reactivated))
+		engine.Stamp(c.Ended())).Exec(counting(n))
 	return t.flush()
 }
 
@@ -540,8 +552,14 @@ func (db *DB) pushes(ctx context.Context, which string, tpspID int32, now time.T
 
 // Pushed implements store.Suppressions.
 func (db *DB) Pushed(ctx context.Context, batch []store.PushOutcome) error {
+	batch = slices.SortedFunc(slices.Values(batch), func(a, b store.PushOutcome) int {
+		return cmp.Or(cmp.Compare(a.TPSPID, b.TPSPID), cmp.Compare(a.Email, b.Email))
+	})
 	return db.write(ctx, db.work, "record pushes", func(t *tx) error {
 		var kept []store.Suppression
+		for i := range batch { // before the mirror is changed
+			t.exec(`SELECT FROM suppression_push WHERE tpsp_id = $1 AND email = $2 FOR UPDATE`, batch[i].TPSPID, address(batch[i].Email))
+		}
 		for i := range batch {
 			o := &batch[i]
 			switch email := address(o.Email); {
