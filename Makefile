@@ -1,6 +1,8 @@
 .DEFAULT_GOAL := help
 GOLANGCI := .bin/golangci-lint
 GOLANGCI_VERSION := v2.15.0
+# Postmark's own client, which the sandbox's tests run.
+NPM := internal/sandbox/testdata/npm
 # The loop to run (TestKill/SQLite, TestKill/PostgreSQL, TestCluster, ...), how long, and go test's flags for it.
 CHAOS ?= TestKill|TestCluster
 CHAOS_TIME ?= 10m
@@ -15,7 +17,7 @@ demo: build ## Run everything on this machine with no account anywhere
 build: ## Build bin/postyard
 	go build -o bin/postyard ./cmd/postyard
 
-test: lint postgres ## Vet, lint, and run all tests with the race detector
+test: lint postgres npm ## Vet, lint, and run all tests with the race detector
 	go test -race -timeout 10m ./...
 
 lint: $(GOLANGCI) ## Vet and lint
@@ -35,6 +37,13 @@ postgres: # the tests start servers of their own, and need the programs
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
 		{ echo "The tests need PostgreSQL's programs (initdb, postgres); on Debian: apt-get install postgresql" >&2; exit 1; }
 
+npm: $(NPM)/node_modules/.package-lock.json # the tests run it, and do not install it
+
+$(NPM)/node_modules/.package-lock.json: $(NPM)/package.json $(NPM)/package-lock.json
+	@command -v npm >/dev/null || { echo "The tests need Node.js and npm; on Debian: apt-get install nodejs npm" >&2; exit 1; }
+	cd $(NPM) && npm ci --no-audit --no-fund
+	@touch $@
+
 fuzz: ## Run every fuzz target for 30 s
 	@for pkg in $$(go list ./...); do \
 		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
@@ -46,4 +55,4 @@ $(GOLANGCI): Makefile
 	GOBIN=$(CURDIR)/.bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	@touch $@
 
-.PHONY: help demo build test lint bench chaos deep postgres fuzz
+.PHONY: help demo build test lint bench chaos deep postgres npm fuzz

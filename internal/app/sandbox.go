@@ -34,6 +34,7 @@ type SandboxConfig struct {
 	Data        string // directory; "" keeps everything in memory
 	SMTPListen  string // "": no mail server
 	SMTPSListen string // "": none with TLS from the first byte
+	Seed        uint64 // makes ids and luck repeatable; 0 makes them random
 }
 
 // sandboxGrace is how long open requests may go on when a sandbox stops.
@@ -42,7 +43,7 @@ const sandboxGrace = 2 * time.Second
 // NewSandbox opens the sandbox's data and starts to listen; requests are served once Run runs.
 func NewSandbox(ctx context.Context, cfg SandboxConfig, log *slog.Logger) (_ *Sandbox, err error) {
 	s := &Sandbox{log: log}
-	if s.sandbox, err = sandbox.New(sandbox.Config{DataDir: cfg.Data, Logger: log}); err != nil {
+	if s.sandbox, err = sandbox.New(sandbox.Config{DataDir: cfg.Data, Logger: log, Seed: cfg.Seed}); err != nil {
 		return nil, err
 	}
 	for _, place := range []struct {

@@ -43,7 +43,7 @@ func (p *program) sandbox() *cobra.Command {
 		func(c *cobra.Command, _ []string, cfg config.Config) error {
 			ctx, log := c.Context(), p.logger(cfg)
 			sandbox, err := app.NewSandbox(ctx, app.SandboxConfig{Listen: cfg.Listen, Data: cfg.Data, SMTPListen: cfg.SMTPListen,
-				SMTPSListen: cfg.SMTPSListen}, log)
+				SMTPSListen: cfg.SMTPSListen, Seed: cfg.Seed}, log)
 			if err != nil {
 				return err
 			}

@@ -51,6 +51,7 @@ type Config struct {
 	// Sandbox and Demo.
 	SMTPListen  string // host:port; empty = no mail server
 	SMTPSListen string // host:port; empty = none with TLS from the first byte
+	Seed        uint64 // of the sandbox's ids; 0 = random; not in Demo
 
 	// Demo.
 	SandboxListen string // host:port

@@ -37,6 +37,7 @@ func load(t *testing.T, scope Scope, file string, environ, args []string) (Confi
 	return Load(fs, scope, environ)
 }
 
+// PM-sim 1: the sandbox listens on this machine only.
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	server := Config{
@@ -106,7 +107,7 @@ func TestSourcesAgree(t *testing.T) {
 		"batch-size": "500", "sandbox-listen": "127.0.0.1:0", "sandbox-url": "http://127.0.0.1:9999", "no-traffic": "true",
 		"url": "https://mail.example.com", "account-key": "AAAABBBBCCCCDDDDEEEE", "subaccount-key": "aaaabbbbccccddddeeee", "json": "true",
 		"database": "postgres://yard:word@db.example.com/yard", "clock-offset": "2m", "dns": "127.0.0.1:5353",
-		"smtp-listen": "127.0.0.1:2525", "smtps-listen": "[::1]:4650", "record-token": "6a6a6a6a-0000-4000-8000-6a6a6a6a6a6a",
+		"seed": "42", "smtp-listen": "127.0.0.1:2525", "smtps-listen": "[::1]:4650", "record-token": "6a6a6a6a-0000-4000-8000-6a6a6a6a6a6a",
 	}
 	for _, o := range table() {
 		if o.name == configOption {

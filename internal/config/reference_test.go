@@ -76,7 +76,7 @@ func TestTableIsConsistent(t *testing.T) {
 func TestFlagsOfAScope(t *testing.T) {
 	t.Parallel()
 	for scope, names := range map[Scope]string{
-		Sandbox: "config data listen log-format log-level smtp-listen smtps-listen",
+		Sandbox: "config data listen log-format log-level seed smtp-listen smtps-listen",
 		Demo:    "config data database dns json listen log-format log-level no-traffic sandbox-listen sandbox-url smtp-listen",
 		Bench:   "config database json",
 		Record:  "",

@@ -204,6 +204,11 @@ func demoOptions() []option {
 		defaults: in("", Sandbox),
 		fixed:    in("", Demo),
 	}, {
+		name:     "seed",
+		doc:      "Number that makes ids and the luck of faults repeatable: the same seed and the same calls lead to the same ids. 0 makes them random.",
+		value:    number(func(c *Config) *uint64 { return &c.Seed }),
+		defaults: in("0", Sandbox),
+	}, {
 		name:     "sandbox-listen",
 		doc:      "Address and port for the sandbox. Not used with sandbox-url.",
 		value:    hostPort(func(c *Config) *string { return &c.SandboxListen }),

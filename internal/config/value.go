@@ -62,6 +62,16 @@ func integer(at func(*Config) *int, low, high int) value {
 	})
 }
 
+func number(at func(*Config) *uint64) value {
+	return field("integer", "0 and above", at, func(s string) (uint64, error) {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("must be a whole number from 0 to %d", uint64(math.MaxUint64))
+		}
+		return n, nil
+	})
+}
+
 func duration(at func(*Config) *time.Duration, low, high time.Duration) value {
 	return field("duration", span(low, high), at, func(s string) (time.Duration, error) {
 		return parseDuration(s, low, high)

@@ -284,6 +284,45 @@ func TestParseModel(t *testing.T) {
 	}
 }
 
+// PM-sim 27: the switch for what Postmark's own examples have.
+func TestHandlebars(t *testing.T) {
+	t.Parallel()
+	m := model(t, `{"a":{"b":"x"},"list":["p","q"],"rows":[{"n":1},{"n":2}],"no":false}`)
+	for source, want := range map[string]string{
+		"{{#if a}}{{a.b}}{{else}}none{{/if}}":                       "x",
+		"{{#if no}}yes{{else}}no{{/if}}":                            "no",
+		"{{#unless no}}yes{{else}}no{{/unless}}":                    "yes",
+		"{{#unless a}}yes{{else}}no{{/unless}}":                     "no",
+		"{{#if list.length}}some{{/if}}{{#if gone.length}}x{{/if}}": "some",
+		"{{#if a}}{{#if no}}1{{else}}2{{/if}}{{else}}3{{/if}}":      "2",
+		"{{#each list}}{{@index}}{{this}} {{/each}}{{@index}}":      "0p 1q ",
+		"{{#each rows}}{{#if this.n}}{{this.n}}/{{/if}}{{/each}}":   "1/2/",
+		"{{#a}}{{#if b}}{{b}}{{/if}}{{/a}}":                         "x",
+	} {
+		tpl, err := mustachio.Parse(source, mustachio.Handlebars())
+		if err != nil {
+			t.Errorf("%s: %v", source, err)
+			continue
+		}
+		if got, err := tpl.Render(m); err != nil || got != want {
+			t.Errorf("%s: %q, %v, want %q", source, got, err, want)
+		}
+	}
+	for _, source := range []string{"{{else}}", "{{/if}}", "{{#if a}}", "{{#if a}}{{/unless}}", "{{#if a}}{{#b}}{{/if}}{{/b}}", "{{#a}}{{else}}{{/a}}",
+		"{{#if a b}}{{/if}}", "{{@key}}", "{{#each list}}{{/if}}{{/each}}", "{{#if a}}{{/a}}"} {
+		if _, err := mustachio.Parse(source, mustachio.Handlebars()); err == nil {
+			t.Errorf("%s passes", source)
+		}
+	}
+	tpl, err := mustachio.Parse("{{#if a}}{{b}}{{/if}}", mustachio.Handlebars())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := mustachio.Suggest(tpl); len(got) != 2 {
+		t.Errorf("%v", got)
+	}
+}
+
 // PM-sim 28.
 func TestSuggest(t *testing.T) {
 	t.Parallel()

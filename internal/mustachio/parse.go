@@ -25,13 +25,18 @@ type Option func(*Template)
 // Subject and TextBody.
 func EscapeHTML() Option { return func(t *Template) { t.escape = true } }
 
+// Handlebars also takes what Postmark's own examples have and its engine refuses: {{#if}}, {{#unless}}, {{else}}, {{@index}}, {{this}}.
+// {{#if}} and {{#unless}} leave the scope as it is.
+func Handlebars() Option { return func(t *Template) { t.handlebars = true } }
+
 // Template is a parsed template. It is immutable: many goroutines may render it at once.
 type Template struct {
-	nodes  []node
-	escape bool
-	loops  [][]string // for each loop, the keys that a model must have for it to run
-	values int64      // how many values there are to print
-	fixed  int        // steps, and bytes of text, without loops
+	nodes      []node
+	escape     bool
+	handlebars bool
+	loops      [][]string // for each loop, the keys that a model must have for it to run
+	values     int64      // how many values there are to print
+	fixed      int        // steps, and bytes of text, without loops
 }
 
 type node struct {
@@ -50,7 +55,7 @@ func Parse(source string, options ...Option) (*Template, error) {
 	for _, option := range options {
 		option(t)
 	}
-	tokens, errs := scan(source)
+	tokens, errs := scan(source, t.handlebars)
 	if len(errs) > 0 {
 		return nil, errs
 	}
@@ -70,10 +75,10 @@ func (t *Template) build(tokens []token, keys []string) (nodes []node, rest []to
 		case tokenText:
 			nodes = append(nodes, node{kind: tokenText, text: head.text})
 			t.fixed += 1 + len(head.text)
-		case tokenOpen, tokenInverted, tokenEach:
+		case tokenOpen, tokenInverted, tokenEach, tokenIf, tokenUnless:
 			n := node{kind: head.kind, text: head.text, path: splitPath(head.text)}
 			inner := keys
-			if key := n.path.key(); key != "" && head.kind != tokenInverted {
+			if key := n.path.key(); key != "" && head.kind != tokenInverted && head.kind != tokenUnless {
 				inner = append(keys[:len(keys):len(keys)], key)
 			}
 			if head.kind == tokenEach {

@@ -45,6 +45,17 @@ func (t *Template) Render(model map[string]any) (string, error) {
 type frame struct {
 	value  any
 	parent *frame
+	place  int // of an item in its list, from 1
+}
+
+// index is the place in the innermost list, from 0; empty outside of lists.
+func (f *frame) index() string {
+	for ; f != nil; f = f.parent {
+		if f.place > 0 {
+			return strconv.Itoa(f.place - 1)
+		}
+	}
+	return ""
 }
 
 func (f *frame) at(p path) *frame {
@@ -111,6 +122,12 @@ func (r *renderer) node(n *node, scope *frame) error {
 		}
 	case tokenRaw:
 		r.out.WriteString(display(found.value))
+	case tokenIf, tokenUnless:
+		if exists(found.value) == (n.kind == tokenIf) {
+			return r.nodes(n.children, scope)
+		}
+	case tokenIndex:
+		r.out.WriteString(scope.index())
 	}
 	return nil
 }
@@ -124,11 +141,11 @@ func (r *renderer) each(n *node, found *frame) error {
 		return fmt.Errorf("%w: '%s' is used like an array by the template, but is a scalar value or object in your model",
 			ErrNotList, n.text)
 	}
-	for _, item := range list {
+	for i, item := range list {
 		if r.steps++; r.steps > maxSteps {
 			return ErrTooLarge
 		}
-		if err := r.nodes(n.children, &frame{value: item, parent: found}); err != nil {
+		if err := r.nodes(n.children, &frame{value: item, parent: found, place: i + 1}); err != nil {
 			return err
 		}
 	}

@@ -53,6 +53,9 @@ func (h *hint) learn(nodes []node) {
 			h.at(n.path)
 		case tokenOpen, tokenInverted:
 			h.at(n.path).learn(n.children)
+		case tokenIf, tokenUnless:
+			h.at(n.path)
+			h.learn(n.children)
 		case tokenEach:
 			place := h.at(n.path)
 			place.list = true

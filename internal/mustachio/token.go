@@ -40,6 +40,9 @@ const (
 	tokenClose
 	tokenEach
 	tokenEachClose
+	tokenIf     // the rest only with Handlebars
+	tokenUnless // also what follows {{else}}
+	tokenIndex
 )
 
 type token struct {
@@ -69,21 +72,23 @@ func validPath(path string) bool {
 }
 
 type scope struct {
-	path string
-	each bool
-	at   int
+	path   string
+	each   bool
+	helper string // "if" or "unless"
+	at     int
 }
 
 // scanner turns the source into tokens and keeps going after an error, so that all of them can be reported at once.
 type scanner struct {
-	source string
-	tokens []token
-	open   []scope
-	errs   Errors
+	source     string
+	handlebars bool
+	tokens     []token
+	open       []scope
+	errs       Errors
 }
 
-func scan(source string) ([]token, Errors) {
-	s := &scanner{source: source}
+func scan(source string, handlebars bool) ([]token, Errors) {
+	s := &scanner{source: source, handlebars: handlebars}
 	last := 0
 	for _, at := range tag.FindAllStringIndex(source, -1) {
 		if at[0] > last {
@@ -109,6 +114,7 @@ func (s *scanner) tag(text string, at int) {
 	inner := strings.TrimSpace(strings.TrimRight(strings.TrimLeft(text, "{"), "}"))
 	triple := strings.HasPrefix(text, "{{{")
 	switch {
+	case s.handlebars && !triple && s.helper(inner, at):
 	case triple || strings.HasPrefix(text, "{{&"):
 		s.path(tokenRaw, strings.TrimSpace(strings.TrimLeft(inner, "&")), at)
 	case strings.HasPrefix(text, "{{#each"):
@@ -127,7 +133,57 @@ func (s *scanner) tag(text string, at int) {
 	}
 }
 
+// helper takes what is Handlebars', not the engine's. It is false for everything else.
+func (s *scanner) helper(inner string, at int) bool {
+	for name, kind := range map[string]tokenKind{"if": tokenIf, "unless": tokenUnless} {
+		if path, ok := strings.CutPrefix(inner, "#"+name+" "); ok {
+			path = strings.TrimSuffix(strings.TrimSpace(path), ".length") // a list exists when it has a length
+			s.push(scope{path: path, helper: name, at: at})
+			s.path(kind, path, at)
+			return true
+		}
+		if inner == "/"+name {
+			if len(s.open) == 0 || s.open[len(s.open)-1].helper != name {
+				s.fail(at, "It appears that open and closing elements are mismatched.")
+				return true
+			}
+			s.pop()
+			s.emit(tokenClose, "", at)
+			return true
+		}
+	}
+	switch inner {
+	case "else":
+		s.otherwise(at)
+		return true
+	case "@index":
+		s.emit(tokenIndex, "", at)
+		return true
+	}
+	return false
+}
+
+// otherwise closes the block that is open and opens its opposite.
+func (s *scanner) otherwise(at int) {
+	if len(s.open) == 0 || s.open[len(s.open)-1].helper == "" {
+		s.fail(at, "It appears that open and closing elements are mismatched.")
+		return
+	}
+	kind := tokenUnless
+	top := s.open[len(s.open)-1]
+	if top.helper == "unless" {
+		kind = tokenIf
+	}
+	s.emit(tokenClose, "", at)
+	s.path(kind, top.path, at)
+}
+
 func (s *scanner) path(kind tokenKind, path string, at int) {
+	if s.handlebars {
+		if path = strings.TrimPrefix(path, "this."); path == "this" {
+			path = "."
+		}
+	}
 	if !validPath(path) {
 		s.fail(at, "The path '"+path+"' is not valid. Please see documentation for examples of valid paths.")
 	}
@@ -181,7 +237,7 @@ func (s *scanner) isOpen(path string) bool {
 		return false
 	}
 	top := s.open[len(s.open)-1]
-	return !top.each && top.path == path
+	return !top.each && top.helper == "" && top.path == path
 }
 
 func (s *scanner) push(open scope) {

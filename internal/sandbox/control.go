@@ -394,6 +394,15 @@ func (b *Sandbox) removeServer(w http.ResponseWriter, r *http.Request) {
 	b.listServers(w, r)
 }
 
+// confirmSender does what the owner of a sender's address does with the link of a confirmation mail, which the sandbox does not send.
+func (b *Sandbox) confirmSender(w http.ResponseWriter, r *http.Request) {
+	if err := b.postmark.ConfirmSender(r.PathValue("email")); err != nil {
+		b.refuseServer(w, err)
+		return
+	}
+	b.reply(w, http.StatusOK, map[string]bool{"confirmed": true})
+}
+
 func (b *Sandbox) refuseServer(w http.ResponseWriter, err error) {
 	status := statusOf(err)
 	switch {

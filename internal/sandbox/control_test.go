@@ -5,8 +5,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"postyard/internal/sandbox"
 )
 
 func TestControlMessages(t *testing.T) {
@@ -105,9 +108,26 @@ func TestSettingsAreCheckedAndMerged(t *testing.T) {
 			t.Errorf("%s: %s does not say %s", bad, a.body, want)
 		}
 	}
-	for _, bad := range []string{`{"deliveryDelayMs":-1}`, `{"searchLagMs":86400001}`, `{"sendLatencyMs":60001}`, `{"speed":1}`, `{"degraded":"yes"}`, `{"account":"rich"}`, `x`} {
+	for _, bad := range []string{`{"deliveryDelayMs":-1}`, `{"searchLagMs":86400001}`, `{"sendLatencyMs":60001}`, `{"speed":1}`, `{"degraded":"yes"}`, `{"account":"rich"}`, `x`,
+		`{"retryLadder":"ten"}`, `{"retryLadder":""}`, `{"retryLadder":"25h"}`, `{"retryLadder":"-1s"}`, `{"retryLadder":"` + strings.Repeat("1s,", 20) + `1s"}`,
+		`{"webhookTimeoutMs":0}`, `{"webhookTimeoutMs":600001}`, `{"webhookDates":"long"}`, `{"lateWebhooks":"Delivery,Sneeze"}`, `{"lateWebhooksMs":-1}`,
+		`{"pauseAfterFailures":-1}`, `{"probeWebhooks":1}`} {
 		if a := b.control(http.MethodPut, "/sandbox/settings", bad, 400); !strings.Contains(string(a.body), "settings") {
 			t.Errorf("%s: %s", bad, a.body)
+		}
+	}
+}
+
+// What the program chose for the start is among the settings, and is what a reset goes back to.
+func TestLadderOfTheStart(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(cfg *sandbox.Config) { cfg.RetryLadder = []time.Duration{time.Second, 90 * time.Minute} })
+	none := setup(t, func(cfg *sandbox.Config) { cfg.RetryLadder = []time.Duration{} })
+	for b, want := range map[*bench]string{b: "1s,1h30m0s", none: "none", setup(t): "nine"} {
+		b.control(http.MethodPut, "/sandbox/settings", object{"retryLadder": "six"}, 200)
+		b.reset()
+		if got := b.control(http.MethodGet, "/sandbox/settings", nil, 200).field(t, "retryLadder"); got != want {
+			t.Errorf("%v, want %s", got, want)
 		}
 	}
 }

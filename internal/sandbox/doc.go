@@ -5,6 +5,7 @@
 //
 //	/                 the provider's API, as the provider has it; for browsers, the inbox
 //	/sandbox          the inbox: every mail it got, rendered
+//	/sandbox/hook     the registered webhooks, and what was posted to them
 //	/sandbox/...      the control API, JSON, without credentials
 //
 // The control API:
@@ -13,12 +14,16 @@
 //	GET    /sandbox/messages?to=&messageId=&limit=&offset=   what was accepted, oldest first; messageId is Metadata.messageId
 //	GET    /sandbox/arrivals?limit=&offset=                  the same without contents: id, messageId, receivedAt
 //	GET    /sandbox/messages/{id}                            one of them, by the provider's id
-//	POST   /sandbox/messages/{id}/events                     {"kind":"open"|"click"|"complaint"|"bounce","recipient","url","type"}
+//	POST   /sandbox/messages/{id}/events                     {"kind":"open"|"click"|"complaint"|"unsubscribe"|"bounce","recipient","url","type"}
 //	GET    /sandbox/faults   PUT /sandbox/faults   DELETE /sandbox/faults
 //	GET    /sandbox/settings PUT /sandbox/settings?server=
 //	GET    /sandbox/servers  POST /sandbox/servers {"name","token"}  DELETE /sandbox/servers/{name or token}
 //	GET    /sandbox/smtp                                     how to reach the mail server, and the certificate to trust
 //	GET    /sandbox/webhooks                                 the latest attempts to deliver webhooks, newest first
+//	GET    /sandbox/hooks                                    the registered webhooks
+//	POST   /sandbox/hooks/{id}/test?server=                  {"trigger"}: post samples to one;  .../verify?server=: verify it
+//	GET    /sandbox/clock    PUT /sandbox/clock {"held","now"}
+//	POST   /sandbox/clock/advance                            {"ms"}
 //	POST   /sandbox/reset?webhooks=                          back to the seed; webhooks stay, unless webhooks=true
 //
 // What it refuses is answered with {"error":"..."}. Webhooks and added servers survive a reset because the gateway that uses them does

@@ -3,6 +3,8 @@ package sandbox_test
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -344,6 +346,186 @@ func TestClickOnALinkOfOnesOwn(t *testing.T) {
 	b.control(http.MethodPost, "/sandbox/messages/"+id+"/events", object{"kind": "click", "url": "https://example.com/elsewhere"}, 200)
 	if events := b.message(id).Events; len(events) != 1 || events[0].URL != "https://example.com/elsewhere" {
 		t.Errorf("%+v", events)
+	}
+}
+
+// PM-sim 43, 44: an unsubscription takes the recipient off the stream, and is told as Postmark tells it.
+func TestUnsubscribe(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	r := listen(t, nil)
+	b.hook(r, object{"SubscriptionChange": object{"Enabled": true}})
+	id := b.send(object{"To": "ana@example.net, ben@example.net", "Tag": "t", "Metadata": object{"k": "v"}, "HtmlBody": nil, "TrackLinks": "None"})
+	path := "/sandbox/messages/" + id + "/events"
+	b.control(http.MethodPost, path, object{"kind": "unsubscribe", "recipient": "BEN@example.net"}, 200)
+	want := object{"RecordType": "SubscriptionChange", "MessageID": id, "ServerID": 1.0, "MessageStream": "outbound",
+		"ChangedAt": "2026-03-02T10:00:00.0000000Z", "Recipient": "ben@example.net", "Origin": "Recipient", "SuppressSending": true,
+		"SuppressionReason": "ManualSuppression", "Tag": "t", "Metadata": object{"k": "v"}}
+	if diff := cmp.Diff(want, r.next(t).json(t)); diff != "" {
+		t.Error(diff)
+	}
+	list := b.ok(http.MethodGet, "/message-streams/outbound/suppressions/dump?Origin=Recipient", nil)
+	if !strings.Contains(string(list.body), `"EmailAddress":"ben@example.net","SuppressionReason":"ManualSuppression","Origin":"Recipient"`) {
+		t.Errorf("%s", list.body)
+	}
+	b.api(http.MethodPost, "/email", mail(object{"To": "ben@example.net"})).want(t, 422, 406, "")
+	b.ok(http.MethodPost, "/email", mail(object{"To": "ben@example.net", "MessageStream": "broadcast"}))
+	again := b.control(http.MethodPost, path, object{"kind": "unsubscribe", "recipient": "ben@example.net"}, 200)
+	if note, _ := again.field(t, "note").(string); !strings.Contains(note, "on the suppression list of outbound already") || len(b.message(id).Events) != 1 {
+		t.Errorf("%s", again.body)
+	}
+}
+
+// PM-sim 44: dates in webhooks are written with seven digits and Z, or as the setting says. A complaint has the keys of a bounce.
+func TestDatesOfWebhooks(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	r := listen(t, nil)
+	b.hook(r, all())
+	id := b.send(nil)
+	b.pass()
+	r.drain(t, 1)
+	b.clock.Advance(1234567 * time.Microsecond)
+	for dates, want := range map[string]string{"digits": "2026-03-02T10:00:01.4345670Z", "plain": "2026-03-02T10:00:01Z",
+		"offset": "2026-03-02T05:00:01.4345670-05:00"} {
+		b.control(http.MethodPut, "/sandbox/settings", object{"webhookDates": dates}, 200)
+		for _, wish := range []object{{"kind": "open"}, {"kind": "click", "url": "https://example.com/" + dates}, {"kind": "bounce"}, {"kind": "complaint"}} {
+			b.control(http.MethodPost, "/sandbox/messages/"+id+"/events", wish, 200)
+		}
+		for range 6 { // a bounce and a complaint change the subscription, too
+			p := r.next(t).json(t)
+			key := map[any]string{"Open": "ReceivedAt", "Click": "ReceivedAt", "Bounce": "BouncedAt", "SpamComplaint": "BouncedAt",
+				"SubscriptionChange": "ChangedAt"}[p["RecordType"]]
+			if p[key] != want {
+				t.Errorf("%s: %v of %v is %v", dates, key, p["RecordType"], p[key])
+			}
+			if p["RecordType"] != "SpamComplaint" {
+				continue
+			}
+			names := fields("RecordType MessageStream ID Type TypeCode Name Tag MessageID Metadata ServerID Description Details Email From " +
+				"BouncedAt DumpAvailable Inactive CanActivate Subject")
+			if diff := cmp.Diff(names, keysOf(p)); diff != "" || p["Inactive"] != true || p["CanActivate"] != false {
+				t.Errorf("%s%v", diff, p)
+			}
+		}
+		b.control(http.MethodPut, "/sandbox/settings", object{"webhookDates": dates}, 200)
+		b.api(http.MethodPost, "/message-streams/outbound/suppressions/delete", object{"Suppressions": []object{{"EmailAddress": "ana@example.net"}}})
+		p := r.next(t).json(t)
+		if p["SuppressSending"] != false || p["ChangedAt"] != want {
+			t.Errorf("%s: %v", dates, p)
+		}
+	}
+	details := b.ok(http.MethodGet, "/messages/outbound/"+id+"/details", nil)
+	if !strings.Contains(string(details.body), `"2026-03-02T10:00:01.4345670Z"`) || strings.Contains(string(details.body), "-05:00") {
+		t.Errorf("the read API's dates are not those of webhooks: %s", details.body)
+	}
+}
+
+// PM-sim 46: with late webhooks, what happened first is told last.
+func TestOutOfOrder(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	r := listen(t, nil)
+	b.hook(r, all())
+	b.control(http.MethodPut, "/sandbox/settings", object{"lateWebhooks": "Delivery, Bounce", "lateWebhooksMs": 60000, "openDelivered": true}, 200)
+	id := b.send(object{"Cc": "hardbounce@bounce.sandbox.test"})
+	b.pass()
+	early := []any{r.next(t).json(t)["RecordType"], r.next(t).json(t)["RecordType"]}
+	if !slices.Contains(early, any("Open")) || !slices.Contains(early, any("SubscriptionChange")) {
+		t.Errorf("%v", early)
+	}
+	b.sleeper(start.Add(60200 * time.Millisecond))
+	b.clock.Advance(time.Minute - 1)
+	if n := len(r.events); n != 0 {
+		t.Errorf("%d late ones are early", n)
+	}
+	b.clock.Advance(1)
+	late := map[any]object{}
+	for range 2 {
+		p := r.next(t).json(t)
+		late[p["RecordType"]] = p
+	}
+	if late["Delivery"]["DeliveredAt"] != "2026-03-02T10:00:00.2000000Z" || late["Bounce"]["MessageID"] != id {
+		t.Errorf("%v", late)
+	}
+	b.settled(id)
+}
+
+// PM-sim 50: each change of the suppressions by the API is told, with no message; no change is not. What was not told yet is told after a
+// restart, with the same bytes and trace.
+func TestSuppressionChangesAreTold(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b := setup(t, in(dir))
+	var down atomic.Bool
+	r := listen(t, func(hit) int {
+		if down.Load() {
+			return http.StatusServiceUnavailable
+		}
+		return http.StatusOK
+	})
+	b.hook(r, object{"SubscriptionChange": object{"Enabled": true}})
+	want := object{"RecordType": "SubscriptionChange", "MessageID": nil, "ServerID": 1.0, "MessageStream": "outbound",
+		"ChangedAt": "2026-03-02T10:00:00.0000000Z", "Recipient": "Ana@example.net", "Origin": "Customer", "SuppressSending": true,
+		"SuppressionReason": "ManualSuppression", "Tag": nil, "Metadata": object{}}
+	change := func(b *bench, what string, addresses ...string) {
+		list := []object{}
+		for _, a := range addresses {
+			list = append(list, object{"EmailAddress": a})
+		}
+		b.ok(http.MethodPost, "/message-streams/outbound/suppressions"+what, object{"Suppressions": list})
+	}
+	change(b, "", "Ana@example.net", "ana@EXAMPLE.net", "no address")
+	first := r.next(t)
+	if diff := cmp.Diff(want, first.json(t)); diff != "" {
+		t.Error(diff)
+	}
+	change(b, "", "ana@example.net")                            // is there
+	change(b, "/delete", "ana@example.net", "nobody@x.example") // the second is not
+	second := r.next(t)
+	want["SuppressSending"], want["SuppressionReason"], want["Recipient"] = false, nil, "ana@example.net"
+	if diff := cmp.Diff(want, second.json(t)); diff != "" {
+		t.Error(diff)
+	}
+	if a, b := first.header.Get("X-PM-Webhook-Trace-Id"), second.header.Get("X-PM-Webhook-Trace-Id"); a == "" || a == b {
+		t.Errorf("traces %q and %q", a, b)
+	}
+	down.Store(true)
+	change(b, "", "ben@example.net")
+	missed := r.next(t)
+	b.sleeper(start.Add(time.Minute))
+	attempts := b.attempts("")
+	if len(attempts) != 3 || attempts[0].Type != "SubscriptionChange" || !attempts[0].NextTry.Equal(start.Add(time.Minute)) {
+		t.Errorf("%+v", attempts)
+	}
+	down.Store(false)
+	after := setup(t, in(killed(t, dir, "")))
+	again := r.next(t)
+	if string(again.body) != string(missed.body) || again.header.Get("X-PM-Webhook-Trace-Id") != missed.header.Get("X-PM-Webhook-Trace-Id") ||
+		again.json(t)["Recipient"] != "ben@example.net" {
+		t.Errorf("%s\n%s", missed.body, again.body)
+	}
+	change(after, "", "cy@example.net")
+	third := r.next(t)
+	if got := third.header.Get("X-PM-Webhook-Trace-Id"); third.json(t)["Recipient"] != "cy@example.net" || got == missed.header.Get("X-PM-Webhook-Trace-Id") {
+		t.Errorf("trace %s of %s", got, third.body)
+	}
+	for deadline := time.Now().Add(patience); ; { // until it is noted that all four were told
+		raw, err := os.ReadFile(filepath.Join(after.dir, "sandbox.ndjson"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Count(string(raw), `"Pending":[]`) == 4 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not noted: %s", raw)
+		}
+	}
+	last := setup(t, in(killed(t, after.dir, "")))
+	change(last, "/delete", "cy@example.net")
+	if got := r.next(t).json(t); got["Recipient"] != "cy@example.net" || got["SuppressSending"] != false {
+		t.Errorf("told again although it was taken: %v", got)
 	}
 }
 

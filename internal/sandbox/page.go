@@ -13,6 +13,9 @@ import (
 	"strings"
 	"time"
 
+	"postyard/internal/sandbox/clock"
+	"postyard/internal/sandbox/hook"
+	"postyard/internal/sandbox/postmark"
 	"postyard/internal/sandbox/store"
 )
 
@@ -30,6 +33,7 @@ const pagePolicy = "default-src 'none'; style-src 'self' 'unsafe-inline'; img-sr
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"when": func(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05") },
 	"date": func(at time.Time) string { return at.UTC().Format(time.RFC3339Nano) },
+	"add":  func(a, b int) int { return a + b },
 }).ParseFS(assets, "assets/*.html"))
 
 // pageRoutes are the inbox (PM-sim 56).
@@ -38,6 +42,9 @@ func (b *Sandbox) pageRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /sandbox/{$}", b.inboxPage)
 	mux.HandleFunc("GET /sandbox/mail/{id}", b.mailPage)
 	mux.HandleFunc("POST /sandbox/mail/{id}/events", b.postMailEvent)
+	mux.HandleFunc("GET /sandbox/hook", b.hookPage)
+	mux.HandleFunc("POST /sandbox/hook/{id}/test", b.postHookTest)
+	mux.HandleFunc("POST /sandbox/hook/{id}/verify", b.postHookVerify)
 	mux.HandleFunc("GET /sandbox/style.css", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFileFS(w, r, assets, "assets/style.css")
 	})
@@ -55,15 +62,17 @@ type inboxData struct {
 	// Servers is what there is to connect to; Demo is the first of them, for the example.
 	Servers []store.Server
 	Demo    store.Server
+	Clock   string // what is odd about it; usually ""
 }
 
 type inboxRow struct {
 	messageView
-	Kinds []store.Kind // of its events, each once, without subscription changes
+	Kinds   []store.Kind // of its events, each once, without subscription changes
+	Pending int          // webhooks that have not taken an event yet
 }
 
 func (b *Sandbox) inboxPage(w http.ResponseWriter, r *http.Request) {
-	data := inboxData{To: strings.TrimSpace(r.FormValue("to")), Host: r.Host, Servers: b.servers()}
+	data := inboxData{To: strings.TrimSpace(r.FormValue("to")), Host: r.Host, Servers: b.servers(), Clock: b.oddClock()}
 	data.Demo = data.Servers[0]
 	q := store.Query{Newest: true, Limit: perPage}
 	if data.To != "" {
@@ -78,6 +87,7 @@ func (b *Sandbox) inboxPage(w http.ResponseWriter, r *http.Request) {
 	for _, mail := range mails {
 		row := inboxRow{messageView: b.view(mail)}
 		for _, e := range row.Events {
+			row.Pending += e.WebhooksPending
 			if e.Kind != store.Subscribed && !slices.Contains(row.Kinds, e.Kind) {
 				row.Kinds = append(row.Kinds, e.Kind)
 			}
@@ -120,6 +130,56 @@ type mailData struct {
 	ModelText                   string
 	Problem                     string
 	Notice                      string // what came of the button that was pressed
+	BounceTypes                 []string
+	Attempts                    []attemptRow // to tell webhooks of its events, newest first
+	Clock                       string
+}
+
+// attemptRow is an attempt in a list.
+type attemptRow struct {
+	hook.Attempt
+	Last bool // of its event at its webhook, so far
+	Of   int  // how many tries there are at most
+}
+
+// Class says for the style sheet how it went.
+func (a attemptRow) Class() string { return strings.ReplaceAll(string(a.Verdict), " ", "-") }
+
+// attemptRows are the attempts that are wanted, newest first.
+func (b *Sandbox) attemptRows(wanted func(hook.Attempt) bool) []attemptRow {
+	type event struct { // at a webhook; numbers of webhooks are the server's own
+		server, trace string
+		hook          int
+	}
+	later := map[event]bool{}
+	var rows []attemptRow
+	for _, a := range b.hooks.Attempts() {
+		if !wanted(a) {
+			continue
+		}
+		of := event{a.Server, a.Trace, a.Hook}
+		rows = append(rows, attemptRow{Attempt: a, Last: !later[of], Of: a.Try + a.RetriesRemaining})
+		later[of] = true
+	}
+	return rows
+}
+
+// oddClock tells that the clock is held, or far from the machine's.
+func (b *Sandbox) oddClock() string {
+	steered, ok := b.clock.(*clock.Steered)
+	if !ok {
+		return ""
+	}
+	now := steered.Now().Format("2006-01-02 15:04:05")
+	switch held, offset := steered.Held(); {
+	case held:
+		return "The sandbox's clock is held at " + now + " UTC: what is due later waits."
+	case offset >= time.Second:
+		return fmt.Sprintf("The sandbox's clock is at %s UTC, %s ahead of the machine's.", now, offset.Round(time.Second))
+	case offset <= -time.Second:
+		return fmt.Sprintf("The sandbox's clock is at %s UTC, %s behind the machine's.", now, (-offset).Round(time.Second))
+	}
+	return ""
 }
 
 func (b *Sandbox) mailPage(w http.ResponseWriter, r *http.Request) {
@@ -137,7 +197,8 @@ func (b *Sandbox) mailPage(w http.ResponseWriter, r *http.Request) {
 
 func (b *Sandbox) mailData(mail *store.Mail) mailData {
 	view := mail.Content.View()
-	data := mailData{messageView: b.view(mail), Recipients: view.Recipients, Inactive: view.Inactive, Links: view.Links}
+	data := mailData{messageView: b.view(mail), Recipients: view.Recipients, Inactive: view.Inactive, Links: view.Links, Clock: b.oddClock(),
+		Attempts: b.attemptRows(func(a hook.Attempt) bool { return a.MailID == mail.ID }), BounceTypes: postmark.BounceTypes()}
 	for key := range data.Metadata {
 		data.MetadataKeys = append(data.MetadataKeys, key)
 	}
@@ -174,6 +235,10 @@ func notice(events []store.Event, seq int64) string {
 		return e.Recipient + " complained about the mail."
 	case store.Bounced:
 		return fmt.Sprintf("The mail to %s bounced: %s.", e.Recipient, e.Type)
+	case store.Subscribed:
+		if !e.Lifted {
+			return e.Recipient + " unsubscribed."
+		}
 	}
 	return ""
 }
@@ -187,7 +252,7 @@ func (b *Sandbox) postMailEvent(w http.ResponseWriter, r *http.Request) {
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxControl)
 	came, err := b.raise(mail, store.Wish{Kind: store.Kind(r.PostFormValue("kind")), Recipient: r.PostFormValue("recipient"),
-		URL: r.PostFormValue("url")})
+		URL: r.PostFormValue("url"), Type: r.PostFormValue("type")})
 	if err != nil || len(came.Events) == 0 { // nothing has changed, so that a reload may post it again
 		data, status := b.mailData(mail), http.StatusOK
 		data.Notice = came.Note
@@ -198,6 +263,69 @@ func (b *Sandbox) postMailEvent(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.Redirect(w, r, fmt.Sprintf("/sandbox/mail/%s?raised=%d#events", url.PathEscape(mail.ID), came.Events[0].Seq), http.StatusSeeOther)
+}
+
+// attemptsPerPage is how many attempts a page of webhooks lists.
+const attemptsPerPage = 100
+
+type hookData struct {
+	Hooks       []postmark.Hook
+	Attempts    []attemptRow
+	Total       int // attempts that are remembered
+	Page, Pages int
+	Clock       string
+	Problem     string
+	Result      *postmark.HookResult // what came of the button that was pressed
+	Asked       string               // "Test of webhook 3 of Sandbox"
+}
+
+// hookPage shows the registered webhooks and the latest attempts, those for no mail too.
+func (b *Sandbox) hookPage(w http.ResponseWriter, r *http.Request) {
+	number, err := strconv.Atoi(r.FormValue("page"))
+	if err != nil {
+		number = 1
+	}
+	b.render(w, http.StatusOK, "hook.html", b.hookData(number))
+}
+
+func (b *Sandbox) hookData(page int) hookData {
+	rows := b.attemptRows(func(hook.Attempt) bool { return true })
+	data := hookData{Hooks: b.postmark.Hooks(), Total: len(rows), Clock: b.oddClock()}
+	data.Pages = max(1, (len(rows)+attemptsPerPage-1)/attemptsPerPage)
+	data.Page = min(max(page, 1), data.Pages)
+	from := (data.Page - 1) * attemptsPerPage
+	data.Attempts = rows[from:min(from+attemptsPerPage, len(rows))]
+	return data
+}
+
+func (b *Sandbox) postHookTest(w http.ResponseWriter, r *http.Request) {
+	b.tryHook(w, r, "Test", func(server string, id int) (postmark.HookResult, error) {
+		return b.postmark.TestHook(r.Context(), server, id, "")
+	})
+}
+
+func (b *Sandbox) postHookVerify(w http.ResponseWriter, r *http.Request) {
+	b.tryHook(w, r, "Verification", func(server string, id int) (postmark.HookResult, error) {
+		return b.postmark.VerifyHook(r, server, id)
+	})
+}
+
+// tryHook does what a button of a webhook is for and shows what came of it. A reload may do it again.
+func (b *Sandbox) tryHook(w http.ResponseWriter, r *http.Request, what string, do func(server string, id int) (postmark.HookResult, error)) {
+	status, problem := http.StatusOK, ""
+	var result postmark.HookResult
+	server, id, err := b.hook(r)
+	if err != nil {
+		status, problem = http.StatusNotFound, err.Error()
+	} else if result, err = do(server, id); err != nil {
+		status, problem = b.hookStatus(err), plainly(err).Error()
+	}
+	data := b.hookData(1)
+	data.Problem = problem
+	if problem == "" {
+		data.Result, data.Asked = &result, fmt.Sprintf("%s of webhook %d of %s", what, id, server)
+	}
+	b.render(w, status, "hook.html", data)
 }
 
 // render writes a page whole or not at all.

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"postyard/internal/sandbox"
 )
@@ -133,8 +135,11 @@ func TestButtonsTellWhatHappened(t *testing.T) {
 		{"kind=click&url=https://example.com/a", "ana@example.net clicked https://example.com/a.", 4},
 		{"kind=click&url=https://example.com/a", "ana@example.net has clicked https://example.com/a before: Postmark reports the first click", 4},
 		{"kind=click&url=https://example.com/b", "ana@example.net clicked https://example.com/b.", 5},
-		{"kind=complaint", "ana@example.net complained about the mail.", 7}, // and is suppressed
-		{"kind=bounce", "The mail to ana@example.net bounced: HardBounce.", 9},
+		{"kind=unsubscribe", "ana@example.net unsubscribed.", 6},
+		{"kind=unsubscribe", "ana@example.net is on the suppression list of outbound already: nothing changes.", 6},
+		{"kind=complaint", "ana@example.net complained about the mail.", 8}, // and is suppressed
+		{"kind=bounce", "The mail to ana@example.net bounced: HardBounce.", 10},
+		{"kind=bounce&type=SoftBounce", "The mail to ana@example.net bounced: SoftBounce.", 11},
 	} {
 		a := b.raw(http.MethodPost, "/sandbox/mail/"+id+"/events", c.form, "Content-Type", "application/x-www-form-urlencoded", "Accept", "text/html")
 		if a.status != 200 {
@@ -151,5 +156,130 @@ func TestButtonsTellWhatHappened(t *testing.T) {
 		if page := b.page("/sandbox/mail/"+id+"?raised="+other, 200); strings.Contains(page, `class="notice"`) {
 			t.Errorf("a notice of the event %s, which is not the mail's", other)
 		}
+	}
+}
+
+// PM-sim 56: a mail's page shows its webhook attempts, with what was answered and when the next try is, and every button.
+func TestMailPageShowsAttempts(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var down atomic.Bool
+	r := listen(t, func(hit) int {
+		if down.Load() {
+			return http.StatusServiceUnavailable
+		}
+		return http.StatusOK
+	})
+	b.hook(r, five())
+	down.Store(true)
+	id := b.send(nil)
+	b.pass()
+	r.next(t)
+	b.sleeper(start.Add(time.Minute + 200*time.Millisecond))
+	page := b.page("/sandbox/mail/"+id, 200)
+	attempts := between(t, page, `<ol class="attempts">`, "</ol>")
+	for _, want := range []string{"Delivery", "retry", "status 503", "try 1 of 10", "next try", "2026-03-02 10:01:00", "webhook 1 of Sandbox", r.url} {
+		if !strings.Contains(attempts, want) {
+			t.Errorf("%q is missing in %s", want, attempts)
+		}
+	}
+	if !strings.Contains(page, "1 webhook has not taken it yet") || !strings.Contains(b.page("/sandbox", 200), "1 webhook pending") {
+		t.Error("what is pending is not shown")
+	}
+	for _, want := range []string{`value="open"`, `value="click"`, `value="complaint"`, `value="unsubscribe"`, `value="bounce"`, "<option>HardBounce</option>",
+		"<option>DMARCPolicy</option>"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("%q is missing", want)
+		}
+	}
+	down.Store(false)
+	b.clock.Advance(time.Minute)
+	r.next(t)
+	b.settled(id)
+	attempts = between(t, b.page("/sandbox/mail/"+id, 200), `<ol class="attempts">`, "</ol>")
+	if strings.Contains(attempts, "next try") || !strings.Contains(attempts, "try 2 of 10") || !strings.Contains(attempts, "delivered") {
+		t.Errorf("%s", attempts)
+	}
+	if strings.Contains(b.page("/sandbox", 200), "pending") {
+		t.Error("something is still pending")
+	}
+}
+
+// PM-sim 56, 47: the page of webhooks shows those registered and all attempts, also for no mail, and its buttons test and verify.
+func TestHookPage(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	if page := b.page("/sandbox/hook", 200); !strings.Contains(page, "No webhook is registered") || !strings.Contains(page, "Nothing has been posted yet") {
+		t.Errorf("%s", page)
+	}
+	b.control(http.MethodPost, "/sandbox/servers", object{"name": "A & B", "token": "second-token"}, 200)
+	var status atomic.Int64
+	status.Store(200)
+	r := listen(t, func(hit) int { return int(status.Load()) })
+	second := []string{serverToken, "second-token", "Content-Type", "application/json"}
+	b.raw(http.MethodPost, "/webhooks", text(t, object{"Url": strings.Replace(r.url, "http://", "http://in:secret@", 1),
+		"Triggers": object{"SubscriptionChange": object{"Enabled": true}}}), second...)
+	r.drain(t, 1)
+	b.raw(http.MethodPost, "/message-streams/outbound/suppressions", `{"Suppressions":[{"EmailAddress":"ana@example.net"}]}`, second...)
+	r.drain(t, 1)
+	for len(b.attempts("")) == 0 {
+		continue // until it is noted
+	}
+	page := b.page("/sandbox/hook", 200)
+	for _, want := range []string{r.url, "webhook 1 of A &amp; B · outbound", `<span class="badge verified">SubscriptionChange</span>`, "1 registered",
+		"no mail", "status 200", "try 1 of 10", `action="/sandbox/hook/1/test?server=A%20%26%20B"`, `action="/sandbox/hook/1/verify?server=A%20%26%20B"`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("%q is missing in %s", want, page)
+		}
+	}
+	if strings.Contains(page, "secret") || strings.Contains(page, "<script") {
+		t.Error("a password, or a script")
+	}
+	press := func(path string, status int) string {
+		t.Helper()
+		a := b.raw(http.MethodPost, path, "", "Content-Type", "application/x-www-form-urlencoded", "Accept", "text/html")
+		if a.status != status || !strings.HasPrefix(a.header.Get("Content-Security-Policy"), "default-src 'none';") {
+			t.Errorf("%s: %d", path, a.status)
+		}
+		return string(a.body)
+	}
+	if page := press("/sandbox/hook/1/test?server=A%20%26%20B", 200); !strings.Contains(page, "Test of webhook 1 of A &amp; B: 1/1 samples were answered with 200.") {
+		t.Errorf("%s", page)
+	}
+	r.drain(t, 1)
+	status.Store(500)
+	if page := press("/sandbox/hook/1/verify?server=A%20%26%20B", 200); !strings.Contains(page, "0/1 triggers verified successfully") ||
+		!strings.Contains(page, "HTTP status code of 500") || !strings.Contains(page, `<span class="badge unverified">unverified</span>`) {
+		t.Errorf("%s", page)
+	}
+	r.drain(t, 1)
+	if page := press("/sandbox/hook/7/test", 404); !strings.Contains(page, "there is no such webhook") {
+		t.Errorf("%s", page)
+	}
+	press("/sandbox/hook/x/verify", 404)
+	b.page("/sandbox/hook?page=99", 200)
+}
+
+// PM-sim 56, 40: the pages say that the clock is held, or not the machine's.
+func TestPagesTellAnOddClock(t *testing.T) {
+	t.Parallel()
+	b := setup(t, ownClock)
+	odd := func() string {
+		page := b.page("/sandbox/hook", 200)
+		if !strings.Contains(page, "clock") {
+			return ""
+		}
+		return between(t, page, `<p class="notice">`, "</p>")
+	}
+	if got := odd(); got != "" {
+		t.Errorf("%s", got)
+	}
+	b.steer(http.MethodPost, "/sandbox/clock/advance", object{"ms": 3600000})
+	if got := odd(); !strings.Contains(got, "1h0m0s ahead") {
+		t.Errorf("%s", got)
+	}
+	b.steer(http.MethodPut, "/sandbox/clock", object{"held": true, "now": "2100-01-01T00:00:00Z"})
+	if got := odd(); !strings.Contains(got, "held at 2100-01-01 00:00:00 UTC") {
+		t.Errorf("%s", got)
 	}
 }

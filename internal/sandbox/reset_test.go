@@ -1,7 +1,9 @@
 package sandbox_test
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -227,5 +229,68 @@ func TestSeedRepeatsIDs(t *testing.T) {
 			t.Errorf("after a reset the webhook has the id %d", id)
 		}
 		one.ok(http.MethodDelete, "/webhooks/2", nil)
+	}
+}
+
+// PM-sim 55: a seed repeats the ids of messages and bounces, the traces of webhooks, and the luck of faults, in another sandbox and after a
+// reset; with the clock held at a time, it repeats the times too.
+func TestSeedRepeatsEverything(t *testing.T) {
+	t.Parallel()
+	seeded := func(cfg *sandbox.Config) { cfg.Seed, cfg.Clock = 7, nil }
+	run := func(b *bench, r *receiver) (seen []string) {
+		b.control(http.MethodPut, "/sandbox/clock", object{"held": true, "now": "2100-01-01T00:00:00Z"}, 200)
+		for _, to := range []string{"hardbounce@bounce.sandbox.test", "complaint@bounce.sandbox.test", "ana@example.net"} {
+			id := b.send(object{"To": to})
+			b.control(http.MethodPost, "/sandbox/clock/advance", object{"ms": 200}, 200)
+			b.settled(id)
+		}
+		b.suppress("outbound", "gone@example.net")
+		var hits []string
+		for range 7 {
+			h := r.next(t)
+			hits = append(hits, h.header.Get("X-PM-Webhook-Trace-Id")+" "+string(h.body))
+		}
+		slices.Sort(hits) // they are posted at once
+		b.fault(object{"kind": "status", "status": 500, "probability": 0.5})
+		for range 30 {
+			seen = append(seen, fmt.Sprint(b.api(http.MethodGet, "/server", nil).status))
+		}
+		b.control(http.MethodDelete, "/sandbox/faults", nil, 200)
+		return append(seen, hits...)
+	}
+	hooked := func(b *bench) *receiver {
+		r := listen(t, nil)
+		b.hook(r, all())
+		return r
+	}
+	one, two := setup(t, seeded), setup(t, seeded)
+	r, s := hooked(one), hooked(two)
+	first := run(one, r)
+	if diff := cmp.Diff(first, run(two, s)); diff != "" {
+		t.Errorf("another sandbox: %s", diff)
+	}
+	one.reset()
+	if diff := cmp.Diff(first, run(one, r)); diff != "" {
+		t.Errorf("after a reset: %s", diff)
+	}
+	other := setup(t, func(cfg *sandbox.Config) { cfg.Seed, cfg.Clock = 8, nil })
+	if cmp.Equal(first, run(other, hooked(other))) {
+		t.Error("another seed does the same")
+	}
+}
+
+// A seed never gives an id again to a mail that is still there: not after a restart.
+func TestSeedGoesOnAfterRestart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	seeded := func(cfg *sandbox.Config) { cfg.Seed = 7 }
+	b := setup(t, in(dir), seeded)
+	first := b.send(nil)
+	b.pass()
+	b.await(first, "delivery")
+	one, two := setup(t, in(killed(t, dir, "")), seeded), setup(t, in(killed(t, dir, "")), seeded)
+	second := one.send(nil)
+	if second == first || second != two.send(nil) {
+		t.Errorf("%s after %s, elsewhere another", second, first)
 	}
 }

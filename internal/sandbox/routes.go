@@ -25,9 +25,12 @@ func (b *Sandbox) routes() http.Handler {
 	own.HandleFunc("GET /sandbox/servers", b.listServers)
 	own.HandleFunc("POST /sandbox/servers", b.addServer)
 	own.HandleFunc("DELETE /sandbox/servers/{server}", b.removeServer)
+	own.HandleFunc("POST /sandbox/senders/{email}/confirm", b.confirmSender)
 	own.HandleFunc("GET /sandbox/smtp", b.getSMTP)
 	own.HandleFunc("GET /sandbox/webhooks", b.listAttempts)
 	own.HandleFunc("POST /sandbox/reset", b.postReset)
+	b.clockRoutes(own)
+	b.hookRoutes(own)
 	b.pageRoutes(own)
 
 	// A page of another site must not be able to post forms here.

@@ -53,9 +53,11 @@ type Config struct {
 	DeliveryDelay time.Duration
 	// Seed makes ids and the luck of faults repeatable; 0 makes them random. A seeded sandbox repeats its ids after a reset.
 	Seed uint64
-	// Clock may be nil for the system's. With a clock.Manual, nothing is delivered and retried until the clock is advanced.
+	// Clock may be nil for the machine's, which the control API can then hold and advance. With a clock.Manual, nothing is
+	// delivered and retried until the program advances it.
 	Clock clock.Clock
-	// RetryLadder are the waits between the tries of a webhook; nil is Postmark's nine retries.
+	// RetryLadder are the waits between the tries of a webhook; nil is Postmark's nine retries. It can be changed while the
+	// sandbox runs.
 	RetryLadder []time.Duration
 }
 
@@ -71,6 +73,8 @@ type provider interface {
 // Sandbox is one running simulator. Use New, serve its Handler, and Run it.
 type Sandbox struct {
 	log       *slog.Logger
+	seed      uint64
+	clock     clock.Clock
 	initial   settings.Settings
 	settings  *settings.Current
 	timetable *clock.Timetable
@@ -89,11 +93,14 @@ func New(cfg Config) (*Sandbox, error) {
 	cfg = cfg.withDefaults()
 	initial := settings.Default()
 	initial.DeliveryDelayMS = max(0, cfg.DeliveryDelay.Milliseconds())
-	b := &Sandbox{log: cfg.Logger, initial: initial, settings: settings.NewCurrent(initial),
+	if cfg.RetryLadder != nil {
+		initial.RetryLadder = settings.FormatLadder(cfg.RetryLadder)
+	}
+	b := &Sandbox{log: cfg.Logger, seed: cfg.Seed, clock: cfg.Clock, initial: initial, settings: settings.NewCurrent(initial),
 		timetable: clock.NewTimetable(cfg.Clock), hooks: hook.New(cfg.Clock), faults: fault.New(luck(cfg.Seed))}
 	var err error
 	b.postmark, err = postmark.New(postmark.Deps{Clock: cfg.Clock, Timetable: b.timetable, Hooks: b.hooks, Settings: b.settings,
-		Log: cfg.Logger, Ladder: cfg.RetryLadder, Seed: cfg.Seed})
+		Log: cfg.Logger, Seed: cfg.Seed})
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
@@ -117,7 +124,7 @@ func (cfg Config) withDefaults() Config {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Clock == nil {
-		cfg.Clock = clock.System{}
+		cfg.Clock = clock.NewSteered()
 	}
 	if cfg.DeliveryDelay == 0 {
 		cfg.DeliveryDelay = DefaultDeliveryDelay
@@ -181,11 +188,14 @@ func (b *Sandbox) Close() error {
 	return nil
 }
 
-// reset goes back to the seed: no mail, no events, no faults, the settings of the start. Webhooks are kept, where their streams
-// are, unless they are to go as well.
+// reset goes back to the seed: no mail, no events, no faults, the settings, the luck and the clock of the start. Webhooks are kept,
+// where their streams are, unless they are to go as well.
 func (b *Sandbox) reset(keepWebhooks bool) error {
 	b.timetable.Clear()
-	b.faults.Set(nil)
+	if steered, ok := b.clock.(*clock.Steered); ok {
+		steered.Reset()
+	}
+	b.faults.Reset(luck(b.seed))
 	b.settings.Set(b.initial)
 	empty := func(stay []store.Document) error {
 		if err := b.store.Reset(stay); err != nil {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -120,6 +121,27 @@ func TestMessageDetails(t *testing.T) {
 	}
 }
 
+// PM-sim 48: what delayed a message is told like what delivered it.
+func TestTransientDetails(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	id := b.send(object{"To": "transient@bounce.sandbox.test"})
+	b.pass()
+	b.await(id, "bounce")
+	var got struct {
+		MessageEvents []struct {
+			Type    string
+			Details map[string]string
+		}
+	}
+	b.ok(http.MethodGet, "/messages/outbound/"+id+"/details", nil).into(t, &got)
+	want := map[string]string{"DeliveryMessage": "smtp;451 4.3.0 Temporary failure, please try again later.", "DestinationServer": "mx.sandbox.test",
+		"DestinationIP": "127.0.0.1"}
+	if len(got.MessageEvents) != 1 || got.MessageEvents[0].Type != "Transient" || !cmp.Equal(got.MessageEvents[0].Details, want) {
+		t.Errorf("%+v", got)
+	}
+}
+
 // PM-sim 48: a message shows in the search only after the lag.
 func TestSearchLag(t *testing.T) {
 	t.Parallel()
@@ -176,6 +198,10 @@ func TestBounces(t *testing.T) {
 	path := fmt.Sprintf("/bounces/%d", list.Bounces[0].ID)
 	if dump, _ := b.ok(http.MethodGet, path+"/dump", nil).field(t, "Body").(string); !strings.Contains(dump, "could not be delivered") {
 		t.Errorf("%q", dump)
+	}
+	rounded := strconv.FormatFloat(float64(list.Bounces[0].ID), 'f', -1, 64) // as JavaScript has it
+	if got := b.ok(http.MethodGet, "/bounces/"+rounded, nil).field(t, "MessageID"); got != hard || rounded == fmt.Sprint(list.Bounces[0].ID) {
+		t.Errorf("by the rounded id %s: %v", rounded, got)
 	}
 	b.api(http.MethodGet, "/bounces/7", nil).want(t, 422, 1001, "")
 	b.api(http.MethodGet, "/bounces?count=-1&offset=0", nil).want(t, 422, 1000, "")

@@ -53,6 +53,31 @@ func TestStreamLists(t *testing.T) {
 	b.api(http.MethodGet, "/message-streams/nope", nil).want(t, 422, 1226, "The message stream for the provided 'ID' was not found.")
 }
 
+// PM-sim 31: a new server has three streams, archived ones included.
+func TestStreamsOfANewServer(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.control(http.MethodPost, "/sandbox/servers", object{"name": "Second", "token": "second"}, http.StatusOK)
+	if got := b.as("second", http.MethodGet, "/message-streams?IncludeArchivedStreams=true", nil).field(t, "TotalCount"); got != 3.0 {
+		t.Errorf("%v streams", got)
+	}
+	b.as("second", http.MethodPost, "/message-streams", object{"ID": "news", "Name": "News", "MessageStreamType": "Broadcasts"})
+	if got := b.as("second", http.MethodGet, "/message-streams", nil).field(t, "TotalCount"); got != 4.0 {
+		t.Errorf("%v streams after one was made", got)
+	}
+}
+
+// PM-sim 32: archiving can be switched off.
+func TestArchivingRefused(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.control(http.MethodPut, "/sandbox/settings", object{"refuseArchive": true}, http.StatusOK)
+	b.api(http.MethodPost, "/message-streams/broadcast/archive", nil).want(t, 422, 1241, "Stream is unable to be archived at this time.")
+	b.ok(http.MethodPost, "/email", mail(object{"MessageStream": "broadcast"}))
+	b.control(http.MethodPut, "/sandbox/settings", object{"refuseArchive": false}, http.StatusOK)
+	b.ok(http.MethodPost, "/message-streams/broadcast/archive", nil)
+}
+
 // PM-sim 31, 32.
 func TestStreamChanges(t *testing.T) {
 	t.Parallel()

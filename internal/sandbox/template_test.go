@@ -29,7 +29,12 @@ func TestTemplateLifecycle(t *testing.T) {
 			t.Errorf("%s: %s", path, long.body)
 		}
 	}
-	b.ok(http.MethodPut, "/templates/receipt", `{"Name":"Receipt 2","TextBody":null,"HtmlBody":"<p>{{total}}</p>"}`)
+	edited := b.ok(http.MethodPut, "/templates/receipt", `{"Name":"Receipt 2","TextBody":null,"HtmlBody":"<p>{{total}}</p>"}`)
+	got, want["Name"] = nil, "Receipt 2"
+	edited.into(t, &got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the answer to an edit: %s", diff)
+	}
 	if long := b.ok(http.MethodGet, "/templates/2", nil); long.field(t, "TextBody") != "Total: {{total}}" || long.field(t, "Name") != "Receipt 2" {
 		t.Errorf("null must leave a field as it is: %s", long.body)
 	}
@@ -52,6 +57,7 @@ func TestTemplateLifecycle(t *testing.T) {
 	b.api(http.MethodPost, "/email/withTemplate", templated(object{"TemplateAlias": nil, "TemplateId": 2})).want(t, 422, 1101, "")
 }
 
+// PM-sim 26: what a template must be like.
 func TestTemplateRules(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -67,6 +73,10 @@ func TestTemplateRules(t *testing.T) {
 		"no subject":        {base(object{"Subject": nil}), 1120},
 		"no bodies":         {base(object{"TextBody": nil}), 1120},
 		"long name":         {base(object{"Name": strings.Repeat("n", 201)}), 1121},
+		"long alias":        {base(object{"Alias": strings.Repeat("a", 201)}), 1121},
+		"long HtmlBody":     {base(object{"HtmlBody": strings.Repeat("a", 5<<20+1)}), 1121},
+		"long TextBody":     {base(object{"TextBody": strings.Repeat("a", 5<<20+1)}), 1121},
+		"long subject":      {base(object{"Subject": strings.Repeat("a", 2001)}), 1121},
 		"alias malformed":   {base(object{"Alias": "1st"}), 1122},
 		"alias taken":       {base(object{"Alias": sandbox.DemoTemplateAlias}), 1122},
 		"bad type":          {base(object{"TemplateType": "Other"}), 1122},
@@ -123,6 +133,58 @@ func TestRenderingWithLayout(t *testing.T) {
 		t.Errorf("without layout: %q", got)
 	}
 	b.ok(http.MethodDelete, "/templates/frame", nil)
+}
+
+// PM-sim 27, 29: what Postmark's own examples have and its engine refuses can be switched on, and stays with the templates.
+func TestHandlebarsSwitch(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b := setup(t, in(dir))
+	note := object{"Name": "Note", "Alias": "note", "Subject": "s", "TextBody": "{{#if name}}{{name}}{{else}}nobody{{/if}}"}
+	b.api(http.MethodPost, "/templates", note).want(t, 422, 1122, "")
+	valid := func() any {
+		return b.ok(http.MethodPost, "/templates/validate", object{"TextBody": note["TextBody"]}).field(t, "AllContentIsValid")
+	}
+	if valid() != false {
+		t.Error("valid without the switch")
+	}
+	b.control(http.MethodPut, "/sandbox/settings", object{"handlebars": true}, http.StatusOK)
+	if valid() != true {
+		t.Error("not valid with the switch")
+	}
+	b.ok(http.MethodPost, "/templates", note)
+	if a := b.ok(http.MethodGet, "/templates/note", nil); a.field(t, "Handlebars") != nil {
+		t.Errorf("%s", a.body)
+	}
+	b.control(http.MethodPut, "/sandbox/settings", object{"handlebars": false}, http.StatusOK)
+	for _, b := range []*bench{b, setup(t, in(killed(t, dir, "")))} {
+		id := b.ok(http.MethodPost, "/email/withTemplate", templated(object{"TemplateAlias": "note", "TemplateModel": object{}})).field(t, "MessageID").(string)
+		if got := b.message(id).Text; got != "nobody" {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
+// PM-sim 27, 28: styles are moved into attributes unless the sender does not want it.
+func TestInlinedStyles(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	const styled, inlined = "<style>p{color:red}</style><p>{{name}}</p>", `<style>p{color:red}</style><p style="color: red">Ana</p>`
+	b.ok(http.MethodPost, "/templates", object{"Name": "Note", "Alias": "note", "Subject": "s", "HtmlBody": styled})
+	for want, inline := range map[string]any{inlined: nil, strings.ReplaceAll(styled, "{{name}}", "Ana"): false} {
+		id := b.ok(http.MethodPost, "/email/withTemplate", templated(object{"TemplateAlias": "note", "InlineCss": inline})).field(t, "MessageID").(string)
+		if got := b.message(id).HTML; got != want {
+			t.Errorf("InlineCss %v: %q", inline, got)
+		}
+		body := object{"HtmlBody": styled, "TestRenderModel": object{"name": "Ana"}, "InlineCssForHtmlTestRender": inline}
+		part, _ := b.ok(http.MethodPost, "/templates/validate", body).field(t, "HtmlBody").(object)
+		if part["RenderedContent"] != want {
+			t.Errorf("InlineCssForHtmlTestRender %v: %v", inline, part)
+		}
+	}
+	if got := b.message(b.send(object{"HtmlBody": strings.ReplaceAll(styled, "{{name}}", "Ana")})).HTML; got == inlined {
+		t.Error("a message without a template has its styles moved")
+	}
 }
 
 // PM-sim 28, 29.

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The read API lists first opens and clicks, newest first, without metadata.
+// PM-sim 48: the read API lists first opens and clicks, newest first, without metadata.
 func TestListedOpensAndClicks(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -39,7 +39,16 @@ func TestListedOpensAndClicks(t *testing.T) {
 		"opens?count=9&offset=0&messagestream=broadcast":   nil,
 		"opens/" + first + "?count=9&offset=0":             {first},
 		"clicks?count=9&offset=0":                          {first, first},
-		"clicks/" + second + "?count=9&offset=0":           nil,
+		"opens?count=9&offset=0&client_name=chrome+140&client_company=Google&client_family=Chrome&os_name=macOS&" +
+			"os_company=Apple+Computer,+Inc.&os_family=macOS&platform=webmail&country=United+States&region=Texas&city=Houston": {second, first},
+		"opens?count=1&offset=1&platform=WebMail":       {first},
+		"opens?count=9&offset=0&platform=Mobile":        nil,
+		"opens?count=9&offset=0&os_family=Windows":      nil,
+		"opens?count=9&offset=0&client_family=Safari":   nil,
+		"opens?count=9&offset=0&city=Boston":            nil,
+		"clicks?count=9&offset=0&country=Germany":       nil,
+		"clicks?count=9&offset=0&client_company=google": {first, first},
+		"clicks/" + second + "?count=9&offset=0":        nil,
 	} {
 		got.TotalCount, got.Opens, got.Clicks = 0, nil, nil
 		b.ok(http.MethodGet, "/messages/outbound/"+path, nil).into(t, &got)

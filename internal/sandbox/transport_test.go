@@ -1,9 +1,12 @@
 package sandbox_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"postyard/internal/sandbox"
 )
@@ -12,6 +15,54 @@ const (
 	serverToken  = "X-Postmark-Server-Token"
 	accountToken = "X-Postmark-Account-Token"
 )
+
+// PM-sim 1: the API is at the root, without a version, by plain HTTP. That the address is this machine's is tested with the configuration.
+func TestTheAPIIsAtTheRoot(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	if !strings.HasPrefix(b.url, "http://127.0.0.1:") {
+		t.Fatalf("served at %s", b.url)
+	}
+	b.ok(http.MethodGet, "/server", nil)
+	for _, prefix := range []string{"/v1", "/api", "/1.0"} {
+		if a := b.api(http.MethodGet, prefix+"/server", nil); a.status != http.StatusNotFound {
+			t.Errorf("%s/server: %d", prefix, a.status)
+		}
+	}
+}
+
+// PM-sim 4: whatever a call does, and with whichever method, its success is 200 in JSON.
+func TestEverySuccessIs200(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	id := b.send(nil)
+	b.pass()
+	b.await(id, "delivery")
+	hook := b.ok(http.MethodPost, "/webhooks", object{"Url": "https://example.com/hook"}).field(t, "ID")
+	for _, c := range []struct {
+		method, path string
+		body         any
+	}{
+		{http.MethodGet, "/server", nil}, {http.MethodPut, "/server", object{"Color": "red"}},
+		{http.MethodPost, "/email", mail(nil)}, {http.MethodPost, "/email/batch", []object{mail(nil)}},
+		{http.MethodPost, "/email/withTemplate", templated(nil)}, {http.MethodPost, "/email/batchWithTemplates", object{"Messages": []object{templated(nil)}}},
+		{http.MethodPost, "/templates", object{"Name": "n", "Alias": "gone", "Subject": "s", "TextBody": "t"}},
+		{http.MethodPut, "/templates/gone", object{"Name": "m"}}, {http.MethodDelete, "/templates/gone", nil},
+		{http.MethodPost, "/templates/validate", object{"TextBody": "t"}},
+		{http.MethodPost, "/message-streams", object{"ID": "news", "Name": "News", "MessageStreamType": "Broadcasts"}},
+		{http.MethodPatch, "/message-streams/news", object{"Name": "Old news"}}, {http.MethodPost, "/message-streams/news/archive", nil},
+		{http.MethodPost, "/message-streams/news/unarchive", nil}, {http.MethodGet, "/message-streams", nil},
+		{http.MethodPut, fmt.Sprintf("/webhooks/%v", hook), object{"Url": "https://example.com/other"}},
+		{http.MethodPost, fmt.Sprintf("/webhooks/%v/verify", hook), nil}, {http.MethodDelete, fmt.Sprintf("/webhooks/%v", hook), nil},
+		{http.MethodPost, "/message-streams/outbound/suppressions", object{"Suppressions": []object{{"EmailAddress": "a@example.net"}}}},
+		{http.MethodPost, "/message-streams/outbound/suppressions/delete", object{"Suppressions": []object{{"EmailAddress": "a@example.net"}}}},
+		{http.MethodGet, "/messages/outbound?count=1&offset=0", nil}, {http.MethodGet, "/messages/outbound/" + id + "/details", nil},
+		{http.MethodGet, "/messages/outbound/" + id + "/dump", nil}, {http.MethodGet, "/messages/inbound?count=1&offset=0", nil},
+		{http.MethodGet, "/bounces?count=1&offset=0", nil}, {http.MethodGet, "/deliverystats", nil}, {http.MethodGet, "/stats/outbound", nil},
+	} {
+		b.ok(c.method, c.path, c.body)
+	}
+}
 
 // PM-sim 2: spelling of paths and query keys, and keys that mean nothing.
 func TestPathsAndQueriesIgnoreCase(t *testing.T) {
@@ -70,6 +121,8 @@ func TestTokens(t *testing.T) {
 	if upper.status != 200 {
 		t.Errorf("token in upper case: %d %s", upper.status, upper.body)
 	}
+	// None looks like one of Postmark's, whoever made it.
+	b.control(http.MethodPost, "/sandbox/servers", object{"name": "Real", "token": "11111111-2222-4333-8444-555555555555"}, http.StatusUnprocessableEntity)
 	list := b.raw(http.MethodGet, "/servers?count=10&offset=0", "", accountToken, sandbox.DemoAccountToken)
 	if list.status != 200 || list.field(t, "TotalCount") != 1.0 {
 		t.Errorf("servers: %d %s", list.status, list.body)
@@ -134,25 +187,48 @@ func TestUnknownRoutes(t *testing.T) {
 	}
 }
 
-// PM-sim 33.
+// PM-sim 33: every field of a server, and what an edit makes of it.
 func TestServer(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	var server struct {
-		ID                     int
-		Name, DeliveryType     string
-		APITokens              []string `json:"ApiTokens"`
-		TrackOpens             bool
-		TrackLinks, ServerLink string
+	var got object
+	want := object{"ID": 1.0, "Name": "Sandbox", "ApiTokens": []any{sandbox.DemoServerToken}, "Color": "Turqoise", "SmtpApiActivated": true,
+		"RawEmailEnabled": false, "DeliveryType": "Live", "ServerLink": "https://www.postmarkapp.com/servers/1/overview",
+		"InboundAddress": "sandbox1@inbound.sandbox.test", "InboundHash": "sandbox1", "InboundDomain": "", "InboundHookUrl": "",
+		"InboundSpamThreshold": 0.0, "BounceHookUrl": "", "OpenHookUrl": "", "DeliveryHookUrl": "", "ClickHookUrl": "", "PostFirstOpenOnly": false,
+		"TrackOpens": true, "TrackLinks": "HtmlAndText", "IncludeBounceContentInHook": false, "EnableSmtpApiErrorHooks": false}
+	b.ok(http.MethodGet, "/server", nil).into(t, &got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
-	b.ok(http.MethodGet, "/server", nil).into(t, &server)
-	if server.ID != 1 || server.Name != "Sandbox" || server.DeliveryType != "Live" || len(server.APITokens) != 1 ||
-		server.APITokens[0] != sandbox.DemoServerToken || !server.TrackOpens || server.TrackLinks != "HtmlAndText" {
-		t.Errorf("%+v", server)
+	before := b.send(nil)
+	edit := object{"Name": "Renamed", "Color": "red", "SmtpApiActivated": false, "RawEmailEnabled": true, "InboundDomain": "in.example.com",
+		"InboundHookUrl": "https://example.com/in", "InboundSpamThreshold": 30, "BounceHookUrl": "https://example.com/b",
+		"OpenHookUrl": "https://example.com/o", "DeliveryHookUrl": "https://example.com/d", "ClickHookUrl": "https://example.com/c",
+		"PostFirstOpenOnly": true, "TrackOpens": false, "TrackLinks": "none", "IncludeBounceContentInHook": true, "EnableSmtpApiErrorHooks": true}
+	got = nil
+	b.ok(http.MethodPut, "/server", edit).into(t, &got)
+	merge(want, edit)
+	want["TrackLinks"], want["InboundSpamThreshold"] = "None", 30.0
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
-	one := b.raw(http.MethodGet, "/servers/1", "", accountToken, sandbox.DemoAccountToken)
-	if one.status != 200 || one.field(t, "Name") != "Sandbox" {
-		t.Errorf("%d %s", one.status, one.body)
+	got = nil
+	b.ok(http.MethodGet, "/server", nil).into(t, &got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the edit has not stayed: %s", diff)
 	}
-	b.raw(http.MethodGet, "/servers/2", "", accountToken, sandbox.DemoAccountToken).want(t, 422, 601, "")
+	for id, tracked := range map[string]bool{before: true, b.send(nil): false} {
+		if got := b.ok(http.MethodGet, "/messages/outbound/"+id+"/details", nil).field(t, "TrackOpens"); got != tracked {
+			t.Errorf("TrackOpens %v, want %v: what counts is the server at the time", got, tracked)
+		}
+	}
+	for code, bad := range map[int]object{607: {"Color": "black"}, 608: {"Name": " "}, 611: {"InboundSpamThreshold": 31}, 612: {"TrackLinks": "x"},
+		606: {"BounceHookUrl": "nowhere"}, 602: {"InboundDomain": "x y"}, 403: {"TrackOpens": "yes"}} {
+		b.api(http.MethodPut, "/server", bad).want(t, 422, code, "")
+	}
+	b.api(http.MethodPut, "/server", nil).want(t, 422, 609, "")
+	if got := b.ok(http.MethodGet, "/server", nil).field(t, "Color"); got != "red" {
+		t.Errorf("a refused edit has changed something: %v", got)
+	}
 }

@@ -3,6 +3,7 @@ package sandbox_test
 import (
 	"encoding/base64"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -149,7 +150,10 @@ func TestOtherHostsAreNeverCalled(t *testing.T) {
 		if got.MailID != id || got.Verdict != hook.Refused || got.Status != 0 || !strings.Contains(got.Error, "only calls hosts on this machine") {
 			t.Errorf("%+v", got)
 		}
-		return
+		break
+	}
+	if got := b.statistics(int(a.field(t, "ID").(float64))).Metrics; got != (counts{}) {
+		t.Errorf("counted as tries: %+v", got)
 	}
 }
 
@@ -171,6 +175,13 @@ func TestWebhookRules(t *testing.T) {
 		"inbound stream":  {object{"Url": url, "MessageStream": "inbound"}, 1351},
 		"archived stream": {object{"Url": url, "MessageStream": "retired"}, 1350},
 		"header name":     {object{"Url": url, "HttpHeaders": []object{{"Name": "X Y", "Value": "1"}}}, 1358},
+		"inbound trigger": {object{"Url": url, "Triggers": object{"Inbound": object{"Enabled": true}}}, 1353},
+		"SMTP trigger":    {object{"Url": url, "Triggers": object{"SmtpApiError": object{"Enabled": true}}}, 1353},
+		"header value":    {object{"Url": url, "HttpHeaders": []object{{"Name": "X-Y", "Value": "1\n2"}}}, 1361},
+		"user name":       {object{"Url": url, "HttpAuth": object{"Username": "a:b", "Password": "p"}}, 1361},
+		"password":        {object{"Url": url, "HttpAuth": object{"Username": "a", "Password": "p\n"}}, 1361},
+		"status":          {object{"Url": url, "Status": "great"}, 1362},
+		"status set":      {object{"Url": url, "Status": "verified"}, 1363},
 		"wrong type":      {object{"Url": 5}, 403},
 	} {
 		b.api(http.MethodPost, "/webhooks", c.body).want(t, 422, c.code, "")
@@ -179,6 +190,10 @@ func TestWebhookRules(t *testing.T) {
 	id := b.hook(r, five())
 	path := fmt.Sprintf("/webhooks/%d", id)
 	b.api(http.MethodPut, path, object{"MessageStream": "broadcast"}).want(t, 422, 1357, "")
+	b.api(http.MethodPut, path, object{"Status": "paused"}).want(t, 422, 1362, "")
+	b.api(http.MethodPut, path, object{"Status": "unverified"}).want(t, 422, 1363, "")
+	b.api(http.MethodPut, path, object{"Triggers": object{"Inbound": object{"Enabled": true}}}).want(t, 422, 1353, "")
+	b.ok(http.MethodPut, path+"?verify=false", object{"Triggers": object{"Inbound": object{"Enabled": false}, "Unknown": 5}})
 	edited := b.ok(http.MethodPut, path, object{"Triggers": object{"Open": object{"PostFirstOpenOnly": true}, "Click": object{"Enabled": false}}})
 	r.drain(t, 4)
 	want := object{"Open": object{"Enabled": true, "PostFirstOpenOnly": true}, "Click": object{"Enabled": false},
@@ -202,6 +217,190 @@ func TestWebhookRules(t *testing.T) {
 		t.Errorf("%d on broadcast", len(list.Webhooks))
 	}
 	b.api(http.MethodGet, "/webhooks?MessageStream=nope", nil).want(t, 422, 1226, "")
+}
+
+// PM-sim 35: a setting takes probing away; then every webhook is verified as it is, and hears of events.
+func TestProbingCanBeSwitchedOff(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	r := listen(t, func(hit) int { return http.StatusTeapot })
+	b.control(http.MethodPut, "/sandbox/settings", object{"probeWebhooks": false}, 200)
+	a := b.ok(http.MethodPost, "/webhooks", object{"Url": r.url, "Triggers": object{"Delivery": object{"Enabled": true}}})
+	path := fmt.Sprintf("/webhooks/%v", a.field(t, "ID"))
+	if a.field(t, "Status") != "verified" || b.ok(http.MethodPut, path, object{"Url": r.url}).field(t, "Status") != "verified" ||
+		b.ok(http.MethodPost, path+"/verify", nil).field(t, "Success") != true {
+		t.Errorf("%s", a.body)
+	}
+	if off := b.ok(http.MethodPut, path, object{"Verify": false}); off.field(t, "Status") != "unverified" {
+		t.Errorf("Verify:false still counts: %s", off.body)
+	}
+	b.ok(http.MethodPost, path+"/verify", nil)
+	id := b.send(nil)
+	b.pass()
+	if got := r.next(t).json(t)["MessageID"]; got != id || len(r.events) != 0 {
+		t.Errorf("%v, and %d more", got, len(r.events))
+	}
+	b.control(http.MethodPut, "/sandbox/settings", object{"probeWebhooks": true}, 200)
+	if a := b.api(http.MethodPut, path, object{"Url": r.url}); a.status != 422 || a.header.Get("X-PM-ApiErrorCode") != "1364" {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+// PM-sim 38: the ladder is chosen while the sandbox runs, for what happens from then on.
+func TestChosenLadder(t *testing.T) {
+	t.Parallel()
+	for name, ladder := range map[string][]time.Duration{
+		"six":    {time.Minute, 5 * time.Minute, 10 * time.Minute, 10 * time.Minute, 10 * time.Minute, 15 * time.Minute},
+		"three":  {time.Minute, 5 * time.Minute, 15 * time.Minute},
+		"2s, 3h": {2 * time.Second, 3 * time.Hour},
+		"none":   {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			answers := make(chan int, 10)
+			r := listen(t, func(hit) int { return <-answers })
+			answers <- 200
+			b.hook(r, object{"Delivery": object{"Enabled": true}})
+			b.control(http.MethodPut, "/sandbox/settings?server=Sandbox", object{"retryLadder": name}, 200)
+			answers <- 500
+			id := b.send(nil)
+			b.pass()
+			if got := r.next(t).header.Get("X-PM-Retries-Remaining"); got != fmt.Sprint(len(ladder)) {
+				t.Errorf("%s retries remain", got)
+			}
+			for _, wait := range ladder {
+				b.sleeper(b.clock.Now().Add(wait))
+				answers <- 500
+				b.clock.Advance(wait)
+				r.next(t)
+			}
+			b.settled(id)
+			if attempts := b.attempts(id); len(attempts) != len(ladder)+1 || attempts[0].Verdict != hook.GivenUp {
+				t.Errorf("%+v", attempts)
+			}
+		})
+	}
+}
+
+// PM-sim 38: no answer in time, and no answer at all, are retried.
+func TestTimeoutsAndNetworkFailuresAreRetried(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var down atomic.Int64
+	const up, silent, cut = 0, 1, 2
+	got := make(chan string, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mode := down.Load()
+		_, _ = io.Copy(io.Discard, r.Body) // else it is not noticed that the client goes
+		got <- r.Header.Get("X-PM-Retries-Remaining")
+		switch mode {
+		case silent:
+			<-r.Context().Done()
+		case cut:
+			panic(http.ErrAbortHandler)
+		}
+	}))
+	t.Cleanup(server.Close)
+	b.ok(http.MethodPost, "/webhooks", object{"Url": server.URL, "Triggers": object{"Delivery": object{"Enabled": true}}})
+	<-got
+	b.control(http.MethodPut, "/sandbox/settings", object{"webhookTimeoutMs": 50}, 200)
+	down.Store(silent)
+	id := b.send(nil)
+	b.pass()
+	for i, minutes := range []time.Duration{1, 5} {
+		if remaining := <-got; remaining != fmt.Sprint(9-i) {
+			t.Errorf("%s retries remain", remaining)
+		}
+		b.sleeper(b.clock.Now().Add(minutes * time.Minute))
+		down.Store([]int64{cut, up}[i])
+		b.clock.Advance(minutes * time.Minute)
+	}
+	<-got
+	b.settled(id)
+	attempts := b.attempts(id)
+	if len(attempts) != 3 || attempts[0].Verdict != hook.Delivered || attempts[1].Status != 0 || attempts[1].Verdict != hook.Retry ||
+		attempts[1].Error == "" || attempts[2].Status != 0 || !strings.Contains(attempts[2].Error, "deadline") || attempts[2].DurationMS < 50 {
+		t.Errorf("%+v", attempts)
+	}
+}
+
+// PM-sim 47: "send test" posts the samples of the dashboard, and changes nothing.
+func TestSendTest(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	status := make(chan int, 20)
+	r := listen(t, func(hit) int {
+		select {
+		case s := <-status:
+			return s
+		default:
+			return http.StatusOK
+		}
+	})
+	id := b.hook(r, all())
+	path := fmt.Sprintf("/sandbox/hooks/%d/test", id)
+	result := b.control(http.MethodPost, path, nil, 200)
+	if result.field(t, "success") != true || result.field(t, "message") != "6/6 samples were answered with 200" {
+		t.Errorf("%s", result.body)
+	}
+	got := map[any]object{}
+	for range 6 {
+		h := r.next(t)
+		if h.header.Get("X-PM-Webhook-Trace-Id") != "" {
+			t.Error("a test has a trace")
+		}
+		p := h.json(t)
+		got[p["RecordType"]] = p
+	}
+	metadata := object{"example": "value", "example_2": "value"}
+	const nobody = "00000000-0000-0000-0000-000000000000"
+	for kind, want := range map[string]object{
+		"Bounce": {"ID": 42.0, "Type": "HardBounce", "TypeCode": 1.0, "Tag": "Test", "MessageID": nobody, "ServerID": 1234.0,
+			"Email": "john@example.com", "From": "sender@example.com", "Subject": "Test subject", "Details": "Test bounce details", "Metadata": metadata},
+		"SpamComplaint": {"ID": 42.0, "Type": "SpamComplaint", "TypeCode": 100001.0, "MessageID": nobody, "Email": "john@example.com",
+			"CanActivate": false},
+		"Delivery":           {"ServerID": 23.0, "Recipient": "john@example.com", "Tag": "welcome-email", "MessageID": nobody},
+		"Open":               {"ServerID": nil, "Recipient": "john@example.com", "Tag": "welcome-email", "FirstOpen": true},
+		"Click":              {"ServerID": nil, "Recipient": "john@example.com", "Tag": "welcome-email", "FirstOpen": nil},
+		"SubscriptionChange": {"ServerID": 23.0, "Recipient": "john@example.com", "Tag": "welcome-email", "SuppressSending": true},
+	} {
+		for key, value := range want {
+			if !cmp.Equal(got[kind][key], value) {
+				t.Errorf("%s: %s is %v, want %v", kind, key, got[kind][key], value)
+			}
+		}
+		for key, value := range got[kind] {
+			if stamp, ok := value.(string); ok && strings.HasSuffix(key, "At") && (len(stamp) != len("2006-01-02T15:04:05Z") || !strings.HasSuffix(stamp, "Z")) {
+				t.Errorf("%s: %s is %s", kind, key, stamp)
+			}
+		}
+	}
+	status <- 500
+	result = b.control(http.MethodPost, path+"?server=sandbox-server-token", object{"trigger": "bounce"}, 200)
+	if r.next(t).json(t)["RecordType"] != "Bounce" || result.field(t, "success") != false {
+		t.Errorf("%s", result.body)
+	}
+	hooks := b.control(http.MethodGet, "/sandbox/hooks", nil, 200)
+	want := []any{object{"server": "Sandbox", "id": float64(id), "url": r.url, "stream": "outbound", "status": "verified", "triggers": object{
+		"Open": "verified", "Click": "verified", "Delivery": "verified", "Bounce": "verified", "SpamComplaint": "verified",
+		"SubscriptionChange": "verified"}}}
+	if diff := cmp.Diff(want, hooks.field(t, "hooks")); diff != "" {
+		t.Error(diff)
+	}
+	status <- 500
+	if v := b.control(http.MethodPost, fmt.Sprintf("/sandbox/hooks/%d/verify", id), nil, 200); v.field(t, "success") != false ||
+		b.webhooks()[0]["Status"] != "unverified" {
+		t.Errorf("%s %v", v.body, b.webhooks())
+	}
+	r.drain(t, 6)
+	for _, bad := range []struct {
+		path, body string
+		status     int
+	}{{"/sandbox/hooks/9/test", "", 404}, {"/sandbox/hooks/9/verify", "", 404}, {"/sandbox/hooks/x/test", "", 404},
+		{path + "?server=nobody", "", 404}, {path, `{"trigger":"Sneeze"}`, 422}, {path, `{"trigger":5}`, 400}} {
+		b.control(http.MethodPost, bad.path, bad.body, bad.status)
+	}
 }
 
 // PM-sim 37, 38, 40: nine retries on the ladder, the same bytes and the same trace each time, then no more.

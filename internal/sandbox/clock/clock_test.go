@@ -143,3 +143,85 @@ func TestAdvanceMeetsSleep(t *testing.T) {
 	table.At(start.Add(time.Minute), stop)
 	table.Run(ctx)
 }
+
+// A steered clock runs with the machine's until it is held; moved, it wakes who is due; released, it runs on from where it stands.
+func TestSteeredClock(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := clock.NewSteered()
+		begin := time.Now()
+		at := func(want time.Duration) {
+			t.Helper()
+			if got := c.Now().Sub(begin); got != want {
+				t.Errorf("it is %v, want %v", got, want)
+			}
+		}
+		fires := func(fired <-chan time.Time, want time.Duration) {
+			t.Helper()
+			if got := (<-fired).Sub(begin); got != want {
+				t.Errorf("fired at %v, want %v", got, want)
+			}
+		}
+		silent := func(fired <-chan time.Time) {
+			t.Helper()
+			synctest.Wait()
+			if len(fired) != 0 {
+				t.Error("fired")
+			}
+		}
+		minute, _ := c.At(begin.Add(time.Minute))
+		past, _ := c.At(begin)
+		fires(past, 0)
+		fires(minute, time.Minute) // by the machine's clock
+		hour, _ := c.At(begin.Add(time.Hour))
+		given, stop := c.At(begin.Add(time.Hour))
+		c.Hold()
+		<-time.After(2 * time.Hour)
+		at(time.Minute)
+		silent(hour)
+		if held, offset := c.Held(); !held || offset != -2*time.Hour {
+			t.Errorf("held %v, %v off", held, offset)
+		}
+		c.Advance(58 * time.Minute)
+		silent(hour)
+		stop()
+		c.Advance(time.Minute)
+		fires(hour, time.Hour)
+		silent(given)
+		soon, _ := c.At(begin.Add(61 * time.Minute))
+		c.Release()
+		c.Release()
+		fires(soon, 61*time.Minute)
+		if now := time.Since(begin); now != 2*time.Hour+2*time.Minute {
+			t.Errorf("the machine's clock is at %v", now)
+		}
+		if c.AdvanceTo(begin) {
+			t.Error("it went back")
+		}
+		day, _ := c.At(begin.Add(24 * time.Hour))
+		if !c.AdvanceTo(begin.Add(24*time.Hour - time.Second)) {
+			t.Error("it did not go forward")
+		}
+		fires(day, 24*time.Hour) // running, a second later
+		week, _ := c.At(begin.Add(7 * 24 * time.Hour))
+		c.Hold()
+		c.Reset()
+		<-week // its time may never come
+		if held, offset := c.Held(); held || offset != 0 || time.Until(c.Now()) != 0 {
+			t.Errorf("held %v, %v off", held, offset)
+		}
+	})
+}
+
+func TestNextOfATimetable(t *testing.T) {
+	t.Parallel()
+	table := clock.NewTimetable(clock.NewManual(start))
+	if _, ok := table.Next(); ok {
+		t.Error("something waits")
+	}
+	table.At(start.Add(time.Hour), func() {})
+	table.At(start.Add(time.Minute), func() {})
+	if due, ok := table.Next(); !ok || !due.Equal(start.Add(time.Minute)) {
+		t.Errorf("%v %v", due, ok)
+	}
+}

@@ -50,6 +50,16 @@ func (t *Timetable) Len() int {
 	return len(t.entries)
 }
 
+// Next returns when the first function is due, if one waits.
+func (t *Timetable) Next() (due time.Time, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.entries) == 0 {
+		return time.Time{}, false
+	}
+	return t.entries[0].due, true
+}
+
 // Run works the timetable until ctx ends.
 func (t *Timetable) Run(ctx context.Context) {
 	for ctx.Err() == nil {

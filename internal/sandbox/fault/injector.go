@@ -35,6 +35,14 @@ func (i *Injector) Set(rules []Rule) {
 	}
 }
 
+// Reset takes all rules away, lets every hanging request go, and draws luck from source from now on.
+func (i *Injector) Reset(source rand.Source) {
+	i.Set(nil)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.chance = rand.New(source)
+}
+
 // Rules returns the rules with what is left of their counts. A rule that has used up its count is not listed.
 func (i *Injector) Rules() []Rule {
 	i.mu.Lock()

@@ -75,7 +75,12 @@ func (e *Engine) Queue(deliveries ...*Delivery) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, d := range deliveries {
-		e.enqueue(&queued{Delivery: d, epoch: e.epoch})
+		q := &queued{Delivery: d, epoch: e.epoch}
+		if d.Delay > 0 {
+			e.timetable.At(e.clock.Now().Add(d.Delay), func() { e.again(q) })
+			continue
+		}
+		e.enqueue(q)
 	}
 }
 
@@ -83,7 +88,7 @@ func (e *Engine) Queue(deliveries ...*Delivery) {
 func (e *Engine) enqueue(d *queued) {
 	t := e.targets[d.URL]
 	if t == nil {
-		t = &target{shown: withoutPassword(d.URL)}
+		t = &target{shown: Shown(d.URL)}
 		t.bare, t.err = request(d.URL)
 		e.targets[d.URL] = t
 	}
@@ -127,7 +132,13 @@ func (e *Engine) try(ctx context.Context, t *target, d *queued) {
 	remaining := max(0, len(ladder)-d.tries)
 	status, err := 0, t.err
 	if err == nil {
-		status, err = e.post(ctx, t.bare, d.header(remaining), d.Body)
+		limit := d.Policy.Timeout
+		if limit == 0 {
+			limit = timeout
+		}
+		within, cancel := context.WithTimeout(ctx, limit)
+		status, err = e.post(within, t.bare, d.header(remaining), d.Body)
+		cancel()
 	}
 	if ctx.Err() != nil {
 		return // shutting down: the try counts for nothing
@@ -140,13 +151,24 @@ func (e *Engine) try(ctx context.Context, t *target, d *queued) {
 		verdict = GivenUp
 	}
 	d.tries++
-	e.note(d, Attempt{URL: t.shown, RetriesRemaining: remaining, Status: status, Verdict: verdict, Error: textOf(err),
-		DurationMS: float64(time.Since(started).Microseconds()) / 1000})
+	now := e.clock.Now()
+	a := Attempt{Server: d.Server, Hook: d.Hook, URL: t.shown, Type: d.Type, MailID: d.MailID, Trace: d.Trace, Try: d.tries,
+		RetriesRemaining: remaining, At: now, DurationMS: float64(time.Since(started).Microseconds()) / 1000, Status: status,
+		Error: textOf(err), Verdict: verdict}
+	if verdict == Retry {
+		a.NextTry = now.Add(ladder[d.tries-1])
+	}
+	counts := e.note(d, a)
+	if counts && d.Tried != nil {
+		d.Tried(a)
+	}
 	if d.tries == 1 && d.FirstTry != nil {
 		close(d.FirstTry)
 	}
 	if verdict == Retry {
-		e.timetable.At(e.clock.Now().Add(ladder[d.tries-1]), func() { e.again(d) })
+		if counts {
+			e.timetable.At(a.NextTry, func() { e.again(d) })
+		}
 		return
 	}
 	if d.Done != nil {
@@ -169,21 +191,20 @@ func textOf(err error) string {
 	return err.Error()
 }
 
-// note remembers an attempt, adding what it was for.
-func (e *Engine) note(d *queued, a Attempt) {
-	a.Hook, a.Type, a.MailID, a.Trace = d.Hook, d.Type, d.MailID, d.Trace
-	a.Try, a.At = d.tries, e.clock.Now()
+// note remembers an attempt. It returns false when a reset has overtaken the delivery.
+func (e *Engine) note(d *queued, a Attempt) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if d.epoch != e.epoch {
-		return
+		return false
 	}
 	if len(e.attempts) < maxAttempts {
 		e.attempts = append(e.attempts, a)
-		return
+		return true
 	}
 	e.attempts[e.next] = a
 	e.next = (e.next + 1) % maxAttempts
+	return true
 }
 
 // Attempts returns the latest attempts, newest first.
@@ -197,6 +218,9 @@ func (e *Engine) Attempts() []Attempt {
 	return list
 }
 
+// Next returns when the next try is due that waits for its time, if one does.
+func (e *Engine) Next() (due time.Time, ok bool) { return e.timetable.Next() }
+
 // Reset forgets everything that is queued, waits for a retry, or has been attempted.
 func (e *Engine) Reset() {
 	e.mu.Lock()
@@ -209,7 +233,8 @@ func (e *Engine) Reset() {
 	e.timetable.Clear()
 }
 
-func withoutPassword(address string) string {
+// Shown is a URL for people: without its credentials.
+func Shown(address string) string {
 	parsed, err := url.Parse(address)
 	if err != nil {
 		return ""

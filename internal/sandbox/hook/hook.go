@@ -22,6 +22,8 @@ type Policy struct {
 	RetriesHeader string
 	// TraceHeader names the header that carries the Trace; empty for none.
 	TraceHeader string
+	// Timeout is how long one try may take, of the machine's time; 0 is 30 s.
+	Timeout time.Duration
 }
 
 // Delivery is one event on its way to one URL.
@@ -31,12 +33,17 @@ type Delivery struct {
 	Header http.Header
 	Body   []byte
 	Policy *Policy
-	// Hook, Type, MailID and Trace describe the delivery in the list of attempts: the webhook's id, the event's type, the
-	// message's id, and what tells the event's tries from those of others.
+	// Delay is how long the first try is held back, on the engine's clock; 0 is not at all.
+	Delay time.Duration
+	// Server, Hook, Type, MailID and Trace describe the delivery in the list of attempts: the server's name, the webhook's id, the
+	// event's type, the message's id, empty when the event is not a message's, and what tells the event's tries from those of others.
+	Server string
 	Hook   int
 	Type   string
 	MailID string
 	Trace  string
+	// Tried is called after each try. May be nil.
+	Tried func(Attempt)
 	// Done is called once, when the delivery is over for good. May be nil.
 	Done func()
 	// FirstTry is closed after the first try, whatever came of it. May be nil.
@@ -73,6 +80,7 @@ const (
 
 // Attempt is one try, for people and tests to look at.
 type Attempt struct {
+	Server           string    `json:"server"`
 	Hook             int       `json:"webhookId"`
 	URL              string    `json:"url"`
 	Type             string    `json:"recordType"`
@@ -85,4 +93,6 @@ type Attempt struct {
 	Status           int       `json:"status"` // 0: no answer
 	Error            string    `json:"error,omitempty"`
 	Verdict          Verdict   `json:"verdict"`
+	// NextTry is when it was to be tried again; zero when it was not.
+	NextTry time.Time `json:"nextTryAt,omitzero"`
 }

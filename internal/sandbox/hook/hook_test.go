@@ -146,3 +146,37 @@ func TestPostRefusesOtherHosts(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// PM-sim 40, 46: a delivery that is to be late waits on the clock; Tried hears of each try, with the time of the next.
+func TestLateDelivery(t *testing.T) {
+	t.Parallel()
+	manual := clock.NewManual(start)
+	engine := hook.New(manual)
+	status := make(chan int, 2)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(<-status) }))
+	defer server.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { engine.Run(ctx); close(ended) }()
+	tried := make(chan hook.Attempt, 2)
+	engine.Queue(&hook.Delivery{Policy: policy, URL: server.URL, Server: "s", Hook: 3, Delay: time.Hour, Tried: func(a hook.Attempt) { tried <- a }})
+	if due, ok := engine.Next(); !ok || !due.Equal(start.Add(time.Hour)) || !manual.AwaitSleeper(t.Context().Done(), due) {
+		t.Errorf("due %v", due)
+	}
+	status <- http.StatusBadGateway
+	manual.Advance(time.Hour)
+	first := <-tried
+	if first.Server != "s" || first.Hook != 3 || first.Try != 1 || !first.NextTry.Equal(start.Add(61*time.Minute)) {
+		t.Errorf("%+v", first)
+	}
+	if !manual.AwaitSleeper(t.Context().Done(), first.NextTry) {
+		t.Fatal("no retry is planned")
+	}
+	status <- http.StatusOK
+	manual.Advance(time.Minute)
+	if second := <-tried; second.Try != 2 || !second.NextTry.IsZero() || second.Verdict != hook.Delivered {
+		t.Errorf("%+v", second)
+	}
+	stop()
+	<-ended
+}

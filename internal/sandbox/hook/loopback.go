@@ -33,8 +33,7 @@ func Local(target *url.URL) bool {
 // newClient returns a client that connects to loopback addresses only, whatever a name resolves to and wherever a redirect leads.
 func newClient() *http.Client {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, Control: loopbackOnly}
-	return &http.Client{
-		Timeout: timeout,
+	return &http.Client{ // requests have their time limit from their context
 		Transport: &http.Transport{
 			DialContext:         dialer.DialContext,
 			MaxIdleConns:        4 * perURL,

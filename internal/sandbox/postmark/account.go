@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -21,13 +22,19 @@ const (
 	maxToken      = 200
 )
 
-// added is a server that is not of the seed, as the store has it. It begins as the seed's server is, with a name and token of its own.
+// added is a server that is not of the seed, as the store has it. It begins as the seed's server is, with a name and token of its own and
+// without the archived stream.
 type added struct {
 	Name, Token string
 	CreatedAt   time.Time
+	Options     *options `json:",omitempty"` // at the beginning; nil for the seed's
 }
 
-// AddServer adds a server. Without a token it gets one. A *store.Refusal says what is wrong with the wish.
+// realToken is the form of Postmark's own tokens.
+var realToken = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
+// AddServer adds a server. Without a token it gets one; a token of the form of Postmark's own is refused, so that nobody takes one for the
+// other (PM-sim 10). A *store.Refusal says what is wrong with the wish.
 func (s *Simulator) AddServer(name, token string) (store.Server, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -42,26 +49,36 @@ func (s *Simulator) AddServer(name, token string) (store.Server, error) {
 		return store.Server{}, &store.Refusal{Reason: fmt.Sprintf("a token has at most %d printable ASCII characters", maxToken)}
 	case strings.EqualFold(token, testToken) || strings.EqualFold(token, DemoAccountToken):
 		return store.Server{}, &store.Refusal{Reason: "this token means something else"}
+	case realToken.MatchString(token):
+		return store.Server{}, &store.Refusal{Reason: "a token of the sandbox must not look like one of Postmark's"}
 	case len(s.servers) >= maxServers:
 		return store.Server{}, &store.Refusal{Reason: fmt.Sprintf("there are at most %d servers", maxServers)}
 	}
 	for _, v := range s.servers {
-		for _, taken := range []string{v.name, v.token} {
+		for _, taken := range []string{v.name, v.token, v.options.Name} {
 			if strings.EqualFold(taken, name) || strings.EqualFold(taken, token) {
 				return store.Server{}, &store.Refusal{Reason: fmt.Sprintf("the server %q has that name or token", v.name)}
 			}
 		}
 	}
-	a := added{Name: name, Token: token, CreatedAt: s.clock.Now()}
-	v, err := a.server(s.lastServer + 1)
+	v, err := s.establish(added{Name: name, Token: token, CreatedAt: s.clock.Now()})
 	if err != nil {
 		return store.Server{}, err
 	}
+	return v.describe(), nil
+}
+
+// establish keeps a new server and puts it in force. The caller holds mu.
+func (s *Simulator) establish(a added) (*server, error) {
+	v, err := a.server(s.lastServer + 1)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.store.Put(document(v, kindServer, "", a)); err != nil {
-		return store.Server{}, err
+		return nil, err
 	}
 	s.admit(v)
-	return v.describe(), nil
+	return v, nil
 }
 
 // RemoveServer takes an added server away, by its name or token. Its mails stay in the inbox. A *store.Refusal says why it stays.
@@ -75,6 +92,11 @@ func (s *Simulator) RemoveServer(which string) error {
 	case v.added == nil:
 		return &store.Refusal{Reason: "the server of the seed stays"}
 	}
+	return s.remove(v)
+}
+
+// remove ends an added server. The caller holds mu.
+func (s *Simulator) remove(v *server) error {
 	if err := s.store.Delete(document(v, kindServer, "", nil)); err != nil {
 		return err
 	}
@@ -114,7 +136,11 @@ func (a *added) server(id int) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.id, v.name, v.token, v.added = id, a.Name, a.Token, a
+	v.id, v.name, v.token, v.added, v.options = id, a.Name, a.Token, a, a.Options
+	if v.options == nil {
+		v.options = seedOptions(a.Name)
+	}
+	v.streams = newStreams(a.CreatedAt)
 	for _, t := range v.templates {
 		t.AssociatedServerID = id
 	}

@@ -15,16 +15,14 @@ func messageEventOf(e store.Event) messageEvent {
 	switch e.Kind {
 	case store.Delivered:
 		out.Type = "Delivered"
-		out.Details["DeliveryMessage"] = "smtp;250 2.0.0 OK"
-		out.Details["DestinationServer"] = "mx.sandbox.test"
-		out.Details["DestinationIP"] = "127.0.0.1"
+		out.Details = destination("smtp;250 2.0.0 OK")
 	case store.Bounced, store.Complained:
 		out.Type = "Bounced"
 		out.Details["Summary"] = e.Detail
 		out.Details["BounceID"] = strconv.FormatInt(e.ID, 10)
 		if e.Type == "Transient" {
 			out.Type = "Transient"
-			out.Details = map[string]string{"DeliveryMessage": e.Detail}
+			out.Details = destination(e.Detail)
 		}
 	case store.Opened:
 		out.Type = "Opened"
@@ -46,6 +44,11 @@ func messageEventOf(e store.Event) messageEvent {
 		}
 	}
 	return out
+}
+
+// destination is what the server of a recipient said.
+func destination(message string) map[string]string {
+	return map[string]string{"DeliveryMessage": message, "DestinationServer": "mx.sandbox.test", "DestinationIP": "127.0.0.1"}
 }
 
 // bounceRef is a bounce or complaint, an open or a click, with its message.
@@ -136,15 +139,23 @@ func (s *Simulator) listBounces(c *call) (any, error) {
 	return list, nil
 }
 
-// findBounce finds a bounce by the id of a path. The caller holds mu.
-func (c *call) findBounce() (bounceRef, error) {
+// findBounce finds a bounce by the id of a path. Ids need all of an int64; a client that reads numbers as doubles, such as Postmark's own
+// for Node, asks for a rounded one, which is taken for the latest bounce that rounds to it (PM-sim 49). The caller holds mu.
+func (c *call) findBounce() (found bounceRef, err error) {
 	id, err := strconv.ParseInt(c.args[0], 10, 64)
 	for _, b := range c.server.bounces {
-		if err == nil && b.event.ID == id {
+		switch {
+		case err != nil:
+		case b.event.ID == id:
 			return b, nil
+		case float64(b.event.ID) == float64(id):
+			found = b
 		}
 	}
-	return bounceRef{}, fail(codeNoBounce, "The bounce was not found.")
+	if found.mail == nil {
+		return found, fail(codeNoBounce, "The bounce was not found.")
+	}
+	return found, nil
 }
 
 func (s *Simulator) getBounce(c *call) (any, error) {

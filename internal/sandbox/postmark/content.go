@@ -13,6 +13,7 @@ import (
 // someone looks: most messages are never looked at.
 type content struct {
 	owner    *server
+	options  *options // the server's, at the time
 	raw      json.RawMessage
 	template *template
 	// recipients are the addresses that get the message, in the order of To, Cc, Bcc.
@@ -29,7 +30,7 @@ func contentOf(mail *store.Mail) *content {
 }
 
 func newContent(owner *server, d *draft) *content {
-	m := &content{owner: owner, raw: d.raw, template: d.template, inactive: d.inactive}
+	m := &content{owner: owner, options: owner.options, raw: d.raw, template: d.template, inactive: d.inactive}
 	for _, r := range d.recipients {
 		if !containsFold(d.inactive, r.Email) {
 			m.recipients = append(m.recipients, r.Email)
@@ -100,7 +101,11 @@ func (m *content) render(from *message) (rendered, error) {
 	if err != nil {
 		return rendered{}, err
 	}
-	return m.template.parts.render(model)
+	out, err := m.template.parts.render(model)
+	if from.InlineCSS == nil || *from.InlineCSS {
+		out.html = inlineCSS(out.html)
+	}
+	return out, err
 }
 
 // hasHTML tells whether the message has an HTML part to track.
@@ -121,8 +126,8 @@ func (m *content) hasText(from *message) bool {
 
 // tracking is the message's own choice over the server's; opens cannot be switched off when the server has them on.
 func (m *content) tracking(from *message) (opens bool, links string) {
-	opens = m.owner.trackOpens || from.TrackOpens != nil && *from.TrackOpens
-	links = m.owner.trackLinks
+	opens = m.options.TrackOpens || from.TrackOpens != nil && *from.TrackOpens
+	links = m.options.TrackLinks
 	for _, known := range []string{linksNone, linksBoth, linksHTML, linksText} {
 		if strings.EqualFold(from.TrackLinks, known) {
 			links = known

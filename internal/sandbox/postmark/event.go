@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postyard/internal/sandbox/hook"
+	"postyard/internal/sandbox/settings"
 	"postyard/internal/sandbox/store"
 )
 
@@ -36,6 +37,7 @@ func (s *Simulator) schedule(ctx context.Context, mails []*store.Mail) error {
 func await(ctx context.Context, deliveries []*hook.Delivery, start func()) error {
 	ctx, cancel := context.WithTimeout(ctx, beforeAnswer)
 	defer cancel()
+	deliveries = slices.DeleteFunc(slices.Clone(deliveries), func(d *hook.Delivery) bool { return d.Delay > 0 })
 	for _, d := range deliveries {
 		d.FirstTry = make(chan struct{})
 	}
@@ -71,9 +73,11 @@ func (s *Simulator) raiseFirst(mails []*store.Mail, opened bool) ([]*hook.Delive
 			batch = append(batch, store.Raised{Mail: mail, Events: m.firstEvents(opened)})
 		}
 	}
-	defer func() {
-		for _, r := range batch {
-			contentOf(r.Mail).fresh.Store(nil)
+	defer func() { // the mails, not the batch: that loses those that a reset has removed
+		for _, mail := range mails {
+			if m := contentOf(mail); m != nil {
+				m.fresh.Store(nil)
+			}
 		}
 	}()
 	return s.raise(batch)
@@ -168,6 +172,13 @@ func (s *Simulator) complete(mail *store.Mail, m *content, events []store.Event,
 			}
 		}
 		out = append(out, e)
+		if e.Kind == store.Subscribed && !e.Lifted { // someone unsubscribed
+			entry := &suppression{Email: e.Recipient, Reason: e.Type, Origin: originRecipient, CreatedAt: now}
+			if err := s.suppress(m.owner, mail.Stream, entry); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		if e.Type != hardBounce && e.Kind != store.Complained {
 			continue
 		}
@@ -181,21 +192,22 @@ func (s *Simulator) complete(mail *store.Mail, m *content, events []store.Event,
 		return out, nil
 	}
 	for i := range out {
-		for _, h := range m.owner.webhooks {
-			if h.MessageStream == mail.Stream && h.wants(out[i]) {
-				out[i].Pending = append(out[i].Pending, h.ID)
-			}
-		}
+		out[i].Pending = m.owner.listeners(mail.Stream, out[i])
 	}
 	return out, nil
 }
 
 // deliveries makes a delivery for each webhook that an event still has to reach. The caller holds mu.
 func (s *Simulator) deliveries(mail *store.Mail, events []store.Event) ([]*hook.Delivery, error) {
+	if !slices.ContainsFunc(events, func(e store.Event) bool { return len(e.Pending) > 0 }) {
+		return nil, nil
+	}
 	m := contentOf(mail)
+	p, err := s.poster(m.owner)
+	if err != nil {
+		return nil, err
+	}
 	var from *message // decoded once, when needed
-	var out []*hook.Delivery
-	twice := s.settings.Of(mail.Server).DuplicateWebhooks
 	for _, e := range events {
 		for _, id := range e.Pending {
 			done := func() { s.told(mail, e.Seq, id) }
@@ -207,21 +219,54 @@ func (s *Simulator) deliveries(mail *store.Mail, events []store.Event) ([]*hook.
 			if from == nil {
 				from = m.message()
 			}
-			body, err := encode(m.payload(mail, from, h, e))
-			if err != nil {
-				return nil, fmt.Errorf("postmark: payload: %w", err)
-			}
-			d := &hook.Delivery{URL: h.URL, Header: h.sent, Body: body, Policy: s.policy, Hook: id, Type: recordType(e),
-				MailID: mail.ID, Trace: traceID(mail.ID, e.Seq, id), Done: done}
-			out = append(out, d)
-			if twice {
-				twin := *d
-				twin.Done = nil
-				out = append(out, &twin)
+			d := hook.Delivery{Type: recordType(e), MailID: mail.ID, Trace: traceID(mail.ID, e.Seq, id), Done: done}
+			if err := p.add(h, m.payload(mail, from, h, e, p.now.WebhookDates), d); err != nil {
+				return nil, err
 			}
 		}
 	}
-	return out, nil
+	return p.out, nil
+}
+
+// poster makes deliveries to the webhooks of a server, all under the settings that are in force now.
+type poster struct {
+	owner  *server
+	now    settings.Settings
+	policy *hook.Policy
+	tried  func(hook.Attempt)
+	out    []*hook.Delivery
+}
+
+// poster returns one for a server. The caller holds mu.
+func (s *Simulator) poster(v *server) (*poster, error) {
+	now := s.settings.Of(v.name)
+	policy, err := s.policyOf(now)
+	if err != nil {
+		return nil, err
+	}
+	return &poster{owner: v, now: now, policy: policy, tried: func(a hook.Attempt) { s.tried(v, a) }}, nil
+}
+
+// add completes a delivery to a webhook: twice, or later than others, if that is asked for (PM-sim 46).
+func (p *poster) add(h *webhook, payload any, d hook.Delivery) error {
+	body, err := encode(payload)
+	if err != nil {
+		return fmt.Errorf("postmark: payload: %w", err)
+	}
+	d.URL, d.Header, d.Body, d.Policy, d.Server, d.Hook, d.Tried = h.URL, h.sent, body, p.policy, p.owner.name, h.ID, p.tried
+	if !h.near { // it will not be called, which is no failure of its
+		d.Tried = nil
+	}
+	if p.now.LateWebhooks != "" {
+		d.Delay = p.now.Late(d.Type)
+	}
+	p.out = append(p.out, &d)
+	if p.now.DuplicateWebhooks {
+		twin := d
+		twin.Done = nil
+		p.out = append(p.out, &twin)
+	}
+	return nil
 }
 
 func (s *Simulator) told(mail *store.Mail, event int64, webhook int) {
@@ -232,6 +277,7 @@ func (s *Simulator) told(mail *store.Mail, event int64, webhook int) {
 
 // resume takes up what was not done before a restart.
 func (s *Simulator) resume(mails []*store.Mail) {
+	s.resumeChanges()
 	var fresh []*store.Mail
 	for _, mail := range mails {
 		if mail.Provider != Provider {

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"postyard/internal/sandbox/settings"
 )
 
 // failure is an error answer of the API.
@@ -47,6 +49,17 @@ func encode(v any) ([]byte, error) {
 
 // stamp is a date as the API writes it: UTC with seven digits.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.0000000Z") }
+
+// stampAs is a date of a webhook, in one of the settings' ways (PM-sim 44).
+func stampAs(dates string, t time.Time) string {
+	switch dates {
+	case settings.DatesPlain:
+		return t.UTC().Format("2006-01-02T15:04:05Z")
+	case settings.DatesOffset:
+		return t.In(eastern()).Format("2006-01-02T15:04:05.0000000-07:00")
+	}
+	return stamp(t)
+}
 
 // stampOrNil is null for the zero time.
 func stampOrNil(t time.Time) *string {

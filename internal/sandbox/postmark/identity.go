@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 
 	"github.com/google/uuid"
+
+	"postyard/internal/sandbox/store"
 )
 
 // newRandom returns a source that repeats itself for a seed, and does not for seed 0: ids must differ from those of before a
@@ -15,6 +17,20 @@ func newRandom(seed uint64) rand.Source {
 		return rand.NewPCG(rand.Uint64(), rand.Uint64())
 	}
 	return rand.NewPCG(seed, 1)
+}
+
+// goOn keeps a seeded simulator from giving ids again that it gave before a restart: what follows is repeatable for what there is.
+func (s *Simulator) goOn(mails []*store.Mail) {
+	if s.seed == 0 || len(mails) == 0 {
+		return
+	}
+	events := 0
+	for _, mail := range mails {
+		events += len(s.store.Events(mail))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.random = rand.NewPCG(s.seed^uint64(len(mails))<<32, uint64(events)<<8|1) // #nosec G404 -- ids to be repeated
 }
 
 // newMessageID returns a lower-case UUID, version 4. The caller holds mu.

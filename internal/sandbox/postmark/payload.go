@@ -101,23 +101,25 @@ var (
 		Zip: "77058", Coords: "29.5,-95.0", IP: "203.0.113.42"}
 )
 
+const sampleReadSeconds = 5
+
 const sampleAgent = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 " +
 	"Safari/537.36"
 
 func recordType(e store.Event) string {
 	switch e.Kind {
 	case store.Delivered:
-		return "Delivery"
+		return triggerDelivery
 	case store.Bounced:
-		return "Bounce"
+		return triggerBounce
 	case store.Complained:
 		return spamComplaint
 	case store.Opened:
-		return "Open"
+		return triggerOpen
 	case store.Clicked:
-		return "Click"
+		return triggerClick
 	}
-	return "SubscriptionChange"
+	return triggerChange
 }
 
 func (m *message) tag() *string {
@@ -134,25 +136,31 @@ func (m *message) metadata() map[string]string {
 	return m.Metadata
 }
 
-// payload is what a webhook is told about an event.
-func (m *content) payload(mail *store.Mail, from *message, h *webhook, e store.Event) any {
+// payload is what a webhook is told about an event, with its date written in one of the settings' ways.
+func (m *content) payload(mail *store.Mail, from *message, h *webhook, e store.Event, dates string) any {
 	switch e.Kind {
 	case store.Delivered:
-		return deliveryPayload{RecordType: "Delivery", MessageStream: mail.Stream, ServerID: m.owner.id, MessageID: mail.ID,
-			Recipient: e.Recipient, Tag: from.tag(), DeliveredAt: stamp(e.At), Details: "250 2.0.0 OK", Metadata: from.metadata()}
-	case store.Bounced:
-		return m.bounce(mail, from, e, h.Triggers.Bounce.IncludeContent)
-	case store.Complained:
-		return m.bounce(mail, from, e, h.Triggers.SpamComplaint.IncludeContent)
+		return deliveryPayload{RecordType: triggerDelivery, MessageStream: mail.Stream, ServerID: m.owner.id, MessageID: mail.ID,
+			Recipient: e.Recipient, Tag: from.tag(), DeliveredAt: stampAs(dates, e.At), Details: "250 2.0.0 OK", Metadata: from.metadata()}
+	case store.Bounced, store.Complained:
+		content := h.Triggers.Bounce.IncludeContent
+		if e.Kind == store.Complained {
+			content = h.Triggers.SpamComplaint.IncludeContent
+		}
+		p := m.bounce(mail, from, e, content)
+		p.BouncedAt = stampAs(dates, e.At)
+		return p
 	case store.Opened, store.Clicked:
-		return engagementOf(mail, from, e)
+		p := engagementOf(mail, from, e)
+		p.ReceivedAt = stampAs(dates, e.At)
+		return p
 	}
 	if e.Lifted {
-		return subscriptionPayload{RecordType: "SubscriptionChange", ServerID: m.owner.id, MessageStream: mail.Stream,
-			ChangedAt: stamp(e.At), Recipient: e.Recipient, Origin: originCustomer, Metadata: map[string]string{}}
+		return subscriptionPayload{RecordType: triggerChange, ServerID: m.owner.id, MessageStream: mail.Stream,
+			ChangedAt: stampAs(dates, e.At), Recipient: e.Recipient, Origin: originCustomer, Metadata: map[string]string{}}
 	}
-	return subscriptionPayload{RecordType: "SubscriptionChange", MessageID: &mail.ID, ServerID: m.owner.id, MessageStream: mail.Stream,
-		ChangedAt: stamp(e.At), Recipient: e.Recipient, Origin: originRecipient, SuppressSending: true, SuppressionReason: &e.Type,
+	return subscriptionPayload{RecordType: triggerChange, MessageID: &mail.ID, ServerID: m.owner.id, MessageStream: mail.Stream,
+		ChangedAt: stampAs(dates, e.At), Recipient: e.Recipient, Origin: originRecipient, SuppressSending: true, SuppressionReason: &e.Type,
 		Tag: from.tag(), Metadata: from.metadata()}
 }
 
@@ -182,7 +190,7 @@ func engagementOf(mail *store.Mail, from *message, e store.Event) engagement {
 		UserAgent: sampleAgent, Geo: sampleGeo, MessageID: mail.ID, Metadata: from.metadata(), ReceivedAt: stamp(e.At),
 		Tag: from.tag(), Recipient: e.Recipient}
 	if e.Kind == store.Opened {
-		p.FirstOpen, p.ReadSeconds = new(e.First), new(5)
+		p.FirstOpen, p.ReadSeconds = new(e.First), new(sampleReadSeconds)
 		return p
 	}
 	p.OriginalLink, p.ClickLocation = e.URL, "HTML"

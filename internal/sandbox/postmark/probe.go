@@ -2,10 +2,16 @@ package postmark
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
+
+	"postyard/internal/sandbox/hook"
 )
 
 // probeTimeout bounds one probe of the handshake.
@@ -19,6 +25,17 @@ type verification struct {
 	Message string
 }
 
+// passed is how many probes were.
+func (v verification) passed() int {
+	n := 0
+	for _, r := range v.Results {
+		if r.Success {
+			n++
+		}
+	}
+	return n
+}
+
 type probeResult struct {
 	TriggerType string
 	Success     bool
@@ -27,22 +44,28 @@ type probeResult struct {
 }
 
 // handshake decides the status of a webhook that is about to be saved: it probes each enabled trigger, and a webhook that does
-// not pass is not to be saved (PM-sim 35). Hosts other than this machine are never called and pass as they are.
+// not pass is not to be saved (PM-sim 35). Hosts other than this machine are never called and pass as they are; so do all when the
+// settings say so.
 func (s *Simulator) handshake(c *call, h *webhook, verify bool) error {
 	switch {
 	case !verify:
 		h.Status = statusUnverified
 		return nil
-	case !h.local():
+	case !s.probes(c.server, h):
 		h.Status = statusVerified
 		return nil
 	}
-	result := s.probe(c.Context(), h)
+	result := s.probe(c.Context(), h, h.samples())
 	if !result.Success {
 		return &failure{status: http.StatusUnprocessableEntity, code: codeHookVerify, body: result}
 	}
 	h.Status = statusVerified
 	return nil
+}
+
+// probes tells whether a webhook is called before it is verified.
+func (s *Simulator) probes(v *server, h *webhook) bool {
+	return h.local() && s.settings.Of(v.name).ProbeWebhooks
 }
 
 func (s *Simulator) verifyWebhook(c *call) (any, error) {
@@ -53,8 +76,8 @@ func (s *Simulator) verifyWebhook(c *call) (any, error) {
 		return nil, err
 	}
 	result := verification{ID: old.ID, URL: old.URL, Success: true, Results: []probeResult{}}
-	if old.local() {
-		result = s.probe(c.Context(), old)
+	if s.probes(c.server, old) {
+		result = s.probe(c.Context(), old, old.samples())
 	}
 	h := *old
 	h.Status = statusUnverified
@@ -67,11 +90,10 @@ func (s *Simulator) verifyWebhook(c *call) (any, error) {
 	return result, nil
 }
 
-// probe posts one sample event for each enabled trigger; all must be answered with exactly 200.
-func (s *Simulator) probe(ctx context.Context, h *webhook) verification {
+// probe posts sample events; all must be answered with exactly 200.
+func (s *Simulator) probe(ctx context.Context, h *webhook, samples []sample) verification {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	samples := h.samples()
 	results := make([]probeResult, len(samples))
 	var probes sync.WaitGroup
 	for i, sample := range samples {
@@ -79,12 +101,7 @@ func (s *Simulator) probe(ctx context.Context, h *webhook) verification {
 	}
 	probes.Wait()
 	v := verification{ID: h.ID, URL: h.URL, Results: results}
-	passed := 0
-	for _, r := range results {
-		if r.Success {
-			passed++
-		}
-	}
+	passed := v.passed()
 	v.Success = passed == len(results)
 	v.Message = fmt.Sprintf("%d/%d triggers verified successfully", passed, len(results))
 	return v
@@ -132,28 +149,130 @@ func (h *webhook) samples() []sample {
 		}
 	}
 	t := h.Triggers
-	open := engagement{RecordType: "Open", MessageStream: h.MessageStream, FirstOpen: new(true), Client: sampleClient, OS: sampleOS,
+	open := engagement{RecordType: triggerOpen, MessageStream: h.MessageStream, FirstOpen: new(true), Client: sampleClient, OS: sampleOS,
 		Platform: "WebMail", UserAgent: sampleAgent, ReadSeconds: new(5), Geo: sampleGeo, MessageID: id, Metadata: metadata,
 		ReceivedAt: date, Tag: new(tag), Recipient: recipient}
 	click := open
-	click.RecordType, click.FirstOpen, click.ReadSeconds = "Click", nil, nil
+	click.RecordType, click.FirstOpen, click.ReadSeconds = triggerClick, nil, nil
 	click.ClickLocation, click.OriginalLink = "HTML", "https://example.com/"
-	bounce := bouncePayload{RecordType: "Bounce", MessageStream: h.MessageStream, ID: 42, Type: "HardBounce", TypeCode: 1,
+	bounce := bouncePayload{RecordType: triggerBounce, MessageStream: h.MessageStream, ID: 42, Type: hardBounce, TypeCode: 1,
 		Name: "Hard bounce", Tag: new("Test"), MessageID: id, Metadata: metadata, ServerID: 1234, Description: bounceTypes[0].description,
 		Details: "Test bounce details", Email: recipient, From: "sender@example.com", BouncedAt: date, DumpAvailable: true,
 		Inactive: true, CanActivate: true, Subject: "Test subject"}
 	complaint := bounce
-	complaint.RecordType, complaint.Type, complaint.TypeCode, complaint.CanActivate = "SpamComplaint", "SpamComplaint", 100001, false
+	complaint.RecordType, complaint.Type, complaint.TypeCode, complaint.CanActivate = spamComplaint, spamComplaint, 100001, false
 	complaint.Name, complaint.Description = "Spam complaint", "The subscriber explicitly marked this message as spam."
-	add(t.Open.Enabled, "Open", open)
-	add(t.Click.Enabled, "Click", click)
-	add(t.Delivery.Enabled, "Delivery", deliveryPayload{RecordType: "Delivery", MessageStream: h.MessageStream, ServerID: 23,
+	add(t.Open.Enabled, triggerOpen, open)
+	add(t.Click.Enabled, triggerClick, click)
+	add(t.Delivery.Enabled, triggerDelivery, deliveryPayload{RecordType: triggerDelivery, MessageStream: h.MessageStream, ServerID: 23,
 		MessageID: id, Recipient: recipient, Tag: new(tag), DeliveredAt: date, Details: "Test delivery webhook details",
 		Metadata: metadata})
-	add(t.Bounce.Enabled, "Bounce", bounce)
-	add(t.SpamComplaint.Enabled, "SpamComplaint", complaint)
-	add(t.SubscriptionChange.Enabled, "SubscriptionChange", subscriptionPayload{RecordType: "SubscriptionChange",
+	add(t.Bounce.Enabled, triggerBounce, bounce)
+	add(t.SpamComplaint.Enabled, spamComplaint, complaint)
+	add(t.SubscriptionChange.Enabled, triggerChange, subscriptionPayload{RecordType: triggerChange,
 		MessageID: new(id), ServerID: 23, MessageStream: h.MessageStream, ChangedAt: date, Recipient: recipient,
-		Origin: "Recipient", SuppressSending: true, SuppressionReason: new("HardBounce"), Tag: new(tag), Metadata: metadata})
+		Origin: originRecipient, SuppressSending: true, SuppressionReason: new(hardBounce), Tag: new(tag), Metadata: metadata})
 	return list
+}
+
+// Hook is a registered webhook, for people. URL is without a password.
+type Hook struct {
+	Server   string            `json:"server"`
+	ID       int               `json:"id"`
+	URL      string            `json:"url"`
+	Stream   string            `json:"stream"`
+	Status   string            `json:"status"`
+	Triggers map[string]string `json:"triggers"` // the enabled ones, each verified or, when it is paused or the webhook is, unverified
+}
+
+// Hooks returns the webhooks of all servers.
+func (s *Simulator) Hooks() []Hook {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	list := []Hook{}
+	for _, v := range s.servers {
+		for _, h := range v.webhooks {
+			list = append(list, Hook{Server: v.name, ID: h.ID, URL: hook.Shown(h.URL), Stream: h.MessageStream, Status: h.Status,
+				Triggers: v.statuses(h)})
+		}
+	}
+	return list
+}
+
+// HookResult is how a webhook answered samples.
+type HookResult struct {
+	Success bool         `json:"success"`
+	Message string       `json:"message"` // "1/2 triggers ..."
+	Results []HookSample `json:"results"`
+}
+
+// HookSample is how a webhook answered one sample. Status is 0 when there was no answer.
+type HookSample struct {
+	Trigger string `json:"trigger"`
+	Success bool   `json:"success"`
+	Status  int    `json:"status"`
+	Message string `json:"message"`
+}
+
+// ErrNoHook means that a server has no webhook of that number.
+var ErrNoHook = errors.New("there is no such webhook")
+
+// TestHook posts one sample event to a webhook for each enabled trigger, or for the one that is named, as the dashboard's "send test"
+// does (PM-sim 47). Nothing else changes. The error is ErrNoHook or a *store.Refusal.
+func (s *Simulator) TestHook(ctx context.Context, server string, id int, trigger string) (HookResult, error) {
+	h, err := s.hookOf(server, id)
+	if err != nil {
+		return HookResult{}, err
+	}
+	samples := h.samples()
+	if trigger != "" {
+		samples = slices.DeleteFunc(samples, func(one sample) bool { return !strings.EqualFold(one.trigger, trigger) })
+		if len(samples) == 0 {
+			return HookResult{}, refuse("the webhook has no enabled trigger %q", trigger)
+		}
+	}
+	result := s.probe(ctx, h, samples)
+	result.Message = fmt.Sprintf("%d/%d samples were answered with 200", result.passed(), len(samples))
+	return viewResult(result), nil
+}
+
+// VerifyHook is Postmark's own verification of a webhook, asked for by its server's name and its number. It counts, whatever comes of it.
+func (s *Simulator) VerifyHook(r *http.Request, server string, id int) (HookResult, error) {
+	if _, err := s.hookOf(server, id); err != nil {
+		return HookResult{}, err
+	}
+	s.mu.RLock()
+	v := s.serverCalled(server)
+	s.mu.RUnlock()
+	if v == nil {
+		return HookResult{}, ErrNoHook
+	}
+	answer, err := s.verifyWebhook(&call{Request: r, server: v, args: []string{strconv.Itoa(id)}})
+	if _, refused := errors.AsType[*failure](err); refused {
+		return HookResult{}, ErrNoHook // deleted meanwhile
+	}
+	result, ok := answer.(verification)
+	if err != nil || !ok {
+		return HookResult{}, fmt.Errorf("postmark: verify: %w", err)
+	}
+	return viewResult(result), nil
+}
+
+func (s *Simulator) hookOf(server string, id int) (*webhook, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if v := s.serverCalled(server); v != nil {
+		if h := v.webhook(id); h != nil {
+			return h, nil
+		}
+	}
+	return nil, ErrNoHook
+}
+
+func viewResult(v verification) HookResult {
+	out := HookResult{Success: v.Success, Message: v.Message, Results: []HookSample{}}
+	for _, r := range v.Results {
+		out.Results = append(out.Results, HookSample{Trigger: r.TriggerType, Success: r.Success, Status: r.StatusCode, Message: r.Message})
+	}
+	return out
 }

@@ -13,7 +13,7 @@ func refuse(format string, args ...any) error {
 	return &store.Refusal{Reason: fmt.Sprintf(format, args...)}
 }
 
-// Raise has something happen to a message: an open, a click, a complaint or a bounce (PM-sim 43). What cannot happen is a
+// Raise has something happen to a message: an open, a click, a complaint, an unsubscription or a bounce (PM-sim 43). What cannot happen is a
 // *store.Refusal.
 func (s *Simulator) Raise(mail *store.Mail, wish store.Wish) (store.Outcome, error) {
 	m, ok := mail.Content.(*content)
@@ -24,6 +24,9 @@ func (s *Simulator) Raise(mail *store.Mail, wish store.Wish) (store.Outcome, err
 	e, err := m.fulfil(wish, before)
 	if err != nil {
 		return store.Outcome{}, err
+	}
+	if wish.Kind == store.Unsubscribed && s.isSuppressed(m.owner, mail.Stream, e.Recipient) {
+		return store.Outcome{Note: fmt.Sprintf("%s is on the suppression list of %s already: nothing changes.", e.Recipient, mail.Stream)}, nil
 	}
 	if e.Kind == store.Clicked && clicked(before, e) {
 		return store.Outcome{Note: fmt.Sprintf("%s has clicked %s before: Postmark reports the first click per link and recipient only.",
@@ -55,11 +58,32 @@ func (m *content) fulfil(wish store.Wish, before []store.Event) (e store.Event, 
 	case store.Complained:
 		e.Type = spamComplaint
 		return e, nil
+	case store.Unsubscribed:
+		e.Kind, e.Type = store.Subscribed, reasonManual
+		return e, nil
 	case store.Bounced:
 		e.Type, err = bounceNamed(wish.Type)
 		return e, err
 	}
-	return e, refuse("kind must be one of open, click, complaint, bounce; got %q", wish.Kind)
+	return e, refuse("kind must be one of open, click, complaint, unsubscribe, bounce; got %q", wish.Kind)
+}
+
+// isSuppressed is server.suppressed for the server that is in force.
+func (s *Simulator) isSuppressed(v *server, stream, email string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return v.suppressed(stream, email)
+}
+
+// BounceTypes returns the names of the types of bounces that a message can have, the usual one first.
+func BounceTypes() []string {
+	var names []string
+	for _, b := range bounceTypes {
+		if b.name != spamComplaint {
+			names = append(names, b.name)
+		}
+	}
+	return names
 }
 
 // bounceNamed finds a type of bounce by its name in any spelling; empty is a hard bounce.

@@ -158,7 +158,8 @@ func (m *content) body(mail *store.Mail, events []store.Event) messageBody {
 	opens, links := m.tracking(from)
 	body := messageBody{Tag: from.tag(), MessageID: mail.ID, MessageStream: mail.Stream, To: recipientBodies(from.to()),
 		Cc: recipientBodies(from.Cc), Bcc: recipientBodies(from.Bcc), Recipients: m.recipients, ReceivedAt: stamp(mail.ReceivedAt),
-		From: from.From, Attachments: []string{}, Status: "Sent", TrackOpens: opens, TrackLinks: links, Metadata: from.metadata()}
+		From: from.From, Attachments: []string{}, Status: "Sent", TrackOpens: opens, TrackLinks: links, Metadata: from.metadata(),
+		Sandboxed: m.options.DeliveryType == deliverySandbox}
 	if len(events) == 0 {
 		body.Status = "Queued"
 	}

@@ -111,8 +111,8 @@ func (s *Simulator) linger(c *call) error {
 	if latency == 0 {
 		return nil
 	}
-	over := make(chan struct{})
-	s.timetable.At(s.clock.Now().Add(latency), func() { close(over) })
+	over, stop := s.clock.At(s.clock.Now().Add(latency)) // not by the timetable, which a reset clears
+	defer stop()
 	select {
 	case <-over:
 		return nil
@@ -188,7 +188,7 @@ func (s *Simulator) accept(c *call, outcomes []outcome) ([]*store.Mail, error) {
 	for i := range outcomes {
 		o := &outcomes[i]
 		if o.err == nil {
-			o.err = v.place(o.draft, now.Account)
+			o.err = v.place(o.draft, s.account, now.Account)
 		}
 		if o.err != nil {
 			continue

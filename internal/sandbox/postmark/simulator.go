@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"postyard/internal/sandbox/clock"
 	"postyard/internal/sandbox/hook"
@@ -38,8 +37,6 @@ type Deps struct {
 	Hooks     *hook.Engine
 	Settings  *settings.Current
 	Log       *slog.Logger
-	// Ladder are the waits between the tries of a webhook; nil is Postmark's own.
-	Ladder []time.Duration
 	// Seed makes ids repeatable; 0 makes them random.
 	Seed uint64
 }
@@ -49,31 +46,27 @@ type Simulator struct {
 	clock     clock.Clock
 	timetable *clock.Timetable
 	hooks     *hook.Engine
-	policy    *hook.Policy
 	settings  *settings.Current
 	log       *slog.Logger
 	seed      uint64
 	store     *store.Store
 
 	mu         sync.RWMutex
+	account    *account
 	random     rand.Source
+	policies   map[policyKey]*hook.Policy
 	servers    []*server // the seed's comes first
 	lastServer int       // the highest number so far
 }
 
 // New returns a simulator in its seeded state. It is a store.Restorer; once its store is open it must be given to Attach.
 func New(d Deps) (*Simulator, error) {
-	if d.Ladder == nil {
-		d.Ladder = ladder()
-	}
-	s := &Simulator{clock: d.Clock, timetable: d.Timetable, hooks: d.Hooks, settings: d.Settings, log: d.Log, seed: d.Seed,
-		policy: &hook.Policy{Ladder: d.Ladder, Judge: judge, RetriesHeader: http.CanonicalHeaderKey(headerRetries),
-			TraceHeader: http.CanonicalHeaderKey(headerTrace)}}
+	s := &Simulator{clock: d.Clock, timetable: d.Timetable, hooks: d.Hooks, settings: d.Settings, log: d.Log, seed: d.Seed}
 	servers, err := s.seedServers()
 	if err != nil {
 		return nil, err
 	}
-	s.random, s.servers, s.lastServer = newRandom(s.seed), servers, len(servers)
+	s.random, s.servers, s.lastServer, s.account = newRandom(s.seed), servers, len(servers), seedAccount()
 	return s, nil
 }
 
@@ -90,7 +83,9 @@ func (s *Simulator) seedServers() ([]*server, error) {
 // then are taken up again.
 func (s *Simulator) Attach(st *store.Store) {
 	s.store = st
-	s.resume(st.All())
+	mails := st.All()
+	s.goOn(mails)
+	s.resume(mails)
 }
 
 // Reset goes back to the seed, but keeps the webhooks, and servers that were added, when asked to: whoever uses them does not hear of
@@ -115,7 +110,7 @@ func (s *Simulator) Reset(keepWebhooks bool, empty func(stay []store.Document) e
 	if err := empty(stay); err != nil {
 		return err
 	}
-	s.random, s.servers = newRandom(s.seed), servers
+	s.random, s.servers, s.account = newRandom(s.seed), servers, seedAccount()
 	return nil
 }
 
@@ -192,11 +187,14 @@ func (s *Simulator) authenticate(c *call, need access) error {
 	return &failure{status: http.StatusUnauthorized, code: codeToken, message: textServerToken}
 }
 
-// RestoreDocument brings back a stream, template, webhook or suppression.
+// RestoreDocument brings back something of the account or of a server.
 func (s *Simulator) RestoreDocument(kind, id string, value json.RawMessage) error {
 	owner, id, _ := strings.Cut(id, "/")
-	if kind == kindServer {
+	switch {
+	case kind == kindServer:
 		return s.restoreServer(owner, value)
+	case owner == ownAccount:
+		return s.account.restore(kind, id, value)
 	}
 	for _, server := range s.servers {
 		if server.key() == owner {

@@ -280,6 +280,9 @@ func (s *Simulator) archiveStream(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.settings.Of(c.server.name).RefuseArchive { // PM-sim 32
+		return nil, fail(codeNotArchived, "Stream is unable to be archived at this time.")
+	}
 	if old.ID == defaultStream || old.Type == typeInbound {
 		return nil, fail(1229, "The default transactional and inbound streams cannot be archived.")
 	}
@@ -316,18 +319,23 @@ func (c *call) object() []byte {
 	return c.body
 }
 
-// seedStreams are those of a new server, and one that is archived.
-func seedStreams(now time.Time) []*stream {
-	build := func(id, name, kind, unsubscribe string) *stream {
-		return &stream{ID: id, Name: name, Type: kind, CreatedAt: now, Unsubscribe: unsubscribe,
-			Description: new(fmt.Sprintf("The sandbox's %s stream.", strings.ToLower(name)))}
-	}
-	retired := build("retired", "Retired Stream", typeTransactional, "None")
-	retired.ArchivedAt = now
+// newStreams are those of a new server (PM-sim 31).
+func newStreams(now time.Time) []*stream {
 	return []*stream{
-		build(defaultStream, "Default Transactional Stream", typeTransactional, "None"),
-		build("inbound", "Default Inbound Stream", typeInbound, "None"),
-		build("broadcast", "Default Broadcast Stream", typeBroadcasts, "Postmark"),
-		retired,
+		newStream(now, defaultStream, "Default Transactional Stream", typeTransactional, "None"),
+		newStream(now, "inbound", "Default Inbound Stream", typeInbound, "None"),
+		newStream(now, "broadcast", "Default Broadcast Stream", typeBroadcasts, "Postmark"),
 	}
+}
+
+// seedStreams are those of the seed's server: a new one's, and one that is archived.
+func seedStreams(now time.Time) []*stream {
+	retired := newStream(now, "retired", "Retired Stream", typeTransactional, "None")
+	retired.ArchivedAt = now
+	return append(newStreams(now), retired)
+}
+
+func newStream(now time.Time, id, name, kind, unsubscribe string) *stream {
+	return &stream{ID: id, Name: name, Type: kind, CreatedAt: now, Unsubscribe: unsubscribe,
+		Description: new(fmt.Sprintf("The sandbox's %s stream.", strings.ToLower(name)))}
 }

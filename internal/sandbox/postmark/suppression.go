@@ -3,9 +3,14 @@ package postmark
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"postyard/internal/sandbox/hook"
+	"postyard/internal/sandbox/store"
 )
 
 // Who put an address on a suppression list, and why.
@@ -154,27 +159,32 @@ type suppressionResults struct {
 }
 
 func (s *Simulator) createSuppressions(c *call) (any, error) {
-	return s.changeSuppressions(c, "Suppressed", func(v *server, key suppressionKey, email string) (string, error) {
-		return "", s.suppress(v, key.stream, &suppression{Email: email, Reason: reasonManual, Origin: originCustomer,
-			CreatedAt: s.clock.Now()})
+	return s.changeSuppressions(c, "Suppressed", func(v *server, key suppressionKey, email string) (*change, string, error) {
+		if v.suppressions[key] != nil {
+			return nil, "", nil
+		}
+		now := s.clock.Now()
+		err := s.suppress(v, key.stream, &suppression{Email: email, Reason: reasonManual, Origin: originCustomer, CreatedAt: now})
+		return &change{Stream: key.stream, Recipient: email, At: now}, "", err
 	})
 }
 
 func (s *Simulator) deleteSuppressions(c *call) (any, error) {
-	return s.changeSuppressions(c, "Deleted", func(v *server, key suppressionKey, _ string) (string, error) {
+	return s.changeSuppressions(c, "Deleted", func(v *server, key suppressionKey, email string) (*change, string, error) {
 		entry := v.suppressions[key]
 		switch {
 		case entry == nil:
-			return "", nil
+			return nil, "", nil
 		case entry.Reason == spamComplaint:
-			return "You do not have the required authority to change this suppression.", nil
+			return nil, "You do not have the required authority to change this suppression.", nil
 		}
-		return "", s.release(v, key)
+		return &change{Stream: key.stream, Recipient: email, At: s.clock.Now(), Lifted: true}, "", s.release(v, key)
 	})
 }
 
-// changeSuppressions applies a change to each address; the change says why not, when not.
-func (s *Simulator) changeSuppressions(c *call, status string, change func(*server, suppressionKey, string) (string, error)) (any, error) {
+// changeSuppressions applies a change to each address, and has webhooks told of what has changed (PM-sim 50); do says why not, when
+// not.
+func (s *Simulator) changeSuppressions(c *call, status string, do func(*server, suppressionKey, string) (*change, string, error)) (any, error) {
 	var r suppressionRequest
 	if err := decode(c.object(), &r); err != nil {
 		return nil, err
@@ -187,7 +197,11 @@ func (s *Simulator) changeSuppressions(c *call, status string, change func(*serv
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m, err := c.server.findStream(c.args[0])
+	v, err := s.serverOf(c)
+	if err != nil {
+		return nil, err
+	}
+	m, err := v.findStream(c.args[0])
 	if err != nil {
 		return nil, err
 	}
@@ -196,8 +210,14 @@ func (s *Simulator) changeSuppressions(c *call, status string, change func(*serv
 		result := suppressionResult{EmailAddress: item.EmailAddress, Status: status}
 		reason := "An invalid email address was provided."
 		if checkAddress("EmailAddress", item.EmailAddress) == nil {
-			if reason, err = change(c.server, keyOf(m.ID, item.EmailAddress), item.EmailAddress); err != nil {
+			var made *change
+			if made, reason, err = do(v, keyOf(m.ID, item.EmailAddress), item.EmailAddress); err != nil {
 				return nil, err
+			}
+			if made != nil {
+				if err := s.tell(v, made); err != nil {
+					return nil, err
+				}
 			}
 		}
 		if reason != "" {
@@ -206,4 +226,121 @@ func (s *Simulator) changeSuppressions(c *call, status string, change func(*serv
 		results.Suppressions = append(results.Suppressions, result)
 	}
 	return results, nil
+}
+
+// change is a subscription change that is no message's: someone put an address on a list, or took it off, by the API. It is also its own
+// document, for as long as a webhook has not been told.
+type change struct {
+	Seq       int64 // unique among the server's
+	Stream    string
+	Recipient string
+	At        time.Time
+	Lifted    bool  `json:",omitempty"`
+	Pending   []int // webhooks
+}
+
+// tell has the webhooks told of a change. The caller holds mu.
+func (s *Simulator) tell(v *server, made *change) error {
+	if s.settings.Of(v.name).DropWebhooks {
+		return nil
+	}
+	made.Pending = v.listeners(made.Stream, store.Event{Kind: store.Subscribed})
+	if len(made.Pending) == 0 {
+		return nil
+	}
+	made.Seq = v.lastChange + 1
+	if err := s.keepChange(v, made); err != nil {
+		return err
+	}
+	deliveries, err := s.changeDeliveries(v, made)
+	if err != nil {
+		return err
+	}
+	s.hooks.Queue(deliveries...)
+	return nil
+}
+
+// keepChange writes a change, also one that nobody waits for any more: its number must not be given again. The caller holds mu.
+func (s *Simulator) keepChange(v *server, made *change) error {
+	if err := s.keep(v, kindChange, strconv.FormatInt(made.Seq, 10), made); err != nil {
+		return fmt.Errorf("postmark: %w", err)
+	}
+	v.putChange(made)
+	return nil
+}
+
+func (v *server) putChange(made *change) {
+	v.lastChange = max(v.lastChange, made.Seq)
+	if v.changes == nil {
+		v.changes = map[int64]*change{}
+	}
+	v.changes[made.Seq] = made
+	if len(made.Pending) == 0 {
+		delete(v.changes, made.Seq)
+	}
+}
+
+func (v *server) restoreChange(value json.RawMessage) error {
+	var made change
+	if err := json.Unmarshal(value, &made); err != nil {
+		return err
+	}
+	v.putChange(&made)
+	return nil
+}
+
+// changeDeliveries makes a delivery for each webhook that a change still has to reach. The caller holds mu.
+func (s *Simulator) changeDeliveries(v *server, made *change) ([]*hook.Delivery, error) {
+	p, err := s.poster(v)
+	if err != nil {
+		return nil, err
+	}
+	body := subscriptionPayload{RecordType: triggerChange, ServerID: v.id, MessageStream: made.Stream, Recipient: made.Recipient,
+		ChangedAt: stampAs(p.now.WebhookDates, made.At), Origin: originCustomer, Metadata: map[string]string{}}
+	if !made.Lifted {
+		body.SuppressSending, body.SuppressionReason = true, new(reasonManual)
+	}
+	name := fmt.Sprintf("change of %d at %d", v.id, made.At.UnixNano()) // in place of a message's id; numbers repeat after a reset
+	for _, id := range made.Pending {
+		h := v.webhook(id)
+		if h == nil {
+			continue
+		}
+		d := hook.Delivery{Type: triggerChange, Trace: traceID(name, made.Seq, id), Done: func() { s.toldChange(v, made.Seq, id) }}
+		if err := p.add(h, body, d); err != nil {
+			return nil, err
+		}
+	}
+	return p.out, nil
+}
+
+// toldChange notes that a webhook needs to hear of a change no more.
+func (s *Simulator) toldChange(v *server, seq int64, id int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	made := v.changes[seq]
+	if made == nil {
+		return
+	}
+	left := *made
+	left.Pending = slices.DeleteFunc(slices.Clone(made.Pending), func(other int) bool { return other == id })
+	if err := s.keepChange(v, &left); err != nil {
+		s.log.Error("a delivered webhook cannot be noted; it will be repeated after a restart", "err", err)
+	}
+}
+
+// resumeChanges takes up the changes that webhooks were not told of before a restart.
+func (s *Simulator) resumeChanges() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, v := range s.servers {
+		for _, seq := range slices.Sorted(maps.Keys(v.changes)) {
+			deliveries, err := s.changeDeliveries(v, v.changes[seq])
+			if err != nil {
+				s.log.Error("webhooks cannot be taken up again", "err", err)
+				continue
+			}
+			s.hooks.Queue(deliveries...)
+		}
+	}
 }

@@ -19,6 +19,7 @@ const (
 
 	maxTemplates    = 100
 	maxTemplateName = 200
+	maxAlias        = 200
 	maxSubject      = 2000
 )
 
@@ -44,6 +45,7 @@ type template struct {
 	Alias              *string
 	TemplateType       string
 	LayoutTemplate     *string
+	Handlebars         bool `json:",omitempty"` // not in answers
 
 	parts parts
 }
@@ -102,6 +104,14 @@ func parse(body, layout *string, options ...mustachio.Option) (*mustachio.Templa
 	return mustachio.Parse(source(*body, layout), options...)
 }
 
+// dialect is what templates are written in.
+func dialect(handlebars bool) []mustachio.Option {
+	if handlebars {
+		return []mustachio.Option{mustachio.Handlebars()}
+	}
+	return nil
+}
+
 // compile parses the bodies of t inside its layout, which may be nil.
 func compile(t, layout *template) (p parts, err error) {
 	var around template
@@ -109,9 +119,10 @@ func compile(t, layout *template) (p parts, err error) {
 		around = *layout
 	}
 	var errs [3]error
-	p.subject, errs[0] = parse(t.Subject, nil)
-	p.html, errs[1] = parse(t.HTMLBody, around.HTMLBody, mustachio.EscapeHTML())
-	p.text, errs[2] = parse(t.TextBody, around.TextBody)
+	as := dialect(t.Handlebars)
+	p.subject, errs[0] = parse(t.Subject, nil, as...)
+	p.html, errs[1] = parse(t.HTMLBody, around.HTMLBody, append(as, mustachio.EscapeHTML())...)
+	p.text, errs[2] = parse(t.TextBody, around.TextBody, as...)
 	return p, errors.Join(errs[:]...)
 }
 
@@ -221,6 +232,10 @@ func (v *server) checkTemplate(t *template) error {
 		return fail(codeTemplateRequired, "The 'Name' of the template is required.")
 	case utf8.RuneCountInString(t.Name) > maxTemplateName:
 		return fail(codeTemplateLong, "The 'Name' of the template may be at most %d characters long.", maxTemplateName)
+	case t.HTMLBody != nil && len(*t.HTMLBody) > maxPart:
+		return fail(codeTemplateLong, "The 'HtmlBody' of the template may be at most %d bytes long.", maxPart)
+	case t.TextBody != nil && len(*t.TextBody) > maxPart:
+		return fail(codeTemplateLong, "The 'TextBody' of the template may be at most %d bytes long.", maxPart)
 	case blank(t.HTMLBody) && blank(t.TextBody):
 		return fail(codeTemplateRequired, "Either an 'HtmlBody' or a 'TextBody' of the template is required.")
 	case t.TemplateType != typeStandard && t.TemplateType != typeLayout:
@@ -246,6 +261,9 @@ func blank(text *string) bool { return text == nil || *text == "" }
 func (v *server) checkAlias(t *template) error {
 	if t.Alias == nil {
 		return nil
+	}
+	if len(*t.Alias) > maxAlias {
+		return fail(codeTemplateLong, "The 'Alias' of the template may be at most %d characters long.", maxAlias)
 	}
 	if !templateAlias.MatchString(*t.Alias) {
 		return fail(codeTemplateBad, "The 'Alias' must begin with a letter and may hold only letters, digits, '.', '-' and '_'.")
@@ -308,7 +326,7 @@ func seedTemplate(serverID int) *template {
 }
 
 func seedServer(now time.Time) (*server, error) {
-	v := &server{id: 1, name: "Sandbox", token: DemoServerToken, domains: []string{"example.com"}, trackOpens: true,
-		trackLinks: linksBoth, streams: seedStreams(now), suppressions: map[suppressionKey]*suppression{}}
+	v := &server{id: 1, name: "Sandbox", token: DemoServerToken, options: seedOptions("Sandbox"), streams: seedStreams(now),
+		suppressions: map[suppressionKey]*suppression{}}
 	return v, v.putTemplate(seedTemplate(v.id))
 }

@@ -63,7 +63,13 @@ func (s *Simulator) getTemplate(c *call) (any, error) {
 	if strings.EqualFold(c.args[0], "validate") {
 		return nil, fail(codeNoTemplateData, "No template data received.")
 	}
-	return nilOnError(c.server.findTemplate(c.args[0]))
+	t, err := c.server.findTemplate(c.args[0])
+	if err != nil {
+		return nil, err
+	}
+	shown := *t
+	shown.Handlebars = false
+	return shown, nil
 }
 
 type templateRequest struct {
@@ -151,6 +157,7 @@ func (s *Simulator) editTemplate(c *call) (any, error) {
 
 // acceptTemplate checks and saves. The caller holds mu.
 func (s *Simulator) acceptTemplate(v *server, t *template) (any, error) {
+	t.Handlebars = s.settings.Of(v.name).Handlebars
 	if err := v.checkTemplate(t); err != nil {
 		return nil, err
 	}
@@ -208,6 +215,7 @@ type validateRequest struct {
 	TestRenderModel map[string]any
 	TemplateType    *string
 	LayoutTemplate  *string
+	InlineCSS       *bool `json:"InlineCssForHtmlTestRender"`
 }
 
 type validation struct {
@@ -255,13 +263,13 @@ func (s *Simulator) validateTemplate(c *call) (any, error) {
 	if r.TemplateType != nil && strings.EqualFold(*r.TemplateType, typeLayout) {
 		r.HTMLBody, r.TextBody = withoutPlaceholder(r.HTMLBody), withoutPlaceholder(r.TextBody)
 	}
-	return r.validate(&around), nil
+	return r.validate(&around, dialect(s.settings.Of(c.server.name).Handlebars)), nil
 }
 
-func (r *validateRequest) validate(around *template) validation {
-	subject, subjectErr := parse(r.Subject, nil)
-	html, htmlErr := parse(r.HTMLBody, around.HTMLBody, mustachio.EscapeHTML())
-	text, textErr := parse(r.TextBody, around.TextBody)
+func (r *validateRequest) validate(around *template, as []mustachio.Option) validation {
+	subject, subjectErr := parse(r.Subject, nil, as...)
+	html, htmlErr := parse(r.HTMLBody, around.HTMLBody, append(as, mustachio.EscapeHTML())...)
+	text, textErr := parse(r.TextBody, around.TextBody, as...)
 	v := validation{SuggestedTemplateModel: mustachio.Suggest(subject, html, text)}
 	model := r.TestRenderModel
 	if model == nil {
@@ -270,6 +278,9 @@ func (r *validateRequest) validate(around *template) validation {
 	v.Subject = validated(r.Subject, subject, subjectErr, model)
 	v.HTMLBody = validated(r.HTMLBody, html, htmlErr, model)
 	v.TextBody = validated(r.TextBody, text, textErr, model)
+	if v.HTMLBody != nil && v.HTMLBody.RenderedContent != nil && (r.InlineCSS == nil || *r.InlineCSS) {
+		v.HTMLBody.RenderedContent = new(inlineCSS(*v.HTMLBody.RenderedContent))
+	}
 	v.AllContentIsValid = true
 	for _, part := range []*validatedPart{v.Subject, v.HTMLBody, v.TextBody} {
 		v.AllContentIsValid = v.AllContentIsValid && (part == nil || part.ContentIsValid)

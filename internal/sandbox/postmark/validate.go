@@ -191,11 +191,11 @@ func (d *draft) checkAttachments() error {
 }
 
 // place checks the message against its server: sender, account, stream, template, inactive recipients. The caller holds mu.
-func (v *server) place(d *draft, account string) error {
-	if !slices.Contains(v.domains, d.from.domain()) {
+func (v *server) place(d *draft, of *account, state string) error {
+	if !of.mayUse(d.from) {
 		return fail(codeSender, textSender, d.from.Email)
 	}
-	if err := d.checkAccount(account); err != nil {
+	if err := d.checkAccount(state); err != nil {
 		return err
 	}
 	if d.MessageStream == "" {
@@ -216,8 +216,8 @@ func (v *server) place(d *draft, account string) error {
 	return v.checkInactive(d)
 }
 
-func (d *draft) checkAccount(account string) error {
-	switch account {
+func (d *draft) checkAccount(state string) error {
+	switch state {
 	case settings.AccountNotApproved:
 		return fail(codeNotApproved, "%s", textNotApproved)
 	case settings.AccountPending:

@@ -20,6 +20,15 @@ const (
 	userAgent   = "Postmark"
 )
 
+// The names of the triggers, which are the record types of their events. The sixth is spamComplaint.
+const (
+	triggerOpen     = "Open"
+	triggerClick    = "Click"
+	triggerDelivery = "Delivery"
+	triggerBounce   = "Bounce"
+	triggerChange   = "SubscriptionChange"
+)
+
 type httpAuth struct {
 	Username string
 	Password string
@@ -63,29 +72,55 @@ type webhook struct {
 	HTTPHeaders   []headerField `json:"HttpHeaders"`
 	Triggers      triggers
 
-	sent http.Header // what header returns, once the webhook is in force
+	// Once the webhook is in force: what header and local return.
+	sent http.Header
+	near bool
 }
 
-// wants tells whether the webhook is to hear of an event (PM-sim 45).
+// wants tells whether the webhook is to hear of an event (PM-sim 45), unless its trigger is paused.
 func (h *webhook) wants(e store.Event) bool {
-	if h.Status != statusVerified {
-		return false
-	}
-	switch e.Kind {
-	case store.Delivered:
-		return h.Triggers.Delivery.Enabled
-	case store.Bounced:
-		return h.Triggers.Bounce.Enabled
-	case store.Complained:
-		return h.Triggers.SpamComplaint.Enabled
-	case store.Opened:
-		return h.Triggers.Open.Enabled && (e.First || !h.Triggers.Open.PostFirstOpenOnly)
-	case store.Clicked:
+	return h.Status == statusVerified && h.on(recordType(e)) && (e.Kind != store.Opened || e.First || !h.Triggers.Open.PostFirstOpenOnly)
+}
+
+// on tells whether a trigger is enabled.
+func (h *webhook) on(trigger string) bool {
+	switch trigger {
+	case triggerOpen:
+		return h.Triggers.Open.Enabled
+	case triggerClick:
 		return h.Triggers.Click.Enabled
-	case store.Subscribed:
+	case triggerDelivery:
+		return h.Triggers.Delivery.Enabled
+	case triggerBounce:
+		return h.Triggers.Bounce.Enabled
+	case spamComplaint:
+		return h.Triggers.SpamComplaint.Enabled
+	case triggerChange:
 		return h.Triggers.SubscriptionChange.Enabled
 	}
 	return false
+}
+
+// enabled are the triggers that are.
+func (h *webhook) enabled() []string {
+	var list []string
+	for _, trigger := range []string{triggerOpen, triggerClick, triggerDelivery, triggerBounce, spamComplaint, triggerChange} {
+		if h.on(trigger) {
+			list = append(list, trigger)
+		}
+	}
+	return list
+}
+
+// listeners are the webhooks that are to hear of an event on a stream.
+func (v *server) listeners(stream string, e store.Event) []int {
+	var list []int
+	for _, h := range v.webhooks {
+		if h.MessageStream == stream && h.wants(e) && (len(v.paused) == 0 || !slices.Contains(v.paused[h.ID], recordType(e))) {
+			list = append(list, h.ID)
+		}
+	}
+	return list
 }
 
 // header is what every request to the webhook carries. HttpAuth wins over credentials in the URL, which the HTTP client adds
@@ -128,7 +163,7 @@ func (v *server) newWebhookID() int {
 
 func (v *server) putWebhook(h *webhook) {
 	v.lastWebhook = max(v.lastWebhook, h.ID)
-	h.sent = h.header()
+	h.sent, h.near = h.header(), h.local()
 	for i, old := range v.webhooks {
 		if old.ID == h.ID {
 			v.webhooks[i] = h
@@ -139,6 +174,8 @@ func (v *server) putWebhook(h *webhook) {
 }
 
 func (v *server) removeWebhook(id int) {
+	v.stats.forget(id)
+	delete(v.paused, id)
 	v.webhooks = slices.DeleteFunc(slices.Clone(v.webhooks), func(h *webhook) bool { return h.ID == id })
 }
 
@@ -156,13 +193,31 @@ func (v *server) restoreWebhook(id string, value json.RawMessage) error {
 	return nil
 }
 
-// saveWebhook keeps a webhook and puts it in force. The caller holds mu.
+// restorePaused brings back which triggers of a webhook are paused.
+func (v *server) restorePaused(id string, value json.RawMessage) error {
+	number, err := strconv.Atoi(id)
+	if err != nil {
+		return err
+	}
+	var triggers []string
+	if value != nil {
+		err = json.Unmarshal(value, &triggers)
+	}
+	v.pause(number, triggers)
+	return err
+}
+
+// saveWebhook keeps a webhook and puts it in force. One that has been verified pauses nothing any more. The caller holds mu.
 func (s *Simulator) saveWebhook(v *server, h *webhook) error {
 	if err := s.keep(v, kindWebhook, strconv.Itoa(h.ID), h); err != nil {
 		return err
 	}
 	v.putWebhook(h)
-	return nil
+	if h.Status != statusVerified {
+		return nil
+	}
+	v.stats.calm(h.ID)
+	return s.setPaused(v, h.ID, nil)
 }
 
 // local tells whether a webhook's host may be called at all (PM-sim 39).

@@ -53,6 +53,7 @@ type webhookRequest struct {
 	HTTPAuth      *httpAuth      `json:"HttpAuth"`
 	HTTPHeaders   *[]headerField `json:"HttpHeaders"`
 	Triggers      *triggerRequest
+	Status        *string
 	Verify        *bool
 }
 
@@ -68,6 +69,8 @@ type triggerRequest struct {
 		Enabled, IncludeContent *bool
 	}
 	SubscriptionChange *struct{ Enabled *bool }
+	// Those that Postmark has elsewhere: of an inbound stream, and of a server.
+	Inbound, SMTPAPIError *struct{ Enabled *bool }
 }
 
 func set(to *bool, from *bool) {
@@ -100,8 +103,38 @@ func (r *triggerRequest) apply(t *triggers) {
 	}
 }
 
+// elsewhere tells whether a trigger is to be enabled that no stream with webhooks has.
+func (r *triggerRequest) elsewhere() bool {
+	for _, t := range []*struct{ Enabled *bool }{r.Inbound, r.SMTPAPIError} {
+		if t != nil && t.Enabled != nil && *t.Enabled {
+			return true
+		}
+	}
+	return false
+}
+
+// check refuses what a request may not have, whatever the webhook is (PM-sim 34). Which values are bad, and which triggers are not
+// supported, is not documented; these are.
+func (r *webhookRequest) check() error {
+	switch {
+	case r.Triggers != nil && r.Triggers.elsewhere():
+		return fail(codeHookTrigger, "The trigger is not supported on this message stream.")
+	case r.Status != nil && *r.Status != statusVerified && *r.Status != statusUnverified:
+		return fail(codeHookStatus, "The 'Status' provided is not valid: '%s'.", *r.Status)
+	case r.Status != nil:
+		return fail(codeHookStatusSet, "The 'Status' of a webhook cannot be set. Use the verify endpoint.")
+	case r.HTTPAuth != nil && (strings.ContainsFunc(r.HTTPAuth.Username, func(c rune) bool { return c == ':' || isControl(c) }) ||
+		strings.ContainsFunc(r.HTTPAuth.Password, isControl)):
+		return fail(codeHookValue, "The 'HttpAuth' provided holds a value that is not valid.")
+	}
+	return nil
+}
+
 // apply puts the fields of a request into a webhook and checks the result.
 func (r *webhookRequest) apply(h *webhook) error {
+	if err := r.check(); err != nil {
+		return err
+	}
 	if r.URL != nil {
 		h.URL = *r.URL
 	}
@@ -119,8 +152,11 @@ func (r *webhookRequest) apply(h *webhook) error {
 		return fail(codeHookURL, "The 'Url' provided is missing or is not a valid URL.")
 	}
 	for _, field := range h.HTTPHeaders {
-		if !httpguts.ValidHeaderFieldName(field.Name) || !httpguts.ValidHeaderFieldValue(field.Value) {
-			return fail(codeHookHeader, "The 'HttpHeaders' provided hold a name or value that is not valid: '%s'.", field.Name)
+		if !httpguts.ValidHeaderFieldName(field.Name) {
+			return fail(codeHookHeader, "The 'HttpHeaders' provided hold a name that is not valid: '%s'.", field.Name)
+		}
+		if !httpguts.ValidHeaderFieldValue(field.Value) {
+			return fail(codeHookValue, "The value of the header '%s' is not valid.", field.Name)
 		}
 	}
 	return nil
@@ -255,6 +291,9 @@ func (s *Simulator) deleteWebhook(c *call) (any, error) {
 	}
 	h, err := v.findWebhook(c.args[0])
 	if err != nil {
+		return nil, err
+	}
+	if err := s.setPaused(v, h.ID, nil); err != nil {
 		return nil, err
 	}
 	if err := s.keep(v, kindWebhook, strconv.Itoa(h.ID), nil); err != nil {

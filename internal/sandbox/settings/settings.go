@@ -4,6 +4,8 @@ package settings
 
 import (
 	"fmt"
+	"iter"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -36,23 +38,58 @@ type Settings struct {
 	SendLatencyMS int64 `json:"sendLatencyMs"`
 	// OpenDelivered has every recipient that a mail is delivered to open it at once, where opens are tracked.
 	OpenDelivered bool `json:"openDelivered"`
+	// ProbeWebhooks has a webhook on this machine probed before it is saved as verified. Without it, it is verified as it is.
+	ProbeWebhooks bool `json:"probeWebhooks"`
+	// RetryLadder names the waits between the tries of a webhook, see ParseLadder. It counts for events that happen from then on.
+	RetryLadder string `json:"retryLadder"`
+	// WebhookTimeoutMS is how long one try of a webhook may take, in milliseconds.
+	WebhookTimeoutMS int64 `json:"webhookTimeoutMs"`
+	// WebhookDates is how dates are written in webhooks: digits, plain or offset.
+	WebhookDates string `json:"webhookDates"`
+	// LateWebhooks are the record types, separated by commas, whose webhooks are held back for LateWebhooksMS milliseconds, so that
+	// they come after those of later events.
+	LateWebhooks   string `json:"lateWebhooks"`
+	LateWebhooksMS int64  `json:"lateWebhooksMs"`
+	// PauseAfterFailures is how many tries in a row must have failed for one webhook and record type before that is paused; 0 is never.
+	PauseAfterFailures int `json:"pauseAfterFailures"`
 	// Account is the state of the account: approved, pending or not-approved.
 	Account string `json:"account"`
 	// SMTPLogin has the mail server take mail from clients that have logged in only.
 	SMTPLogin bool `json:"smtpLogin"`
+	// RefuseArchive refuses to archive message streams (Postmark 1241).
+	RefuseArchive bool `json:"refuseArchive"`
+	// Handlebars has templates that are saved or validated from now on take what Postmark's own examples have and its engine refuses, such
+	// as {{#if}}.
+	Handlebars bool `json:"handlebars"`
+	// Bulk lets the account use the bulk API; without it Postmark answers 14.
+	Bulk bool `json:"bulk"`
 }
+
+// Ways to write dates in webhooks.
+const (
+	DatesDigits = "digits" // UTC with seven digits: 2026-03-02T10:15:31.1234567Z
+	DatesPlain  = "plain"  // UTC without a fraction: 2026-03-02T10:15:31Z
+	DatesOffset = "offset" // with an offset from UTC: 2026-03-02T05:15:31.1234567-05:00
+)
+
+// RecordTypes are the names that LateWebhooks may have.
+var RecordTypes = []string{"Delivery", "Bounce", "SpamComplaint", "Open", "Click", "SubscriptionChange"}
 
 // DefaultDeliveryDelay is the delivery delay of a fresh sandbox.
 const DefaultDeliveryDelay = 200 * time.Millisecond
 
 // Default returns the settings of a fresh sandbox.
 func Default() Settings {
-	return Settings{DeliveryDelayMS: DefaultDeliveryDelay.Milliseconds(), Account: AccountApproved}
+	return Settings{DeliveryDelayMS: DefaultDeliveryDelay.Milliseconds(), Account: AccountApproved, ProbeWebhooks: true,
+		RetryLadder: ladderNine, WebhookTimeoutMS: (30 * time.Second).Milliseconds(), WebhookDates: DatesDigits,
+		LateWebhooksMS: (5 * time.Second).Milliseconds()}
 }
 
 const (
 	maxDelay   = 24 * time.Hour
 	maxLatency = time.Minute
+	maxTimeout = 10 * time.Minute
+	maxPause   = 1_000_000
 )
 
 // DeliveryDelay is DeliveryDelayMS as a duration.
@@ -86,11 +123,55 @@ func (s Settings) check() error {
 	case s.SendLatencyMS < 0 || s.SendLatencyMS > maxLatency.Milliseconds():
 		return fmt.Errorf("settings: sendLatencyMs must be from 0 to %d, got %d", maxLatency.Milliseconds(), s.SendLatencyMS)
 	}
+	if err := s.checkWebhooks(limit); err != nil {
+		return fmt.Errorf("settings: %w", err)
+	}
 	switch s.Account {
 	case AccountApproved, AccountPending, AccountNotApproved:
 		return nil
 	}
 	return fmt.Errorf("settings: account must be approved, pending or not-approved, got %q", s.Account)
+}
+
+func (s Settings) checkWebhooks(limit int64) error {
+	switch {
+	case s.WebhookTimeoutMS < 1 || s.WebhookTimeoutMS > maxTimeout.Milliseconds():
+		return fmt.Errorf("webhookTimeoutMs must be from 1 to %d, got %d", maxTimeout.Milliseconds(), s.WebhookTimeoutMS)
+	case s.LateWebhooksMS < 0 || s.LateWebhooksMS > limit:
+		return fmt.Errorf("lateWebhooksMs must be from 0 to %d, got %d", limit, s.LateWebhooksMS)
+	case s.PauseAfterFailures < 0 || s.PauseAfterFailures > maxPause:
+		return fmt.Errorf("pauseAfterFailures must be from 0, which is never, to %d, got %d", maxPause, s.PauseAfterFailures)
+	case s.WebhookDates != DatesDigits && s.WebhookDates != DatesPlain && s.WebhookDates != DatesOffset:
+		return fmt.Errorf("webhookDates must be digits, plain or offset, got %q", s.WebhookDates)
+	}
+	for name := range names(s.LateWebhooks) {
+		if !slices.Contains(RecordTypes, name) {
+			return fmt.Errorf("lateWebhooks must be some of %s, separated by commas, or empty; got %q", strings.Join(RecordTypes, ", "), name)
+		}
+	}
+	_, err := ParseLadder(s.RetryLadder)
+	return err
+}
+
+// Late returns how long webhooks of a record type are held back.
+func (s Settings) Late(recordType string) time.Duration {
+	for name := range names(s.LateWebhooks) {
+		if name == recordType {
+			return time.Duration(s.LateWebhooksMS) * time.Millisecond
+		}
+	}
+	return 0
+}
+
+// names are the parts of a list that commas separate, without the empty ones.
+func names(list string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for part := range strings.SplitSeq(list, ",") {
+			if name := strings.TrimSpace(part); name != "" && !yield(name) {
+				return
+			}
+		}
+	}
 }
 
 // Current is the settings in force, shared by those who read and those who change them: for everybody, and for servers that have their

@@ -98,8 +98,13 @@ func newRandom(seed uint64) rand.Source {
 	return rand.NewPCG(seed, 2)
 }
 
-// Attach gives the receiver its store.
-func (r *Receiver) Attach(s *store.Store) { r.store = s }
+// Attach gives the receiver its store. Ids that a seeded receiver gave before a restart are not given again.
+func (r *Receiver) Attach(s *store.Store) {
+	r.store = s
+	if n := s.Len(); r.Seed != 0 && n > 0 {
+		r.random = rand.NewPCG(r.Seed^uint64(n)<<32, 2)
+	}
+}
 
 // Authority returns the certificate that signed the server's, in PEM.
 func (r *Receiver) Authority() string { return r.certificate.authority }

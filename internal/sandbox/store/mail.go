@@ -84,6 +84,9 @@ const (
 	Subscribed Kind = "subscription" // the recipient was put on, or taken off, a suppression list
 )
 
+// Unsubscribed is what a Wish asks for to have the recipient unsubscribe; the event is Subscribed.
+const Unsubscribed Kind = "unsubscribe"
+
 // Event happened to one recipient of a mail.
 type Event struct {
 	// Seq is unique in the store.
@@ -109,7 +112,7 @@ type Event struct {
 
 // Wish asks for something to happen to a mail. The JSON form is that of the control API.
 type Wish struct {
-	// Kind is Opened, Clicked, Complained or Bounced.
+	// Kind is Opened, Clicked, Complained, Unsubscribed or Bounced.
 	Kind Kind `json:"kind"`
 	// Recipient is who does it; empty is the first one.
 	Recipient string `json:"recipient"`

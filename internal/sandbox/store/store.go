@@ -59,7 +59,7 @@ func (s *Store) OnDisk() bool { return s.journal != nil }
 func (s *Store) Close() error { return s.journal.Close() }
 
 func (s *Store) clear() {
-	s.mails, s.byID, s.index = nil, map[string]*Mail{}, map[string][]int32{}
+	s.mails, s.byID, s.index, s.nextEvent = nil, map[string]*Mail{}, map[string][]int32{}, 0
 }
 
 // Document is something that a provider keeps under a kind and an id.
