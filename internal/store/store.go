@@ -54,7 +54,8 @@ type Store interface {
 
 // Queue is the way of a message from acceptance to a provider.
 type Queue interface {
-	// Accept stores requests with their messages, queue rows, processed events and counters. ErrConflict: a message was
+	// Accept stores requests with their messages, queue rows, processed events and counters. A message to a suppressed address is stored
+	// as dropped, with the events that say so, and is not planned; suppressed copies are left out. ErrConflict: a message was
 	// planned for an egress that was deleted meanwhile, and has to be planned anew; ErrNotFound: so was its pool.
 	Accept(ctx context.Context, batch []Submission) error
 
@@ -132,7 +133,7 @@ type NewMessage struct {
 	Copies  []string
 	Without func(gone func(email string) bool) ([]byte, error)
 
-	// Plan is called once, inside the transaction, with the message's place in the pool's sequence (0 unless Spread).
+	// Plan is called inside the transaction, again when that has to be run anew, with the message's place in the pool's sequence (0 unless Spread).
 	Plan func(seq uint64) Planned
 }
 
