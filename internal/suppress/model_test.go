@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"os"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,12 +36,14 @@ type world struct {
 // list is a provider's suppression list.
 type list struct {
 	provider.Adapter // nothing else is called
-	now              func() time.Time
-	entries          map[string]provider.Listed
-	shown            []snapshot // what dumps show, by when
-	lag              time.Duration
-	fails            failure
-	reads, changes   int
+
+	mu             sync.Mutex // held by calls; a test takes it while Run runs
+	now            func() time.Time
+	entries        map[string]provider.Listed
+	shown          []snapshot // what dumps show, by when
+	lag            time.Duration
+	fails          failure
+	reads, changes int
 }
 
 type snapshot struct {
@@ -69,6 +71,8 @@ func (l *list) change(email string, e *provider.Listed) {
 }
 
 func (l *list) SuppressionList(context.Context, provider.Connection) ([]provider.Listed, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.reads++
 	if l.fails != works {
 		return nil, errAway
@@ -100,6 +104,8 @@ func (l *list) ReleaseAddresses(_ context.Context, _ provider.Connection, emails
 }
 
 func (l *list) call(emails []string, do func(string) string) (map[string]string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.changes++
 	if l.fails == refusesCalls {
 		return nil, errAway
@@ -126,24 +132,22 @@ func (connections) Connection(*directory.TPSP) (provider.Connection, error) {
 func newWorld(t interface {
 	Fatal(args ...any)
 	Helper()
-}, ctx context.Context, dir string) *world {
+}, ctx context.Context, db *sqlite.DB, name string) *world {
 	t.Helper()
-	w := &world{now: time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)}
+	w := &world{db: db, now: time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)}
 	must := func(err error) {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	var err error
-	w.db, err = sqlite.Open(ctx, dir)
-	must(err)
-	a := directory.Account{Name: "acme", KeyHash: secret.Hash("a"), SealedKey: []byte("k"), Created: w.now}
-	w.sub = &directory.SubAccount{Name: "default", Default: true, KeyHash: secret.Hash("s"), SealedKey: []byte("k"), Created: w.now}
+	a := directory.Account{Name: "acme", KeyHash: secret.Hash(name), SealedKey: []byte("k"), Created: w.now}
+	w.sub = &directory.SubAccount{Name: "default", Default: true, KeyHash: secret.Hash(name + "s"), SealedKey: []byte("k"), Created: w.now}
 	must(w.db.CreateAccount(ctx, &a, w.sub))
-	w.other = &directory.SubAccount{AccountID: a.ID, Name: "other", KeyHash: secret.Hash("o"), SealedKey: []byte("k"), Created: w.now}
+	w.other = &directory.SubAccount{AccountID: a.ID, Name: "other", KeyHash: secret.Hash(name + "o"), SealedKey: []byte("k"), Created: w.now}
 	must(w.db.CreateSubAccount(ctx, w.other))
-	w.tpsp = &directory.TPSP{AccountID: a.ID, Name: "p", Type: provider.Postmark, SealedKey: []byte("k"), KeyHash: secret.Hash("p"), Stream: "outbound", Created: w.now}
+	w.tpsp = &directory.TPSP{AccountID: a.ID, Name: "p", Type: provider.Postmark, SealedKey: []byte("k"), KeyHash: secret.Hash(name + "p"), Stream: "outbound", Created: w.now}
 	must(w.db.CreateTPSP(ctx, w.tpsp, &route.Pool{Name: "p", Created: w.now}))
+	var err error
 	w.dir, err = directory.Open(ctx, w.db)
 	must(err)
 	clock := func() time.Time { return w.now }
@@ -172,15 +176,15 @@ func (w *world) here(ctx context.Context, sub int32) (emails []string, err error
 // end, no call is made when nothing is to be done, and another sub-account is not touched.
 func TestListsConverge(t *testing.T) {
 	t.Parallel()
-	ctx := t.Context()
+	ctx, worlds := t.Context(), 0
+	db, err := sqlite.Open(ctx, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
 	rapid.Check(t, func(t *rapid.T) {
-		dir, err := os.MkdirTemp("", "suppress")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = os.RemoveAll(dir) }()
-		w := newWorld(t, ctx, dir)
-		defer func() { _ = w.db.Close() }()
+		worlds++
+		w := newWorld(t, ctx, db, fmt.Sprint(worlds))
 		email := rapid.Custom(func(t *rapid.T) string { return fmt.Sprintf("u%d@example.net", rapid.IntRange(0, 3).Draw(t, "u")) })
 		must := func(err error) {
 			if err != nil {

@@ -13,6 +13,7 @@ import (
 	"postyard/internal/directory"
 	"postyard/internal/provider"
 	"postyard/internal/store"
+	"postyard/internal/store/sqlite"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -20,7 +21,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // open is a world for one test.
 func open(t *testing.T) *world {
 	t.Helper()
-	w := newWorld(t, t.Context(), t.TempDir())
+	db, err := sqlite.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, t.Context(), db, "acme")
 	t.Cleanup(func() {
 		if err := w.db.Close(); err != nil {
 			t.Error(err)
@@ -165,42 +170,54 @@ func TestRun(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(context.Background())
-		w := newWorld(t, ctx, dir)
+		db, err := sqlite.Open(ctx, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := newWorld(t, ctx, db, "acme")
 		w.svc.Now = time.Now
 		w.list.now = time.Now
 		done := make(chan struct{})
 		go func() { defer close(done); w.svc.Run(ctx) }()
-		time.Sleep(time.Hour)
-		synctest.Wait()
-		if w.list.reads < 10 || w.list.reads > 14 || w.list.changes != 0 {
-			t.Errorf("in an hour %d readings and %d changes", w.list.reads, w.list.changes)
+		calls := func() (reads, changes int) {
+			synctest.Wait()
+			w.list.mu.Lock()
+			defer w.list.mu.Unlock()
+			return w.list.reads, w.list.changes
 		}
-		w.list.fails = losesAnswers
-		_, err := w.svc.Add(ctx, w.sub, []Entry{{"a@example.net", provider.Manual}})
+		fail := func(how failure) {
+			w.list.mu.Lock()
+			defer w.list.mu.Unlock()
+			w.list.fails = how
+		}
+		time.Sleep(31 * time.Minute)
+		if reads, changes := calls(); reads < 6 || reads > 7 || changes != 0 {
+			t.Errorf("in half an hour %d readings and %d changes", reads, changes)
+		}
+		fail(losesAnswers)
+		_, err = w.svc.Add(ctx, w.sub, []Entry{{"a@example.net", provider.Manual}})
 		w.must(t, err)
 		time.Sleep(time.Second)
-		synctest.Wait()
-		if w.list.changes != 1 {
-			t.Errorf("%d changes at once", w.list.changes)
+		if _, changes := calls(); changes != 1 {
+			t.Errorf("%d changes at once", changes)
 		}
-		time.Sleep(24 * time.Hour)
-		synctest.Wait()
-		if n := w.list.changes; n < 20 || n > 45 {
-			t.Errorf("%d tries in a day", n)
+		time.Sleep(time.Hour)
+		if _, n := calls(); n < 6 || n > 20 {
+			t.Errorf("%d tries in an hour", n)
 		}
-		w.list.fails = works
-		time.Sleep(2 * time.Hour)
+		fail(works)
+		time.Sleep(time.Hour)
 		synctest.Wait()
 		lists, err := w.db.SuppressionLists(ctx)
 		if err != nil || len(lists) != 1 || !lists[0].PushAt.IsZero() || lists[0].Error != "" {
 			t.Errorf("%+v, %v", lists, err)
 		}
 		found, err := w.db.Suppressions(ctx, store.SuppressionFilter{SubAccountID: w.sub.ID, From: time.Now().AddDate(-1, 0, 0), To: time.Now().AddDate(1, 0, 0)})
+		stop()
+		<-done
 		if err != nil || len(found) != 1 || len(w.list.entries) != 1 {
 			t.Errorf("here %v (%v), there %v", found, err, w.list.entries)
 		}
-		stop()
-		<-done
 		w.must(t, w.db.Close())
 	})
 }
