@@ -45,6 +45,8 @@ type New struct {
 	Limits   limit.Limits
 	Paused   bool
 	AllowRaw bool // Postmark: it takes messages without a template
+
+	SuppressionSync directory.SuppressionSync
 }
 
 // Streams lists the message streams of a provider's account that mail can be sent through (PM-2): not the inbound and not
@@ -79,7 +81,7 @@ func (s *Service) Create(ctx context.Context, accountID int32, n New) (*director
 	now := s.Now().UTC()
 	t := &directory.TPSP{
 		AccountID: accountID, Name: n.Name, Type: n.Type, Domain: n.Domain, Endpoint: n.Endpoint, Port: n.Port, Stream: n.Stream,
-		Policy: n.Policy, AllowRaw: n.AllowRaw, Created: now, Limits: n.Limits, Paused: n.Paused,
+		Policy: n.Policy, AllowRaw: n.AllowRaw, Created: now, Limits: n.Limits, Paused: n.Paused, SuppressionSync: n.SuppressionSync,
 		SealedKey: s.Box.Seal(keyPurpose, []byte(n.Key.Reveal())),
 		KeyHash:   identity(n.Type, &conn),
 		Webhook:   s.freshHook(now, server),

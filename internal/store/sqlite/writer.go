@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"postyard/internal/mail"
@@ -34,6 +35,8 @@ type writer struct {
 	quit   chan struct{}
 	done   chan struct{}
 	once   sync.Once
+
+	suppressing atomic.Bool // there are suppressions, or were
 }
 
 // job is a piece of work: one part of a transaction (run), or something else with the connection (other).
@@ -232,12 +235,14 @@ func (w *writer) transact(run func(*tx) error) error {
 	if err := w.run("BEGIN IMMEDIATE"); err != nil {
 		return failed("begin", err)
 	}
+	w.labels.Trim()
 	t := &tx{writer: w}
 	err := t.attempt(run)
 	if err == nil {
 		err = failed("commit", w.run("COMMIT"))
 	}
 	if err != nil {
+		w.labels.Forget()     // those that were not stored
 		_ = w.run("ROLLBACK") // SQLite may have rolled back by itself
 		return err
 	}
@@ -273,6 +278,7 @@ type tx struct {
 	priorities map[int32]int          // of pools
 	foreseen   map[mail.ID]*stored    // not asked for yet
 	forgotten  []any                  // ids of receipts
+	suppressed []store.Suppression    // by reports and answers
 	committed  []func()
 }
 
