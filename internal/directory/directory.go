@@ -190,7 +190,7 @@ type PastHook struct {
 	ValidUntil     time.Time // until when the credentials are good, once it is removed
 	Error          string    // why the last try to remove it failed
 	Tries          int
-	NextTry        time.Time // when something is to be done next: to remove it or, later, to catch up a last time; zero: nothing
+	NextTry        time.Time // when something is to be done next: to remove it or, later, to catch up again; zero: nothing
 }
 
 // Valid tells whether a webhook may carry the credentials at a moment.
