@@ -208,7 +208,7 @@ func TestOldWebhooksWaitForTheirEnd(t *testing.T) {
 				b.move(made.ID, to(token, "broadcast"))
 				stop := run(t, b.Service)
 				defer stop()
-				<-time.After(24 * time.Hour)
+				<-time.After(3 * time.Hour)
 				synctest.Wait()
 				if n := len(b.provider.made("unregister")); n != 0 {
 					t.Errorf("%d removals", n)
@@ -272,25 +272,28 @@ func TestOldWebhookIsRemovedLater(t *testing.T) {
 			}
 		}
 		caughtUp()
+		// The process runs only when something is due: hourly checks for weeks take long.
 		for _, after := range []time.Duration{75 * time.Minute, 24 * time.Hour, 72 * time.Hour, 7 * 24 * time.Hour} {
+			stop()
 			due := removed.Add(after)
 			<-time.After(time.Until(due) - time.Second)
+			s = b.restart("https://one.example.com")
+			stop = run(t, s)
 			synctest.Wait()
 			if got := b.now(made.ID); !got.CatchUp.IsZero() || !got.Past[0].NextTry.Equal(due) {
 				t.Errorf("%s after, but for a second: %+v", after, got)
 			}
-			stop() // also across a start
-			<-time.After(time.Minute)
-			s = b.restart("https://one.example.com")
-			stop = run(t, s)
-			<-time.After(time.Second)
+			<-time.After(setback) // the webhook was just checked
 			synctest.Wait()
 			if got := b.now(made.ID); !got.CatchUp.Equal(p.Switched.Add(-provider.WebhookRetries)) {
 				t.Errorf("%s after: not caught up with", after)
 			}
 			caughtUp()
 		}
+		stop()
 		<-time.After(30 * 24 * time.Hour)
+		stop = run(t, s)
+		<-time.After(time.Minute)
 		synctest.Wait()
 		if got := b.now(made.ID); !got.CatchUp.IsZero() || !got.Past[0].NextTry.IsZero() {
 			t.Errorf("it has no end: %+v", got)
