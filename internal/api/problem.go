@@ -10,6 +10,7 @@ import (
 	"postyard/internal/accept"
 	"postyard/internal/account"
 	"postyard/internal/catchup"
+	"postyard/internal/doctor"
 	"postyard/internal/domain"
 	"postyard/internal/ingest"
 	"postyard/internal/ippool"
@@ -49,8 +50,8 @@ const statusClientGone = 499
 //	403  the name (or the key with its stream) is taken, as SendPost has it
 //	404  the id is not one of the account's
 //	406  the default sub-account cannot be deleted; a list of suppressions is empty: as SendPost has it
-//	409  messages still wait for the provider or the IP pool that is to be deleted; other IP pools lead to the one that is; a verification of the account is running; the
-//	     provider is being caught up with already; its webhook is being registered; IP pools would have no member without it
+//	409  messages still wait for the provider or the IP pool that is to be deleted; other IP pools lead to the one that is; a verification or an examination of the
+//	     account is running; the provider is being caught up with already; its webhook is being registered; IP pools would have no member without it
 //	502  the provider cannot be reached or is out of order: trying again may help, another request will not
 //	503  we cannot work now: the disk, the database, or a backlog that is full; with Retry-After
 func problemOf(err error) *problem {
@@ -113,6 +114,8 @@ func problemOfCause(err error) *problem {
 		return notFound(tpsp.ErrNotFound.Error())
 	case errors.Is(err, tpsp.ErrBusy):
 		return &problem{status: http.StatusConflict, Code: "webhook_registration_running", Message: tpsp.ErrBusy.Error()}
+	case errors.Is(err, doctor.ErrRunning):
+		return &problem{status: http.StatusConflict, Code: "doctor_running", Message: doctor.ErrRunning.Error()}
 	case errors.Is(err, tpsp.ErrNoWebhook):
 		return &problem{status: http.StatusUnprocessableEntity, Code: "no_webhook", Message: tpsp.ErrNoWebhook.Error()}
 	case errors.Is(err, catchup.ErrNotFound):
