@@ -91,7 +91,7 @@ func (s *Service) commit(ctx context.Context, batch []placed) error {
 	woken := map[route.Egress]bool{}
 	for i := range batch {
 		for _, e := range batch[i].first {
-			if !woken[e] {
+			if !woken[e] && e != 0 { // a suppressed message goes nowhere
 				woken[e] = true
 				s.Wake(e)
 			}
@@ -253,8 +253,9 @@ func (s *Service) compose(view *directory.Snapshot, sub *directory.SubAccount, p
 		}
 		results[i].ID = id
 		first := &submission.first[len(submission.Messages)]
+		copies, without := copiesOf(r)
 		submission.Messages = append(submission.Messages, store.NewMessage{ID: id, Recipient: encoded, To: r.Email, Mailbox: class, PoolID: pool.ID,
-			Spread: spread, Plan: func(seq uint64) store.Planned {
+			Copies: copies, Without: without, Spread: spread, Plan: func(seq uint64) store.Planned {
 				planned := course.Plan(prepared, seq)
 				*first = planned.First()
 				return store.Planned{Plan: planned, Processed: s.Planner.Processed(view, planned)}
@@ -262,6 +263,22 @@ func (s *Service) compose(view *directory.Snapshot, sub *directory.SubAccount, p
 	}
 	submission.first = submission.first[:len(submission.Messages)]
 	return submission, results, nil
+}
+
+// copiesOf returns the addresses of a recipient's copies, and what encodes the recipient without some of them.
+func copiesOf(r *mail.Recipient) (emails []string, without func(gone func(string) bool) ([]byte, error)) {
+	if len(r.CC)+len(r.BCC) == 0 {
+		return nil, nil
+	}
+	for _, list := range [][]mail.Address{r.CC, r.BCC} {
+		for i := range list {
+			emails = append(emails, list[i].Email)
+		}
+	}
+	return emails, func(gone func(string) bool) ([]byte, error) {
+		rest := r.Without(gone)
+		return rest.Encode()
+	}
 }
 
 // newID makes an id that sorts by the store's clock, which all nodes share, and not by this machine's (RFC 9562 section 5.7).

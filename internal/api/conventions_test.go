@@ -15,6 +15,7 @@ import (
 	"postyard/internal/accept"
 	"postyard/internal/account"
 	"postyard/internal/catchup"
+	"postyard/internal/doctor"
 	"postyard/internal/ingest"
 	"postyard/internal/ippool"
 	"postyard/internal/mail"
@@ -159,6 +160,7 @@ func TestErrorsAndTheirStatus(t *testing.T) {
 		{&tpsp.DuplicateError{Name: "x"}, 403, "duplicate_provider", ""},
 		{&tpsp.WaitingError{Name: "x", N: 3}, 409, "messages_waiting", ""},
 		{&tpsp.PoolsError{Name: "x", Pools: []string{"y"}}, 409, "ippools_would_be_empty", ""},
+		{doctor.ErrRunning, 409, "doctor_running", ""},
 		{tpsp.ErrBusy, 409, "webhook_registration_running", ""},
 		{tpsp.ErrNoWebhook, 422, "no_webhook", ""},
 		{ippool.ErrNameTaken, 403, "name_taken", ""},

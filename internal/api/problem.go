@@ -10,12 +10,14 @@ import (
 	"postyard/internal/accept"
 	"postyard/internal/account"
 	"postyard/internal/catchup"
+	"postyard/internal/doctor"
 	"postyard/internal/domain"
 	"postyard/internal/ingest"
 	"postyard/internal/ippool"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
 	"postyard/internal/store"
+	"postyard/internal/suppress"
 	"postyard/internal/template"
 	"postyard/internal/tpsp"
 )
@@ -47,9 +49,9 @@ const statusClientGone = 499
 //	422  the request breaks a rule; also: the provider refuses the key, the stream, ...
 //	403  the name (or the key with its stream) is taken, as SendPost has it
 //	404  the id is not one of the account's
-//	406  the default sub-account cannot be deleted, as SendPost has it
-//	409  messages still wait for the provider or the IP pool that is to be deleted; other IP pools lead to the one that is; a verification of the account is running; the
-//	     provider is being caught up with already; its webhook is being registered; IP pools would have no member without it
+//	406  the default sub-account cannot be deleted; a list of suppressions is empty: as SendPost has it
+//	409  messages still wait for the provider or the IP pool that is to be deleted; other IP pools lead to the one that is; a verification or an examination of the
+//	     account is running; the provider is being caught up with already; its webhook is being registered; IP pools would have no member without it
 //	502  the provider cannot be reached or is out of order: trying again may help, another request will not
 //	503  we cannot work now: the disk, the database, or a backlog that is full; with Retry-After
 func problemOf(err error) *problem {
@@ -112,6 +114,8 @@ func problemOfCause(err error) *problem {
 		return notFound(tpsp.ErrNotFound.Error())
 	case errors.Is(err, tpsp.ErrBusy):
 		return &problem{status: http.StatusConflict, Code: "webhook_registration_running", Message: tpsp.ErrBusy.Error()}
+	case errors.Is(err, doctor.ErrRunning):
+		return &problem{status: http.StatusConflict, Code: "doctor_running", Message: doctor.ErrRunning.Error()}
 	case errors.Is(err, tpsp.ErrNoWebhook):
 		return &problem{status: http.StatusUnprocessableEntity, Code: "no_webhook", Message: tpsp.ErrNoWebhook.Error()}
 	case errors.Is(err, catchup.ErrNotFound):
@@ -128,7 +132,13 @@ func problemOfCause(err error) *problem {
 		return &problem{status: http.StatusConflict, Code: "templates_sync_running", Message: template.ErrRunning.Error(), Field: "tpspId"}
 	case errors.Is(err, template.ErrNoSource):
 		return &problem{status: http.StatusUnprocessableEntity, Code: "no_templates", Message: template.ErrNoSource.Error(), Field: "tpspId"}
-	case errors.Is(err, catchup.ErrStopped), errors.Is(err, template.ErrStopped):
+	case errors.Is(err, suppress.ErrNotFound):
+		return notFound(suppress.ErrNotFound.Error())
+	case errors.Is(err, suppress.ErrRunning):
+		return &problem{status: http.StatusConflict, Code: "suppressions_sync_running", Message: suppress.ErrRunning.Error(), Field: "tpspId"}
+	case errors.Is(err, suppress.ErrNoList):
+		return &problem{status: http.StatusUnprocessableEntity, Code: "no_suppression_list", Message: suppress.ErrNoList.Error(), Field: "tpspId"}
+	case errors.Is(err, catchup.ErrStopped), errors.Is(err, template.ErrStopped), errors.Is(err, suppress.ErrStopped):
 		return &problem{status: http.StatusServiceUnavailable, retryAfter: retryAfter, Code: "unavailable",
 			Message: "the server is stopping; what was read back is stored, try again for the rest"}
 	case errors.Is(err, store.ErrUnavailable):

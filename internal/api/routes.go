@@ -80,7 +80,7 @@ func (s *server) operations() []operation {
 
 		{http.MethodGet, "/healthz", noKey, "tell that the process lives", s.forAnyone(s.healthz)},
 		{http.MethodGet, "/readyz", noKey, "tell that the server can work", s.forAnyone(s.readyz)},
-	}, s.statOperations(v1), s.domainOperations(v1), s.doctorOperations())
+	}, s.statOperations(v1), s.domainOperations(v1), s.doctorOperations(), s.suppressionOperations())
 }
 
 func (s *server) router() http.Handler {

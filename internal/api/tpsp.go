@@ -35,7 +35,8 @@ type tpspAnswer struct {
 	AmbiguousPolicy string         `json:"ambiguousPolicy"` // at-least-once, at-most-once
 	AllowRaw        bool           `json:"allowRaw"`        // Postmark: it takes messages without a template
 	Active          bool           `json:"active"`
-	RatePerHour     int            `json:"ratePerHour"` // 0: no limit
+	SuppressionSync string         `json:"suppressionSync"` // both, from-provider, off
+	RatePerHour     int            `json:"ratePerHour"`     // 0: no limit
 	MailboxLimits   map[string]int `json:"mailboxLimits"`
 	WebhookStatus   webhookAnswer  `json:"webhookStatus"`
 	Health          healthAnswer   `json:"health"`
@@ -96,7 +97,8 @@ func (s *server) tpspAnswer(t *directory.TPSP) (tpspAnswer, error) {
 	}
 	answer := tpspAnswer{
 		officialTPSP: official, MessageStream: t.Stream, AmbiguousPolicy: t.Policy.String(), AllowRaw: t.AllowRaw, Active: !t.Paused,
-		RatePerHour: t.Limits.PerHour, MailboxLimits: byKey(t.Limits.Mailbox),
+		SuppressionSync: t.SuppressionSync.String(),
+		RatePerHour:     t.Limits.PerHour, MailboxLimits: byKey(t.Limits.Mailbox),
 		WebhookStatus: webhookAnswer{
 			State: string(t.Webhook.State), Message: t.Webhook.Error, URL: s.Providers.HookURL(t), NextTry: nanos(t.Webhook.NextTry),
 			Results: orEmpty(t.Webhook.Probes), Paused: orEmpty(t.Webhook.Paused),
@@ -164,6 +166,7 @@ type tpspRequest struct {
 	AmbiguousPolicy string `json:"ambiguousPolicy"`
 	AllowRaw        bool   `json:"allowRaw"`
 	Active          *bool  `json:"active"`
+	SuppressionSync string `json:"suppressionSync"`
 	limitsRequest
 }
 
@@ -186,10 +189,18 @@ func (s *server) createTPSP(w http.ResponseWriter, r *http.Request, a *directory
 	if err := checkRaw(in.AllowRaw, provider.Type(in.Type)); err != nil {
 		return err
 	}
+	var sync directory.SuppressionSync
+	if in.SuppressionSync != "" {
+		var err error
+		if sync, err = parseSync(in.SuppressionSync); err != nil {
+			return err
+		}
+	}
 	t, pool, err := s.Providers.Create(r.Context(), a.ID, tpsp.New{
 		Name: in.Name, Type: provider.Type(in.Type), Key: secret.NewString(in.Key), Stream: in.MessageStream, Endpoint: in.Endpoint,
 		Port: in.Port, Secret: secret.NewString(in.Secret), Domain: in.Domain,
 		Policy: policy, Limits: limits, Paused: in.Active != nil && !*in.Active, AllowRaw: in.AllowRaw,
+		SuppressionSync: sync,
 	})
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ const tpsps = "/api/v1/account/tpsp/"
 // What SendPost's public schemas have, and what we add in operations of our own.
 var (
 	officialTPSPKeys = []string{"id", "name", "type", "domain", "endpoint", "key", "secret", "port", "oauthToken", "retryTime", "created"}
-	tpspKeys         = append([]string{"messageStream", "ambiguousPolicy", "allowRaw", "active", "ratePerHour", "mailboxLimits", "webhookStatus", "health"}, officialTPSPKeys...)
+	tpspKeys         = append([]string{"messageStream", "ambiguousPolicy", "allowRaw", "active", "suppressionSync", "ratePerHour", "mailboxLimits", "webhookStatus", "health"}, officialTPSPKeys...)
 	poolKeys         = []string{"id", "name", "type", "created", "ips", "thirdPartySendingProviders", "toAccountIPPools", "routingStrategy",
 		"routingMetaData", "autoWarmupEnabled", "infraMonitor", "ipDomainWarmupStatus", "shouldOverflow", "overflowPoolName", "warmupInterval"}
 )

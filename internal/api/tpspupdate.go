@@ -25,6 +25,7 @@ type tpspChanges struct {
 	Port            *int    `json:"port"`
 	MessageStream   *string `json:"messageStream"`
 	Active          *bool   `json:"active"`
+	SuppressionSync *string `json:"suppressionSync"`
 	limitsRequest
 }
 
@@ -84,6 +85,11 @@ func (c *tpspChanges) lay(t *directory.TPSP, conn *provider.Connection) (err err
 	}
 	if err := c.apply(&t.Limits); err != nil {
 		return err
+	}
+	if c.SuppressionSync != nil {
+		if t.SuppressionSync, err = parseSync(*c.SuppressionSync); err != nil {
+			return err
+		}
 	}
 	if c.AllowRaw != nil {
 		t.AllowRaw = *c.AllowRaw

@@ -34,6 +34,7 @@ import (
 	mailstore "postyard/internal/sandbox/store"
 	"postyard/internal/secret"
 	"postyard/internal/store/sqlite"
+	"postyard/internal/suppress"
 	"postyard/internal/template"
 	"postyard/internal/tpsp"
 )
@@ -128,6 +129,8 @@ func newWorld(t *testing.T) *world {
 		Planner: planner, Mailboxes: mx.New(mx.Config{}), Journal: w.db, Books: w.db, Statistics: w.db, Domains: domain.New(w.dir, w.db, time.Now), Ingest: inbox, CatchUp: catching,
 		Queue: w.db, Claim: claimLength, Changed: func() { w.changed.Add(1) }, Now: time.Now, Templates: w.mirror,
 		Installation: installation, Log: log,
+		Suppressions: suppress.New(suppress.Config{Store: w.db, Directory: w.dir, Providers: adapters, Connections: w.tpsps, Holder: "test", Log: log,
+			Now: time.Now, Jitter: func() float64 { return 0.5 }}),
 	})
 	server.Start()
 	t.Cleanup(server.Close)

@@ -40,6 +40,7 @@ import (
 	"postyard/internal/secret"
 	"postyard/internal/ssrf"
 	"postyard/internal/store"
+	"postyard/internal/suppress"
 	"postyard/internal/template"
 	"postyard/internal/tpsp"
 )
@@ -65,6 +66,7 @@ type Server struct {
 	catching   *catchup.Service
 	examiner   *doctor.Service
 	templates  *template.Service
+	suppress   *suppress.Service
 	replanning *replan.Service
 	grace      time.Duration
 }
@@ -142,7 +144,7 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		return err
 	}
 	s.dispatcher = dispatch.New(dispatch.Config{Store: s.store, Directory: s.directory, Providers: adapters, Connections: connections,
-		Templates: s.templates, Log: s.log, Now: now, Jitter: rand.Float64, Node: s.store.Node(), Run: s.run, BatchSize: cfg.BatchSize, Concurrency: cfg.ProviderConcurrency,
+		Templates: s.templates, Suppressions: s.store, Log: s.log, Now: now, Jitter: rand.Float64, Node: s.store.Node(), Run: s.run, BatchSize: cfg.BatchSize, Concurrency: cfg.ProviderConcurrency,
 		CallTimeout: cfg.CallTimeout, TTL: cfg.MessageTTL, Grace: cfg.ShutdownGrace, Poll: s.store.poll,
 		Rules: dispatch.Rules{AskAfter: cfg.AskAfter, AmbiguousWait: cfg.AmbiguousWait}})
 	s.mailboxes = mx.New(mx.Config{Resolver: resolver(cfg.DNS), Now: time.Now, Jitter: rand.Float64, Log: s.log})
@@ -157,6 +159,8 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		Log: s.log, Now: now})
 	s.catching = catchup.New(catchup.Config{Store: s.store, Directory: s.directory, Providers: adapters, Connections: connections, Holder: holder,
 		Log: s.log, Now: now, Jitter: rand.Float64})
+	s.suppress = suppress.New(suppress.Config{Store: s.store, Directory: s.directory, Providers: adapters, Connections: connections, Holder: holder,
+		Every: cfg.SuppressionInterval, Log: s.log, Now: now, Jitter: rand.Float64})
 	s.examiner = doctor.New(doctor.Config{Directory: s.directory, Store: s.store, Adapters: adapters, Connections: connections, CatchUp: s.catching,
 		Templates: s.templates, Planner: planner, PublicURL: s.URL, Transport: s.transport, Claim: dispatch.ClaimLength(cfg.CallTimeout), Now: now})
 	installation, err := s.store.Installation(ctx)
@@ -166,10 +170,11 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 	s.http = newHTTPServer(api.New(api.Config{Directory: s.directory, Accounts: s.Accounts, Sender: s.accepting, Providers: connections,
 		Pools: pools, Planner: planner, Mailboxes: s.mailboxes, Journal: s.store, Books: s.store, Statistics: s.store,
 		Domains: domain.New(s.directory, s.store, now), Ingest: s.ingesting, CatchUp: s.catching,
-		Templates: s.templates, Doctor: s.examiner, Queue: s.store, Claim: dispatch.ClaimLength(cfg.CallTimeout), Changed: s.changed, Now: now, Installation: installation,
+		Templates: s.templates, Suppressions: s.suppress, Doctor: s.examiner, Queue: s.store, Claim: dispatch.ClaimLength(cfg.CallTimeout), Changed: s.changed, Now: now, Installation: installation,
 		Log: s.log}), s.log)
 	s.http.RegisterOnShutdown(s.catching.Stop) // requests that ask providers may take long
 	s.http.RegisterOnShutdown(s.templates.Stop)
+	s.http.RegisterOnShutdown(s.suppress.Stop)
 	return nil
 }
 
@@ -197,6 +202,7 @@ func (s *Server) Run(ctx context.Context) error {
 	running.Go(func() { s.registrar.Run(background) })
 	running.Go(func() { s.catching.Run(background) })
 	running.Go(func() { s.templates.Run(background) })
+	running.Go(func() { s.suppress.Run(background) })
 	running.Go(func() { s.replanning.Run(background) })
 	if s.store.Shared() {
 		running.Go(func() { s.follow(background) })

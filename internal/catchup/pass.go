@@ -138,10 +138,22 @@ func (s *Service) read(ctx context.Context, p *pass) (err error) {
 		return errors.New("this version has no adapter for the provider's type")
 	}
 	err = s.readAt(ctx, p, adapter, p.tpsp, p.began)
-	for _, was := range p.tpsp.Since(p.since.Add(-transit)) {
+	for _, was := range p.tpsp.Since(p.mailSince()) {
 		err = errors.Join(err, s.readPast(ctx, p, adapter, was))
 	}
 	return err
+}
+
+// mailSince is since when the mail went out that is asked for: as long ago as mail may be under way, and at least since the change of each
+// connection that is still to be read again. Its late events have no other way to us.
+func (p *pass) mailSince() time.Time {
+	from := p.since.Add(-transit)
+	for i := range p.tpsp.Past {
+		if was := &p.tpsp.Past[i]; !was.NextTry.IsZero() && was.Switched.Before(from) {
+			from = was.Switched
+		}
+	}
+	return from
 }
 
 // readPast reads what happened at a connection that was replaced. One that its provider refuses for good, because the key was revoked,

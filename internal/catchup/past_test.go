@@ -98,3 +98,28 @@ func TestPastConnectionsAreCaughtUpWith(t *testing.T) {
 		})
 	}
 }
+
+// While a past connection is still to be read again, every pass reads it, however short its span: late events have no other way to us.
+func TestPastConnectionIsReadAgain(t *testing.T) {
+	for name, again := range map[string]bool{"still": true, "no more": false} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, b *bench) {
+				s := &streams{}
+				b.Providers[provider.Postmark], b.Connections = s, byStream{}
+				b.change(func(p *directory.TPSP) {
+					old := directory.PastHook{Stream: "old", Switched: b.began.Add(-100 * time.Hour), Removed: b.began.Add(-99 * time.Hour)}
+					if again {
+						old.NextTry = b.began.Add(time.Hour)
+					}
+					p.Stream, p.Past = "new", []directory.PastHook{{Stream: "older", Switched: b.began.Add(-200 * time.Hour)}, old}
+				})
+				if _, err := b.CatchUp(t.Context(), account, tpspID, b.began.Add(-time.Hour)); err != nil {
+					t.Fatal(err)
+				}
+				if read := slices.Contains(s.asked, "history old"); read != again || slices.Contains(s.asked, "history older") {
+					t.Errorf("asked %q", s.asked)
+				}
+			})
+		})
+	}
+}

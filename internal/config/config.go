@@ -19,7 +19,7 @@ const (
 	Demo    Scope = "demo"
 	Bench   Scope = "bench"
 	Record  Scope = "record"
-	Client  Scope = "client" // send, events, message, catch-up, templates, verify, drill, pause, resume, cancel
+	Client  Scope = "client" // send, events, message, catch-up, templates, suppressions, verify, drill, pause, resume, cancel
 )
 
 // Config is the configuration of one command. Fields of options that its scope does not have are zero, except in [Demo],
@@ -46,6 +46,7 @@ type Config struct {
 	ProviderConcurrency int // calls in parallel to one provider
 	BatchSize           int // messages in one call
 	ShutdownGrace       time.Duration
+	SuppressionInterval time.Duration // between two readings of a provider's suppression list; 0 = the usual
 
 	// Sandbox and Demo.
 	SMTPListen  string // host:port; empty = no mail server

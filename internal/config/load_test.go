@@ -44,7 +44,7 @@ func TestDefaults(t *testing.T) {
 		LogLevel: slog.LevelInfo, MaxBacklog: 5_000_000, MinFreeDisk: 256 << 20, CallTimeout: time.Minute,
 		AskAfter:      []time.Duration{10 * time.Second, 30 * time.Second, 2 * time.Minute, 5 * time.Minute},
 		AmbiguousWait: 15 * time.Minute, MessageTTL: 72 * time.Hour, ProviderConcurrency: 8, BatchSize: 100,
-		ShutdownGrace: 20 * time.Second,
+		ShutdownGrace: 20 * time.Second, SuppressionInterval: 5 * time.Minute,
 	}
 	serve := server
 	serve.Listen, serve.Data, serve.DNS = "127.0.0.1:8025", "./postyard-data", SystemDNS
@@ -52,6 +52,7 @@ func TestDefaults(t *testing.T) {
 	demo.Listen, demo.Data, demo.LogLevel = "127.0.0.1:8025", "./postyard-demo", slog.LevelWarn
 	demo.SandboxListen, demo.AllowPrivate, demo.ShutdownGrace = "127.0.0.1:8026", true, 5*time.Second
 	demo.SMTPListen = "127.0.0.1:0"
+	demo.SuppressionInterval = 5 * time.Second
 	demo.AskAfter = []time.Duration{time.Second, 2 * time.Second, 3 * time.Second, 4 * time.Second}
 	for scope, want := range map[Scope]Config{
 		Serve:   serve,
@@ -102,7 +103,7 @@ func TestSourcesAgree(t *testing.T) {
 	values := map[string]string{
 		"listen": "[::1]:9000", "data": "/srv/yard", "log-level": "debug", "log-format": "json", "public-url": "https://mail.example.com/yard",
 		"allow-private": "true", "secret-key": testKey, "max-backlog": "7000", "min-free-disk": "1.5GB", "shutdown-grace": "0s",
-		"call-timeout": "45s", "ask-after": "1s,1m", "ambiguous-wait": "20m", "message-ttl": "1h", "provider-concurrency": "3",
+		"call-timeout": "45s", "suppression-interval": "7m", "ask-after": "1s,1m", "ambiguous-wait": "20m", "message-ttl": "1h", "provider-concurrency": "3",
 		"batch-size": "500", "sandbox-listen": "127.0.0.1:0", "sandbox-url": "http://127.0.0.1:9999", "no-traffic": "true",
 		"url": "https://mail.example.com", "account-key": "AAAABBBBCCCCDDDDEEEE", "subaccount-key": "aaaabbbbccccddddeeee", "json": "true",
 		"database": "postgres://yard:word@db.example.com/yard", "clock-offset": "2m", "dns": "127.0.0.1:5353",

@@ -181,6 +181,13 @@ func sendingOptions() []option {
 		value:    integer(func(c *Config) *int { return &c.BatchSize }, 1, 500),
 		defaults: in("100", Serve),
 		fixed:    in("100", Demo),
+	}, {
+		name: "suppression-interval",
+		doc: "How often providers' suppression lists are read, to learn what was changed there by hand or by unsubscribing. What users change here is " +
+			"done there at once.",
+		value:    duration(func(c *Config) *time.Duration { return &c.SuppressionInterval }, time.Second, 24*time.Hour),
+		defaults: in("5m", Serve),
+		fixed:    in("5s", Demo),
 	}}
 }
 

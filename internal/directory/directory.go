@@ -114,6 +114,32 @@ func PolicyNamed(name string) (Policy, bool) {
 	return Policy(max(i, 0)), i >= 0
 }
 
+// SuppressionSync says how a TPSP's suppression list and ours are kept in step.
+type SuppressionSync uint8
+
+// The ways.
+const (
+	SyncBoth         SuppressionSync = iota // what is read there suppresses here, and what users do here is done there
+	SyncFromProvider                        // only the former
+	SyncOff
+)
+
+var syncNames = [...]string{"both", "from-provider", "off"}
+
+// String returns the public name.
+func (s SuppressionSync) String() string {
+	if int(s) < len(syncNames) {
+		return syncNames[s]
+	}
+	return "invalid"
+}
+
+// SuppressionSyncNamed finds a way by its public name.
+func SuppressionSyncNamed(name string) (SuppressionSync, bool) {
+	i := slices.Index(syncNames[:], name)
+	return SuppressionSync(max(i, 0)), i >= 0
+}
+
 // TPSP is one connection to one provider account: for Postmark a server token and one message stream.
 type TPSP struct {
 	ID        int32
@@ -139,6 +165,8 @@ type TPSP struct {
 	Past      []PastHook // connections that it had, in the order in which they were replaced
 	Created   time.Time
 	Deleted   time.Time // zero while it is in use; a deleted one still attributes late events
+
+	SuppressionSync SuppressionSync // for providers that have a list
 }
 
 // PastHook is a connection that a TPSP had before a user changed it, with the webhook that stood there. Its webhook is removed from the
@@ -162,7 +190,7 @@ type PastHook struct {
 	ValidUntil     time.Time // until when the credentials are good, once it is removed
 	Error          string    // why the last try to remove it failed
 	Tries          int
-	NextTry        time.Time // when something is to be done next: to remove it or, later, to catch up a last time; zero: nothing
+	NextTry        time.Time // when something is to be done next: to remove it or, later, to catch up again; zero: nothing
 }
 
 // Valid tells whether a webhook may carry the credentials at a moment.

@@ -71,9 +71,15 @@ func (r *runner) outgoing(ctx context.Context, target *directory.TPSP, jobs []st
 	capable := r.d.Providers[target.Type].Capabilities()
 	list, places = make([]provider.Outgoing, 0, len(jobs)), make([]int, 0, len(jobs))
 	rendered := 0
+	held, err := r.suppressed(ctx, jobs)
 	for i := range jobs {
 		j := &jobs[i]
 		content := j.Content
+		recipient, stays := held.recipient(j, err)
+		if stays != nil {
+			outcomes[i] = *stays
+			continue
+		}
 		if rendered >= maxRendered {
 			outcomes[i] = provider.Outcome{Class: provider.Transient, Unsent: true, Text: "the call was full; it leaves with the next one"}
 			continue
@@ -89,7 +95,7 @@ func (r *runner) outgoing(ctx context.Context, target *directory.TPSP, jobs []st
 			}
 		}
 		list = append(list, provider.Outgoing{ID: j.ID, AccountID: j.AccountID, SubAccountID: j.SubAccountID, TPSPID: target.ID,
-			Mailbox: j.Mailbox, Content: content, Recipient: j.Recipient})
+			Mailbox: j.Mailbox, Content: content, Recipient: recipient})
 		places = append(places, i)
 	}
 	return list, places

@@ -9,6 +9,7 @@ import (
 	"postyard/internal/directory"
 	"postyard/internal/event"
 	"postyard/internal/lifecycle"
+	"postyard/internal/mail"
 	"postyard/internal/provider"
 	"postyard/internal/route"
 	"postyard/internal/store"
@@ -37,7 +38,10 @@ const (
 // may be turned to at present; jitter is a random number in [0,1) that spreads retries.
 func decide(j *store.Job, o *provider.Outcome, capable provider.Capabilities, rules Rules, now time.Time, jitter float64, usable func(route.Egress) bool) store.Settlement {
 	family := capable.Family
-	s := store.Settlement{Job: j, Outcome: o, At: now, Egress: j.Egress}
+	s := store.Settlement{Job: j, Outcome: o, At: now, Egress: j.Egress, Inactive: inactiveOf(j, o)}
+	if o.Withheld { // no provider refused it
+		family = event.Native
+	}
 	switch o.Class { // nearly every message, and who need not look for another egress
 	case provider.Accepted:
 		if refusesTo(j, o) {
@@ -201,6 +205,24 @@ func words(o *provider.Outcome) string {
 // refusesTo tells whether the provider accepted the message for its copies only.
 func refusesTo(j *store.Job, o *provider.Outcome) bool {
 	return slices.ContainsFunc(o.InactiveAddresses, func(a string) bool { return strings.EqualFold(a, j.Recipient.Email) })
+}
+
+// inactiveOf returns the recipients of a message that the provider delivers nothing to. One that refuses the message for that reason
+// and names nobody means all of them.
+func inactiveOf(j *store.Job, o *provider.Outcome) (emails []string) {
+	all := o.Class == provider.Inactive && len(o.InactiveAddresses) == 0
+	if !all && len(o.InactiveAddresses) == 0 {
+		return nil
+	}
+	for _, list := range [][]mail.Address{{j.Recipient.Address}, j.Recipient.CC, j.Recipient.BCC} {
+		for i := range list {
+			email := list[i].Email
+			if all || slices.ContainsFunc(o.InactiveAddresses, func(a string) bool { return strings.EqualFold(a, email) }) {
+				emails = append(emails, email)
+			}
+		}
+	}
+	return emails
 }
 
 // backoff doubles with every round and is spread over its upper half.

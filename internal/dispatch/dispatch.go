@@ -51,9 +51,12 @@ type Config struct {
 	Providers   provider.Registry
 	Connections Connections
 	Templates   Templates // nil: every message leaves as it is
-	Log         *slog.Logger
-	Now         func() time.Time
-	Jitter      func() float64 // uniform in [0,1), spreads back-off
+
+	Suppressions Suppressions // nil: nobody is suppressed
+
+	Log    *slog.Logger
+	Now    func() time.Time
+	Jitter func() float64 // uniform in [0,1), spreads back-off
 
 	Node        string        // names this process's node, see store.Coordination
 	Run         string        // names this run of it; different for every start

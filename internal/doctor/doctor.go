@@ -120,15 +120,21 @@ type Config struct {
 // Service examines accounts. It is safe for concurrent use.
 type Service struct {
 	Config
-	http  *http.Client
-	slots chan struct{} // one for each provider that is looked at now
+	http *http.Client
+
+	mu       sync.Mutex
+	examined map[int32]struct{} // accounts that are now
 }
+
+// ErrRunning means that the account is being examined already. An account has one examination at a time: it asks providers at addresses that
+// the account chose, and these may hold it up for as long as it lasts.
+var ErrRunning = fmt.Errorf("the account is being examined already, which ends within %s", Longest+stepTime)
 
 // Bounds of an examination.
 const (
 	Longest    = 22 * time.Second // the whole of it; the store has a stepTime beyond
 	stepTime   = 7 * time.Second  // one question, when nothing else is said
-	atOnce     = 4                // providers that are looked at
+	atOnce     = 4                // providers that one examination looks at
 	recent     = 24 * time.Hour   // how far back failures count
 	delayRows  = 10_000           // waiting messages of a kind that are looked at
 	attempts   = 20_000           // attempts
@@ -142,7 +148,7 @@ func New(c Config) *Service {
 	if c.Patience == 0 {
 		c.Patience = stepTime
 	}
-	return &Service{Config: c, http: &http.Client{Transport: c.Transport, CheckRedirect: stay}, slots: make(chan struct{}, atOnce)}
+	return &Service{Config: c, http: &http.Client{Transport: c.Transport, CheckRedirect: stay}, examined: map[int32]struct{}{}}
 }
 
 // exam is one examination.
@@ -153,16 +159,18 @@ type exam struct {
 	view  *directory.Snapshot
 	tpsps []*directory.TPSP // of the account
 	now   time.Time
+	slots chan struct{} // one for each provider that is looked at now; of the examination, so that accounts do not wait for each other
 
 	url   Check // of our own URL; there when asked is closed
 	asked chan struct{}
 }
 
-// Examine looks at an account. It fails with tpsp.ErrNotFound, or when the store does.
+// Examine looks at an account. It fails with tpsp.ErrNotFound, with ErrRunning, or when the store does.
 func (s *Service) Examine(ctx context.Context, accountID int32, q Question) ([]Check, error) {
 	ctx, cancel := context.WithTimeout(ctx, Longest)
 	defer cancel()
-	e := &exam{Service: s, accountID: accountID, Question: q, view: s.Directory.Current(), now: s.Now().UTC(), asked: make(chan struct{})}
+	e := &exam{Service: s, accountID: accountID, Question: q, view: s.Directory.Current(), now: s.Now().UTC(), asked: make(chan struct{}),
+		slots: make(chan struct{}, atOnce)}
 	e.tpsps = e.view.TPSPs(accountID)
 	examined := e.tpsps
 	if q.TPSPID != 0 {
@@ -172,6 +180,10 @@ func (s *Service) Examine(ctx context.Context, accountID int32, q Question) ([]C
 		}
 		examined = []*directory.TPSP{t}
 	}
+	if !s.begin(accountID) {
+		return nil, ErrRunning
+	}
+	defer s.end(accountID)
 	results, errs := make([][]Check, len(examined)), make([]error, len(examined))
 	var looking sync.WaitGroup
 	reported := e.reported(examined)
@@ -201,6 +213,23 @@ func (s *Service) Examine(ctx context.Context, accountID int32, q Question) ([]C
 		list[i].Message, list[i].Fix = provider.Clean(list[i].Message, maxMessage), provider.Clean(list[i].Fix, maxMessage)
 	}
 	return list, nil
+}
+
+// begin tells whether no examination of the account ran, and notes that one does.
+func (s *Service) begin(accountID int32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, runs := s.examined[accountID]; runs {
+		return false
+	}
+	s.examined[accountID] = struct{}{}
+	return true
+}
+
+func (s *Service) end(accountID int32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.examined, accountID)
 }
 
 // reported tells whether one of the providers reports by webhook.

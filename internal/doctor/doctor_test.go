@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -147,6 +149,53 @@ func TestAnExaminationEnds(t *testing.T) {
 		}
 		if c := find(t, list, PublicURL, 0); c.Status != Fail {
 			t.Errorf("%+v", c)
+		}
+	})
+}
+
+// An account whose providers hang, and which asks again and again, takes nothing from another one.
+func TestAccountsDoNotWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const other, theirs = accountID + 1, 100
+		h := &hospital{}
+		h.check = func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		h.contents.TPSPs = []directory.TPSP{{ID: theirs, AccountID: other, Name: "P", Type: provider.Postmark, Stream: "outbound", Endpoint: "http://provider.test"}}
+		s := h.open(t, 20, "http://mail.example.com", away)
+		var asking sync.WaitGroup
+		var running, done atomic.Int32
+		for range 10 {
+			asking.Go(func() {
+				switch _, err := s.Examine(t.Context(), accountID, Question{}); {
+				case err == nil:
+					done.Add(1)
+				case errors.Is(err, ErrRunning):
+					running.Add(1)
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		if running.Load() != 9 {
+			t.Errorf("%d were told that one runs", running.Load())
+		}
+		list, err := s.Examine(t.Context(), other, Question{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := find(t, list, Provider, theirs); !strings.Contains(c.Message, "no answer in time") { // its own provider was asked
+			t.Errorf("%+v", c)
+		}
+		asking.Wait()
+		if done.Load() != 1 {
+			t.Errorf("%d examinations", done.Load())
+		}
+		if _, err := s.Examine(t.Context(), accountID, Question{TPSPID: 1}); err != nil { // when it has ended, another one begins
+			t.Error(err)
 		}
 	})
 }

@@ -82,7 +82,7 @@ func TestDemoForPeople(t *testing.T) {
 		t.Errorf("arrived: %+v", got)
 	}
 
-	command := firstMatch(t, shown, `(?s)See what became of it:\n\n(.*?)\n\n`)
+	command := firstMatch(t, shown, `(?s)See what became of it, in another terminal:\n\n(.*?)\n\n`)
 	first := firstMatch(t, command, ` message (\S+)`)
 	waitForLetter(t, scene, first)
 	if r := finish(t, nil, "bash", "-c", command); r.code != 0 || !strings.Contains(r.out, first) || !strings.Contains(r.out, "PM Processed") {

@@ -73,6 +73,22 @@ type Recipient struct {
 	CustomFields json.RawMessage `json:"customFields,omitempty"` // a JSON object, or empty
 }
 
+// Without returns the recipient without some of its copies.
+func (r *Recipient) Without(gone func(email string) bool) Recipient {
+	rest := *r
+	rest.CC, rest.BCC = without(r.CC, gone), without(r.BCC, gone)
+	return rest
+}
+
+func without(list []Address, gone func(string) bool) (rest []Address) {
+	for _, a := range list {
+		if !gone(a.Email) {
+			rest = append(rest, a)
+		}
+	}
+	return rest
+}
+
 // MergeFields lays the recipient's custom fields over the request's, the recipient winning, and returns a JSON object that
 // is never empty text: `{}` when neither side has fields (PM-12, PM-13). A side that is empty or null has none; any other
 // JSON than an object is an error.

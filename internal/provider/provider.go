@@ -70,6 +70,7 @@ type Outcome struct {
 	Elsewhere         bool          // Rejected, because this provider lacks something (a template, the will to carry it) that another may have
 	Unsent            bool          // no call was made: no time was left (Transient), or nothing to send (Rejected); it says nothing of the provider
 	Unwritten         bool          // the provider has seen nothing of the message: the call did not get that far
+	Withheld          bool          // Rejected, by us and not by the provider: the recipient is suppressed
 }
 
 // MaxText is the most bytes of foreign words that an Outcome keeps.
@@ -195,6 +196,8 @@ type Report struct {
 	Identity          string    // equal for every copy of one event, different for different events
 	Final             bool      // a soft bounce after which the provider gives up
 	Sample            bool      // a made-up event of the registration handshake or a test button: answered, not kept
+	Suppresses        bool      // from now on the provider delivers nothing to the recipient, or the recipient wants nothing
+	Reason            Reason    // why, when it suppresses
 	SMTPCode          int
 	SMTPDescription   string
 	Detail            event.Detail

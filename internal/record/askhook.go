@@ -169,7 +169,7 @@ func askWebhookLimit(ctx context.Context, a *asking) error {
 		if e.code() == codeTooMany {
 			a.judge("9a", n == limit, "with %d on the stream: %s", n, e.seen())
 		} else {
-			a.judge("9a", false, "with %d on the stream: %s", n, e.seen())
+			a.find("9a", Open, "refused for another reason, with %d on the stream: %s", n, e.seen())
 		}
 		return a.removeWebhooks(ctx)
 	}

@@ -93,12 +93,17 @@ func askInactive(ctx context.Context, a *asking) error {
 			a.find("3a", Open, "%s; %s; the list may not have been in force yet", some.seen(), ours)
 			a.find("3b", Open, "%s: the list may not have been in force yet", some.seen())
 		}
-	default:
+	case all.code() == codeInactive || some.ok() && !all.besides():
 		a.judge("3c", all.code() == codeInactive, "%s", all.seen())
+	default:
+		a.find("3c", Open, "refused for another reason, as it seems: %s; to the recipient: %s", all.seen(), some.seen())
 	}
-	a.judge("3a", some.ok() && outcome.Class == provider.Accepted, "%s; %s", some.seen(), ours)
 	if some.ok() || some.code() == codeInactive {
+		a.judge("3a", some.ok() && outcome.Class == provider.Accepted, "%s; %s", some.seen(), ours)
 		a.judge("3b", named, "%s; read from it: %d addresses", some.seen(), len(outcome.InactiveAddresses))
+	} else {
+		a.find("3a", Open, "refused for another reason: %s; %s", some.seen(), ours)
+		a.find("3b", Open, "refused for another reason: %s", some.seen())
 	}
 	if err := a.unsuppress(ctx, "take the address off the suppression list", address); err != nil {
 		return err
@@ -221,6 +226,10 @@ func askBatch(ctx context.Context, a *asking) error {
 
 func (a *asking) judgeBatch(id string, e *exchange) {
 	var items []json.RawMessage
+	if e.besides() {
+		a.find(id, Open, "the whole batch was refused for another reason: %s", e.seen())
+		return
+	}
 	if e.status != http.StatusOK || json.Unmarshal(e.body, &items) != nil || len(items) != 2 {
 		a.judge(id, false, "the whole batch: %s", e.seen())
 		if code := e.code(); code != 0 {

@@ -74,6 +74,16 @@ func (e *exchange) message() string {
 // ok tells whether Postmark did what it was asked for.
 func (e *exchange) ok() bool { return e.err == nil && e.status == http.StatusOK && e.code() == 0 }
 
+// besides tells whether a refusal is about the sender, the account or the moment: whatever was asked for, the answer would be the same.
+func (e *exchange) besides() bool {
+	const senderUnknown, senderUnconfirmed, accountPending, accountRefused = 400, 401, 412, 413 // ErrorCodes
+	switch e.code() {
+	case senderUnknown, senderUnconfirmed, accountPending, accountRefused, http.StatusTooManyRequests:
+		return true
+	}
+	return e.status == http.StatusUnauthorized || e.status == http.StatusTooManyRequests || e.status >= http.StatusInternalServerError
+}
+
 // seen puts an answer into a few words.
 func (e *exchange) seen() string {
 	if e.status == 0 {

@@ -373,6 +373,67 @@ func TestContradictions(t *testing.T) {
 	}
 }
 
+// TestRefusalsAreNoContradictions: what Postmark refuses for another reason leaves the question open.
+func TestRefusalsAreNoContradictions(t *testing.T) {
+	t.Parallel()
+	fault := func(faults string) func(*yard) {
+		return func(y *yard) { y.ask(http.MethodPut, "/sandbox/faults", faults) }
+	}
+	for name, test := range map[string]struct {
+		only    []int
+		prepare func(*yard)
+		open    []string
+		holds   []string // is confirmed all the same
+	}{
+		"an unknown sender": {only: []int{3, 4, 5}, open: []string{"3a", "3b", "3c", "4a", "4b", "5a"},
+			prepare: func(y *yard) { y.o.Sender = "jane.doe@elsewhere.test" }},
+		"a sender that is refused now and then": {only: []int{3}, open: []string{"3c"}, holds: []string{"3a", "3b"}, prepare: func(y *yard) {
+			mails := 0
+			y.before = func(w http.ResponseWriter, r *http.Request) bool {
+				if r.URL.Path == "/email" {
+					mails++
+				}
+				return mails == 2 && refuse("/email", http.MethodPost, `{"ErrorCode":400,"Message":"no sender signature"}`)(w, r)
+			}
+		}},
+		"an account that waits for approval": {only: []int{3, 4}, open: []string{"3a", "3b", "3c", "4a", "4b"},
+			prepare: fault(`[{"path":"/email","kind":"status","status":422,"errorCode":412},{"path":"/email/batch","kind":"status","status":422,"errorCode":412},
+				{"path":"/email/batchWithTemplates","kind":"status","status":422,"errorCode":412}]`)},
+		"throttled": {only: []int{3}, open: []string{"3a", "3b", "3c"}, prepare: fault(`[{"path":"/email","kind":"status","status":429}]`)},
+		"out of order": {only: []int{3, 4}, open: []string{"3a", "3b", "3c", "4a", "4b"}, prepare: fault(`[{"path":"/email","kind":"status","status":503},
+			{"path":"/email/batch","kind":"status","status":500},{"path":"/email/batchWithTemplates","kind":"status","status":500}]`)},
+		"webhooks of this URL are not taken": {only: []int{9}, open: []string{"9a"}, prepare: func(y *yard) {
+			y.before = refuse("/webhooks", http.MethodPost, `{"ErrorCode":1350,"Message":"not this URL"}`)
+		}},
+		"only the control mail is refused": {only: []int{3}, open: []string{"3a", "3b"}, holds: []string{"3c"},
+			prepare: fault(`[{"path":"/email","kind":"status","status":422,"errorCode":413,"count":1}]`)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			y := newYard(t)
+			test.prepare(y)
+			y.o.Only = test.only
+			if result := y.run(); result.Contradicted != 0 || len(result.Left) != 0 {
+				t.Errorf("%+v", result)
+			}
+			got := y.verdicts()
+			for _, id := range test.open {
+				if got[id] != record.Open {
+					t.Errorf("%s: %s, want it open", id, got[id])
+				}
+			}
+			for _, id := range test.holds {
+				if got[id] != record.Confirms {
+					t.Errorf("%s: %s, want it confirmed", id, got[id])
+				}
+			}
+			y.before = nil
+			y.ask(http.MethodDelete, "/sandbox/faults", "")
+			y.clean()
+		})
+	}
+}
+
 // refuse answers calls of a method to a path with a 422.
 func refuse(path, method, body string) func(http.ResponseWriter, *http.Request) bool {
 	return func(w http.ResponseWriter, r *http.Request) bool {

@@ -125,6 +125,28 @@ func TestClockIsChecked(t *testing.T) {
 	owned.control(http.MethodPost, "/sandbox/clock/advance", object{"ms": 1}, 409)
 }
 
+// The end of the clock is as far from the machine's time whatever the steps that lead there, running or held.
+func TestClockHasAnEnd(t *testing.T) {
+	t.Parallel()
+	for _, held := range []bool{false, true} {
+		b := setup(t, ownClock)
+		b.steer(http.MethodPut, "/sandbox/clock", object{"held": held})
+		before := b.steer(http.MethodPut, "/sandbox/clock", object{"now": "2120-01-01T00:00:00Z"})
+		for _, now := range []string{"2215-01-01T00:00:00Z", "2310-01-01T00:00:00Z", "2400-01-01T00:00:00Z"} {
+			b.control(http.MethodPut, "/sandbox/clock", object{"now": now, "held": true}, 400)
+		}
+		year := (366 * 24 * time.Hour).Milliseconds()
+		for ahead := before.OffsetMS + year; ahead < 100*year; ahead += year {
+			before = b.steer(http.MethodPost, "/sandbox/clock/advance", object{"ms": year})
+		}
+		b.control(http.MethodPost, "/sandbox/clock/advance", object{"ms": year}, 400)
+		after := b.steer(http.MethodGet, "/sandbox/clock", nil)
+		if after.Held != held || after.Now.Before(before.Now) || after.OffsetMS < 99*year-time.Hour.Milliseconds() || after.OffsetMS > 100*year {
+			t.Errorf("%+v, before it was refused %+v", after, before)
+		}
+	}
+}
+
 // A reset lets a send go that waits for its latency on a clock that is held.
 func TestResetEndsLatency(t *testing.T) {
 	t.Parallel()

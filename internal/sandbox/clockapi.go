@@ -72,22 +72,30 @@ func (b *Sandbox) putClock(w http.ResponseWriter, r *http.Request) {
 		b.refuse(w, http.StatusBadRequest, fmt.Errorf("the body must be a JSON object with held, now, or both: %w", err))
 		return
 	}
-	if wish.Now != nil && wish.Now.Sub(steered.Now()) > 100*maxAdvance {
-		b.refuse(w, http.StatusBadRequest, errors.New("now must be less than a hundred years ahead"))
-		return
+	if wish.Now != nil {
+		if err := steered.CanReach(*wish.Now); err != nil { // before it is held: who is refused has changed nothing
+			b.refuseMove(w, steered, err)
+			return
+		}
 	}
 	if wish.Held != nil && *wish.Held {
 		steered.Hold()
 	}
-	if wish.Now != nil && !steered.AdvanceTo(wish.Now.UTC()) {
-		b.refuse(w, http.StatusBadRequest, fmt.Errorf("the clock does not go back: it is %s; a reset sets it to the machine's time",
-			steered.Now().Format(time.RFC3339Nano)))
-		return
+	if wish.Now != nil {
+		if err := steered.AdvanceTo(wish.Now.UTC()); err != nil {
+			b.refuseMove(w, steered, err)
+			return
+		}
 	}
 	if wish.Held != nil && !*wish.Held {
 		steered.Release()
 	}
 	b.getClock(w, r)
+}
+
+func (b *Sandbox) refuseMove(w http.ResponseWriter, steered *clock.Steered, err error) {
+	b.refuse(w, http.StatusBadRequest, fmt.Errorf("%w: it is %s; a reset sets it to the machine's time", err,
+		steered.Now().Format(time.RFC3339Nano)))
 }
 
 func (b *Sandbox) advanceClock(w http.ResponseWriter, r *http.Request) {
@@ -109,6 +117,9 @@ func (b *Sandbox) advanceClock(w http.ResponseWriter, r *http.Request) {
 		b.refuse(w, http.StatusBadRequest, fmt.Errorf("the body must be a JSON object with ms: %w", err))
 		return
 	}
-	steered.Advance(time.Duration(wish.MS) * time.Millisecond)
+	if err := steered.Advance(time.Duration(wish.MS) * time.Millisecond); err != nil {
+		b.refuseMove(w, steered, err)
+		return
+	}
 	b.getClock(w, r)
 }

@@ -48,6 +48,7 @@ type Store interface {
 	Templates
 	Statistics
 	Domains
+	Suppressions
 	Trouble
 	Hooks
 	Close() error
@@ -55,7 +56,8 @@ type Store interface {
 
 // Queue is the way of a message from acceptance to a provider.
 type Queue interface {
-	// Accept stores requests with their messages, queue rows, processed events and counters. ErrConflict: a message was
+	// Accept stores requests with their messages, queue rows, processed events and counters. A message to a suppressed address is stored
+	// as dropped, with the events that say so, and is not planned; suppressed copies are left out. ErrConflict: a message was
 	// planned for an egress that was deleted meanwhile, and has to be planned anew; ErrNotFound: so was its pool.
 	Accept(ctx context.Context, batch []Submission) error
 
@@ -130,7 +132,12 @@ type NewMessage struct {
 	PoolID    int32
 	Spread    bool // the pool has several members: the plan needs a sequence number
 
-	// Plan is called once, inside the transaction, with the message's place in the pool's sequence (0 unless Spread).
+	// Copies are the addresses of cc and bcc, and Without encodes the recipient without those of them that are suppressed. It is
+	// nil when there are none.
+	Copies  []string
+	Without func(gone func(email string) bool) ([]byte, error)
+
+	// Plan is called inside the transaction, again when that has to be run anew, with the message's place in the pool's sequence (0 unless Spread).
 	Plan func(seq uint64) Planned
 }
 
@@ -256,6 +263,8 @@ type Settlement struct {
 	Sent   event.Type  // Accept: the type of the sent event, written once per message and family
 	Drop   *event.Type // Drop: the type of the dropped event
 	Detail event.Detail
+
+	Inactive []string // addresses that the provider delivers nothing to: they become suppressed
 }
 
 // Returns tells whether the settlement gives the permit of its attempt back: the provider has seen nothing of the message.

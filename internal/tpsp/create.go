@@ -45,6 +45,8 @@ type New struct {
 	Limits   limit.Limits
 	Paused   bool
 	AllowRaw bool // Postmark: it takes messages without a template
+
+	SuppressionSync directory.SuppressionSync
 }
 
 // Streams lists the message streams of a provider's account that mail can be sent through (PM-2): not the inbound and not
@@ -79,7 +81,7 @@ func (s *Service) Create(ctx context.Context, accountID int32, n New) (*director
 	now := s.Now().UTC()
 	t := &directory.TPSP{
 		AccountID: accountID, Name: n.Name, Type: n.Type, Domain: n.Domain, Endpoint: n.Endpoint, Port: n.Port, Stream: n.Stream,
-		Policy: n.Policy, AllowRaw: n.AllowRaw, Created: now, Limits: n.Limits, Paused: n.Paused,
+		Policy: n.Policy, AllowRaw: n.AllowRaw, Created: now, Limits: n.Limits, Paused: n.Paused, SuppressionSync: n.SuppressionSync,
 		SealedKey: s.Box.Seal(keyPurpose, []byte(n.Key.Reveal())),
 		KeyHash:   identity(n.Type, &conn),
 		Webhook:   s.freshHook(now, server),
@@ -183,6 +185,18 @@ func identity(t provider.Type, conn *provider.Connection) directory.KeyHash {
 	return directory.KeyHash(secret.Hash(key))
 }
 
+// identityOf is the identity of a TPSP's connection. Older versions hashed Postmark's tokens as they were written: those are hashed anew.
+func (s *Service) identityOf(t *directory.TPSP) directory.KeyHash {
+	if t.Type != provider.Postmark {
+		return t.KeyHash
+	}
+	conn, err := s.Connection(t)
+	if err != nil { // it was sealed with a key that we do not have: what is stored is all that is known
+		return t.KeyHash
+	}
+	return identity(t.Type, &conn)
+}
+
 // refuseDuplicate refuses a connection that another TPSP of the account has: with the same key, or with another key of the same account
 // at the provider when its id is known.
 func (s *Service) refuseDuplicate(typ provider.Type, conn *provider.Connection, server string) error {
@@ -191,7 +205,7 @@ func (s *Service) refuseDuplicate(typ provider.Type, conn *provider.Connection, 
 		if t.ID == conn.TPSPID || t.Type != typ || t.Stream != conn.Stream {
 			continue
 		}
-		if t.KeyHash == hash || server != "" && t.Webhook.Server == server && t.Endpoint == conn.Endpoint {
+		if s.identityOf(t) == hash || server != "" && t.Webhook.Server == server && t.Endpoint == conn.Endpoint {
 			return &DuplicateError{Name: t.Name, Silent: s.silent(t.Type)}
 		}
 	}

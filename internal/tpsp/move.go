@@ -70,8 +70,8 @@ func (s *Service) draft(ctx context.Context, accountID, id int32, change Change)
 }
 
 // move changes how a TPSP's provider is reached, after the provider has agreed. First the new credentials are durable and known, because
-// the provider calls our URL while it registers the webhook; then that is registered, and the old one removed. What fails of that the
-// Registrar does later.
+// the provider calls our URL while it registers the webhook; then that is registered, and after it the old one removed. What fails of that
+// the Registrar does later.
 func (s *Service) move(ctx context.Context, accountID, id int32, change Change) (*directory.TPSP, error) {
 	if err := s.take(ctx, id); err != nil {
 		return nil, err
@@ -101,7 +101,10 @@ func (s *Service) move(ctx context.Context, accountID, id int32, change Change) 
 	}
 	lasting := context.WithoutCancel(ctx) // a client that hangs up does not end it
 	s.register(lasting, t)
-	if past != nil && s.holds(ctx, id) {
+	if t, err = s.TPSP(accountID, id); err != nil {
+		return nil, err
+	}
+	if past != nil && replaced(t) && s.holds(ctx, id) {
 		removing, cancel := context.WithTimeout(lasting, removeTimeout)
 		defer cancel()
 		s.removePast(removing, t, *past)
@@ -178,17 +181,45 @@ func pastOf(t *directory.TPSP, now time.Time) *directory.PastHook {
 		Server: w.Server, Ref: w.Ref, Username: w.Username, SealedPassword: w.SealedPassword, Switched: now, NextTry: now.Add(setupTimeout)}
 }
 
-// finishPast does what is due of a past connection: removing its webhook or, when its credentials end, having it caught up with a last
-// time. The caller holds the TPSP.
+// replaced tells whether the webhooks of a TPSP's past connections may go: the one that follows them is at the provider, or none does.
+// Until then they report what happens to the mail that went out there, and to the mail that still does.
+func replaced(t *directory.TPSP) bool {
+	switch t.Webhook.State {
+	case directory.WebhookRegistered, directory.WebhookUnverified, "":
+		return true
+	}
+	return !t.Deleted.IsZero()
+}
+
+// readAgain is how long after the removal of its webhook a past connection is read back again: when its credentials end, and then for what
+// happens late to mail that went out there. Bounces and complaints come within days, and so do nearly all opens and clicks.
+var readAgain = [...]time.Duration{provider.WebhookRetries, 24 * time.Hour, 3 * 24 * time.Hour, 7 * 24 * time.Hour}
+
+// nextReading is when a past connection is read back next, zero when it has been for the last time. What was slept through is not made up
+// for: each reading goes back to the change.
+func nextReading(p *directory.PastHook, now time.Time) time.Time {
+	for _, after := range readAgain {
+		if at := p.Removed.Add(after); at.After(now) {
+			return at
+		}
+	}
+	return time.Time{}
+}
+
+// finishPast does what is due of a past connection: removing its webhook or, afterwards, having it caught up with again. The caller holds
+// the TPSP.
 func (s *Service) finishPast(ctx context.Context, t *directory.TPSP, p directory.PastHook) {
 	if p.Removed.IsZero() {
 		s.removePast(ctx, t, p)
 		return
 	}
-	if t.Deleted.IsZero() && !s.owe(ctx, t.ID, p.Switched.Add(-provider.WebhookRetries)) {
-		return
+	p.NextTry = time.Time{} // deleted TPSPs are not caught up with
+	if t.Deleted.IsZero() {
+		if !s.owe(ctx, t.ID, p.Switched.Add(-provider.WebhookRetries)) {
+			return
+		}
+		p.NextTry = nextReading(&p, s.Now())
 	}
-	p.NextTry = time.Time{}
 	s.recordPast(ctx, p)
 }
 
@@ -200,7 +231,7 @@ func (s *Service) removePast(ctx context.Context, t *directory.TPSP, p directory
 	gone := func() {
 		p.Removed = s.Now().UTC()
 		p.ValidUntil = p.Removed.Add(provider.WebhookRetries) // the provider may repeat what it reported until just now
-		p.NextTry = p.ValidUntil
+		p.NextTry = nextReading(&p, p.Removed)
 	}
 	switch {
 	case err != nil && errors.Is(ctx.Err(), context.Canceled):

@@ -136,8 +136,100 @@ func TestRotatedTokenKeepsTheWebhook(t *testing.T) {
 	}
 }
 
+// The old webhook reports until the provider has the new one, whoever registers that, and however often the process is started anew.
+func TestOldWebhookStandsUntilTheNewOneDoes(t *testing.T) {
+	t.Parallel()
+	unverified := &provider.SetupError{Code: provider.CodeHookUnverified, Message: "not verified", Retry: true}
+	paused := &provider.SetupError{Code: provider.CodeHookPaused, Message: "paused", Retry: true}
+	for name, c := range map[string]struct {
+		ref     string
+		err     error
+		state   directory.WebhookState // after the first try
+		removed int                    // in seconds after the move, when the fourth registration succeeds
+	}{
+		"unreachable": {"", away, directory.WebhookFailed, 35}, "refused": {"", revoked, directory.WebhookFailed, 35},
+		"paused": {"hook-2", paused, directory.WebhookPaused, 35}, "unverified": {"hook-2", unverified, directory.WebhookUnverified, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := setup(t)
+				made := b.create("outbound")
+				b.provider.register = func(_ context.Context, n int) (string, error) {
+					if n < 5 { // the first is that of the old one
+						return c.ref, c.err
+					}
+					return "hook-2", nil
+				}
+				moved := b.move(made.ID, to(token, "letters"))
+				if p := moved.Past[0]; moved.Webhook.State != c.state || p.Removed.IsZero() != (c.removed > 0) || !p.Valid(time.Now().Add(time.Hour)) {
+					t.Errorf("after the move: %+v", moved)
+				}
+				stop := run(t, b.Service)
+				<-time.After(20 * time.Second)
+				stop()
+				stop = run(t, b.restart("https://one.example.com"))
+				defer stop()
+				<-time.After(time.Minute)
+				synctest.Wait()
+				calls := b.provider.made("unregister")
+				if at := b.seconds(calls); !slices.Equal(at, []int{c.removed}) || calls[0].hook.Credentials.Username != made.Webhook.Username {
+					t.Errorf("removed at %v: %+v", at, calls)
+				}
+				if now := b.now(made.ID); now.Webhook.State != directory.WebhookRegistered || now.Past[0].Removed.IsZero() {
+					t.Errorf("%+v", now)
+				}
+			})
+		})
+	}
+}
+
+// Neither the time that passes nor a second move ends the old webhook; that a user has the new one registered does, and so does deletion.
+func TestOldWebhooksWaitForTheirEnd(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*bundle, int32) error{
+		"registered": func(b *bundle, id int32) error {
+			b.provider.register = nil
+			_, err := b.RegisterWebhook(b.t.Context(), b.account, id)
+			return err
+		},
+		"deleted": func(b *bundle, id int32) error {
+			_, err := b.Delete(b.t.Context(), b.account, id, false)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := setup(t)
+				made := b.create("outbound")
+				b.provider.register = func(context.Context, int) (string, error) { return "", revoked }
+				b.move(made.ID, to(token, "letters"))
+				b.move(made.ID, to(token, "broadcast"))
+				stop := run(t, b.Service)
+				defer stop()
+				<-time.After(3 * time.Hour)
+				synctest.Wait()
+				if n := len(b.provider.made("unregister")); n != 0 {
+					t.Errorf("%d removals", n)
+				}
+				if err := end(b, made.ID); err != nil {
+					t.Fatal(err)
+				}
+				<-time.After(time.Minute)
+				synctest.Wait()
+				for _, p := range b.now(made.ID).Past {
+					if p.Removed.IsZero() {
+						t.Errorf("it stands: %+v", p)
+					}
+				}
+			})
+		})
+	}
+}
+
 // The removal of the old webhook is tried again until it is done, whatever happens to the process; then the old credentials are good for a
-// while, and what happened there is read back a last time.
+// while, and what happened there is read back until late events are none.
 func TestOldWebhookIsRemovedLater(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -158,7 +250,7 @@ func TestOldWebhookIsRemovedLater(t *testing.T) {
 		stop()
 		s := b.restart("https://one.example.com")
 		stop = run(t, s)
-		defer stop()
+		defer func() { stop() }()
 		<-time.After(10 * time.Minute)
 		synctest.Wait()
 		calls := b.provider.made("unregister")
@@ -170,13 +262,41 @@ func TestOldWebhookIsRemovedLater(t *testing.T) {
 		if !p.Removed.Equal(removed) || p.Error != "" || !p.ValidUntil.Equal(removed.Add(75*time.Minute)) {
 			t.Errorf("%+v", p)
 		}
-		if err := errors.Join(b.db.CaughtUp(t.Context(), made.ID, moved.CatchUp), s.Directory.Reload(t.Context())); err != nil {
-			t.Fatal(err)
+		caughtUp := func() {
+			t.Helper()
+			if err := errors.Join(b.db.CaughtUp(t.Context(), made.ID, moved.CatchUp), s.Directory.Reload(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+			if got := b.now(made.ID); !got.CatchUp.IsZero() {
+				t.Errorf("caught up, but for %s", got.CatchUp)
+			}
 		}
-		<-time.After(75 * time.Minute)
+		caughtUp()
+		// The process runs only when something is due: hourly checks for a week take long.
+		for _, after := range []time.Duration{75 * time.Minute, 24 * time.Hour, 72 * time.Hour, 7 * 24 * time.Hour} {
+			stop()
+			due := removed.Add(after)
+			<-time.After(time.Until(due) - time.Second)
+			s = b.restart("https://one.example.com")
+			stop = run(t, s)
+			synctest.Wait()
+			if got := b.now(made.ID); !got.CatchUp.IsZero() || !got.Past[0].NextTry.Equal(due) {
+				t.Errorf("%s after, but for a second: %+v", after, got)
+			}
+			<-time.After(setback) // the webhook was just checked
+			synctest.Wait()
+			if got := b.now(made.ID); !got.CatchUp.Equal(p.Switched.Add(-provider.WebhookRetries)) {
+				t.Errorf("%s after: not caught up with", after)
+			}
+			caughtUp()
+		}
+		stop()
+		<-time.After(24 * time.Hour)
+		stop = run(t, s)
+		<-time.After(time.Minute)
 		synctest.Wait()
-		if got := b.now(made.ID); !got.CatchUp.Equal(p.Switched.Add(-provider.WebhookRetries)) || !got.Past[0].NextTry.IsZero() {
-			t.Errorf("not caught up with a last time: %+v", got)
+		if got := b.now(made.ID); !got.CatchUp.IsZero() || !got.Past[0].NextTry.IsZero() {
+			t.Errorf("it has no end: %+v", got)
 		}
 		if n := len(b.provider.made("unregister")); n != 5 {
 			t.Errorf("%d removals", n)

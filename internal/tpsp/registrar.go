@@ -91,15 +91,18 @@ func (r *Registrar) step(ctx context.Context, id int32) {
 	case webhook.IsZero() || webhook.After(s.Now()):
 	case t.Deleted.IsZero():
 		s.register(ctx, t)
+		if t = s.Directory.Current().AnyTPSP(id); t == nil { // past webhooks go by what came of it
+			return
+		}
 	default:
 		callCtx, cancel := context.WithTimeout(ctx, setupTimeout)
 		s.remove(callCtx, t)
 		cancel()
 	}
 	for i := range t.Past {
-		if p := &t.Past[i]; !p.NextTry.IsZero() && !p.NextTry.After(s.Now()) && s.holds(ctx, id) {
+		if due := pastDue(t, &t.Past[i]); !due.IsZero() && !due.After(s.Now()) && s.holds(ctx, id) {
 			callCtx, cancel := context.WithTimeout(ctx, setupTimeout)
-			s.finishPast(callCtx, t, *p)
+			s.finishPast(callCtx, t, t.Past[i])
 			cancel()
 		}
 	}
@@ -121,7 +124,7 @@ func (r *Registrar) next() time.Time {
 func (r *Registrar) due(t *directory.TPSP) time.Time {
 	due := r.webhookDue(t)
 	for i := range t.Past {
-		due = earlier(due, t.Past[i].NextTry)
+		due = earlier(due, pastDue(t, &t.Past[i]))
 	}
 	if due.IsZero() || r.service.Adapters[t.Type] == nil {
 		return time.Time{}
@@ -132,6 +135,15 @@ func (r *Registrar) due(t *directory.TPSP) time.Time {
 		return least
 	}
 	return due
+}
+
+// pastDue returns when something is to be done for a past connection, zero when nothing is. The removal of its webhook waits for the
+// registration of the one that replaces it, however often that fails.
+func pastDue(t *directory.TPSP, p *directory.PastHook) time.Time {
+	if p.Removed.IsZero() && !replaced(t) {
+		return time.Time{}
+	}
+	return p.NextTry
 }
 
 // webhookDue returns when the TPSP's webhook has to be registered, checked or removed, zero when nothing is left of it.

@@ -11,9 +11,9 @@
 //	any      ""                                    nothing; in use: the provider has no webhooks
 //
 // A TPSP whose key, stream or address changes gets another webhook, with credentials of its own. The connection that it had becomes one
-// of its Past: the webhook there is removed, its credentials stay good for as long as the provider may repeat what was not answered,
-// and what happened there is read back at the change, and once more when the credentials end. Only a key of the same account with the
-// same stream keeps the webhook.
+// of its Past: the webhook there is removed once the new one is at the provider, its credentials stay good for as long as the provider may
+// repeat what was not answered, and what happened there is read back at the change, when the credentials end, and a few times more in
+// the week after the removal. Only a key of the same account with the same stream keeps the webhook.
 //
 // [Service] tries each step once, where the user waits for it; [Registrar] tries again until it is done. The two never work
 // on the same TPSP at the same time, nor do two nodes, so a provider never gets two webhooks of one TPSP.

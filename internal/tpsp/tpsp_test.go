@@ -90,6 +90,38 @@ func TestSameKeyAndStreamTwice(t *testing.T) {
 	})
 }
 
+// Older versions stored the hash of a token as it was written. The same token is found all the same, also before the server is known.
+func TestTokenHashedByAnOlderVersion(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		first := b.create("outbound")
+		capitals := strings.ToUpper(token)
+		old := *first
+		old.SealedKey, old.KeyHash = b.Box.Seal(keyPurpose, []byte(capitals)), secret.Hash(capitals)
+		if err := errors.Join(b.db.MoveTPSP(t.Context(), &old, nil, time.Time{}), b.Directory.Reload(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		second := b.create("broadcast")
+		for _, key := range []string{token, capitals} {
+			_, _, err := b.Create(t.Context(), b.account, New{Name: "Again", Type: provider.Postmark, Key: secret.NewString(key), Stream: "outbound"})
+			if duplicate, ok := errors.AsType[*DuplicateError](err); !ok || duplicate.Name != first.Name {
+				t.Errorf("%s was added: %v", key, err)
+			}
+			_, err = b.Update(t.Context(), b.account, second.ID, to(key, "outbound"))
+			if duplicate, ok := errors.AsType[*DuplicateError](err); !ok || duplicate.Name != first.Name {
+				t.Errorf("moved to %s: %v", key, err)
+			}
+		}
+		// What was sealed with a key that is not here is compared by what is stored.
+		stranger := b.service(b.Directory, secret.NewBox(secret.NewKey()), "https://x.example.com")
+		if _, _, err := stranger.Create(t.Context(), b.account, New{Name: "Again", Type: provider.Postmark, Key: secret.NewString(token), Stream: "broadcast"}); !errors.Is(err, store.ErrConflict) {
+			t.Error(err)
+		}
+		b.move(first.ID, to(token, "letters")) // it is not its own duplicate
+	})
+}
+
 func TestProviderThatGivesNoAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -13,7 +13,8 @@ type bounceType struct {
 	final bool // Postmark gives up; otherwise it still tries, or the record is a reply and no refusal
 }
 
-// bounceTypes holds Postmark's types. PM-29 decides the kind: HardBounce is hard, a complaint is spam, all else is soft.
+// bounceTypes holds Postmark's types. PM-29 decides the kind: HardBounce is hard, a complaint is spam, a request for
+// no more mail is an unsubscription, all else is soft.
 // Whether it is final decides whether the message ends as bounced:
 //
 //	Transient, DnsError                          Postmark still tries
@@ -25,7 +26,7 @@ type bounceType struct {
 var bounceTypes = map[string]bounceType{
 	"HardBounce":              {1, event.HardBounced, true},
 	"Transient":               {2, event.SoftBounced, false},
-	"Unsubscribe":             {16, event.SoftBounced, false},
+	"Unsubscribe":             {16, event.Unsubscribed, false},
 	"Subscribe":               {32, event.SoftBounced, false},
 	"AutoResponder":           {64, event.SoftBounced, false},
 	"AddressChange":           {128, event.SoftBounced, false},

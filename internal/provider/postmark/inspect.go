@@ -29,8 +29,10 @@ func (a *Adapter) InspectHook(ctx context.Context, conn provider.Connection, hoo
 	if n := len(own) - 1; n > 0 {
 		faults = append(faults, fmt.Sprintf("there are %d copies of it, which double every event", n))
 	}
-	for _, trigger := range a.paused(ctx, conn, own[0].ID) {
-		faults = append(faults, fmt.Sprintf("Postmark has paused its trigger %s after failures", trigger))
+	if own[0].verified() { // else it sends nothing anyway
+		for _, trigger := range a.paused(ctx, conn, own[0].ID) {
+			faults = append(faults, fmt.Sprintf("Postmark has paused its trigger %s after failures", trigger))
+		}
 	}
 	return append(faults, own[0].faults(hook)...), nil
 }

@@ -31,7 +31,7 @@ const (
 )
 
 // Parse implements provider.Adapter. A body holds one event for one recipient. Records that are Postmark's but no events of
-// a message (SubscriptionChange, which repeats what Bounce and SpamComplaint say; inbound mail) give no reports and no error.
+// a message (a SubscriptionChange that repeats what Bounce and SpamComplaint say; inbound mail) give no reports and no error.
 func (a *Adapter) Parse(_ http.Header, body []byte) ([]provider.Report, error) {
 	if len(body) > maxWebhook {
 		return nil, fmt.Errorf("parse a Postmark webhook: %d bytes are more than %d", len(body), maxWebhook)
@@ -52,7 +52,9 @@ func (a *Adapter) Parse(_ http.Header, body []byte) ([]provider.Report, error) {
 		report, ok = a.bounce(r, name)
 	case recordOpen, recordClick:
 		report, ok = a.engagement(r, name)
-	case recordSubscriptionChange, recordInbound:
+	case recordSubscriptionChange:
+		return a.subscriptionChange(r), nil
+	case recordInbound:
 		return nil, nil
 	case "":
 		if r.isInbound() {
@@ -157,6 +159,7 @@ func (a *Adapter) bounce(r record, name string) (provider.Report, bool) {
 	}
 	report, basis, ok := a.base(r, b.kind, "Email", "BouncedAt")
 	report.Final = b.final
+	report.Reason, report.Suppresses = suppresses(b.kind, r)
 	id := r.text("ID", maxID)
 	report.Identity = identity(name, id, report.ProviderMessageID)
 	if r.integer("ID") == 0 {

@@ -169,7 +169,7 @@ func TestParseEveryBounceType(t *testing.T) {
 	}{
 		{"HardBounce", 1, 72, true},
 		{"Transient", 2, 73, false},
-		{"Unsubscribe", 16, 73, false},
+		{"Unsubscribe", 16, 78, false},
 		{"Subscribe", 32, 73, false},
 		{"AutoResponder", 64, 73, false},
 		{"AddressChange", 128, 73, false},

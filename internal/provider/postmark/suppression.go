@@ -3,7 +3,9 @@ package postmark
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -25,6 +27,141 @@ const (
 	originRecipient  = "Recipient"
 )
 
+// maxDump caps a whole suppression list, which does not come in pages: some 200,000 addresses.
+const maxDump = 32 << 20
+
+var _ provider.Suppressor = (*Adapter)(nil)
+
+// suppressionsPath is that of the list of a connection's stream.
+func suppressionsPath(conn provider.Connection) string {
+	return "/message-streams/" + url.PathEscape(conn.Stream) + "/suppressions"
+}
+
+// SuppressionList implements provider.Suppressor.
+func (a *Adapter) SuppressionList(ctx context.Context, conn provider.Connection) ([]provider.Listed, error) {
+	c := call{method: http.MethodGet, path: suppressionsPath(conn) + "/dump", limit: maxDump}
+	var answer struct {
+		Suppressions *[]struct{ EmailAddress, SuppressionReason, Origin, CreatedAt string }
+	}
+	if err := a.insist(ctx, conn, c, &answer); err != nil {
+		return nil, fmt.Errorf("read the suppression list: %w", err)
+	}
+	if answer.Suppressions == nil {
+		return nil, fmt.Errorf("read the suppression list: %w", &unreadable{path: c.path})
+	}
+	list := make([]provider.Listed, 0, len(*answer.Suppressions))
+	for _, e := range *answer.Suppressions {
+		at, dated := parseTime(e.CreatedAt)
+		email := strings.ToLower(provider.Clean(e.EmailAddress, maxAddress))
+		if email == "" || !dated { // an entry that is not understood makes the list one that is not understood
+			return nil, fmt.Errorf("read the suppression list: %w", &unreadable{path: c.path})
+		}
+		list = append(list, provider.Listed{Email: email, Reason: reasonOf(e.SuppressionReason, e.Origin), At: at})
+	}
+	return list, nil
+}
+
+// reasonOf translates the reason of an entry. What the recipient brought about by hand is an unsubscription.
+func reasonOf(reason, origin string) provider.Reason {
+	switch {
+	case reason == suppressedHard:
+		return provider.HardBounce
+	case reason == suppressedSpam:
+		return provider.SpamComplaint
+	case origin == originRecipient:
+		return provider.Unsubscribed
+	}
+	return provider.Manual
+}
+
+// SuppressAddresses implements provider.Suppressor.
+func (a *Adapter) SuppressAddresses(ctx context.Context, conn provider.Connection, emails []string) (map[string]string, error) {
+	return a.changeSuppressions(ctx, conn, "", emails, "Suppressed")
+}
+
+// ReleaseAddresses implements provider.Suppressor. Postmark refuses it for complaints.
+func (a *Adapter) ReleaseAddresses(ctx context.Context, conn provider.Connection, emails []string) (map[string]string, error) {
+	return a.changeSuppressions(ctx, conn, "/delete", emails, "Deleted")
+}
+
+// changeSuppressions has addresses changed, each of which gets a status of its own.
+func (a *Adapter) changeSuppressions(ctx context.Context, conn provider.Connection, step string, emails []string, done string) (map[string]string, error) {
+	type entry struct{ EmailAddress string }
+	var request struct{ Suppressions []entry }
+	for _, email := range emails {
+		request.Suppressions = append(request.Suppressions, entry{email})
+	}
+	body, err := json.Marshal(request)
+	if err != nil {
+		return nil, fmt.Errorf("change the suppression list: %w", err)
+	}
+	var answer struct {
+		Suppressions []struct{ EmailAddress, Status, Message string }
+	}
+	c := call{method: http.MethodPost, path: suppressionsPath(conn) + step, body: body}
+	if err := a.ask(ctx, conn, c, &answer); err != nil {
+		return nil, fmt.Errorf("change the suppression list: %w", err)
+	}
+	words := make(map[string]string, len(emails))
+	for _, e := range answer.Suppressions {
+		text := ""
+		if !strings.EqualFold(e.Status, done) {
+			text = cmp.Or(provider.Clean(redact(e.Message, conn.Key.Reveal()), provider.MaxText), "status "+provider.Clean(e.Status, maxID))
+		}
+		words[strings.ToLower(e.EmailAddress)] = text
+	}
+	refused := map[string]string{}
+	for _, email := range emails {
+		text, told := words[email]
+		if !told {
+			return nil, fmt.Errorf("change the suppression list: %w", &unreadable{path: c.path})
+		}
+		if text != "" {
+			refused[email] = text
+		}
+	}
+	return refused, nil
+}
+
+// suppresses tells whether Postmark delivers nothing more to the address of a bounce or complaint, and why. Its Inactive decides,
+// not the type; where that is missing, a hard bounce does.
+func suppresses(kind event.Kind, r record) (provider.Reason, bool) {
+	inactive := r.text("Inactive", maxID)
+	switch {
+	case kind == event.Spam:
+		return provider.SpamComplaint, true
+	case kind == event.Unsubscribed:
+		return provider.Unsubscribed, true
+	case inactive == "true" && strings.EqualFold(r.text("Type", maxID), "ManuallyDeactivated"):
+		return provider.Manual, true
+	case inactive == "true", inactive != "false" && kind == event.HardBounced:
+		return provider.HardBounce, true
+	}
+	return 0, false
+}
+
+// subscriptionChange reads a webhook that we do not ask for: an unsubscription is an event of its message; all else repeats what
+// bounces and complaints say, or concerns no message.
+func (a *Adapter) subscriptionChange(r record) []provider.Report {
+	if r.text("SuppressSending", maxID) != "true" || r.text("SuppressionReason", maxID) != suppressedManual ||
+		r.text("Origin", maxID) != originRecipient {
+		return nil
+	}
+	report, ok := a.unsubscription(r)
+	if !ok || report.ProviderMessageID == "" || report.Recipient == "" {
+		return nil
+	}
+	return []provider.Report{report}
+}
+
+func (a *Adapter) unsubscription(r record) (provider.Report, bool) {
+	report, basis, ok := a.base(r, event.Unsubscribed, "Recipient", "ChangedAt")
+	report.Suppresses, report.Reason = true, provider.Unsubscribed
+	report.Identity = identity(recordSubscriptionChange, report.ProviderMessageID, strings.ToLower(report.Recipient), suppressedManual)
+	report.Detail = detailOf(r, basis, report, recordSubscriptionChange, "Recipient", "ChangedAt", "Origin")
+	return report, ok
+}
+
 const (
 	mostSuppressed = 500 // addresses that are asked about one by one
 	fewNewest      = 10  // messages to an address of which one may have been answered by an unsubscription
@@ -41,7 +178,7 @@ func (s suppression) key() string { return s.reason + " " + strings.ToLower(s.ad
 // suppressions lists which addresses were suppressed since then by what they or their servers did. It is read before the
 // bounces, so that each entry's bounce is among them.
 func (r *reading) suppressions(ctx context.Context) error {
-	c := call{method: http.MethodGet, path: "/message-streams/" + url.PathEscape(r.conn.Stream) + "/suppressions/dump",
+	c := call{method: http.MethodGet, path: suppressionsPath(r.conn) + "/dump",
 		query: url.Values{"fromdate": {r.past.Since.UTC().AddDate(0, 0, -1).Format(time.DateOnly)}}}
 	var answer record
 	err := r.ask(ctx, c, &answer)
@@ -77,7 +214,7 @@ func explains(bounce record) string {
 		return suppressedSpam
 	case kind == event.HardBounced, bounce.text("Inactive", maxID) == "true":
 		return suppressedHard
-	case strings.EqualFold(bounce.text("Type", maxID), "Unsubscribe"):
+	case kind == event.Unsubscribed:
 		return suppressedManual
 	}
 	return ""
@@ -170,10 +307,5 @@ func (r *reading) unsubscription(ctx context.Context, s suppression) (explained 
 func (a *Adapter) unsubscribed(to []provider.Report, m, e record) []provider.Report {
 	about := e.object("Details")
 	r := append(m.about(), field{"Recipient", e.raw("Recipient")}, field{"ChangedAt", e.raw("ReceivedAt")}, field{"Origin", about.raw("Origin")})
-	return a.readBack(to, r, "ChangedAt", func(r record) (provider.Report, bool) {
-		report, basis, ok := a.base(r, event.Unsubscribed, "Recipient", "ChangedAt")
-		report.Identity = identity(recordSubscriptionChange, report.ProviderMessageID, strings.ToLower(report.Recipient), suppressedManual)
-		report.Detail = detailOf(r, basis, report, recordSubscriptionChange, "Recipient", "ChangedAt", "Origin")
-		return report, ok
-	})
+	return a.readBack(to, r, "ChangedAt", a.unsubscription)
 }

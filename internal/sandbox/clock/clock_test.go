@@ -2,6 +2,8 @@ package clock_test
 
 import (
 	"context"
+	"errors"
+	"math"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -182,10 +184,16 @@ func TestSteeredClock(t *testing.T) {
 		if held, offset := c.Held(); !held || offset != -2*time.Hour {
 			t.Errorf("held %v, %v off", held, offset)
 		}
-		c.Advance(58 * time.Minute)
+		forward := func(d time.Duration) {
+			t.Helper()
+			if err := c.Advance(d); err != nil {
+				t.Error(err)
+			}
+		}
+		forward(58 * time.Minute)
 		silent(hour)
 		stop()
-		c.Advance(time.Minute)
+		forward(time.Minute)
 		fires(hour, time.Hour)
 		silent(given)
 		soon, _ := c.At(begin.Add(61 * time.Minute))
@@ -195,12 +203,12 @@ func TestSteeredClock(t *testing.T) {
 		if now := time.Since(begin); now != 2*time.Hour+2*time.Minute {
 			t.Errorf("the machine's clock is at %v", now)
 		}
-		if c.AdvanceTo(begin) {
-			t.Error("it went back")
+		if err := c.AdvanceTo(begin); !errors.Is(err, clock.ErrBack) {
+			t.Errorf("it went back: %v", err)
 		}
 		day, _ := c.At(begin.Add(24 * time.Hour))
-		if !c.AdvanceTo(begin.Add(24*time.Hour - time.Second)) {
-			t.Error("it did not go forward")
+		if err := c.AdvanceTo(begin.Add(24*time.Hour - time.Second)); err != nil {
+			t.Errorf("it did not go forward: %v", err)
 		}
 		fires(day, 24*time.Hour) // running, a second later
 		week, _ := c.At(begin.Add(7 * 24 * time.Hour))
@@ -209,6 +217,39 @@ func TestSteeredClock(t *testing.T) {
 		<-week // its time may never come
 		if held, offset := c.Held(); held || offset != 0 || time.Until(c.Now()) != 0 {
 			t.Errorf("held %v, %v off", held, offset)
+		}
+	})
+}
+
+// However a steered clock is moved, it never goes back, and is never further ahead of the machine's than MaxAhead.
+func TestSteeredClockHasAnEnd(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(r *rapid.T) {
+		c := clock.NewSteered()
+		step := rapid.Int64Range(-1, math.MaxInt64)
+		for range rapid.IntRange(1, 20).Draw(r, "steps") {
+			before := c.Now()
+			var err error
+			switch rapid.IntRange(0, 3).Draw(r, "kind") {
+			case 0:
+				c.Hold()
+			case 1:
+				c.Release()
+			case 2:
+				err = c.Advance(time.Duration(step.Draw(r, "by")))
+			case 3:
+				to := before.AddDate(rapid.IntRange(0, 7000).Draw(r, "years"), 0, 0)
+				if err = c.AdvanceTo(to); err == nil && c.Now().Before(to) {
+					r.Errorf("it is %v after a move to %v", c.Now(), to)
+				}
+			}
+			if err != nil && !errors.Is(err, clock.ErrBack) && !errors.Is(err, clock.ErrTooFar) {
+				r.Error(err)
+			}
+			_, offset := c.Held()
+			if now := c.Now(); now.Before(before) || offset > clock.MaxAhead || time.Until(now) > clock.MaxAhead {
+				r.Fatalf("it was %v, and is %v, %v off (%v)", before, now, offset, err)
+			}
 		}
 	})
 }

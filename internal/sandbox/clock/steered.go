@@ -1,9 +1,20 @@
 package clock
 
 import (
+	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
+)
+
+// MaxAhead is how far a Steered clock can be ahead of the machine's: a hundred years.
+const MaxAhead = 100 * 366 * 24 * time.Hour
+
+// Why a Steered clock is not moved.
+var (
+	ErrBack   = errors.New("the clock does not go back")
+	ErrTooFar = fmt.Errorf("the clock can be ahead of the machine's by %d days at most", MaxAhead/(24*time.Hour))
 )
 
 // Steered is the machine's clock until someone takes hold of it: it can be stopped, moved forward, and let run on from where it is. It
@@ -80,34 +91,57 @@ func (s *Steered) Release() {
 	}
 }
 
-// Advance moves the clock forward, held or not, and wakes everyone whose time has come.
-func (s *Steered) Advance(d time.Duration) {
+// Advance moves the clock forward, held or not, and wakes everyone whose time has come. It fails with ErrBack or ErrTooFar, and does
+// nothing then.
+func (s *Steered) Advance(d time.Duration) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.advance(d)
+	return s.advance(d)
 }
 
-// AdvanceTo moves the clock forward to a time. It returns false, and does nothing, when the clock is beyond it.
-func (s *Steered) AdvanceTo(to time.Time) bool {
+// AdvanceTo moves the clock forward to a time. It fails like Advance.
+func (s *Steered) AdvanceTo(to time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d := to.Sub(s.Now().Round(0))
-	if d < 0 {
-		return false
-	}
-	s.advance(d)
-	return true
+	return s.advance(s.until(to))
 }
+
+// CanReach returns what AdvanceTo would, and does nothing.
+func (s *Steered) CanReach(to time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err := s.mode.Load().moved(s.until(to))
+	return err
+}
+
+// until is how far ahead a time is; what is too far for a duration is the longest one.
+func (s *Steered) until(to time.Time) time.Duration { return to.Sub(s.Now().Round(0)) }
 
 // advance is called with the lock held.
-func (s *Steered) advance(d time.Duration) {
-	m := *s.mode.Load()
-	if m.held {
-		m.at = m.at.Add(d)
-	} else {
-		m.offset += d
+func (s *Steered) advance(d time.Duration) error {
+	m, err := s.mode.Load().moved(d)
+	if err == nil {
+		s.turn(m)
 	}
-	s.turn(&m)
+	return err
+}
+
+// moved returns the mode of a clock that is further by d. How far it is ahead of the machine's clock is limited, whatever the step: a sum of
+// steps would leave the range of a duration, and the clock would go back.
+func (m *mode) moved(d time.Duration) (*mode, error) {
+	if d < 0 {
+		return nil, ErrBack
+	}
+	if m.held {
+		if ahead := m.at.Sub(time.Now().Round(0)); d > MaxAhead || ahead > MaxAhead-d {
+			return nil, ErrTooFar
+		}
+		return &mode{held: true, at: m.at.Add(d)}, nil
+	}
+	if d > MaxAhead || m.offset > MaxAhead-d {
+		return nil, ErrTooFar
+	}
+	return &mode{offset: m.offset + d}, nil
 }
 
 // Reset goes back to the machine's time and wakes everyone, whatever they wait for: their time may never come.

@@ -39,6 +39,7 @@ func headOf(content []byte) ([]byte, error) {
 type incoming struct {
 	*store.NewMessage
 	owner
+	recipient []byte
 	content   mail.ID
 	submitted int64
 	plan      []byte
@@ -68,33 +69,11 @@ func (db *DB) Accept(ctx context.Context, batch []store.Submission) error {
 		contents = append(contents, contentRow{s.Messages[0].ID, h, s.Content})
 	}
 	var learned []engine.Label
-	err := db.write(ctx, db.front, "accept", func(t *tx) error {
-		next, err := t.takeSequences(batch)
-		if err != nil {
+	err := db.minding(func(known bool) error {
+		return db.write(ctx, db.front, "accept", func(t *tx) (err error) {
+			learned, err = t.accept(batch, contents, known, &db.labels)
 			return err
-		}
-		var labels [][]byte
-		if labels, learned, err = t.label(batch, &db.labels); err != nil {
-			return err
-		}
-		list, err := plan(batch, next, labels)
-		if err != nil {
-			return err
-		}
-		gone := t.inUse(list)
-		t.insertContents(contents)
-		t.insertMessages(list)
-		if err := t.flush(); err != nil {
-			return err
-		}
-		for i := range list {
-			m, s := &list[i], engine.Time(list[i].submitted)
-			if gone(m.egress) {
-				return fmt.Errorf("egress %s: %w", m.egress, store.ErrConflict)
-			}
-			t.journal.record(&m.owner, happening{egress: m.egress, typ: m.processed, recipient: m.To, occurredAt: s, recordedAt: s, detail: engine.NoDetail})
-		}
-		return nil
+		})
 	})
 	if err == nil {
 		db.labels.learn(learned)
@@ -102,9 +81,45 @@ func (db *DB) Accept(ctx context.Context, batch []store.Submission) error {
 	return err
 }
 
-// takeSequences reserves a range of every pool that spreads messages of this batch, and returns the next number of each.
-func (t *tx) takeSequences(batch []store.Submission) (map[int32]uint64, error) {
-	wanted := engine.Spread(batch)
+// accept stores a batch, and returns the labels that it made. known tells that there are suppressions; when they are not known of, it fails with errSuppressing if there are.
+func (t *tx) accept(batch []store.Submission, contents []contentRow, known bool, book *labelBook) (learned []engine.Label, err error) {
+	held, check, err := t.withheld(batch, known)
+	if err != nil {
+		return nil, err
+	}
+	next, err := t.takeSequences(held.Spread(batch))
+	if err != nil {
+		return nil, err
+	}
+	labels, learned, err := t.label(batch, book)
+	if err != nil {
+		return nil, err
+	}
+	list, err := t.plan(batch, next, held, labels)
+	if err != nil {
+		return nil, err
+	}
+	gone := t.inUse(list)
+	t.insertContents(contents)
+	t.insertMessages(list)
+	if err := t.flush(); err != nil {
+		return nil, err
+	}
+	if err := check(); err != nil {
+		return nil, err
+	}
+	for i := range list {
+		m, s := &list[i], engine.Time(list[i].submitted)
+		if gone(m.egress) {
+			return nil, fmt.Errorf("egress %s: %w", m.egress, store.ErrConflict)
+		}
+		t.journal.record(&m.owner, happening{egress: m.egress, typ: m.processed, recipient: m.To, occurredAt: s, recordedAt: s, detail: engine.NoDetail})
+	}
+	return learned, t.recordWithheld()
+}
+
+// takeSequences reserves a range of every pool that spreads messages, and returns the next number of each.
+func (t *tx) takeSequences(wanted map[int32]uint64) (map[int32]uint64, error) {
 	if len(wanted) == 0 {
 		return nil, nil
 	}
@@ -128,13 +143,20 @@ func (t *tx) takeSequences(batch []store.Submission) (map[int32]uint64, error) {
 	return next, nil
 }
 
-// plan asks where every message of the batch goes.
-func plan(batch []store.Submission, next map[int32]uint64, labels [][]byte) ([]incoming, error) {
+// plan asks where every message of the batch goes, but for those that are withheld.
+func (t *tx) plan(batch []store.Submission, next map[int32]uint64, held engine.Withheld, labels [][]byte) ([]incoming, error) {
 	var list []incoming
 	for i := range batch {
 		s := &batch[i]
 		for j := range s.Messages {
 			m := &s.Messages[j]
+			recipient, gone, err := t.withhold(s, m, held, labels[i])
+			if err != nil {
+				return nil, err
+			}
+			if gone {
+				continue
+			}
 			var seq uint64
 			if m.Spread {
 				seq = next[m.PoolID]
@@ -145,7 +167,7 @@ func plan(batch []store.Submission, next map[int32]uint64, labels [][]byte) ([]i
 			if err != nil {
 				return nil, err
 			}
-			list = append(list, incoming{NewMessage: m, content: s.Messages[0].ID, submitted: engine.Stamp(s.SubmittedAt), plan: encoded,
+			list = append(list, incoming{NewMessage: m, recipient: recipient, content: s.Messages[0].ID, submitted: engine.Stamp(s.SubmittedAt), plan: encoded,
 				owner: owner{m.ID, s.AccountID, s.SubAccountID, m.PoolID, int16(m.Mailbox.ID()), text(m.To), labels[i], engine.Stamp(s.SubmittedAt), 0},
 				ways:  int16(len(planned.Plan.Egresses)), egress: planned.Plan.First(), processed: planned.Processed})
 		}
@@ -175,6 +197,9 @@ func (t *tx) insertContents(list []contentRow) {
 }
 
 func (t *tx) insertMessages(list []incoming) {
+	if len(list) == 0 {
+		return
+	}
 	ids := column(list, func(m *incoming) pgtype.UUID { return uuidOf(m.id) })
 	mailboxes := column(list, func(m *incoming) int16 { return m.mailbox })
 	egresses := column(list, func(m *incoming) int32 { return int32(m.egress) })
@@ -190,7 +215,7 @@ func (t *tx) insertMessages(list []incoming) {
 		column(list, func(m *incoming) pgtype.UUID { return uuidOf(m.content) }),
 		pools,
 		mailboxes,
-		column(list, func(m *incoming) []byte { return notNil(m.Recipient) }),
+		column(list, func(m *incoming) []byte { return notNil(m.recipient) }),
 		column(list, func(m *incoming) string { return m.to }),
 		column(list, func(m *incoming) []byte { return m.plan }),
 		times, egresses, column(list, func(m *incoming) []byte { return m.labels }))

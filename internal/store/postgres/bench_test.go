@@ -7,6 +7,7 @@ import (
 
 	"postyard/internal/event"
 	"postyard/internal/mail"
+	"postyard/internal/store"
 )
 
 // rate reports how many of something were done per second.
@@ -102,4 +103,18 @@ func BenchmarkEntries(b *testing.B) {
 		n += len(entries)
 	}
 	rate(b, n, "entries")
+}
+
+// Acceptance while there are suppressions.
+func BenchmarkAcceptSuppressing(b *testing.B) {
+	w := newWorld(b)
+	_, err := w.db.Suppress(b.Context(), []store.Suppression{{AccountID: 1, SubAccountID: 1, Email: "gone@example.net"}}, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	n := 0
+	for b.Loop() {
+		n += len(w.accept(400))
+	}
+	rate(b, n, "messages")
 }

@@ -117,12 +117,13 @@ func (db *DB) CreateTPSP(ctx context.Context, p *directory.TPSP, pool *route.Poo
 	return db.configure(ctx, "create provider", func(t *tx) error {
 		w := p.Webhook
 		id, err := t.insert(`INSERT INTO tpsp (account_id, name, type, domain, endpoint, port, sealed_key, sealed_secret, key_hash, stream, policy,
-				allow_raw, paused, per_hour, hook_state, hook_ref, hook_username, hook_sealed_password, hook_error, hook_tries, hook_next_try, created, server)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) RETURNING id`,
+				allow_raw, paused, per_hour, hook_state, hook_ref, hook_username, hook_sealed_password, hook_error, hook_tries, hook_next_try, created, server,
+				suppression_sync)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24) RETURNING id`,
 			p.AccountID, text(p.Name), int32(p.Type), text(p.Domain), text(p.Endpoint), int32(p.Port), notNil(p.SealedKey), notNil(p.Secret),
 			p.KeyHash[:], text(p.Stream), int16(p.Policy), p.AllowRaw, p.Paused, int32(p.Limits.PerHour),
 			string(w.State), text(w.Ref), text(w.Username), notNil(w.SealedPassword), text(w.Error), int32(w.Tries), engine.Stamp(w.NextTry),
-			engine.Stamp(p.Created), text(w.Server))
+			engine.Stamp(p.Created), text(w.Server), int16(p.SuppressionSync))
 		if err != nil {
 			return err
 		}
@@ -264,9 +265,9 @@ func (db *DB) UpdateTPSP(ctx context.Context, p *directory.TPSP) error {
 func (t *tx) updateTPSP(p *directory.TPSP) error {
 	var same bool
 	t.row([]any{&same}, `SELECT paused = $2 AND allow_raw = $3 FROM tpsp WHERE id = $1`, p.ID, p.Paused, p.AllowRaw)
-	if err := t.touch(`UPDATE tpsp SET name = $3, policy = $4, paused = $5, allow_raw = $6, per_hour = $7
+	if err := t.touch(`UPDATE tpsp SET name = $3, policy = $4, paused = $5, allow_raw = $6, per_hour = $7, suppression_sync = $8
 			WHERE account_id = $1 AND id = $2 AND deleted = 0`,
-		p.AccountID, p.ID, text(p.Name), int16(p.Policy), p.Paused, p.AllowRaw, int32(p.Limits.PerHour)); err != nil {
+		p.AccountID, p.ID, text(p.Name), int16(p.Policy), p.Paused, p.AllowRaw, int32(p.Limits.PerHour), int16(p.SuppressionSync)); err != nil {
 		return err
 	}
 	if !same {

@@ -238,6 +238,7 @@ func (in *ingesting) report(p *store.Parsed, r *provider.Report, m *message) err
 		return err
 	}
 	before := m.engaged
+	in.suppressBy(p, r, m)
 	in.tx.journal.record(&m.owner, happening{egress: egress, typ: r.Type, effect: store.EffectOf(trigger), recipient: r.Recipient, isCopy: isCopy,
 		occurredAt: r.OccurredAt, recordedAt: p.Now, detail: detail, facets: engine.OwnFacets(r.Type, &r.Detail)})
 	m.changed = m.changed || m.engaged != before

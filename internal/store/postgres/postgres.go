@@ -13,6 +13,7 @@
 //   - queue rows, sorted by id
 //   - message rows, sorted by id
 //   - keys of reports that were seen, sorted
+//   - what is to be pushed to suppression lists, the mirrored lists, and suppressions, each sorted by its key
 //   - counts of foreign events, sorted
 //   - the journal's door
 //   - counters, sorted
@@ -94,6 +95,7 @@ type DB struct {
 	forgot       engine.Forgot
 	claimBytes   int
 	installation string
+	suppressing  suppressing
 }
 
 var _ store.Store = (*DB)(nil)

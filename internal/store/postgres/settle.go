@@ -26,6 +26,7 @@ func (db *DB) Settle(ctx context.Context, batch []store.Settlement) error {
 			return err
 		}
 		for i := range batch {
+			t.suppress(engine.InactiveOf(&batch[i])...)
 			if err := l.settle(&t.journal, &batch[i]); err != nil {
 				return fmt.Errorf("message %s: %w", batch[i].Job.ID, err)
 			}

@@ -9,6 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"postyard/internal/store"
 )
 
 // tries is how often a transaction is run that lost against another one, or found its connection broken.
@@ -54,6 +56,8 @@ type tx struct {
 	committing bool
 	broken     bool // the connection
 	journal    journal
+	suppressed []store.Suppression // by reports and answers
+	held       withholding
 }
 
 func (t *tx) transact(ctx context.Context, pool *pgxpool.Pool, end time.Time, run func(*tx) error) (err error) {
@@ -108,6 +112,7 @@ func (t *tx) commit() error {
 	if !t.sent && t.queue.Len() == 1 { // begin
 		return nil
 	}
+	t.writeSuppressions()
 	t.journal.write(t)
 	t.committing = true
 	t.queue.Queue(`commit`).Exec(func(tag pgconn.CommandTag) error {

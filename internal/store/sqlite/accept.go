@@ -12,7 +12,11 @@ import (
 // Accept implements store.Queue.
 func (db *DB) Accept(ctx context.Context, batch []store.Submission) error {
 	return db.write(ctx, accepting, func(t *tx) error {
-		sequences, err := t.takeSequences(batch)
+		held, err := t.withheld(batch)
+		if err != nil {
+			return err
+		}
+		sequences, err := t.takeSequences(held.Spread(batch))
 		if err != nil {
 			return err
 		}
@@ -30,11 +34,12 @@ func (db *DB) Accept(ctx context.Context, batch []store.Submission) error {
 			return err
 		}
 		for i := range batch {
-			if err := t.submit(&batch[i], sequences, &rows); err != nil {
+			if err := t.submit(&batch[i], sequences, &rows, held); err != nil {
 				return err
 			}
 		}
-		t.onCommit(func() { db.backlog.Add(int64(messages)) })
+		waiting := int64(len(rows.queue) / queueRows.width)
+		t.onCommit(func() { db.backlog.Add(waiting) })
 		return rows.write(t)
 	})
 }
@@ -43,6 +48,7 @@ func (db *DB) Accept(ctx context.Context, batch []store.Submission) error {
 type acceptedRows struct {
 	contentID                 int64 // the last one
 	contents, messages, queue []any
+	withheld                  []any // values of withheldRows
 }
 
 var (
@@ -58,12 +64,14 @@ func (rows *acceptedRows) write(t *tx) error {
 	if err := t.execAll(messageRows, rows.messages); err != nil {
 		return err
 	}
+	if err := t.execAll(withheldRows, rows.withheld); err != nil {
+		return err
+	}
 	return t.execAll(queueRows, rows.queue)
 }
 
-// takeSequences reserves a range of every pool that spreads messages of this batch, and returns the next number of each.
-func (t *tx) takeSequences(batch []store.Submission) (map[int32]uint64, error) {
-	wanted := engine.Spread(batch)
+// takeSequences reserves a range of every pool that spreads messages, and returns the next number of each.
+func (t *tx) takeSequences(wanted map[int32]uint64) (map[int32]uint64, error) {
 	next := make(map[int32]uint64, len(wanted))
 	for pool, n := range wanted {
 		var after uint64
@@ -79,7 +87,7 @@ func (t *tx) takeSequences(batch []store.Submission) (map[int32]uint64, error) {
 	return next, nil
 }
 
-func (t *tx) submit(s *store.Submission, sequences map[int32]uint64, rows *acceptedRows) error {
+func (t *tx) submit(s *store.Submission, sequences map[int32]uint64, rows *acceptedRows, held engine.Withheld) error {
 	rows.contentID++
 	rows.contents = append(rows.contents, rows.contentID, s.Content)
 	at := engine.Stamp(s.SubmittedAt)
@@ -89,6 +97,13 @@ func (t *tx) submit(s *store.Submission, sequences map[int32]uint64, rows *accep
 	}
 	for i := range s.Messages {
 		m := &s.Messages[i]
+		recipient, gone, err := t.withhold(s, m, rows, held, labels)
+		if err != nil || gone {
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		var seq uint64
 		if m.Spread {
 			seq = sequences[m.PoolID]
@@ -108,11 +123,14 @@ func (t *tx) submit(s *store.Submission, sequences map[int32]uint64, rows *accep
 			return err
 		}
 		id := m.ID[:]
-		rows.messages = append(rows.messages, id, s.AccountID, s.SubAccountID, rows.contentID, m.PoolID, class, m.Recipient, m.To, plan, at, int32(egress), labels)
+		rows.messages = append(rows.messages, id, s.AccountID, s.SubAccountID, rows.contentID, m.PoolID, class, recipient, m.To, plan, at, int32(egress), labels)
 		rows.queue = append(rows.queue, id, int32(egress), class, int(engine.Ready), at, s.SubAccountID, m.PoolID, priority, len(planned.Plan.Egresses))
 		o := owner{m.ID, s.AccountID, s.SubAccountID, m.PoolID, class, m.To, labels, at, 0}
 		t.record(&o, happening{egress: egress, typ: planned.Processed, recipient: m.To, occurredAt: s.SubmittedAt,
 			recordedAt: s.SubmittedAt, detail: engine.NoDetail})
+		if err := t.leaveOut(&o, s, m, held); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -105,11 +105,12 @@ func (db *DB) CreateTPSP(ctx context.Context, p *directory.TPSP, pool *route.Poo
 		w := p.Webhook
 		id, err := t.insert(`INSERT INTO tpsp (account_id, name, type, domain, endpoint, port, sealed_key, sealed_secret, key_hash, stream,
 				hook_state, hook_ref, hook_username, hook_sealed_password, hook_error, hook_tries, hook_next_try,
-				stopped, stop_reason, stopped_since, created, policy, allow_raw, paused, per_hour, server)
-				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '', 0, ?, ?, ?, ?, ?, ?)`,
+				stopped, stop_reason, stopped_since, created, policy, allow_raw, paused, per_hour, server,
+				suppression_sync)
+				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '', 0, ?, ?, ?, ?, ?, ?, ?)`,
 			p.AccountID, p.Name, int(p.Type), p.Domain, p.Endpoint, p.Port, p.SealedKey, notNil(p.Secret), p.KeyHash[:], p.Stream,
 			string(w.State), w.Ref, w.Username, notNil(w.SealedPassword), w.Error, w.Tries, engine.Stamp(w.NextTry), engine.Stamp(p.Created),
-			int(p.Policy), p.AllowRaw, p.Paused, p.Limits.PerHour, w.Server)
+			int(p.Policy), p.AllowRaw, p.Paused, p.Limits.PerHour, w.Server, int(p.SuppressionSync))
 		if err != nil {
 			return err
 		}
@@ -274,9 +275,9 @@ func (t *tx) updateTPSP(p *directory.TPSP) error {
 			return err
 		}
 	}
-	if err := orMissing(t.changed(`UPDATE tpsp SET name = ?, policy = ?, paused = ?, allow_raw = ?, per_hour = ?
+	if err := orMissing(t.changed(`UPDATE tpsp SET name = ?, policy = ?, paused = ?, allow_raw = ?, per_hour = ?, suppression_sync = ?
 			WHERE account_id = ? AND id = ? AND deleted = 0`,
-		p.Name, int(p.Policy), p.Paused, p.AllowRaw, p.Limits.PerHour, p.AccountID, p.ID)); err != nil {
+		p.Name, int(p.Policy), p.Paused, p.AllowRaw, p.Limits.PerHour, int(p.SuppressionSync), p.AccountID, p.ID)); err != nil {
 		return err
 	}
 	return t.setLimits(p.ID, p.Limits)
@@ -471,7 +472,8 @@ func (db *DB) LoadDirectory(ctx context.Context) (c directory.Contents, err erro
 	if c.TPSPs, err = read(ctx, snapshot, scanTPSP, `SELECT id, account_id, name, type, domain, endpoint, port, sealed_key, sealed_secret, key_hash,
 			stream, policy, allow_raw, paused, drill_until, per_hour,
 			hook_state, hook_ref, hook_username, hook_sealed_password, hook_error, hook_tries, hook_next_try,
-			stopped, stop_reason, stopped_since, probe_at, probe_wait, created, deleted, catch_up, server, hook_probes, hook_paused FROM tpsp`); err != nil {
+			stopped, stop_reason, stopped_since, probe_at, probe_wait, created, deleted, catch_up, server, hook_probes, hook_paused,
+			suppression_sync FROM tpsp`); err != nil {
 		return c, err
 	}
 	for i := range c.TPSPs {
@@ -564,7 +566,7 @@ func scanTPSP(rows *sql.Rows) (p directory.TPSP, err error) {
 	err = rows.Scan(&p.ID, &p.AccountID, &p.Name, &p.Type, &p.Domain, &p.Endpoint, &p.Port, &p.SealedKey, &p.Secret, (*hashColumn)(&p.KeyHash),
 		&p.Stream, &p.Policy, &p.AllowRaw, &p.Paused, &drill, &p.Limits.PerHour,
 		&w.State, &w.Ref, &w.Username, &w.SealedPassword, &w.Error, &w.Tries, &next,
-		&h.Stopped, &h.Reason, &since, &probeAt, &h.Wait, &created, &deleted, &catchUp, &w.Server, &probes, &paused)
+		&h.Stopped, &h.Reason, &since, &probeAt, &h.Wait, &created, &deleted, &catchUp, &w.Server, &probes, &paused, &p.SuppressionSync)
 	if err == nil {
 		err = unpack(w, probes, paused)
 	}

@@ -361,6 +361,7 @@ func (in *ingesting) report(r *reported) error {
 		return err
 	}
 	before := r.about.engaged
+	in.suppressBy(r)
 	in.record(&r.about.owner, happening{egress: egress, typ: r.Type, effect: store.EffectOf(trigger), recipient: r.Recipient, isCopy: isCopy,
 		occurredAt: r.OccurredAt, recordedAt: r.of.Now, detail: r.detail, facets: r.facets})
 	if r.about.engaged != before {

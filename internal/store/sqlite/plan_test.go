@@ -46,7 +46,7 @@ func TestPlans(t *testing.T) {
 		query, _ := statQuery(&f)
 		queries = append(queries, query)
 	}
-	for _, b := range []*bulk{messagesByID, receiptsByID, moves[lifecycle.Delivered], engagedBy[store.EngagedOpened]} {
+	for _, b := range []*bulk{messagesByID, receiptsByID, moves[lifecycle.Delivered], engagedBy[store.EngagedOpened], heldRows, suppressionRows} {
 		queries = append(queries, b.queries[:]...)
 	}
 	for query := range db.writer.stmts {
@@ -72,7 +72,7 @@ func TestPlans(t *testing.T) {
 }
 
 // bad are steps that touch every row.
-var bad = regexp.MustCompile(`SCAN (queue|q|message|m|event|e|content|attempt|a|receipt|counter|facet|label)\b|USE TEMP B-TREE FOR ORDER BY`)
+var bad = regexp.MustCompile(`SCAN (queue|q|message|m|event|e|content|attempt|a|receipt|counter|facet|label|suppression|s|suppression_mirror)\b|USE TEMP B-TREE FOR ORDER BY`)
 
 // highest is the highest number of a numbered placeholder.
 func highest(query string) (n int) {

@@ -76,5 +76,8 @@ func (t *tx) flush() error {
 	if err := t.execAll(receiptsByID, t.forgotten); err != nil {
 		return err
 	}
+	if err := t.writeSuppressions(); err != nil {
+		return err
+	}
 	return t.writeCounts()
 }

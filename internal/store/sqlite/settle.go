@@ -47,6 +47,7 @@ func (t *tx) settle(s *store.Settlement) (gone bool, err error) {
 	if err := t.closeAttempt(s); err != nil {
 		return false, err
 	}
+	t.suppress(engine.InactiveOf(s)...)
 	if s.Trigger == lifecycle.Accept {
 		if done, err := t.settleAccepted(s); done || err != nil {
 			return done, err

@@ -112,6 +112,9 @@ func (db *DB) prepare(ctx context.Context) error {
 		return failed("count backlog", err)
 	}
 	db.backlog.Store(backlog)
+	if err := db.knowSuppressions(ctx); err != nil {
+		return err
+	}
 	err := db.readPool.QueryRowContext(ctx, `SELECT id FROM installation`).Scan(&db.installation)
 	if errors.Is(err, sql.ErrNoRows) {
 		var id [4]byte

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"postyard/internal/mail"
@@ -34,6 +35,8 @@ type writer struct {
 	quit   chan struct{}
 	done   chan struct{}
 	once   sync.Once
+
+	suppressing atomic.Bool // there are suppressions, or were
 }
 
 // job is a piece of work: one part of a transaction (run), or something else with the connection (other).
@@ -168,23 +171,11 @@ const shareFor = 3 * time.Millisecond
 
 // share does a job, and those that wait meanwhile, in one transaction. When one of them fails, each gets one of its own.
 func (w *writer) share(first *job) {
-	var jobs []*job
-	began := time.Now()
-	err := w.transact(func(t *tx) error {
-		for j := first; j != nil; j = w.waiting(rest) {
-			if j.given() {
-				continue
-			}
-			jobs = append(jobs, j)
-			if err := t.do(j); err != nil {
-				return err
-			}
-			if time.Since(began) > shareFor {
-				break
-			}
-		}
-		return nil
-	})
+	if first.given() {
+		return
+	}
+	jobs := []*job{first}
+	err := w.transact(func(t *tx) error { return w.fill(t, &jobs) })
 	if len(jobs) > 1 && err != nil {
 		for _, j := range jobs {
 			j.err <- w.alone(j)
@@ -196,44 +187,82 @@ func (w *writer) share(first *job) {
 	}
 }
 
+// fill does the first job, then one of each other rank, so that none is kept out, then whatever waits, for as long as it may.
+func (w *writer) fill(t *tx, jobs *[]*job) error {
+	began := time.Now()
+	first := (*jobs)[0]
+	if err := t.do(first); err != nil {
+		return err
+	}
+	take := func(j *job) error {
+		if j.given() {
+			return nil
+		}
+		*jobs = append(*jobs, j)
+		return t.do(j)
+	}
+	for r := range rest {
+		if r == first.rank {
+			continue
+		}
+		select {
+		case j := <-w.jobs[r]:
+			if err := take(j); err != nil {
+				return err
+			}
+		default:
+		}
+	}
+	for time.Since(began) < shareFor {
+		j := w.waiting(rest)
+		if j == nil {
+			return nil
+		}
+		if err := take(j); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // alone does a job in a transaction of its own.
 func (w *writer) alone(j *job) error {
 	return w.transact(func(t *tx) error { return t.do(j) })
 }
 
 // transact runs one transaction. It is durable when the error is nil, and undone otherwise.
-func (w *writer) transact(run func(*tx) error) (err error) {
+func (w *writer) transact(run func(*tx) error) error {
 	if err := w.run("BEGIN IMMEDIATE"); err != nil {
 		return failed("begin", err)
 	}
-	t := &tx{writer: w}
 	w.labels.Trim()
-	defer func() {
-		if err != nil {
-			w.labels.Forget() // those that were not stored
-		}
-	}()
+	t := &tx{writer: w}
+	err := t.attempt(run)
+	if err == nil {
+		err = failed("commit", w.run("COMMIT"))
+	}
+	if err != nil {
+		w.labels.Forget()     // those that were not stored
+		_ = w.run("ROLLBACK") // SQLite may have rolled back by itself
+		return err
+	}
+	for _, f := range t.committed {
+		f()
+	}
+	return nil
+}
+
+// attempt does what belongs into the transaction. A panic is an error like any other.
+func (t *tx) attempt(run func(*tx) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			_ = w.run("ROLLBACK")
 			err = fmt.Errorf("transaction panicked: %v", p)
 		}
 	}()
-	err = run(t)
-	if err == nil {
-		err = t.flush()
+	if err := run(t); err != nil {
+		return err
 	}
-	if err == nil {
-		if err = w.run("COMMIT"); err == nil {
-			for _, f := range t.committed {
-				f()
-			}
-			return nil
-		}
-		err = failed("commit", err)
-	}
-	_ = w.run("ROLLBACK") // SQLite may have rolled back by itself
-	return err
+	return t.flush()
 }
 
 // tx is one running transaction. What it knows of egresses and pools holds for all its jobs: what changes these has a
@@ -249,6 +278,7 @@ type tx struct {
 	priorities map[int32]int          // of pools
 	foreseen   map[mail.ID]*stored    // not asked for yet
 	forgotten  []any                  // ids of receipts
+	suppressed []store.Suppression    // by reports and answers
 	committed  []func()
 }
 

@@ -211,3 +211,21 @@ func benchIngest(b *testing.B, labels bool) {
 	}
 	x.report()
 }
+
+// BenchmarkAcceptSuppressing is BenchmarkAccept with ten thousand suppressions.
+func BenchmarkAcceptSuppressing(b *testing.B) {
+	x := newBench(b)
+	list := make([]store.Suppression, 100)
+	for n := range 100 {
+		for i := range list {
+			list[i] = store.Suppression{AccountID: x.account, SubAccountID: x.sub, Email: fmt.Sprintf("u%d@gone.example", 100*n+i), Since: x.now, Created: x.now}
+		}
+		_, err := x.db.Suppress(b.Context(), list, nil)
+		x.must(err)
+	}
+	for b.Loop() {
+		batch := x.submissions()
+		x.measure(func() { x.must(x.db.Accept(b.Context(), batch)) })
+	}
+	x.report()
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"postyard/internal/store"
 )
@@ -72,8 +73,66 @@ func TestSharedTransactions(t *testing.T) {
 	}
 }
 
+// TestSharingIsFair: a job that takes long does not keep those of other ranks out, whoever comes after it.
+func TestSharingIsFair(t *testing.T) {
+	t.Parallel()
+	db, err := Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	list := make([]*job, 4)
+	for i, r := range []rank{accepting, accepting, settling, claiming} {
+		list[i] = &job{ctx: t.Context(), rank: r, err: make(chan error, 1), run: func(*tx) error {
+			time.Sleep(shareFor) // the time that is shared is over after the first
+			return nil
+		}}
+	}
+	onWriter(t, db, list, func(w *writer) { w.share(list[0]) })
+	for i, want := range []bool{true, false, true, true} {
+		if done := len(list[i].err) == 1; done != want {
+			t.Errorf("job %d of rank %d: done is %t", i, list[i].rank, done)
+		}
+	}
+}
+
+// TestTransactionCannotBegin: whoever waits for a transaction that could not begin is told so.
+func TestTransactionCannotBegin(t *testing.T) {
+	t.Parallel()
+	db, err := Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	only := &job{ctx: t.Context(), rank: accepting, err: make(chan error, 1), run: func(*tx) error { return nil }}
+	onWriter(t, db, []*job{only}, func(w *writer) {
+		if err := w.run("BEGIN IMMEDIATE"); err != nil { // one inside of another is refused
+			t.Error(err)
+		}
+		w.share(only)
+	})
+	select {
+	case err := <-only.err:
+		if err == nil {
+			t.Error("no error")
+		}
+	default:
+		t.Error("nobody was told")
+	}
+}
+
 // share has the writer find jobs that wait when it takes the first.
 func share(t *testing.T, db *DB, list []*job) {
+	t.Helper()
+	onWriter(t, db, list, func(w *writer) {
+		for j := list[0]; j != nil; j = w.waiting(rest) {
+			w.share(j)
+		}
+	})
+}
+
+// onWriter does something as the writer, while all jobs but the first wait.
+func onWriter(t *testing.T, db *DB, list []*job, do func(*writer)) {
 	t.Helper()
 	if err := db.writer.do(&job{ctx: t.Context(), rank: rest, other: func() error {
 		w := &writer{connection: db.writer.connection}
@@ -81,11 +140,9 @@ func share(t *testing.T, db *DB, list []*job) {
 			w.jobs[r] = make(chan *job, len(list))
 		}
 		for _, j := range list[1:] {
-			w.jobs[accepting] <- j
+			w.jobs[j.rank] <- j
 		}
-		for j := list[0]; j != nil; j = w.waiting(rest) {
-			w.share(j)
-		}
+		do(w)
 		return nil
 	}}); err != nil {
 		t.Fatal(err)
