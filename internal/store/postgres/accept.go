@@ -81,7 +81,8 @@ func (db *DB) Accept(ctx context.Context, batch []store.Submission) error {
 	return err
 }
 
-// accept stores a batch, and returns the labels that it made. known tells that there are suppressions; when they are not known of, it fails with errSuppressing if there are.
+// accept stores a batch, and returns the labels that it made. known tells that there are suppressions; when they are not known of,
+// it fails with errSuppressing if there are.
 func (t *tx) accept(batch []store.Submission, contents []contentRow, known bool, book *labelBook) (learned []engine.Label, err error) {
 	held, check, err := t.withheld(batch, known)
 	if err != nil {
@@ -115,7 +116,8 @@ func (t *tx) accept(batch []store.Submission, contents []contentRow, known bool,
 		}
 		t.journal.record(&m.owner, happening{egress: m.egress, typ: m.processed, recipient: m.To, occurredAt: s, recordedAt: s, detail: engine.NoDetail})
 	}
-	return learned, t.recordWithheld()
+	t.recordWithheld()
+	return learned, nil
 }
 
 // takeSequences reserves a range of every pool that spreads messages, and returns the next number of each.

@@ -122,7 +122,7 @@ func (t *tx) withhold(s *store.Submission, m *store.NewMessage, held engine.With
 }
 
 // recordWithheld writes what withhold remembers.
-func (t *tx) recordWithheld() error {
+func (t *tx) recordWithheld() {
 	for i := range t.held.events {
 		t.journal.record(&t.held.events[i].owner, t.held.events[i].happening)
 	}
@@ -143,7 +143,6 @@ func (t *tx) recordWithheld() error {
 			column(list, func(m *withheldMessage) []byte { return notNil(m.labels) }),
 			int16(lifecycle.Dropped))
 	}
-	return nil
 }
 
 // suppress remembers suppressions for the end of the transaction.
