@@ -231,7 +231,7 @@ func TestEveryStatistic(t *testing.T) {
 				t.Errorf("%s: %d processed in rows, want %d", query, sum, want)
 			}
 		}
-		for query, field := range map[string]string{"&provider=postmark": "provider", "&type=9999": "type", "&tpspId=x": "tpspId", "&filterBy=moon": "filterBy",
+		for query, field := range map[string]string{"&provider=postmark": "provider", "&type=9999": "type", "&tpspId=x": "tpspId", "&filterBy=moon": "filterBy", "&filterBy=tpsp&filterValue=": "filterValue",
 			"&provider=gmail&filterBy=provider&filterValue=yahoo": "filterBy", "&subAccountId=-1": "subAccountId"} {
 			get(account+"/aggregate"+days3(query)).refused(http.StatusBadRequest, "invalid_parameter", field)
 		}

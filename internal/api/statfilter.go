@@ -26,6 +26,9 @@ func readStatFilter(q url.Values, f *store.StatFilter, most int) (err error) {
 		if q.Get(name) != "" {
 			return badParameter("filterBy", "the query has "+name+" already")
 		}
+		if q.Get("filterValue") == "" {
+			return badParameter("filterValue", "is required with filterBy")
+		}
 		q = cloneWith(q, name, q.Get("filterValue"))
 	}
 	if name := q.Get("provider"); name != "" {

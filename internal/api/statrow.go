@@ -121,7 +121,7 @@ func (s *server) rows(r *http.Request, b breakdown, f store.StatFilter, p *rowPa
 	if err != nil {
 		return nil, err
 	}
-	name, err := s.namer(r, b, f.AccountID)
+	name, err := s.namer(r, b, f.AccountID, f.SubAccountID)
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +140,7 @@ func (s *server) rows(r *http.Request, b breakdown, f store.StatFilter, p *rowPa
 }
 
 // namer returns what completes the id and name of a row. What was deleted keeps its name.
-func (s *server) namer(r *http.Request, b breakdown, accountID int32) (func(*statRow), error) {
+func (s *server) namer(r *http.Request, b breakdown, accountID, subAccountID int32) (func(*statRow), error) {
 	view := s.Directory.Current()
 	switch b.by {
 	case store.ByEgress:
@@ -169,10 +169,17 @@ func (s *server) namer(r *http.Request, b breakdown, accountID int32) (func(*sta
 	if b.dimension != store.DimensionDomain {
 		return func(*statRow) {}, nil
 	}
-	ids := map[string]int32{}
-	for _, d := range view.EveryDomain(accountID) {
-		if ids[d.Name] == 0 || d.Deleted.IsZero() {
-			ids[d.Name] = d.ID
+	ids, ranks := map[string]int32{}, map[string]int{}
+	for _, d := range view.EveryDomain(accountID) { // the sub-account's own goes before others, one in use before a deleted one
+		rank := 1
+		if d.Deleted.IsZero() {
+			rank += 2
+		}
+		if d.SubAccountID == subAccountID {
+			rank++
+		}
+		if rank > ranks[d.Name] {
+			ids[d.Name], ranks[d.Name] = d.ID, rank
 		}
 	}
 	return func(row *statRow) { row.id = int64(ids[row.name]) }, nil

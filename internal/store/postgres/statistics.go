@@ -138,9 +138,11 @@ func labelsOf(s *store.Submission, decide func(engine.Label) bool) (engine.Label
 // not remember has it to ask. What it returns beside may be remembered after the commit.
 func (t *tx) label(batch []store.Submission, book *labelBook) (labels [][]byte, learned []engine.Label, err error) {
 	asked := map[engine.LabelDay]map[string]bool{}
+	remembered := map[engine.Label]bool{} // as it is now: others may have the book forget meanwhile
 	for i := range batch {
 		if _, err := labelsOf(&batch[i], func(l engine.Label) bool {
-			if known, full := book.has(l); !known && !full {
+			known, full := book.has(l)
+			if remembered[l] = known; !known && !full {
 				asked[l.LabelDay] = map[string]bool{}
 			}
 			return true
@@ -163,8 +165,7 @@ func (t *tx) label(batch []store.Submission, book *labelBook) (labels [][]byte, 
 			names, looked := asked[l.LabelDay]
 			switch {
 			case !looked:
-				known, _ := book.has(l)
-				return known
+				return remembered[l]
 			case names[l.Name]:
 				return true
 			case len(names) >= store.MaxLabels:
