@@ -43,7 +43,7 @@ type Suppressions interface {
 	// there and one for those that are gone. New entries
 	// suppress their addresses in the sub-accounts that mailed them through the TPSP, else, unless one of the account's suppresses
 	// them already, in its default one. Where an entry is gone, what came from the list or through the TPSP ends, or
-	// through one that was deleted, and what was pushed there.
+	// through one that was deleted, and what was pushed there: of users' suppressions those of the sub-accounts that Pushed put there.
 	MirrorSuppressions(ctx context.Context, c ListChange) (MirrorEffect, error)
 
 	// SuppressionsRead records that a TPSP's list was read, or why it was not.

@@ -13,7 +13,7 @@
 //   - queue rows, sorted by id
 //   - message rows, sorted by id
 //   - keys of reports that were seen, sorted
-//   - what is to be pushed to suppression lists, the mirrored lists, and suppressions, each sorted by its key
+//   - what is to be pushed to suppression lists, the mirrored lists, what was pushed there, and suppressions, each sorted by its key
 //   - counts of foreign events, sorted
 //   - the journal's door
 //   - counters, sorted

@@ -259,6 +259,9 @@ func (db *DB) Reactivate(ctx context.Context, accountID, subAccountID int32, ema
 		}
 		released := slices.Sorted(maps.Keys(found))
 		t.wish(push, accountID, subAccountID, released, true, at) // before the suppressions are locked
+		const pushed = ` FROM suppression_pushed WHERE tpsp_id IN (SELECT id FROM tpsp WHERE account_id = $1) AND email = ANY ($2) AND sub_account_id = $3`
+		t.exec(`SELECT`+pushed+` ORDER BY tpsp_id, email COLLATE "C" FOR UPDATE`, accountID, released, subAccountID)
+		t.exec(`DELETE`+pushed, accountID, released, subAccountID)
 		t.suppressionsOf(locked, subAccountID, released, ` FOR UPDATE`)
 		if err := t.flush(); err != nil {
 			return err
@@ -354,6 +357,8 @@ func (db *DB) ConnectSuppressions(ctx context.Context, tpspID int32, connection 
 		}
 		if n > 0 {
 			t.exec(`DELETE FROM suppression_mirror WHERE tpsp_id = $1`, tpspID)
+			t.exec(`SELECT FROM suppression_pushed WHERE tpsp_id = $1 ORDER BY email COLLATE "C", sub_account_id FOR UPDATE`, tpspID)
+			t.exec(`DELETE FROM suppression_pushed WHERE tpsp_id = $1`, tpspID)
 		}
 		return nil
 	})
@@ -394,17 +399,37 @@ func (db *DB) MirrorSuppressions(ctx context.Context, c store.ListChange) (effec
 	return effect, nil
 }
 
-// wished returns what is to be pushed about addresses: whether they are to be taken off the list.
-func (t *tx) wished(tpsp int32, emails []string) (release map[string]bool, err error) {
-	release = map[string]bool{}
+// wish is what is to be pushed about an address.
+type wish struct {
+	subAccount int32 // whose wish it is
+	release    bool  // to be taken off the list
+}
+
+// wished returns what is to be pushed about addresses.
+func (t *tx) wished(tpsp int32, emails []string) (wishes map[string]wish, err error) {
+	wishes = map[string]wish{}
 	t.each(func(rows pgx.Rows) error {
 		var email string
-		var off bool
-		err := rows.Scan(&email, &off)
-		release[email] = off
+		var w wish
+		err := rows.Scan(&email, &w.subAccount, &w.release)
+		wishes[email] = w
 		return err
-	}, `SELECT email, release FROM suppression_push WHERE tpsp_id = $1 AND email = ANY ($2) AND NOT refused ORDER BY email COLLATE "C" FOR UPDATE`, tpsp, emails)
-	return release, t.flush()
+	}, `SELECT email, sub_account_id, release FROM suppression_push WHERE tpsp_id = $1 AND email = ANY ($2) AND NOT refused
+		ORDER BY email COLLATE "C" FOR UPDATE`, tpsp, emails)
+	return wishes, t.flush()
+}
+
+// markPushed notes that a sub-account's suppression, if it is in force still, stands on a list because we put it there.
+func (t *tx) markPushed(tpsp int32, email string, subAccount int32) {
+	t.exec(`INSERT INTO suppression_pushed (tpsp_id, email, sub_account_id)
+		SELECT $1, email, sub_account_id FROM suppression WHERE sub_account_id = $2 AND email = $3 AND released = 0 ON CONFLICT DO NOTHING`, tpsp, subAccount, email)
+}
+
+// unmarkPushed notes that addresses are on a list no more.
+func (t *tx) unmarkPushed(tpsp int32, emails []string) {
+	const marks = ` FROM suppression_pushed WHERE tpsp_id = $1 AND email = ANY ($2)`
+	t.exec(`SELECT`+marks+` ORDER BY email COLLATE "C", sub_account_id FOR UPDATE`, tpsp, emails)
+	t.exec(`DELETE`+marks, tpsp, emails)
 }
 
 // listed takes entries in that are new, or have another reason. What we wish for ourselves is not somebody else's doing.
@@ -414,30 +439,30 @@ func (t *tx) listed(c *store.ListChange, n *int) error {
 	if err != nil {
 		return err
 	}
-	sources := map[string]int16{} // of suppressions that there are in the account
+	known := map[string]bool{} // the account suppresses it
 	t.each(func(rows pgx.Rows) error {
 		var email string
-		var source int16
-		err := rows.Scan(&email, &source)
-		sources[email] = source
+		err := rows.Scan(&email)
+		known[email] = true
 		return err
-	}, `SELECT email, min(source) FROM suppression WHERE account_id = $1 AND email = ANY ($2) AND released = 0 GROUP BY email`, c.AccountID, emails)
+	}, `SELECT DISTINCT email FROM suppression WHERE account_id = $1 AND email = ANY ($2) AND released = 0`, c.AccountID, emails)
 	if err := t.flush(); err != nil {
 		return err
 	}
 	var mirrored, fresh []provider.Listed
 	var pushed []int64
+	var ours []string
 	for i, l := range c.Listed {
 		l.Email = emails[i]
-		release, wished := wishes[l.Email]
-		if wished && release {
+		wish, wished := wishes[l.Email]
+		if wished && wish.release {
 			continue
 		}
 		mirrored = append(mirrored, l)
-		source, known := sources[l.Email]
 		stamp := int64(0)
-		if l.Reason == provider.Manual && (wished || known && source == int16(store.ByUser)) {
+		if l.Reason == provider.Manual && wished {
 			stamp = engine.Stamp(c.Now)
+			ours = append(ours, l.Email)
 		}
 		pushed = append(pushed, stamp)
 		if !wished || stamp == 0 {
@@ -447,6 +472,9 @@ func (t *tx) listed(c *store.ListChange, n *int) error {
 	t.exec(`INSERT INTO suppression_mirror AS m (tpsp_id, email, reason, pushed) SELECT $1, * FROM unnest($2::text[], $3::smallint[], $4::bigint[])
 		ON CONFLICT (tpsp_id, email) DO UPDATE SET reason = excluded.reason, pushed = greatest(m.pushed, excluded.pushed)`, c.TPSPID,
 		column(mirrored, func(l *provider.Listed) string { return l.Email }), column(mirrored, func(l *provider.Listed) int16 { return int16(l.Reason) }), pushed)
+	for _, email := range ours {
+		t.markPushed(c.TPSPID, email, wishes[email].subAccount)
+	}
 	mailedBy := map[string][]int32{}
 	t.each(func(rows pgx.Rows) error {
 		var email string
@@ -462,7 +490,7 @@ func (t *tx) listed(c *store.ListChange, n *int) error {
 	var list []store.Suppression
 	for _, l := range fresh {
 		subs := mailedBy[l.Email]
-		if _, known := sources[l.Email]; len(subs) == 0 && !known {
+		if len(subs) == 0 && !known[l.Email] {
 			subs = []int32{c.DefaultSubAccount}
 		}
 		for _, sub := range subs {
@@ -489,7 +517,7 @@ func (t *tx) unlisted(c *store.ListChange, n *int) error {
 			gone = append(gone, email)
 		}
 	}
-	var removed, ours []string
+	var removed []string
 	t.exec(`SELECT FROM suppression_mirror WHERE tpsp_id = $1 AND email = ANY ($2) ORDER BY email COLLATE "C" FOR UPDATE`, c.TPSPID, gone)
 	t.each(func(rows pgx.Rows) error {
 		var email string
@@ -498,21 +526,21 @@ func (t *tx) unlisted(c *store.ListChange, n *int) error {
 		if pushed >= 0 {
 			removed = append(removed, email)
 		}
-		if pushed > 0 {
-			ours = append(ours, email)
-		}
 		return err
 	}, `DELETE FROM suppression_mirror WHERE tpsp_id = $1 AND email = ANY ($2) RETURNING email, pushed`, c.TPSPID, gone)
 	if err := t.flush(); err != nil || len(removed) == 0 {
 		return err
 	}
 	const elsewhere = `SELECT m.tpsp_id FROM tpsp p JOIN suppression_mirror m ON m.tpsp_id = p.id AND m.email = s.email AND m.pushed >= 0 WHERE p.account_id = $1 AND p.deleted = 0`
+	t.exec(`SELECT FROM suppression_pushed WHERE tpsp_id = $1 AND email = ANY ($2) ORDER BY email COLLATE "C", sub_account_id FOR UPDATE`, c.TPSPID, removed)
 	t.exec(`SELECT FROM suppression WHERE account_id = $1 AND email = ANY ($2) AND released = 0 ORDER BY sub_account_id, email COLLATE "C" FOR UPDATE`, c.AccountID, removed)
 	t.exec(`UPDATE suppression s SET tpsp_id = (`+elsewhere+` LIMIT 1) WHERE account_id = $1 AND email = ANY ($2) AND released = 0 AND tpsp_id = $3
 		AND EXISTS (`+elsewhere+`)`, c.AccountID, removed, c.TPSPID)
-	t.queue.Queue(`UPDATE suppression s SET released = $6 WHERE account_id = $1 AND email = ANY ($2) AND released = 0 AND created < $4
-		AND (tpsp_id = $3 OR source = 0 AND email = ANY ($5) OR tpsp_id IN (SELECT id FROM tpsp WHERE account_id = $1 AND deleted <> 0)) AND NOT EXISTS (`+elsewhere+`)`, c.AccountID, removed, c.TPSPID, engine.Stamp(c.ReadAt), ours,
-		engine.Stamp(c.Ended())).Exec(counting(n))
+	t.queue.Queue(`UPDATE suppression s SET released = $5 WHERE account_id = $1 AND email = ANY ($2) AND released = 0 AND created < $4
+		AND (tpsp_id = $3 OR source = 0 AND EXISTS (SELECT FROM suppression_pushed d WHERE d.tpsp_id = $3 AND d.email = s.email AND d.sub_account_id = s.sub_account_id)
+			OR tpsp_id IN (SELECT id FROM tpsp WHERE account_id = $1 AND deleted <> 0)) AND NOT EXISTS (`+elsewhere+`)`,
+		c.AccountID, removed, c.TPSPID, engine.Stamp(c.ReadAt), engine.Stamp(c.Ended())).Exec(counting(n))
+	t.exec(`DELETE FROM suppression_pushed WHERE tpsp_id = $1 AND email = ANY ($2)`, c.TPSPID, removed)
 	return t.flush()
 }
 
@@ -566,6 +594,11 @@ func (db *DB) Pushed(ctx context.Context, batch []store.PushOutcome) error {
 			case o.Mirror:
 				t.exec(`INSERT INTO suppression_mirror (tpsp_id, email, reason, pushed) VALUES ($1, $2, 0, $3)
 					ON CONFLICT (tpsp_id, email) DO UPDATE SET pushed = $3`, o.TPSPID, email, engine.MirrorStamp(o.At, o.Release))
+				if o.Release {
+					t.unmarkPushed(o.TPSPID, []string{email})
+				} else {
+					t.markPushed(o.TPSPID, email, o.SubAccountID)
+				}
 			case o.Kept: // it was ended at this moment at the latest
 				kept = append(kept, store.Suppression{AccountID: o.AccountID, SubAccountID: o.SubAccountID, Email: email, Reason: provider.SpamComplaint,
 					Detail: o.Refused, Source: store.ByList, TPSPID: o.TPSPID, Since: o.At.Add(1), Created: o.At})

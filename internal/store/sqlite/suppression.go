@@ -197,6 +197,10 @@ func (db *DB) Reactivate(ctx context.Context, accountID, subAccountID int32, ema
 			if _, err := t.exec(`UPDATE suppression SET released = ? WHERE id = ?`, engine.Stamp(at), ended[i].ID); err != nil {
 				return err
 			}
+			if _, err := t.exec(`DELETE FROM suppression_pushed WHERE tpsp_id IN (SELECT id FROM tpsp WHERE account_id = ?) AND email = ? AND sub_account_id = ?`,
+				accountID, ended[i].Email, subAccountID); err != nil {
+				return err
+			}
 			for _, tpsp := range push {
 				if err := t.wish(tpsp, accountID, subAccountID, ended[i].Email, true, at); err != nil {
 					return err
@@ -284,7 +288,10 @@ func (db *DB) ConnectSuppressions(ctx context.Context, tpspID int32, connection 
 		if err != nil || n == 0 {
 			return err
 		}
-		_, err = t.exec(`DELETE FROM suppression_mirror WHERE tpsp_id = ?`, tpspID)
+		if _, err = t.exec(`DELETE FROM suppression_mirror WHERE tpsp_id = ?`, tpspID); err != nil {
+			return err
+		}
+		_, err = t.exec(`DELETE FROM suppression_pushed WHERE tpsp_id = ?`, tpspID)
 		return err
 	})
 }
@@ -330,25 +337,37 @@ func (db *DB) MirrorSuppressions(ctx context.Context, c store.ListChange) (effec
 	return effect, err
 }
 
-// wished tells whether something is to be pushed about an address.
-func (t *tx) wished(tpsp int32, email string) (release, found bool, err error) {
-	found, err = t.one([]any{&release}, `SELECT release FROM suppression_push WHERE tpsp_id = ? AND email = ? AND refused = 0`, tpsp, email)
-	return release, found, err
+// wished tells whether something is to be pushed about an address, and whose wish that is.
+func (t *tx) wished(tpsp int32, email string) (subAccount int32, release, found bool, err error) {
+	found, err = t.one([]any{&subAccount, &release}, `SELECT sub_account_id, release FROM suppression_push WHERE tpsp_id = ? AND email = ? AND refused = 0`, tpsp, email)
+	return subAccount, release, found, err
+}
+
+// markPushed notes that a sub-account's suppression, if it is in force still, stands on a list because we put it there.
+func (t *tx) markPushed(tpsp int32, email string, subAccount int32) error {
+	_, err := t.exec(`INSERT OR IGNORE INTO suppression_pushed (tpsp_id, email, sub_account_id)
+		SELECT ?, email, sub_account_id FROM suppression WHERE sub_account_id = ? AND email = ? AND released = 0`, tpsp, subAccount, email)
+	return err
+}
+
+// unmarkPushed notes that an address is on a list no more.
+func (t *tx) unmarkPushed(tpsp int32, email string) error {
+	_, err := t.exec(`DELETE FROM suppression_pushed WHERE tpsp_id = ? AND email = ?`, tpsp, email)
+	return err
 }
 
 // listed takes an entry in that is new, or has another reason. What we wish for ourselves is not somebody else's doing.
 func (t *tx) listed(c *store.ListChange, e *provider.Listed) (n int, err error) {
-	release, wished, err := t.wished(c.TPSPID, e.Email)
+	wisher, release, wished, err := t.wished(c.TPSPID, e.Email)
 	if err != nil || wished && release {
 		return 0, err
 	}
-	source := int64(-1) // of a suppression that there is in the account
-	if _, err := t.one([]any{&source}, `SELECT coalesce(min(source), -1) FROM suppression WHERE account_id = ? AND email = ? AND released = 0`, c.AccountID, e.Email); err != nil {
-		return 0, err
-	}
 	pushed := int64(0)
-	if e.Reason == provider.Manual && (wished || source == int64(store.ByUser)) {
+	if e.Reason == provider.Manual && wished {
 		pushed = engine.Stamp(c.Now)
+		if err := t.markPushed(c.TPSPID, e.Email, wisher); err != nil {
+			return 0, err
+		}
 	}
 	if _, err := t.exec(`INSERT INTO suppression_mirror (tpsp_id, email, reason, pushed) VALUES (?1, ?2, ?3, ?4)
 			ON CONFLICT (tpsp_id, email) DO UPDATE SET reason = ?3, pushed = max(pushed, ?4)`, c.TPSPID, e.Email, int(e.Reason), pushed); err != nil || wished && pushed != 0 {
@@ -360,7 +379,11 @@ func (t *tx) listed(c *store.ListChange, e *provider.Listed) (n int, err error) 
 	if err != nil {
 		return 0, err
 	}
-	if len(subs) == 0 && source < 0 {
+	if len(subs) == 0 {
+		known, err := t.one([]any{new(int)}, `SELECT 1 FROM suppression WHERE account_id = ? AND email = ? AND released = 0 LIMIT 1`, c.AccountID, e.Email)
+		if err != nil || known {
+			return 0, err
+		}
 		subs = []int32{c.DefaultSubAccount}
 	}
 	list := make([]store.Suppression, len(subs))
@@ -373,7 +396,7 @@ func (t *tx) listed(c *store.ListChange, e *provider.Listed) (n int, err error) 
 
 // unlisted takes in that an entry is gone.
 func (t *tx) unlisted(c *store.ListChange, email string) (n int, err error) {
-	_, wished, err := t.wished(c.TPSPID, email)
+	_, _, wished, err := t.wished(c.TPSPID, email)
 	if err != nil || wished {
 		return 0, err
 	}
@@ -389,12 +412,19 @@ func (t *tx) unlisted(c *store.ListChange, email string) (n int, err error) {
 		return 0, err
 	}
 	if elsewhere { // another list has it still, and now it is that one's
+		if err := t.unmarkPushed(c.TPSPID, email); err != nil {
+			return 0, err
+		}
 		_, err := t.exec(`UPDATE suppression SET tpsp_id = ? WHERE account_id = ? AND email = ? AND released = 0 AND tpsp_id = ?`, other, c.AccountID, email, c.TPSPID)
 		return 0, err
 	}
-	changed, err := t.changed(`UPDATE suppression SET released = ? WHERE account_id = ? AND email = ? AND released = 0 AND created < ?
-		AND (tpsp_id = ? OR source = 0 AND ? OR tpsp_id IN (SELECT id FROM tpsp WHERE account_id = ? AND deleted <> 0))`, engine.Stamp(c.Ended()), c.AccountID, email, engine.Stamp(c.ReadAt), c.TPSPID, pushed != 0, c.AccountID)
-	return int(changed), err
+	changed, err := t.changed(`UPDATE suppression AS s SET released = ?1 WHERE account_id = ?2 AND email = ?3 AND released = 0 AND created < ?4
+		AND (tpsp_id = ?5 OR source = 0 AND EXISTS (SELECT 1 FROM suppression_pushed d WHERE d.tpsp_id = ?5 AND d.email = s.email AND d.sub_account_id = s.sub_account_id)
+			OR tpsp_id IN (SELECT id FROM tpsp WHERE account_id = ?2 AND deleted <> 0))`, engine.Stamp(c.Ended()), c.AccountID, email, engine.Stamp(c.ReadAt), c.TPSPID)
+	if err != nil {
+		return 0, err
+	}
+	return int(changed), t.unmarkPushed(c.TPSPID, email)
 }
 
 // SuppressionsRead implements store.Suppressions.
@@ -452,6 +482,13 @@ func (t *tx) pushed(o *store.PushOutcome) (err error) {
 	case o.Mirror:
 		_, err = t.exec(`INSERT INTO suppression_mirror (tpsp_id, email, reason, pushed) VALUES (?1, ?2, 0, ?3)
 			ON CONFLICT (tpsp_id, email) DO UPDATE SET pushed = ?3`, o.TPSPID, o.Email, engine.MirrorStamp(o.At, o.Release))
+		switch {
+		case err != nil:
+		case o.Release:
+			err = t.unmarkPushed(o.TPSPID, o.Email)
+		default:
+			err = t.markPushed(o.TPSPID, o.Email, o.SubAccountID)
+		}
 	case o.Kept:
 		_, err = t.storeSuppressions([]store.Suppression{{AccountID: o.AccountID, SubAccountID: o.SubAccountID, Email: o.Email, Reason: provider.SpamComplaint,
 			Detail: o.Refused, Source: store.ByList, TPSPID: o.TPSPID, Since: o.At.Add(1), Created: o.At}}) // it was ended at this moment at the latest

@@ -90,6 +90,7 @@ func Run(t *testing.T, engine Engine) {
 		"answers suppress":                       suppressingAnswers,
 		"providers' suppression lists":           suppressionLists,
 		"what is pushed to suppression lists":    suppressionPushes,
+		"lists end what was put there only":      suppressionsOfOthers,
 		"limits hold":                            limitsHold,
 		"permits are given back":                 permitsReturned,
 		"lanes and sub-accounts take turns":      turns,

@@ -338,7 +338,7 @@ func suppressionLists(t *testing.T, b *bench) {
 	b.mirror(b.tpsp.ID, []string{"stranger@example.net"})
 	b.wantSuppressed(b.sub.ID, "stranger@example.net manual")
 
-	// An entry of which nobody knows any more that it is ours concerns nobody else, and may end what a user said.
+	// An entry that somebody else made concerns nobody where a user suppresses the address already, and does not end what that user said.
 	own := b.sub.ID
 	b.sub.ID = two
 	b.suppress(nil, provider.Manual, "late@example.net")
@@ -348,9 +348,10 @@ func suppressionLists(t *testing.T, b *bench) {
 	}
 	b.wantSuppressed(own, "stranger@example.net manual")
 	b.later(time.Minute)
-	if effect := b.mirror(b.tpsp.ID, []string{"late@example.net"}); effect.Reactivated != 1 {
+	if effect := b.mirror(b.tpsp.ID, []string{"late@example.net"}); effect.Reactivated != 0 {
 		t.Errorf("gone from there: %+v", effect)
 	}
+	b.wantSuppressed(two, "ana@gmail.com spamComplaint", "late@example.net manual")
 
 	// What came through a TPSP that was deleted is that one's which has the list now.
 	b.inMirror(other.ID, "x")
@@ -366,7 +367,7 @@ func suppressionLists(t *testing.T, b *bench) {
 	if got := b.inMirror(b.tpsp.ID, "two"); got != "" {
 		t.Errorf("mirror of another connection: %s", got)
 	}
-	b.wantSuppressed(two, "ana@gmail.com spamComplaint")
+	b.wantSuppressed(two, "ana@gmail.com spamComplaint", "late@example.net manual")
 	b.must(b.store.SuppressionsRead(b.ctx(), b.tpsp.ID, b.now, "no"))
 	lists, err := b.store.SuppressionLists(b.ctx())
 	b.must(err)
@@ -470,4 +471,85 @@ func suppressionPushes(t *testing.T, b *bench) {
 	if list := b.pushes(b.tpsp.ID); len(list) != 1 || list[0].Shared {
 		t.Errorf("others do not mail it: %+v", list)
 	}
+}
+
+// as runs something for another sub-account than the bench's.
+func (b *bench) as(sub int32, run func()) {
+	own := b.sub.ID
+	b.sub.ID = sub
+	run()
+	b.sub.ID = own
+}
+
+// suppressionsOfOthers: an entry that is gone ends those suppressions of users only that were put on that very list.
+func suppressionsOfOthers(t *testing.T, b *bench) {
+	const email = "x@example.net"
+	push := []int32{b.tpsp.ID}
+	two := b.newSub("two")
+	entry := provider.Listed{Email: email, Reason: provider.Manual}
+	b.inMirror(b.tpsp.ID, "one")
+	gone := func(what string, want int) {
+		t.Helper()
+		b.later(time.Hour)
+		if effect := b.mirror(b.tpsp.ID, []string{email}); effect.Reactivated != want {
+			t.Errorf("%s: %+v", what, effect)
+		}
+	}
+	comesAndGoes := func(what string, want int) {
+		t.Helper()
+		b.later(time.Hour)
+		entry.At = b.now
+		b.mirror(b.tpsp.ID, nil, entry)
+		gone(what, want)
+	}
+	done := func(mirror bool) {
+		t.Helper()
+		b.later(time.Minute)
+		due := b.pushes(b.tpsp.ID)
+		if len(due) != 1 {
+			t.Fatalf("due: %+v", due)
+		}
+		b.must(b.store.Pushed(b.ctx(), []store.PushOutcome{{Push: due[0], Done: true, Mirror: mirror, At: b.now}}))
+	}
+
+	b.suppress(nil, provider.Unsubscribed, email) // as with from-provider
+	comesAndGoes("never pushed", 0)
+	b.wantSuppressed(b.sub.ID, email+" unsubscribe")
+
+	b.suppress(push, provider.Unsubscribed, email)
+	done(false)
+	comesAndGoes("kept here, because others mail it", 0)
+	b.wantSuppressed(b.sub.ID, email+" unsubscribe")
+
+	b.as(two, func() { b.suppress(nil, provider.Unsubscribed, email) })
+	b.suppress(push, provider.Manual, email)
+	done(true)
+	gone("one of two is pushed", 1)
+	b.wantSuppressed(b.sub.ID)
+	b.wantSuppressed(two, email+" unsubscribe")
+
+	// What is suppressed anew, and not pushed, is not what was pushed before.
+	b.suppress(push, provider.Manual, email)
+	done(true)
+	b.reactivate(nil, email)
+	b.later(time.Minute)
+	b.suppress(nil, provider.Manual, email)
+	gone("pushed before", 0)
+	b.wantSuppressed(b.sub.ID, email+" manual")
+
+	// What was pushed is there although nobody heard of it.
+	b.suppress(push, provider.Manual, email)
+	b.later(time.Minute)
+	b.mirror(b.tpsp.ID, nil, entry)
+	b.must(b.store.Pushed(b.ctx(), []store.PushOutcome{{Push: b.pushes(b.tpsp.ID)[0], Refused: "no", At: b.now}}))
+	gone("found there", 1)
+	b.wantSuppressed(b.sub.ID)
+
+	// Another connection is another list.
+	b.suppress(push, provider.Manual, email)
+	done(true)
+	b.inMirror(b.tpsp.ID, "two")
+	comesAndGoes("of another connection", 0)
+	b.wantSuppressed(b.sub.ID, email+" manual")
+	b.wantSuppressed(two, email+" unsubscribe")
 }

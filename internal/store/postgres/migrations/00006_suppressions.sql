@@ -38,6 +38,14 @@ CREATE TABLE suppression_mirror (
   PRIMARY KEY (tpsp_id, email)
 );
 
+-- Whose suppressions stand on a list because we put them there: they end when the entry is gone.
+CREATE TABLE suppression_pushed (
+  tpsp_id        integer NOT NULL,
+  email          text NOT NULL,
+  sub_account_id integer NOT NULL,
+  PRIMARY KEY (tpsp_id, email, sub_account_id)
+);
+
 -- What is to be put on a list or taken off; the last wish about an address counts. refused: not tried again, error says why.
 CREATE SEQUENCE suppression_push_version;
 CREATE TABLE suppression_push (

@@ -38,6 +38,14 @@ CREATE TABLE suppression_mirror (
   PRIMARY KEY (tpsp_id, email)
 ) STRICT, WITHOUT ROWID;
 
+-- Whose suppressions stand on a list because we put them there: they end when the entry is gone.
+CREATE TABLE suppression_pushed (
+  tpsp_id        INTEGER NOT NULL,
+  email          TEXT NOT NULL,
+  sub_account_id INTEGER NOT NULL,
+  PRIMARY KEY (tpsp_id, email, sub_account_id)
+) STRICT, WITHOUT ROWID;
+
 -- What is to be put on a list or taken off; the last wish about an address counts. refused: not tried again, error says why.
 CREATE TABLE suppression_push (
   version        INTEGER PRIMARY KEY AUTOINCREMENT,
