@@ -270,6 +270,10 @@ func (t *tx) updateTPSP(p *directory.TPSP) error {
 		p.AccountID, p.ID, text(p.Name), int16(p.Policy), p.Paused, p.AllowRaw, int32(p.Limits.PerHour), int16(p.SuppressionSync)); err != nil {
 		return err
 	}
+	if p.SuppressionSync != directory.SyncBoth {
+		t.exec(`SELECT FROM suppression_push WHERE tpsp_id = $1 ORDER BY email COLLATE "C" FOR UPDATE`, p.ID)
+		t.exec(`DELETE FROM suppression_push WHERE tpsp_id = $1`, p.ID)
+	}
 	if !same {
 		t.askReplan(p.AccountID, 0, route.TPSP(p.ID), store.ReasonProviderChanged)
 	}

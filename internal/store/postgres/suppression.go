@@ -405,7 +405,7 @@ type wish struct {
 	release    bool  // to be taken off the list
 }
 
-// wished returns what is to be pushed about addresses.
+// wished returns what is to be pushed about addresses. What is left of another setting is not.
 func (t *tx) wished(tpsp int32, emails []string) (wishes map[string]wish, err error) {
 	wishes = map[string]wish{}
 	t.each(func(rows pgx.Rows) error {
@@ -415,7 +415,7 @@ func (t *tx) wished(tpsp int32, emails []string) (wishes map[string]wish, err er
 		wishes[email] = w
 		return err
 	}, `SELECT email, sub_account_id, release FROM suppression_push WHERE tpsp_id = $1 AND email = ANY ($2) AND NOT refused
-		ORDER BY email COLLATE "C" FOR UPDATE`, tpsp, emails)
+		AND tpsp_id IN (SELECT id FROM tpsp WHERE suppression_sync = 0) ORDER BY email COLLATE "C" FOR UPDATE`, tpsp, emails)
 	return wishes, t.flush()
 }
 
@@ -445,7 +445,8 @@ func (t *tx) listed(c *store.ListChange, n *int) error {
 		err := rows.Scan(&email)
 		known[email] = true
 		return err
-	}, `SELECT DISTINCT email FROM suppression WHERE account_id = $1 AND email = ANY ($2) AND released = 0`, c.AccountID, emails)
+	}, `SELECT DISTINCT s.email FROM suppression s JOIN sub_account a ON a.id = s.sub_account_id AND a.deleted = 0
+		WHERE s.account_id = $1 AND s.email = ANY ($2) AND s.released = 0`, c.AccountID, emails)
 	if err := t.flush(); err != nil {
 		return err
 	}
@@ -482,7 +483,8 @@ func (t *tx) listed(c *store.ListChange, n *int) error {
 		err := rows.Scan(&email, &sub)
 		mailedBy[email] = append(mailedBy[email], sub)
 		return err
-	}, `SELECT DISTINCT recipient, sub_account_id FROM event WHERE account_id = $1 AND recipient = ANY ($2) AND egress = $3`, c.AccountID,
+	}, `SELECT DISTINCT e.recipient, e.sub_account_id FROM event e JOIN sub_account a ON a.id = e.sub_account_id AND a.deleted = 0
+		WHERE e.account_id = $1 AND e.recipient = ANY ($2) AND e.egress = $3`, c.AccountID,
 		column(fresh, func(l *provider.Listed) string { return l.Email }), int32(route.TPSP(c.TPSPID)))
 	if err := t.flush(); err != nil {
 		return err
@@ -531,7 +533,8 @@ func (t *tx) unlisted(c *store.ListChange, n *int) error {
 	if err := t.flush(); err != nil || len(removed) == 0 {
 		return err
 	}
-	const elsewhere = `SELECT m.tpsp_id FROM tpsp p JOIN suppression_mirror m ON m.tpsp_id = p.id AND m.email = s.email AND m.pushed >= 0 WHERE p.account_id = $1 AND p.deleted = 0`
+	const elsewhere = `SELECT m.tpsp_id FROM tpsp p JOIN suppression_mirror m ON m.tpsp_id = p.id AND m.email = s.email AND m.pushed >= 0 WHERE p.account_id = $1 AND p.deleted = 0
+		AND p.suppression_sync <> 2`
 	t.exec(`SELECT FROM suppression_pushed WHERE tpsp_id = $1 AND email = ANY ($2) ORDER BY email COLLATE "C", sub_account_id FOR UPDATE`, c.TPSPID, removed)
 	t.exec(`SELECT FROM suppression WHERE account_id = $1 AND email = ANY ($2) AND released = 0 ORDER BY sub_account_id, email COLLATE "C" FOR UPDATE`, c.AccountID, removed)
 	t.exec(`UPDATE suppression s SET tpsp_id = (`+elsewhere+` LIMIT 1) WHERE account_id = $1 AND email = ANY ($2) AND released = 0 AND tpsp_id = $3

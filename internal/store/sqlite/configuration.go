@@ -280,6 +280,11 @@ func (t *tx) updateTPSP(p *directory.TPSP) error {
 		p.Name, int(p.Policy), p.Paused, p.AllowRaw, p.Limits.PerHour, int(p.SuppressionSync), p.AccountID, p.ID)); err != nil {
 		return err
 	}
+	if p.SuppressionSync != directory.SyncBoth {
+		if _, err := t.exec(`DELETE FROM suppression_push WHERE tpsp_id = ?`, p.ID); err != nil {
+			return err
+		}
+	}
 	return t.setLimits(p.ID, p.Limits)
 }
 

@@ -337,9 +337,10 @@ func (db *DB) MirrorSuppressions(ctx context.Context, c store.ListChange) (effec
 	return effect, err
 }
 
-// wished tells whether something is to be pushed about an address, and whose wish that is.
+// wished tells whether something is to be pushed about an address, and whose wish that is. What is left of another setting is none.
 func (t *tx) wished(tpsp int32, email string) (subAccount int32, release, found bool, err error) {
-	found, err = t.one([]any{&subAccount, &release}, `SELECT sub_account_id, release FROM suppression_push WHERE tpsp_id = ? AND email = ? AND refused = 0`, tpsp, email)
+	found, err = t.one([]any{&subAccount, &release}, `SELECT sub_account_id, release FROM suppression_push WHERE tpsp_id = ? AND email = ? AND refused = 0
+		AND tpsp_id IN (SELECT id FROM tpsp WHERE suppression_sync = 0)`, tpsp, email)
 	return subAccount, release, found, err
 }
 
@@ -374,13 +375,15 @@ func (t *tx) listed(c *store.ListChange, e *provider.Listed) (n int, err error) 
 		return 0, err
 	}
 	subs, err := each(t, func(rows *row) (id int32, err error) { err = rows.Scan(&id); return id, err },
-		`SELECT DISTINCT sub_account_id FROM event WHERE account_id = ? AND recipient = ? AND egress = ? ORDER BY 1`,
+		`SELECT DISTINCT e.sub_account_id FROM event e CROSS JOIN sub_account a ON a.id = e.sub_account_id AND a.deleted = 0
+			WHERE e.account_id = ? AND e.recipient = ? AND e.egress = ? ORDER BY 1`,
 		c.AccountID, e.Email, int32(route.TPSP(c.TPSPID)))
 	if err != nil {
 		return 0, err
 	}
 	if len(subs) == 0 {
-		known, err := t.one([]any{new(int)}, `SELECT 1 FROM suppression WHERE account_id = ? AND email = ? AND released = 0 LIMIT 1`, c.AccountID, e.Email)
+		known, err := t.one([]any{new(int)}, `SELECT 1 FROM suppression s CROSS JOIN sub_account a ON a.id = s.sub_account_id AND a.deleted = 0
+			WHERE s.account_id = ? AND s.email = ? AND s.released = 0 LIMIT 1`, c.AccountID, e.Email)
 		if err != nil || known {
 			return 0, err
 		}
@@ -407,7 +410,7 @@ func (t *tx) unlisted(c *store.ListChange, email string) (n int, err error) {
 	}
 	var other int32
 	elsewhere, err := t.one([]any{&other}, `SELECT m.tpsp_id FROM tpsp p CROSS JOIN suppression_mirror m ON m.tpsp_id = p.id AND m.email = ? AND m.pushed >= 0
-		WHERE p.account_id = ? AND p.deleted = 0 LIMIT 1`, email, c.AccountID)
+		WHERE p.account_id = ? AND p.deleted = 0 AND p.suppression_sync <> 2 LIMIT 1`, email, c.AccountID)
 	if err != nil {
 		return 0, err
 	}

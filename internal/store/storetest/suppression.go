@@ -553,3 +553,72 @@ func suppressionsOfOthers(t *testing.T, b *bench) {
 	b.wantSuppressed(b.sub.ID, email+" manual")
 	b.wantSuppressed(two, email+" unsubscribe")
 }
+
+// setSync changes how a TPSP's list is kept in step.
+func (b *bench) setSync(p directory.TPSP, sync directory.SuppressionSync) {
+	b.t.Helper()
+	p.SuppressionSync = sync
+	b.must(b.store.UpdateTPSP(b.ctx(), &p))
+}
+
+// listsThatAreOff: a list that nobody reads any more keeps no address suppressed.
+func listsThatAreOff(t *testing.T, b *bench) {
+	other, _ := b.newTPSP(b.account.ID, "Other", "token two", "outbound")
+	for _, c := range []struct {
+		sync directory.SuppressionSync
+		want int
+	}{{directory.SyncFromProvider, 0}, {directory.SyncOff, 1}} {
+		entry := provider.Listed{Email: fmt.Sprintf("%s@example.net", c.sync), Reason: provider.HardBounce, At: b.now}
+		b.setSync(other, directory.SyncBoth)
+		b.mirror(b.tpsp.ID, nil, entry)
+		b.mirror(other.ID, nil, entry)
+		b.setSync(other, c.sync)
+		b.later(time.Minute)
+		if effect := b.mirror(b.tpsp.ID, []string{entry.Email}); effect.Reactivated != c.want {
+			t.Errorf("the other list is %s: %+v", c.sync, effect)
+		}
+	}
+}
+
+// wishesOfAnotherSetting: what was to be pushed is not, once that is not asked for any more.
+func wishesOfAnotherSetting(t *testing.T, b *bench) {
+	push := []int32{b.tpsp.ID}
+	b.inMirror(b.tpsp.ID, "one")
+	b.suppress(push, provider.Manual, "waits@example.net", "refused@example.net")
+	b.later(time.Second)
+	for _, p := range b.pushes(b.tpsp.ID) {
+		if p.Email == "refused@example.net" {
+			b.must(b.store.Pushed(b.ctx(), []store.PushOutcome{{Push: p, Refused: "no", At: b.now}}))
+		}
+	}
+	b.setSync(b.tpsp, directory.SyncBoth)
+	if due := b.pushes(b.tpsp.ID); len(due) != 1 {
+		t.Errorf("the setting is as it was: %+v", due)
+	}
+	b.setSync(b.tpsp, directory.SyncFromProvider)
+	refused, err := b.store.RefusedPushes(b.ctx(), b.tpsp.ID, 10)
+	b.must(err)
+	if due := b.pushes(b.tpsp.ID); len(due) != 0 || len(refused) != 0 {
+		t.Errorf("due: %+v, refused: %+v", due, refused)
+	}
+	// A wish of somebody who did not know yet.
+	b.suppress(push, provider.Manual, "late@example.net")
+	b.mirror(b.tpsp.ID, nil, provider.Listed{Email: "late@example.net", Reason: provider.Manual, At: b.now})
+	if got := b.inMirror(b.tpsp.ID, "one"); got != "late@example.net" {
+		t.Errorf("mirror: %s", got)
+	}
+}
+
+// deletedSuppress: what sub-accounts did that were deleted keeps no entry from suppressing its address.
+func deletedSuppress(t *testing.T, b *bench) {
+	two := b.newSub("two")
+	b.as(two, func() {
+		b.suppress(nil, provider.Manual, "suppressed@example.net")
+		b.send("mailed@gmail.com")
+	})
+	b.must(b.store.DeleteSubAccount(b.ctx(), b.account.ID, two, b.now))
+	b.mirror(b.tpsp.ID, nil, provider.Listed{Email: "mailed@gmail.com", Reason: provider.HardBounce, At: b.now},
+		provider.Listed{Email: "suppressed@example.net", Reason: provider.HardBounce, At: b.now})
+	b.wantSuppressed(b.sub.ID, "mailed@gmail.com hardBounce", "suppressed@example.net hardBounce")
+	b.wantSuppressed(two, "suppressed@example.net manual")
+}
