@@ -198,6 +198,9 @@ func summarize(outcomes []provider.Outcome) ending {
 	if weight(worst) == 0 {
 		end.class = provider.Rejected
 		end.unmade = !slices.ContainsFunc(outcomes, func(o provider.Outcome) bool { return !o.Unsent })
+		if end.unmade {
+			end.retry = worst.RetryAfter
+		}
 	}
 	if worst.Class == provider.Throttled {
 		end.retry = max(worst.RetryAfter, throttleWait)

@@ -68,8 +68,12 @@ func decide(j *store.Job, o *provider.Outcome, capable provider.Capabilities, ru
 		}
 		return dropped(s, family, o)
 	case provider.Transient:
-		if o.Unsent {
-			return requeued(s, j.Egress, time.Time{}, o) // nothing was tried, so nothing has failed
+		if o.Unsent { // nothing was tried, so nothing has failed
+			var due time.Time
+			if o.RetryAfter > 0 {
+				due = now.Add(o.RetryAfter)
+			}
+			return requeued(s, j.Egress, due, o)
 		}
 		s.Failed = true
 		if !o.Own && j.Failures == 0 && usable(j.Egress) {

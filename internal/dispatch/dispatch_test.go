@@ -38,6 +38,7 @@ type queue struct {
 	claims      []int // how many messages each claim took
 	alter       func(*directory.TPSP)
 	held        func(now time.Time) store.Claimed // what a claim gives instead of messages
+	suppressed  Suppressions
 }
 
 func (q *queue) add(n int) {
@@ -239,7 +240,7 @@ func dispatcherWith(t *testing.T, q *queue, p provider.Adapter, opened Connectio
 	dispatcher := New(Config{Store: q, Directory: d, Connections: opened, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 		Jitter:    func() float64 { return 0.5 },
 		Providers: provider.Registry{provider.Postmark: p}, Node: "n", Run: "me", Rules: rules, BatchSize: 10, Concurrency: concurrency,
-		CallTimeout: time.Minute, TTL: 72 * time.Hour, Grace: 20 * time.Second})
+		CallTimeout: time.Minute, TTL: 72 * time.Hour, Grace: 20 * time.Second, Suppressions: q.suppressed})
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() {

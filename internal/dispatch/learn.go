@@ -24,6 +24,9 @@ func (r *runner) note(ctx context.Context, e ending) {
 		}
 		return
 	case e.unmade:
+		if e.retry > 0 {
+			r.paused = later(r.paused, now.Add(e.retry)) // what is behind these would fare no better
+		}
 		if e.flight.made {
 			r.pace.slower() // its refusals took all the time: a smaller batch gets further
 		}

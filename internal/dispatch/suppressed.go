@@ -44,7 +44,7 @@ func keyOf(j *store.Job, email string) store.SuppressionKey {
 // whether it may leave.
 func (h heldBack) recipient(j *store.Job, failure error) (mail.Recipient, *provider.Outcome) {
 	if failure != nil {
-		return j.Recipient, &provider.Outcome{Class: provider.Transient, Unsent: true,
+		return j.Recipient, &provider.Outcome{Class: provider.Transient, Unsent: true, RetryAfter: storeRetry,
 			Text: fmt.Sprintf("it could not be looked up whether the recipient is suppressed: %v", failure)}
 	}
 	if len(h) == 0 {

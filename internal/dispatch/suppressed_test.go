@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"postyard/internal/directory"
@@ -65,7 +66,7 @@ func TestSuppressedSinceItWasAccepted(t *testing.T) {
 		t.Errorf("%d leave although nobody knows whether they may", len(list))
 	}
 	s = decide(&jobs[1], &outcomes[1], provider.Capabilities{Family: event.Postmark}, Rules{}, clock, 0, func(route.Egress) bool { return true })
-	if s.Trigger != lifecycle.Requeue || s.Failed || s.Egress != jobs[1].Egress {
+	if s.Trigger != lifecycle.Requeue || s.Failed || s.Egress != jobs[1].Egress || !s.DueAt.Equal(clock.Add(storeRetry)) {
 		t.Errorf("%+v", s)
 	}
 }
@@ -91,4 +92,28 @@ func TestInactiveRecipients(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
+}
+
+// As long as suppressions cannot be looked up, mail waits, and is not claimed again and again.
+func TestLookingUpSuppressionsFails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue()
+		q.suppressed = suppressions{err: errors.New("away")}
+		q.add(100)
+		stop := dispatching(t, q, postmark{sender: sender{send: func(_ context.Context, batch []provider.Outgoing) []provider.Outcome {
+			t.Errorf("%d leave", len(batch))
+			return make([]provider.Outcome, len(batch))
+		}}})
+		<-time.After(20*storeRetry + storeRetry/2)
+		stop()
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if n := len(q.claims); n < 10 || n > 60 {
+			t.Errorf("%d claims in 20 s", n)
+		}
+		if len(q.waiting) != 100 {
+			t.Errorf("%d wait", len(q.waiting))
+		}
+	})
 }
