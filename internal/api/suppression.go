@@ -26,6 +26,7 @@ type Suppressions interface {
 const (
 	maxSuppressionDays = 61   // from and to are at most 60 days apart
 	suppressionPage    = 20   // of a listing that does not say
+	mostListed         = 1000 // of a listing
 	mostSuppressions   = 1000 // addresses of one request
 	syncSuppressionsIn = 10 * time.Minute
 )
@@ -67,14 +68,14 @@ func suppressionFilter(r *http.Request, sub *directory.SubAccount) (f store.Supp
 		return f, err
 	}
 	f.To = f.To.AddDate(0, 0, 1)
+	if f.Limit, err = wholeNumber(q, "limit", suppressionPage, 1, mostListed); err != nil {
+		return f, err
+	}
 	p, err := listPage(q)
 	if err != nil {
 		return f, err
 	}
-	if p.limit == 0 {
-		p.limit = suppressionPage
-	}
-	f.Limit, f.Offset, f.Search = p.limit, p.offset, p.search
+	f.Offset, f.Search = p.offset, p.search
 	if name := q.Get("type"); name != "" {
 		reason, known := provider.ReasonNamed(name)
 		if !known {

@@ -56,7 +56,7 @@ func TestSuppressionsOfASubAccount(t *testing.T) {
 		made[0].ID == 0 || made[0].Created == 0 {
 		t.Errorf("%s", a.body)
 	}
-	for query, want := range map[string]int{"": 5, "&limit=2": 2, "&offset=4": 1, "&search=HOOLI": 2, "&type=hardBounce": 1, "&type=manual": 1, "&type=spamComplaint": 2,
+	for query, want := range map[string]int{"": 5, "&limit=2": 2, "&limit=1000": 5, "&offset=4": 1, "&search=HOOLI": 2, "&type=hardBounce": 1, "&type=manual": 1, "&type=spamComplaint": 2,
 		"&type=unsubscribe": 1, "&search=nobody": 0} {
 		if got := w.listed(query); len(got) != want {
 			t.Errorf("%q: %v", query, got)
@@ -114,7 +114,7 @@ func TestSuppressionRefusals(t *testing.T) {
 	}
 	for query, field := range map[string]string{
 		"": "from", "?from=2026-01-01": "to", "?from=x&to=2026-01-01": "from", "?from=2026-01-02&to=2026-01-01": "from", "?from=2026-01-01&to=2026-03-03": "to",
-		lately() + "&type=soft": "type", lately() + "&limit=0": "limit", lately() + "&offset=-1": "offset",
+		lately() + "&type=soft": "type", lately() + "&limit=0": "limit", lately() + "&limit=1001": "limit", lately() + "&offset=-1": "offset",
 	} {
 		for _, path := range []string{suppressionPath, suppressionPath + "/count"} {
 			w.asSub("GET", path+query, nil).refused(http.StatusBadRequest, "invalid_parameter", field)
