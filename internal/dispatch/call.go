@@ -54,7 +54,7 @@ func (r *runner) send(wire context.Context, target *directory.TPSP, jobs []store
 	}
 	for i, o := range r.sendHalving(wire, r.d.Providers[target.Type], conn, outgoing, f) {
 		outcomes[places[i]] = o
-		if alias := outgoing[i].Content.Template; alias != "" && o.Class == provider.Rejected && o.Elsewhere && r.d.Templates != nil {
+		if alias := outgoing[i].Content.Template; alias != "" && o.Class == provider.Rejected && o.Elsewhere && !o.Unsent && r.d.Templates != nil {
 			r.d.Templates.Missing(target, alias)
 		}
 	}
@@ -110,7 +110,7 @@ func (r *runner) sendHalving(wire context.Context, a provider.Adapter, conn prov
 	ctx, cancel := context.WithTimeout(f.watched(wire), left)
 	outcomes := safely(len(batch), func() []provider.Outcome { return a.Send(ctx, conn, batch) })
 	cancel()
-	f.made = f.made || !outcomes[0].Unsent
+	f.made = f.made || slices.ContainsFunc(outcomes, func(o provider.Outcome) bool { return !o.Unsent })
 	return r.again(wire, a, conn, batch, outcomes, f)
 }
 

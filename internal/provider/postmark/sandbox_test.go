@@ -290,6 +290,34 @@ func TestSandboxBatch(t *testing.T) {
 	y.send([]provider.Outgoing{batch[0], batch[4]}, provider.Accepted, provider.Accepted)
 }
 
+// TestSandboxSize: what Postmark would refuse for its size, with all that is in the same call, is not put on the wire; one byte less is.
+func TestSandboxSize(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	const limit = 10 << 20
+	sized := func(attached int) provider.Outgoing {
+		m := y.message("ana@recipient.test")
+		m.Content.Attachments = []mail.Attachment{{Filename: "a.pdf", Content: strings.Repeat("A", attached)}}
+		return m
+	}
+	over := y.send([]provider.Outgoing{sized(limit)}, provider.Rejected)[0]
+	var size, most int
+	if _, err := fmt.Sscanf(over.Text, "the message has %d bytes as it is sent, attachments in base64 included; Postmark takes %d", &size, &most); err != nil ||
+		most != limit || !over.Elsewhere || !over.Unsent || over.WholeCall || over.HTTPStatus != 0 {
+		t.Fatalf("%+v (%v)", over, err)
+	}
+	fits := limit - (size - limit) // what surrounds the attachment is as long every time; base64 comes in fours
+	fits -= fits % 4
+	y.send([]provider.Outgoing{sized(fits)}, provider.Accepted)
+	batch := make([]provider.Outgoing, 7)
+	for i := range batch {
+		batch[i] = sized(fits)
+	}
+	batch[2] = sized(fits + 4)
+	batch[3] = y.message("bob@recipient.test")
+	y.send(batch, provider.Accepted, provider.Accepted, provider.Rejected, provider.Accepted, provider.Accepted, provider.Accepted, provider.Accepted)
+}
+
 // TestSandboxAmbiguous: what is in doubt can be settled by asking.
 func TestSandboxAmbiguous(t *testing.T) {
 	t.Parallel()
