@@ -17,7 +17,7 @@ import (
 
 // call hands claimed messages to the provider and records the outcomes.
 func (r *runner) call(wire context.Context, target *directory.TPSP, jobs []store.Job, f *flight) ending {
-	capable := r.d.Providers[target.Type].Capabilities()
+	capable := r.capable(target)
 	began := r.d.Now()
 	outcomes := r.send(wire, target, jobs, f)
 	now := r.d.Now()
@@ -39,6 +39,13 @@ func (r *runner) call(wire context.Context, target *directory.TPSP, jobs []store
 	end.slow = !now.Before(f.until)
 	r.report(jobs, outcomes, now.Sub(began))
 	return end
+}
+
+// capable is what a provider can do over today's connection.
+func (r *runner) capable(target *directory.TPSP) provider.Capabilities {
+	capable := r.d.Providers[target.Type].Capabilities()
+	capable.CanLookup = capable.CanLookup && !target.Mute()
+	return capable
 }
 
 // send makes the call. A batch that is refused as a whole is halved, so that one bad message does not drag others down.
