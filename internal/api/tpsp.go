@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -107,7 +108,7 @@ func (s *server) tpspAnswer(t *directory.TPSP) (tpspAnswer, error) {
 	}
 	switch t.Webhook.State {
 	case "":
-		answer.WebhookStatus = webhookAnswer{State: "none", Message: tpsp.ErrNoWebhook.Error(), Results: []provider.Probe{}, Paused: []string{}}
+		answer.WebhookStatus = webhookAnswer{State: "none", Message: cmp.Or(t.Webhook.Error, tpsp.ErrNoWebhook.Error()), Results: []provider.Probe{}, Paused: []string{}}
 	case directory.WebhookRegistered:
 		answer.WebhookStatus.NextTry = 0 // it is checked then, but there is nothing to try
 	}

@@ -269,7 +269,7 @@ func (s *Service) paid(ctx context.Context, p *pass) {
 
 // stands tells whether the provider reports by itself, or never will.
 func (s *Service) stands(t *directory.TPSP) bool {
-	return t.Webhook.State == directory.WebhookRegistered || s.Providers[t.Type].Capabilities().Silent
+	return t.Webhook.State == directory.WebhookRegistered || s.Providers[t.Type].Capabilities().Silent || t.Mute()
 }
 
 // failed has the TPSP tried again later.

@@ -237,6 +237,12 @@ type Retired struct {
 	Until time.Time
 }
 
+// Mute tells whether the provider reports nothing over this connection although its kind does, as its key is one for trying it out: there
+// is no webhook, and why stands in its place. It can be asked nothing, either.
+func (t *TPSP) Mute() bool {
+	return t.Deleted.IsZero() && t.Webhook.State == "" && t.Webhook.Error != ""
+}
+
 // Egress returns the TPSP as a way out.
 func (t *TPSP) Egress() route.Egress { return route.TPSP(t.ID) }
 

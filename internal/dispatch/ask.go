@@ -43,7 +43,7 @@ func (r *runner) ask(ctx, wire context.Context, running *sync.WaitGroup, target 
 // question asks the provider which of the messages it has, and records the answers.
 func (r *runner) question(wire context.Context, target *directory.TPSP, jobs []store.Job, until time.Time) ending {
 	adapter := r.d.Providers[target.Type]
-	q := inquiry{capable: adapter.Capabilities(), policy: target.Policy, asking: r.started}
+	q := inquiry{capable: r.capable(target), policy: target.Policy, asking: r.started}
 	var said answers
 	if q.capable.CanLookup {
 		said = r.lookup(wire, target, adapter, jobs, until)

@@ -17,7 +17,7 @@ import (
 
 // call hands claimed messages to the provider and records the outcomes.
 func (r *runner) call(wire context.Context, target *directory.TPSP, jobs []store.Job, f *flight) ending {
-	capable := r.d.Providers[target.Type].Capabilities()
+	capable := r.capable(target)
 	began := r.d.Now()
 	outcomes := r.send(wire, target, jobs, f)
 	now := r.d.Now()
@@ -41,6 +41,13 @@ func (r *runner) call(wire context.Context, target *directory.TPSP, jobs []store
 	return end
 }
 
+// capable is what a provider can do over today's connection.
+func (r *runner) capable(target *directory.TPSP) provider.Capabilities {
+	capable := r.d.Providers[target.Type].Capabilities()
+	capable.CanLookup = capable.CanLookup && !target.Mute()
+	return capable
+}
+
 // send makes the call. A batch that is refused as a whole is halved, so that one bad message does not drag others down.
 func (r *runner) send(wire context.Context, target *directory.TPSP, jobs []store.Job, f *flight) []provider.Outcome {
 	conn, err := r.d.Connections.Connection(target)
@@ -54,7 +61,7 @@ func (r *runner) send(wire context.Context, target *directory.TPSP, jobs []store
 	}
 	for i, o := range r.sendHalving(wire, r.d.Providers[target.Type], conn, outgoing, f) {
 		outcomes[places[i]] = o
-		if alias := outgoing[i].Content.Template; alias != "" && o.Class == provider.Rejected && o.Elsewhere && r.d.Templates != nil {
+		if alias := outgoing[i].Content.Template; alias != "" && o.Class == provider.Rejected && o.Elsewhere && !o.Unsent && r.d.Templates != nil {
 			r.d.Templates.Missing(target, alias)
 		}
 	}
@@ -110,7 +117,7 @@ func (r *runner) sendHalving(wire context.Context, a provider.Adapter, conn prov
 	ctx, cancel := context.WithTimeout(f.watched(wire), left)
 	outcomes := safely(len(batch), func() []provider.Outcome { return a.Send(ctx, conn, batch) })
 	cancel()
-	f.made = f.made || !outcomes[0].Unsent
+	f.made = f.made || slices.ContainsFunc(outcomes, func(o provider.Outcome) bool { return !o.Unsent })
 	return r.again(wire, a, conn, batch, outcomes, f)
 }
 

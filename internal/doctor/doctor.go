@@ -235,7 +235,7 @@ func (s *Service) end(accountID int32) {
 // reported tells whether one of the providers reports by webhook.
 func (e *exam) reported(list []*directory.TPSP) bool {
 	for _, t := range list {
-		if a := e.Adapters[t.Type]; a != nil && !a.Capabilities().Silent {
+		if a := e.Adapters[t.Type]; a != nil && !a.Capabilities().Silent && !t.Mute() {
 			return true
 		}
 	}

@@ -50,6 +50,10 @@ func (p *patient) remote(ctx context.Context) {
 		return
 	}
 	p.secrets = append(p.secrets, conn.Key) // of a mail server it is a user name
+	if p.t.Mute() {
+		p.trial()
+		return
+	}
 	hook, err := p.Connections.Hook(p.t)
 	if err != nil {
 		p.add(Webhook, Fail, "the stored credentials of the webhook cannot be opened: "+err.Error(),
@@ -77,6 +81,16 @@ func (p *patient) remote(ctx context.Context) {
 	}
 	asking.Wait()
 	p.list = slices.Concat(p.list, webhook, delivery, template, clock)
+}
+
+// trial tells what a key is that only tries the provider out: nobody can be asked anything with it.
+func (p *patient) trial() {
+	p.add(Token, Warn, p.t.Webhook.Error, `for mail that arrives, PUT /api/v1/account/tpsp/%d with {"key": "the server's API token"}`, p.t.ID)
+	p.add(Stream, OK, fmt.Sprintf("the message stream %q is taken as it is: with this token there is nobody to ask", p.t.Stream), "")
+	p.add(Webhook, OK, "there is none: with this token nothing is reported", "")
+	if p.Template != "" {
+		p.list = append(p.list, p.rendered("this token has no templates"))
+	}
 }
 
 // server checks a mail server: it connects, encrypts and logs in.

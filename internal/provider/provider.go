@@ -282,6 +282,12 @@ type Identifier interface {
 	Identify(ctx context.Context, conn Connection) (string, error)
 }
 
+// Trier is an Adapter of a provider that has keys for trying it out: it takes mail, sends none and reports nothing.
+type Trier interface {
+	// Trial says, for people, what such a key is; "" when the connection's key is not one.
+	Trial(conn Connection) string
+}
+
 // Registry finds the adapter of a type.
 type Registry map[Type]Adapter
 

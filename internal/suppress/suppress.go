@@ -140,7 +140,7 @@ func (s *Service) pushedTo(accountID int32) (ids []int32) {
 
 // list returns the adapter of a TPSP whose list is kept in step, or nil.
 func (s *Service) list(t *directory.TPSP) provider.Suppressor {
-	if t.SuppressionSync == directory.SyncOff {
+	if t.SuppressionSync == directory.SyncOff || t.Mute() {
 		return nil
 	}
 	adapter, ok := s.Providers[t.Type].(provider.Suppressor)

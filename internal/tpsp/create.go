@@ -84,7 +84,7 @@ func (s *Service) Create(ctx context.Context, accountID int32, n New) (*director
 		Policy: n.Policy, AllowRaw: n.AllowRaw, Created: now, Limits: n.Limits, Paused: n.Paused, SuppressionSync: n.SuppressionSync,
 		SealedKey: s.Box.Seal(keyPurpose, []byte(n.Key.Reveal())),
 		KeyHash:   identity(n.Type, &conn),
-		Webhook:   s.freshHook(now, server),
+		Webhook:   s.freshHook(now, server, s.trial(n.Type, conn)),
 	}
 	if !n.Secret.IsZero() {
 		t.Secret = s.Box.Seal(secretPurpose, []byte(n.Secret.Reveal()))
@@ -104,9 +104,10 @@ func (s *Service) Create(ctx context.Context, accountID int32, n New) (*director
 	return s.activate(ctx, t, p)
 }
 
-// freshHook is a webhook that is still to be registered, with credentials that nobody has had.
-func (s *Service) freshHook(now time.Time, server string) directory.Webhook {
-	return directory.Webhook{
+// freshHook is a webhook that is still to be registered, with credentials that nobody has had; or that is not to be, as the connection is a
+// trial.
+func (s *Service) freshHook(now time.Time, server, trial string) directory.Webhook {
+	w := directory.Webhook{
 		State:          directory.WebhookPending,
 		Username:       "postyard-" + secret.APIKey(),
 		SealedPassword: s.Box.Seal(passwordPurpose, []byte(secret.Password())),
@@ -114,6 +115,18 @@ func (s *Service) freshHook(now time.Time, server string) directory.Webhook {
 		// Should we stop before the first try has ended, the Registrar goes on from here.
 		NextTry: now.Add(setupTimeout),
 	}
+	if trial != "" {
+		w.State, w.Error, w.NextTry = "", trial, time.Time{}
+	}
+	return w
+}
+
+// trial says what a key is that is one for trying the provider out; "" when it is not one.
+func (s *Service) trial(t provider.Type, conn provider.Connection) string {
+	if a, ok := s.Adapters[t].(provider.Trier); ok {
+		return a.Trial(conn)
+	}
+	return ""
 }
 
 // admit refuses a connection that the account has already, and lets the provider check it. It returns the provider's id of the account
@@ -151,7 +164,7 @@ func (s *Service) activate(ctx context.Context, t *directory.TPSP, p *route.Pool
 	if err := s.Directory.Reload(ctx); err != nil {
 		return nil, nil, err
 	}
-	if held && !s.silent(t.Type) { // otherwise another node's Registrar is at it
+	if held && t.Webhook.State != "" { // otherwise another node's Registrar is at it
 		// A client that hangs up does not end it: the provider may have the webhook by then, and its id must be kept.
 		s.register(context.WithoutCancel(ctx), t)
 	}

@@ -100,7 +100,9 @@ func (s *Service) move(ctx context.Context, accountID, id int32, change Change) 
 		return t, err
 	}
 	lasting := context.WithoutCancel(ctx) // a client that hangs up does not end it
-	s.register(lasting, t)
+	if !t.Mute() {
+		s.register(lasting, t)
+	}
 	if t, err = s.TPSP(accountID, id); err != nil {
 		return nil, err
 	}
@@ -153,7 +155,7 @@ func (s *Service) commit(ctx context.Context, agreed *draft, change Change, serv
 		}
 	} else {
 		past = pastOf(d.was, now)
-		*w = s.freshHook(now, server)
+		*w = s.freshHook(now, server, s.trial(t.Type, d.conn))
 	}
 	t.Domain, t.Endpoint, t.Port, t.Stream = d.conn.Domain, d.conn.Endpoint, d.conn.Port, d.conn.Stream
 	t.KeyHash = identity(t.Type, &d.conn)
@@ -276,7 +278,7 @@ func (s *Service) RegisterWebhook(ctx context.Context, accountID, id int32) (*di
 	if err != nil {
 		return nil, err
 	}
-	if s.silent(t.Type) {
+	if s.silent(t.Type) || t.Mute() {
 		return nil, ErrNoWebhook
 	}
 	if !s.begin(ctx, id) {
@@ -286,6 +288,9 @@ func (s *Service) RegisterWebhook(ctx context.Context, accountID, id int32) (*di
 	defer s.end(ctx, id)
 	if t, err = s.TPSP(accountID, id); err != nil { // anew: it may have changed until we held it
 		return nil, err
+	}
+	if t.Mute() {
+		return nil, ErrNoWebhook
 	}
 	s.register(context.WithoutCancel(ctx), t)
 	return s.TPSP(accountID, id)

@@ -8,7 +8,7 @@
 //	in use   pending, failed, unverified, paused   register, at NextTry
 //	in use   registered                            check, after a start (our public URL may have changed) and at NextTry, every hour
 //	deleted  any but ""                            remove from the provider, at NextTry
-//	any      ""                                    nothing; in use: the provider has no webhooks
+//	any      ""                                    nothing; in use: the provider has no webhooks, or none for a key that only tries it out
 //
 // A TPSP whose key, stream or address changes gets another webhook, with credentials of its own. The connection that it had becomes one
 // of its Past: the webhook there is removed once the new one is at the provider, its credentials stay good for as long as the provider may
@@ -69,8 +69,8 @@ func (e *DuplicateError) Unwrap() error { return store.ErrConflict }
 // ErrBusy means that the TPSP's webhook is being worked on, here or by another node.
 var ErrBusy = errors.New("the webhook of this provider is being registered or removed just now; try again in a minute")
 
-// ErrNoWebhook means that the TPSP's provider has no webhooks.
-var ErrNoWebhook = errors.New("this kind of provider reports nothing by webhook")
+// ErrNoWebhook means that the TPSP's provider has no webhooks, or none for this key.
+var ErrNoWebhook = errors.New("this provider reports nothing by webhook")
 
 // PoolsError refuses to delete a TPSP that is the only member of IP pools.
 type PoolsError struct {

@@ -15,7 +15,8 @@ import (
 const (
 	maxFrom            = 255
 	maxTag             = 1000
-	maxPart            = 5 << 20 // bytes, of one body
+	maxPart            = 5 << 20  // bytes, of one body
+	maxMessage         = 10 << 20 // bytes, of a message as it is on the wire, with attachments in base64
 	maxMetadataKeys    = 10
 	maxMetadataKey     = 20
 	maxMetadataValue   = 80

@@ -55,6 +55,9 @@ type reading struct {
 // Postmark shows 10,000 entries of a list. The search and the bounces are then read in shorter spans of time. Opens and
 // clicks cannot be narrowed so; those that are out of reach are asked for message by message, as far as the search goes.
 func (a *Adapter) History(ctx context.Context, conn provider.Connection, past provider.Past) (missing []string, err error) {
+	if isTrial(conn) {
+		return nil, nil // nothing happens
+	}
 	r := &reading{adapter: a, conn: conn, past: past}
 	if kept := a.now().AddDate(0, 0, -keptDays); past.Since.Before(kept) {
 		r.miss("what happened before %s, unless this account's retention was extended: Postmark keeps %d days",
@@ -88,6 +91,9 @@ func (a *Adapter) History(ctx context.Context, conn provider.Connection, past pr
 
 // Fates implements provider.Adapter.
 func (a *Adapter) Fates(ctx context.Context, conn provider.Connection, sent []provider.Sent, yield func([]provider.Report) error) (missing []string, err error) {
+	if isTrial(conn) {
+		return nil, nil
+	}
 	r := &reading{adapter: a, conn: conn, past: provider.Past{Yield: yield}}
 	err = inParallel(ctx, sent, func(ctx context.Context, m provider.Sent) error {
 		name := cmp.Or(m.ProviderMessageID, m.ID.String())

@@ -35,6 +35,9 @@ type sentMessage struct {
 // remain when Postmark's limit ends a search before that, are asked for one by one. What was found counts also when an error
 // ended the search.
 func (a *Adapter) Lookup(ctx context.Context, conn provider.Connection, ids []mail.ID, since time.Time) ([]provider.Found, error) {
+	if isTrial(conn) {
+		return nil, errTrial
+	}
 	s := search{adapter: a, conn: conn, since: since, missing: make(map[mail.ID]bool, len(ids))}
 	for _, id := range ids {
 		s.missing[id] = true

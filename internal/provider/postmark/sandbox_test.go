@@ -290,6 +290,85 @@ func TestSandboxBatch(t *testing.T) {
 	y.send([]provider.Outgoing{batch[0], batch[4]}, provider.Accepted, provider.Accepted)
 }
 
+// TestSandboxSize: what Postmark would refuse for its size, with all that is in the same call, is not put on the wire; one byte less is.
+func TestSandboxSize(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	const limit = 10 << 20
+	sized := func(attached int) provider.Outgoing {
+		m := y.message("ana@recipient.test")
+		m.Content.Attachments = []mail.Attachment{{Filename: "a.pdf", Content: strings.Repeat("A", attached)}}
+		return m
+	}
+	over := y.send([]provider.Outgoing{sized(limit)}, provider.Rejected)[0]
+	var size, most int
+	if _, err := fmt.Sscanf(over.Text, "the message has %d bytes as it is sent, attachments in base64 included; Postmark takes %d", &size, &most); err != nil ||
+		most != limit || !over.Elsewhere || !over.Unsent || over.WholeCall || over.HTTPStatus != 0 {
+		t.Fatalf("%+v (%v)", over, err)
+	}
+	fits := limit - (size - limit) // what surrounds the attachment is as long every time; base64 comes in fours
+	fits -= fits % 4
+	y.send([]provider.Outgoing{sized(fits)}, provider.Accepted)
+	batch := make([]provider.Outgoing, 7)
+	for i := range batch {
+		batch[i] = sized(fits)
+	}
+	batch[2] = sized(fits + 4)
+	batch[3] = y.message("bob@recipient.test")
+	y.send(batch, provider.Accepted, provider.Accepted, provider.Rejected, provider.Accepted, provider.Accepted, provider.Accepted, provider.Accepted)
+}
+
+// TestSandboxTrial: with the test token nothing is asked that would be refused, and mail is taken.
+func TestSandboxTrial(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	ctx := t.Context()
+	if text := y.adapter.Trial(y.conn); text != "" {
+		t.Error(text)
+	}
+	y.conn.Key = secret.NewString(" postmark_API_test\n")
+	if text := y.adapter.Trial(y.conn); !strings.Contains(text, "test token") {
+		t.Error(text)
+	}
+	if err := y.adapter.Check(ctx, y.conn); err != nil {
+		t.Error(err)
+	}
+	if id, err := y.adapter.Identify(ctx, y.conn); id != "" || err != nil {
+		t.Error(id, err)
+	}
+	streams, err := y.adapter.Streams(ctx, y.conn)
+	if err != nil || len(streams) != 1 || streams[0].ID != "outbound" || !streams[0].Sends() {
+		t.Error(streams, err)
+	}
+	if _, _, err := y.adapter.Register(ctx, y.conn, y.hook); err == nil {
+		t.Error("a webhook was registered")
+	}
+	if err := y.adapter.Unregister(ctx, y.conn, y.hook); err != nil {
+		t.Error(err)
+	}
+	raw := y.message("ana@recipient.test")
+	raw.Content.Template, raw.Content.Subject, raw.Content.Text = "", "Hello", "Hello"
+	templated := y.message("bob@recipient.test")
+	outcomes := y.send([]provider.Outgoing{raw, templated}, provider.Accepted, provider.Rejected)
+	if outcomes[0].ProviderMessageID == "" || outcomes[1].Code != "1101" {
+		t.Errorf("%+v", outcomes)
+	}
+	if found, err := y.adapter.Lookup(ctx, y.conn, []mail.ID{raw.ID}, time.Now()); len(found) != 0 || err == nil {
+		t.Error(found, err) // not "it is not there"
+	}
+	yield := func(reports []provider.Report) error { return fmt.Errorf("%d reports", len(reports)) }
+	open := func(context.Context, mail.ID) (bool, error) { return true, nil }
+	if missing, err := y.adapter.History(ctx, y.conn, provider.Past{Since: time.Now().Add(-time.Hour), Yield: yield, Open: open}); len(missing) != 0 || err != nil {
+		t.Error(missing, err)
+	}
+	if missing, err := y.adapter.Fates(ctx, y.conn, []provider.Sent{{ID: raw.ID}}, yield); len(missing) != 0 || err != nil {
+		t.Error(missing, err)
+	}
+	if list, err := y.adapter.Templates(ctx, y.conn); len(list) != 0 || err != nil {
+		t.Error(list, err)
+	}
+}
+
 // TestSandboxAmbiguous: what is in doubt can be settled by asking.
 func TestSandboxAmbiguous(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,7 @@ package postmark
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http"
 
 	"postyard/internal/provider"
@@ -76,6 +77,11 @@ func (a *Adapter) sendKind(ctx context.Context, conn provider.Connection, raw bo
 		encoded, err := encode(conn, &batch[i])
 		if err != nil {
 			outcomes[i] = provider.Outcome{Class: provider.Rejected, Text: provider.Clean(err.Error(), provider.MaxText)}
+			continue
+		}
+		if len(encoded) > maxMessage { // Postmark would refuse the whole call; what another provider takes is another matter
+			outcomes[i] = provider.Outcome{Class: provider.Rejected, Elsewhere: true, Unsent: true, Text: fmt.Sprintf(
+				"the message has %d bytes as it is sent, attachments in base64 included; Postmark takes %d", len(encoded), maxMessage)}
 			continue
 		}
 		if len(next.messages) == maxBatch || len(next.messages) > 0 && next.size+len(encoded) > a.bodyLimit {

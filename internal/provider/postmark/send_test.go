@@ -171,11 +171,14 @@ func TestPartOfTheRequest(t *testing.T) {
 		_, _ = io.ReadFull(conn, make([]byte, 1000))
 		providertest.Reset(conn)
 	})
-	batch := outgoing(1)
-	batch[0].Content.Attachments = []mail.Attachment{{Filename: "big.bin", Content: strings.Repeat("A", 32<<20)}}
-	got := newAdapter(t).Send(t.Context(), connection("http://"+address), batch)[0]
-	if got.Class != provider.Transient {
-		t.Errorf("%+v", got)
+	batch := outgoing(4) // together they are more than a connection takes in before it is read from
+	for i := range batch {
+		batch[i].Content.Attachments = []mail.Attachment{{Filename: "big.bin", Content: strings.Repeat("A", 8<<20)}}
+	}
+	for _, got := range newAdapter(t).Send(t.Context(), connection("http://"+address), batch) {
+		if got.Class != provider.Transient || got.Unsent {
+			t.Errorf("%+v", got)
+		}
 	}
 }
 

@@ -21,6 +21,9 @@ func (a *Adapter) Streams(ctx context.Context, conn provider.Connection) ([]prov
 }
 
 func (a *Adapter) streams(ctx context.Context, conn provider.Connection) ([]provider.Stream, error) {
+	if isTrial(conn) {
+		return trialStreams(), nil
+	}
 	const path = "/message-streams"
 	var answer struct {
 		MessageStreams *[]struct {
@@ -45,8 +48,12 @@ func (a *Adapter) streams(ctx context.Context, conn provider.Connection) ([]prov
 	return streams, nil
 }
 
-// Identify implements provider.Identifier: the account is a server, which may have several tokens. Its errors are *provider.SetupError.
+// Identify implements provider.Identifier: the account is a server, which may have several tokens; the test token opens none. Its errors
+// are *provider.SetupError.
 func (a *Adapter) Identify(ctx context.Context, conn provider.Connection) (string, error) {
+	if isTrial(conn) {
+		return "", nil
+	}
 	// The answer holds the server's tokens in clear: only what is needed is decoded.
 	var server struct{ ID *int64 }
 	if err := a.ask(ctx, conn, call{method: http.MethodGet, path: "/server"}, &server); err != nil {
@@ -58,8 +65,8 @@ func (a *Adapter) Identify(ctx context.Context, conn provider.Connection) (strin
 	return strconv.FormatInt(*server.ID, 10), nil
 }
 
-// Check implements provider.Adapter: the token must be a server's (PM-9) and the stream one that sends (PM-3). Its errors
-// are *provider.SetupError.
+// Check implements provider.Adapter: the token must be a server's (PM-9) and the stream one that sends (PM-3). The
+// test token is not asked about. Its errors are *provider.SetupError.
 func (a *Adapter) Check(ctx context.Context, conn provider.Connection) error {
 	if _, err := a.Identify(ctx, conn); err != nil {
 		return err

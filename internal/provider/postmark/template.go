@@ -34,6 +34,9 @@ type listedTemplate struct {
 // Templates implements provider.TemplateSource. Templates without an alias, or with one that is none, are left
 // out: nobody can name them.
 func (a *Adapter) Templates(ctx context.Context, conn provider.Connection) ([]provider.Template, error) {
+	if isTrial(conn) {
+		return nil, nil // it has none
+	}
 	listed, err := a.listTemplates(ctx, conn)
 	if err != nil {
 		return nil, fmt.Errorf("list templates: %w", err)

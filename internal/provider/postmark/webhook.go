@@ -96,6 +96,9 @@ type webhookRequest struct {
 // not, and removes copies of ours. Its errors are *provider.SetupError; webhook_unverified may come with the id of a
 // webhook that was saved but does not get events yet.
 func (a *Adapter) Register(ctx context.Context, conn provider.Connection, hook provider.Hook) (ref string, changed bool, err error) {
+	if isTrial(conn) {
+		return "", false, &provider.SetupError{Code: "test_token", Field: "key", Message: a.Trial(conn)}
+	}
 	if conn.Stream == "" {
 		return "", false, &provider.SetupError{Code: "missing_stream", Field: "messageStream", Message: "select a message stream"}
 	}
@@ -346,6 +349,9 @@ func (a *Adapter) registerError(ctx context.Context, conn provider.Connection, e
 // Unregister implements provider.Adapter. It removes the webhook with our id on whatever stream, and copies of it on the
 // connection's. Its errors are *provider.SetupError.
 func (a *Adapter) Unregister(ctx context.Context, conn provider.Connection, hook provider.Hook) error {
+	if isTrial(conn) {
+		return nil
+	}
 	own, err := a.ownWebhooks(ctx, conn, hook, "")
 	if err != nil {
 		return a.setupError(ctx, conn, err)
