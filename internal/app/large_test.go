@@ -15,7 +15,7 @@ func TestTooLargeOnceRendered(t *testing.T) {
 	s := newStage(t, large)
 	made := s.trial() // it has no template
 	templatesAPI(t, s.SandboxURL, http.MethodPost, "", map[string]any{"Name": "Large", "Alias": "large", "Subject": "Large",
-		"HtmlBody": "<p>" + strings.Repeat("words ", 500_000) + "</p>"})
+		"HtmlBody": "<p>" + strings.Repeat("words ", 120_000) + "</p>"})
 	if _, err := s.api.SyncTemplates(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func TestTooLargeOnceRendered(t *testing.T) {
 		if err := s.api.SubAccount(t.Context(), http.MethodPost, "/api/v1/subaccount/email/", map[string]any{
 			"from": s.FirstEmail().From, "ippool": pool, "tpspTemplate": "large",
 			"to":          []map[string]string{{"email": "a@gmail.com"}, {"email": "b@gmail.com"}},
-			"attachments": []map[string]string{{"filename": "a.pdf", "content": strings.Repeat("A", 8<<20)}},
+			"attachments": []map[string]string{{"filename": "a.pdf", "content": strings.Repeat("A", 9_900_000)}},
 		}, &sent); err != nil {
 			t.Fatal(err)
 		}
