@@ -111,19 +111,22 @@ var (
 		shape: func(r *statRow) any { return countryRow{r.name, r.engagement()} }}
 )
 
-// rows returns the rows of a breakdown that are asked for, on all pages.
-func (s *server) rows(r *http.Request, b breakdown, f store.StatFilter, p *rowPage) (rows []*statRow, err error) {
+// rows returns the rows of a breakdown that are asked for, on all pages, and which page is.
+func (s *server) rows(r *http.Request, b breakdown, f store.StatFilter) (rows []*statRow, p rowPage, err error) {
+	if p, err = readRowPage(r.URL.Query()); err != nil {
+		return nil, p, err
+	}
 	f.By = b.by
 	if b.dimension != store.NoDimension {
 		f.Dimension = b.dimension
 	}
 	sums, err := s.sums(r, f)
 	if err != nil {
-		return nil, err
+		return nil, p, err
 	}
 	name, err := s.namer(r, b, f.AccountID, f.SubAccountID)
 	if err != nil {
-		return nil, err
+		return nil, p, err
 	}
 	var row *statRow
 	for i := range sums {
@@ -136,7 +139,7 @@ func (s *server) rows(r *http.Request, b breakdown, f store.StatFilter, p *rowPa
 	}
 	rows = slices.DeleteFunc(rows, func(row *statRow) bool { return !p.selects(row) })
 	p.sort(rows)
-	return rows, nil
+	return rows, p, nil
 }
 
 // namer returns what completes the id and name of a row. What was deleted keeps its name.
@@ -187,11 +190,7 @@ func (s *server) namer(r *http.Request, b breakdown, accountID, subAccountID int
 
 func (s *server) replyRows(b breakdown) statReply {
 	return func(w http.ResponseWriter, r *http.Request, f store.StatFilter) error {
-		p, err := readRowPage(r.URL.Query())
-		if err != nil {
-			return err
-		}
-		rows, err := s.rows(r, b, f, &p)
+		rows, p, err := s.rows(r, b, f)
 		if err != nil {
 			return err
 		}
@@ -210,11 +209,7 @@ type countAnswer struct {
 
 func (s *server) replyCount(b breakdown) statReply {
 	return func(w http.ResponseWriter, r *http.Request, f store.StatFilter) error {
-		p, err := readRowPage(r.URL.Query())
-		if err != nil {
-			return err
-		}
-		rows, err := s.rows(r, b, f, &p)
+		rows, _, err := s.rows(r, b, f)
 		if err != nil {
 			return err
 		}

@@ -90,10 +90,13 @@ func (c *Committer[T]) Run(ctx context.Context) {
 // drain commits what waits. Before each batch, callers that are about to hand something over have their turn: to share a
 // commit costs them less than the next one.
 func (c *Committer[T]) drain() {
-	yield()
-	for batch := c.take(); len(batch) > 0; batch = c.take() {
-		c.write(batch)
+	for {
 		yield()
+		batch := c.take()
+		if len(batch) == 0 {
+			return
+		}
+		c.write(batch)
 	}
 }
 

@@ -312,3 +312,18 @@ func countryOf(code string) string {
 }
 
 func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
+
+// Count adds an event to the sum of its key in sums, which may be nil: its Firsts are 0 or 1.
+func Count[K comparable](sums *map[K]*store.Sum, key K, firsts, millis int64) {
+	if *sums == nil {
+		*sums = map[K]*store.Sum{}
+	}
+	sum := (*sums)[key]
+	if sum == nil {
+		sum = &store.Sum{}
+		(*sums)[key] = sum
+	}
+	sum.N++
+	sum.Firsts += firsts
+	sum.Millis += millis
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"postyard/internal/directory"
 	"postyard/internal/provider"
 	"postyard/internal/route"
 	"postyard/internal/store"
@@ -18,8 +19,26 @@ func EgressOf(p *store.Parsed, r *provider.Report) route.Egress {
 	return route.TPSP(p.Receipt.TPSPID)
 }
 
-// PackList writes what a webhook has several of; an empty list is no bytes.
-func PackList[T any](list []T) ([]byte, error) {
+// PackWebhook returns the lists of a webhook as they are stored.
+func PackWebhook(w *directory.Webhook) (probes, paused []byte, err error) {
+	if probes, err = packList(w.Probes); err != nil {
+		return nil, nil, err
+	}
+	paused, err = packList(w.Paused)
+	return probes, paused, err
+}
+
+// UnpackWebhook is the inverse of PackWebhook.
+func UnpackWebhook(w *directory.Webhook, probes, paused []byte) (err error) {
+	if w.Probes, err = unpackList[provider.Probe](probes); err != nil {
+		return err
+	}
+	w.Paused, err = unpackList[string](paused)
+	return err
+}
+
+// packList writes what a webhook has several of; an empty list is no bytes.
+func packList[T any](list []T) ([]byte, error) {
 	if len(list) == 0 {
 		return []byte{}, nil
 	}
@@ -30,8 +49,7 @@ func PackList[T any](list []T) ([]byte, error) {
 	return packed, nil
 }
 
-// UnpackList is the inverse of PackList.
-func UnpackList[T any](packed []byte) (list []T, err error) {
+func unpackList[T any](packed []byte) (list []T, err error) {
 	if len(packed) == 0 {
 		return nil, nil
 	}

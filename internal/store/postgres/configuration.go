@@ -318,7 +318,7 @@ func (db *DB) Drill(ctx context.Context, accountID, id int32, until time.Time) e
 
 // UpdateWebhook implements store.Configuration.
 func (db *DB) UpdateWebhook(ctx context.Context, tpspID int32, w directory.Webhook) error {
-	probes, paused, err := packed(&w)
+	probes, paused, err := engine.PackWebhook(&w)
 	if err != nil {
 		return err
 	}

@@ -87,7 +87,7 @@ func scanTPSP(rows pgx.Rows) (p directory.TPSP, err error) {
 		&h.Stopped, &h.Reason, &since, &probeAt, &h.Wait, &created, &deleted, &w.Server, &probes, &paused, &p.SuppressionSync); err != nil {
 		return p, err
 	}
-	if err := unpack(w, probes, paused); err != nil {
+	if err := engine.UnpackWebhook(w, probes, paused); err != nil {
 		return p, err
 	}
 	if len(p.Secret) == 0 {

@@ -7,14 +7,13 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postyard/internal/directory"
-	"postyard/internal/provider"
 	"postyard/internal/store"
 	"postyard/internal/store/engine"
 )
 
 // MoveTPSP implements store.Hooks.
 func (db *DB) MoveTPSP(ctx context.Context, p *directory.TPSP, past *directory.PastHook, catchUp time.Time) error {
-	probes, paused, err := packed(&p.Webhook)
+	probes, paused, err := engine.PackWebhook(&p.Webhook)
 	if err != nil {
 		return err
 	}
@@ -81,23 +80,5 @@ func scanPast(rows pgx.Rows, list []directory.TPSP) error {
 	if err == nil {
 		of.Past = append(of.Past, p)
 	}
-	return err
-}
-
-// packed returns the lists of a webhook as they are stored.
-func packed(w *directory.Webhook) (probes, paused []byte, err error) {
-	if probes, err = engine.PackList(w.Probes); err != nil {
-		return nil, nil, err
-	}
-	paused, err = engine.PackList(w.Paused)
-	return probes, paused, err
-}
-
-// unpack is its inverse.
-func unpack(w *directory.Webhook, probes, paused []byte) (err error) {
-	if w.Probes, err = engine.UnpackList[provider.Probe](probes); err != nil {
-		return err
-	}
-	w.Paused, err = engine.UnpackList[string](paused)
 	return err
 }

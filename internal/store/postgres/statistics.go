@@ -51,18 +51,8 @@ func (j *journal) notice(o *owner, h *happening, k counterKey) store.Marks {
 		j.firsts[k]++
 	}
 	engine.EachFacet(h.typ, o.labels, h.facets, o.submittedAt, engine.Stamp(h.occurredAt), func(f engine.FacetValue) {
-		if j.facets == nil {
-			j.facets = map[facetKey]*store.Sum{}
-		}
 		key := facetKey{k.accountID, int16(f.Dimension), k.day, f.Value, k.subAccountID, k.egress, k.mailbox, k.typ}
-		sum := j.facets[key]
-		if sum == nil {
-			sum = &store.Sum{}
-			j.facets[key] = sum
-		}
-		sum.N++
-		sum.Firsts += first
-		sum.Millis += f.Millis
+		engine.Count(&j.facets, key, first, f.Millis)
 	})
 	return marks
 }

@@ -97,11 +97,11 @@ func (t *tx) submit(s *store.Submission, sequences map[int32]uint64, rows *accep
 	}
 	for i := range s.Messages {
 		m := &s.Messages[i]
-		recipient, gone, err := t.withhold(s, m, rows, held, labels)
-		if err != nil || gone {
-			if err != nil {
-				return err
-			}
+		recipient, out, gone, err := t.withhold(s, m, rows, held, labels)
+		if err != nil {
+			return err
+		}
+		if gone {
 			continue
 		}
 		var seq uint64
@@ -128,7 +128,7 @@ func (t *tx) submit(s *store.Submission, sequences map[int32]uint64, rows *accep
 		o := owner{m.ID, s.AccountID, s.SubAccountID, m.PoolID, class, m.To, labels, at, 0}
 		t.record(&o, happening{egress: egress, typ: planned.Processed, recipient: m.To, occurredAt: s.SubmittedAt,
 			recordedAt: s.SubmittedAt, detail: engine.NoDetail})
-		if err := t.leaveOut(&o, s, m, held); err != nil {
+		if err := t.leaveOut(&o, s.SubmittedAt, out); err != nil {
 			return err
 		}
 	}

@@ -382,7 +382,7 @@ func (db *DB) DirectoryRevision(context.Context) (int64, error) { return 0, nil 
 
 // UpdateWebhook implements store.Configuration.
 func (db *DB) UpdateWebhook(ctx context.Context, tpspID int32, w directory.Webhook) error {
-	probes, paused, err := packed(&w)
+	probes, paused, err := engine.PackWebhook(&w)
 	if err != nil {
 		return err
 	}
@@ -573,7 +573,7 @@ func scanTPSP(rows *sql.Rows) (p directory.TPSP, err error) {
 		&w.State, &w.Ref, &w.Username, &w.SealedPassword, &w.Error, &w.Tries, &next,
 		&h.Stopped, &h.Reason, &since, &probeAt, &h.Wait, &created, &deleted, &catchUp, &w.Server, &probes, &paused, &p.SuppressionSync)
 	if err == nil {
-		err = unpack(w, probes, paused)
+		err = engine.UnpackWebhook(w, probes, paused)
 	}
 	p.CatchUp, p.Drill = engine.Time(catchUp), engine.Time(drill)
 	w.NextTry, h.Since, h.ProbeAt, p.Created, p.Deleted = engine.Time(next), engine.Time(since), engine.Time(probeAt), engine.Time(created), engine.Time(deleted)

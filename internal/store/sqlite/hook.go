@@ -6,14 +6,13 @@ import (
 	"time"
 
 	"postyard/internal/directory"
-	"postyard/internal/provider"
 	"postyard/internal/store"
 	"postyard/internal/store/engine"
 )
 
 // MoveTPSP implements store.Hooks.
 func (db *DB) MoveTPSP(ctx context.Context, p *directory.TPSP, past *directory.PastHook, catchUp time.Time) error {
-	probes, paused, err := packed(&p.Webhook)
+	probes, paused, err := engine.PackWebhook(&p.Webhook)
 	if err != nil {
 		return err
 	}
@@ -86,22 +85,4 @@ func readPast(ctx context.Context, from *sql.Tx, tpspID int32) ([]directory.Past
 		return p, err
 	}, `SELECT id, domain, endpoint, port, sealed_key, sealed_secret, stream, server, ref, username, sealed_password,
 		switched, removed, valid_until, error, tries, next_try FROM past_hook WHERE tpsp_id = ? ORDER BY id`, tpspID)
-}
-
-// packed returns the lists of a webhook as they are stored.
-func packed(w *directory.Webhook) (probes, paused []byte, err error) {
-	if probes, err = engine.PackList(w.Probes); err != nil {
-		return nil, nil, err
-	}
-	paused, err = engine.PackList(w.Paused)
-	return probes, paused, err
-}
-
-// unpack is its inverse.
-func unpack(w *directory.Webhook, probes, paused []byte) (err error) {
-	if w.Probes, err = engine.UnpackList[provider.Probe](probes); err != nil {
-		return err
-	}
-	w.Paused, err = engine.UnpackList[string](paused)
-	return err
 }

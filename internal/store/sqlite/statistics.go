@@ -34,19 +34,9 @@ func (t *tx) notice(o *owner, h *happening, k *counterKey) store.Marks {
 		t.firsts[*k]++
 	}
 	engine.EachFacet(h.typ, o.labels, h.facets, o.submittedAt, engine.Stamp(h.occurredAt), func(f engine.FacetValue) {
-		if t.facets == nil {
-			t.facets = map[facetKey]*store.Sum{}
-		}
 		key := facetKey{k.accountID, k.day, store.Facet{Dimension: f.Dimension, Value: f.Value, SubAccountID: k.SubAccountID, Egress: k.Egress,
 			Mailbox: k.Mailbox, Type: k.Type}}
-		sum := t.facets[key]
-		if sum == nil {
-			sum = &store.Sum{}
-			t.facets[key] = sum
-		}
-		sum.N++
-		sum.Firsts += first
-		sum.Millis += f.Millis
+		engine.Count(&t.facets, key, first, f.Millis)
 	})
 	return marks
 }

@@ -97,16 +97,17 @@ func scanHit(rows scanner, to map[store.SuppressionKey]store.SuppressionHit) err
 
 var withheldRows = newInsert(`message (id, account_id, sub_account_id, content_id, pool_id, mailbox, recipient, to_addr, plan, submitted_at, egress, state, labels)`)
 
-// withhold records a message whose recipient is suppressed: gone tells that. Else it returns the recipient without the copies that are.
-func (t *tx) withhold(s *store.Submission, m *store.NewMessage, rows *acceptedRows, held engine.Withheld, labels []byte) (recipient []byte, gone bool, err error) {
+// withhold records a message whose recipient is suppressed: gone tells that. Else it returns the
+// recipient without the copies that are, and these.
+func (t *tx) withhold(s *store.Submission, m *store.NewMessage, rows *acceptedRows, held engine.Withheld, labels []byte) (recipient []byte, out []engine.LeftOut, gone bool, err error) {
 	why, gone := held.To(s, m)
 	if !gone {
-		recipient, _, err = held.Copies(s, m)
-		return recipient, false, err
+		recipient, out, err = held.Copies(s, m)
+		return recipient, out, false, err
 	}
 	detail, err := engine.Detail(&why)
 	if err != nil {
-		return nil, true, err
+		return nil, nil, true, err
 	}
 	class := m.Mailbox.ID()
 	rows.withheld = append(rows.withheld, m.ID[:], s.AccountID, s.SubAccountID, rows.contentID, m.PoolID, class, m.Recipient, m.To, engine.Unplanned,
@@ -114,23 +115,19 @@ func (t *tx) withhold(s *store.Submission, m *store.NewMessage, rows *acceptedRo
 	o := owner{m.ID, s.AccountID, s.SubAccountID, m.PoolID, class, m.To, labels, engine.Stamp(s.SubmittedAt), 0}
 	t.record(&o, happening{typ: engine.SuppressedProcessed, recipient: m.To, occurredAt: s.SubmittedAt, recordedAt: s.SubmittedAt, detail: engine.NoDetail})
 	t.record(&o, happening{typ: engine.SuppressedDropped, effect: droppedEffect, recipient: m.To, occurredAt: s.SubmittedAt, recordedAt: s.SubmittedAt, detail: detail})
-	return nil, true, nil
+	return nil, nil, true, nil
 }
 
 // leaveOut records which copies of a message are not sent.
-func (t *tx) leaveOut(o *owner, s *store.Submission, m *store.NewMessage, held engine.Withheld) error {
-	if len(held) == 0 || len(m.Copies) == 0 {
-		return nil
-	}
-	_, out, err := held.Copies(s, m)
+func (t *tx) leaveOut(o *owner, at time.Time, out []engine.LeftOut) error {
 	for i := range out {
 		detail, err := engine.Detail(&out[i].Detail)
 		if err != nil {
 			return err
 		}
-		t.record(o, happening{typ: engine.SuppressedDropped, recipient: out[i].Email, isCopy: true, occurredAt: s.SubmittedAt, recordedAt: s.SubmittedAt, detail: detail})
+		t.record(o, happening{typ: engine.SuppressedDropped, recipient: out[i].Email, isCopy: true, occurredAt: at, recordedAt: at, detail: detail})
 	}
-	return err
+	return nil
 }
 
 // Suppress implements store.Suppressions.
