@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
-	"sync"
 	"time"
 
 	"postyard/internal/directory"
 	"postyard/internal/provider"
 	"postyard/internal/store"
+	"postyard/internal/upkeep"
 )
 
 // Result is what came of keeping one TPSP's list in step.
@@ -32,35 +32,13 @@ type Result struct {
 // Sync keeps the list of one TPSP of the account in step now, or of all that have one when tpspID is 0. It fails with ErrNotFound or
 // ErrNoList, and with ErrRunning when the one that was named is being worked on.
 func (s *Service) Sync(ctx context.Context, accountID, tpspID int32) ([]Result, error) {
-	var chosen []*directory.TPSP
-	for _, t := range s.Directory.Current().TPSPs(accountID) {
-		if tpspID == 0 && s.list(t) != nil || t.ID == tpspID {
-			chosen = append(chosen, t)
-		}
+	able := func(t *directory.TPSP) bool { return s.list(t) != nil }
+	chosen, err := upkeep.Choose(s.Directory.Current().TPSPs(accountID), tpspID, able, ErrNotFound, ErrNoList)
+	if err != nil {
+		return nil, err
 	}
-	if tpspID != 0 {
-		if len(chosen) == 0 {
-			return nil, ErrNotFound
-		}
-		if s.list(chosen[0]) == nil {
-			return nil, ErrNoList
-		}
-	}
-	results := make([]Result, len(chosen))
-	var working sync.WaitGroup
-	slots := make(chan struct{}, atOnce)
-	for i, t := range chosen {
-		slots <- struct{}{}
-		working.Go(func() {
-			defer func() { <-slots }()
-			results[i] = Result{TPSP: t}
-			if results[i].Err = s.begin(t.ID, 0); results[i].Err == nil {
-				defer s.end(t.ID)
-				results[i] = s.hold(ctx, t, true)
-			}
-		})
-	}
-	working.Wait()
+	results := upkeep.Each(s.keeper, chosen, atOnce, func(t *directory.TPSP) Result { return s.hold(ctx, t, true) },
+		func(t *directory.TPSP, err error) Result { return Result{TPSP: t, Err: err} })
 	if tpspID != 0 && (errors.Is(results[0].Err, ErrRunning) || errors.Is(results[0].Err, ErrStopped)) {
 		return nil, results[0].Err
 	}
@@ -69,19 +47,9 @@ func (s *Service) Sync(ctx context.Context, accountID, tpspID int32) ([]Result, 
 
 // hold makes a pass of a TPSP that was taken, under its lease.
 func (s *Service) hold(ctx context.Context, t *directory.TPSP, read bool) Result {
-	ctx, cancel := context.WithTimeout(ctx, passFor)
-	defer cancel()
-	defer context.AfterFunc(s.stopped, cancel)()
-	lease := fmt.Sprintf("suppressions/%d", t.ID)
-	switch held, err := s.Store.Lease(ctx, lease, s.Holder, passFor+time.Minute); {
-	case err != nil:
+	var result Result
+	if err := s.keeper.Hold(ctx, t.ID, func(ctx context.Context) { result = s.pass(ctx, t, read) }); err != nil {
 		return Result{TPSP: t, Err: err}
-	case !held:
-		return Result{TPSP: t, Err: ErrRunning}
-	}
-	result := s.pass(ctx, t, read)
-	if err := s.Store.Release(context.WithoutCancel(ctx), lease, s.Holder); err != nil {
-		s.Log.Warn("a lease could not be given back and ends by itself", "lease", lease, "error", err)
 	}
 	log := s.Log.With("tpsp", t.ID, "read", result.Read, "suppressed", result.Suppressed, "reactivated", result.Reactivated, "pushed", result.Pushed,
 		"refused", len(result.Refused))

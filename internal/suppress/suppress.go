@@ -24,6 +24,7 @@ import (
 	"postyard/internal/directory"
 	"postyard/internal/provider"
 	"postyard/internal/store"
+	"postyard/internal/upkeep"
 )
 
 const (
@@ -41,8 +42,7 @@ const (
 // Store is what the package needs of the storage contract.
 type Store interface {
 	store.Suppressions
-	Lease(ctx context.Context, name, holder string, length time.Duration) (bool, error)
-	Release(ctx context.Context, name, holder string) error
+	upkeep.Leases
 }
 
 // Connections tells how to reach a TPSP's account; *tpsp.Service does.
@@ -66,14 +66,9 @@ type Config struct {
 // Service keeps suppressions. It is safe for concurrent use.
 type Service struct {
 	Config
-	hints   chan struct{}   // wakes Run; holds one
-	stopped context.Context // ends when no pass may go on
-	halt    context.CancelFunc
-	working sync.WaitGroup
+	keeper *upkeep.Keeper // its hints wake Run
 
 	mu     sync.Mutex
-	closed bool
-	busy   map[int32]bool // TPSPs that are worked on
 	doubts map[int32]bool // TPSPs of whose lists too much was gone to believe it
 }
 
@@ -82,9 +77,8 @@ func New(c Config) *Service {
 	if c.Every == 0 {
 		c.Every = defaultRead
 	}
-	s := &Service{Config: c, hints: make(chan struct{}, 1), busy: map[int32]bool{}, doubts: map[int32]bool{}}
-	s.stopped, s.halt = context.WithCancel(context.Background())
-	return s
+	return &Service{Config: c, doubts: map[int32]bool{}, keeper: upkeep.New(upkeep.Config{Leases: c.Store, Name: "suppressions", Holder: c.Holder,
+		Length: passFor, Running: ErrRunning, Stopped: ErrStopped, Full: errFull, Log: c.Log})}
 }
 
 // Errors of a sync that a user asked for.
@@ -94,6 +88,8 @@ var (
 	ErrStopped  = errors.New("the server is stopping")
 	ErrNoList   = errors.New("this provider has no suppression list that is kept in step, or it is switched off (suppressionSync)")
 )
+
+var errFull = errors.New("enough lists are worked on")
 
 // Entry is an address that a user suppresses; in lower case.
 type Entry struct {
@@ -108,13 +104,13 @@ func (s *Service) Add(ctx context.Context, sub *directory.SubAccount, entries []
 	for i, e := range entries {
 		list[i] = store.Suppression{AccountID: sub.AccountID, SubAccountID: sub.ID, Email: e.Email, Reason: e.Reason, Source: store.ByUser, Since: now, Created: now}
 	}
-	defer s.hint()
+	defer s.keeper.Hint()
 	return s.Store.Suppress(ctx, list, s.pushedTo(sub.AccountID))
 }
 
 // Remove reactivates addresses in a sub-account and returns the suppressions that there were.
 func (s *Service) Remove(ctx context.Context, sub *directory.SubAccount, emails []string) ([]store.Suppression, error) {
-	defer s.hint()
+	defer s.keeper.Hint()
 	return s.Store.Reactivate(ctx, sub.AccountID, sub.ID, emails, s.Now(), s.pushedTo(sub.AccountID))
 }
 
@@ -152,7 +148,7 @@ func (s *Service) list(t *directory.TPSP) provider.Suppressor {
 
 // Run keeps lists in step until ctx ends. It returns when the last pass has ended, those that users asked for included.
 func (s *Service) Run(ctx context.Context) {
-	defer s.working.Wait()
+	defer s.keeper.Wait()
 	defer s.Stop()
 	looking := time.NewTicker(min(lookEvery, s.Every))
 	defer looking.Stop()
@@ -162,7 +158,7 @@ func (s *Service) Run(ctx context.Context) {
 		}
 		select {
 		case <-looking.C:
-		case <-s.hints:
+		case <-s.keeper.Hints():
 		case <-ctx.Done():
 			return
 		}
@@ -170,19 +166,7 @@ func (s *Service) Run(ctx context.Context) {
 }
 
 // Stop ends all passes and starts no more. Run's end does it, too.
-func (s *Service) Stop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	s.halt()
-}
-
-func (s *Service) hint() {
-	select {
-	case s.hints <- struct{}{}:
-	default:
-	}
-}
+func (s *Service) Stop() { s.keeper.Stop() }
 
 // start begins a pass for each TPSP that is due, a few at a time.
 func (s *Service) start(ctx context.Context) error {
@@ -202,38 +186,12 @@ func (s *Service) start(ctx context.Context) error {
 		l := known[t.ID]
 		read := !now.Before(l.ReadAt.Add(s.Every))
 		push := t.SuppressionSync == directory.SyncBoth && !l.PushAt.IsZero() && !now.Before(l.PushAt)
-		if (read || push) && s.begin(t.ID, atOnce) == nil {
+		if (read || push) && s.keeper.Begin(t.ID, atOnce) == nil {
 			go func() {
-				defer s.end(t.ID)
+				defer s.keeper.End(t.ID)
 				s.hold(ctx, t, read)
 			}()
 		}
 	}
 	return nil
-}
-
-var errFull = errors.New("enough lists are worked on")
-
-// begin takes a TPSP on this node; most is how many may be taken at once, 0 for any number.
-func (s *Service) begin(id int32, most int) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.closed:
-		return ErrStopped
-	case s.busy[id]:
-		return ErrRunning
-	case most > 0 && len(s.busy) >= most:
-		return errFull
-	}
-	s.busy[id] = true
-	s.working.Add(1)
-	return nil
-}
-
-func (s *Service) end(id int32) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.busy, id)
-	s.working.Done()
 }

@@ -153,11 +153,11 @@ func TestOneAtATime(t *testing.T) {
 	if r := w.pass(t.Context()); !errors.Is(r.Err, ErrRunning) || w.list.reads != 0 {
 		t.Errorf("%+v", r)
 	}
-	w.must(t, w.svc.begin(w.tpsp.ID, 0))
+	w.must(t, w.svc.keeper.Begin(w.tpsp.ID, 0))
 	if _, err := w.svc.Sync(t.Context(), w.tpsp.AccountID, w.tpsp.ID); !errors.Is(err, ErrRunning) {
 		t.Errorf("on this node: %v", err)
 	}
-	w.svc.end(w.tpsp.ID)
+	w.svc.keeper.End(w.tpsp.ID)
 	w.svc.Stop()
 	if _, err := w.svc.Sync(t.Context(), w.tpsp.AccountID, w.tpsp.ID); !errors.Is(err, ErrStopped) {
 		t.Errorf("after the stop: %v", err)

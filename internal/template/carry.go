@@ -170,5 +170,5 @@ func (s *Service) want(accountID int32, alias string) {
 			s.states[t.ID] = state
 		}
 	}
-	s.hint()
+	s.keeper.Hint()
 }

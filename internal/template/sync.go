@@ -3,13 +3,12 @@ package template
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
-	"sync"
 	"time"
 
 	"postyard/internal/directory"
 	"postyard/internal/store"
+	"postyard/internal/upkeep"
 )
 
 // Result is what came of reading the templates of one TPSP.
@@ -24,90 +23,32 @@ type Result struct {
 // Sync reads the templates of one TPSP of the account, or of all in use whose kind has templates when tpspID is 0, and returns
 // what came of each. It fails with ErrNotFound or ErrNoSource, and with ErrRunning when the one that was named is being read.
 func (s *Service) Sync(ctx context.Context, accountID, tpspID int32) ([]Result, error) {
-	var chosen []*directory.TPSP
-	for _, t := range s.Directory.Current().TPSPs(accountID) {
-		if tpspID == 0 && s.source(t) != nil || t.ID == tpspID {
-			chosen = append(chosen, t)
-		}
+	able := func(t *directory.TPSP) bool { return s.source(t) != nil }
+	chosen, err := upkeep.Choose(s.Directory.Current().TPSPs(accountID), tpspID, able, ErrNotFound, ErrNoSource)
+	if err != nil {
+		return nil, err
 	}
-	if tpspID != 0 {
-		if len(chosen) == 0 {
-			return nil, ErrNotFound
-		}
-		if s.source(chosen[0]) == nil {
-			return nil, ErrNoSource
-		}
-	}
-	results := make([]Result, len(chosen))
-	var working sync.WaitGroup
-	slots := make(chan struct{}, atOnce)
-	for i, t := range chosen {
-		slots <- struct{}{}
-		working.Go(func() {
-			defer func() { <-slots }()
-			results[i] = Result{TPSP: t}
-			if results[i].Err = s.begin(t.ID, 0); results[i].Err == nil {
-				defer s.end(t.ID)
-				results[i] = s.sync(ctx, t, true, time.Time{})
-			}
-		})
-	}
-	working.Wait()
+	results := upkeep.Each(s.keeper, chosen, atOnce, func(t *directory.TPSP) Result { return s.sync(ctx, t, true, time.Time{}) },
+		func(t *directory.TPSP, err error) Result { return Result{TPSP: t, Err: err} })
 	if tpspID != 0 && (errors.Is(results[0].Err, ErrRunning) || errors.Is(results[0].Err, ErrStopped)) {
 		return nil, results[0].Err
 	}
 	return results, nil
 }
 
-var errFull = errors.New("enough TPSPs are being read")
-
-// begin takes a TPSP on this node; most is how many may be taken at once, 0 for any number.
-func (s *Service) begin(id int32, most int) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.closed:
-		return ErrStopped
-	case s.busy[id]:
-		return ErrRunning
-	case most > 0 && len(s.busy) >= most:
-		return errFull
-	}
-	s.busy[id] = true
-	s.working.Add(1)
-	return nil
-}
-
-func (s *Service) end(id int32) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.busy, id)
-	s.working.Done()
-}
-
 // sync reads the templates of a TPSP that was taken. Unless a user waits for it, it is not done when another node has just done
 // it: when the templates were read at another time than the last one that this node knew.
 func (s *Service) sync(ctx context.Context, t *directory.TPSP, manual bool, last time.Time) Result {
-	ctx, cancel := context.WithTimeout(ctx, syncFor)
-	defer cancel()
-	defer context.AfterFunc(s.stopped, cancel)()
 	result := Result{TPSP: t}
-	lease := fmt.Sprintf("templates/%d", t.ID)
-	switch held, err := s.Store.Lease(ctx, lease, s.Holder, syncFor+time.Minute); {
-	case err != nil:
+	if err := s.keeper.Hold(ctx, t.ID, func(ctx context.Context) {
+		if err := s.refresh(ctx); err == nil && (manual || s.index.Load().synced[t.ID].Equal(last)) {
+			s.copy(ctx, t, &result)
+		} else {
+			result.Err = err
+		}
+	}); err != nil {
 		result.Err = err
 		return result
-	case !held:
-		result.Err = ErrRunning
-		return result
-	}
-	if err := s.refresh(ctx); err == nil && (manual || s.index.Load().synced[t.ID].Equal(last)) {
-		s.copy(ctx, t, &result)
-	} else {
-		result.Err = err
-	}
-	if err := s.Store.Release(context.WithoutCancel(ctx), lease, s.Holder); err != nil {
-		s.Log.Warn("a lease could not be given back and ends by itself", "lease", lease, "error", err)
 	}
 	log := s.Log.With("tpsp", t.ID, "templates", result.Templates, "unusable", result.Unusable, "added", result.Added,
 		"changed", result.Changed, "removed", result.Removed)
@@ -179,13 +120,13 @@ func (s *Service) due(x *index, t *directory.TPSP, now time.Time) bool {
 }
 
 func (s *Service) startOne(ctx context.Context, t *directory.TPSP, now, last time.Time) {
-	if s.begin(t.ID, atOnce) != nil {
+	if s.keeper.Begin(t.ID, atOnce) != nil {
 		return
 	}
 	s.change(t.ID, func(st *state) { st.last, st.wanted = now, false })
 	go func() {
-		defer s.hint()
-		defer s.end(t.ID)
+		defer s.keeper.Hint()
+		defer s.keeper.End(t.ID)
 		result := s.sync(ctx, t, false, last)
 		s.change(t.ID, func(st *state) {
 			if result.Err == nil || errors.Is(result.Err, ErrRunning) {

@@ -27,6 +27,7 @@ import (
 	"postyard/internal/directory"
 	"postyard/internal/provider"
 	"postyard/internal/store"
+	"postyard/internal/upkeep"
 )
 
 const (
@@ -44,8 +45,7 @@ const (
 // Store is what the package needs of the storage contract.
 type Store interface {
 	store.Templates
-	Lease(ctx context.Context, name, holder string, length time.Duration) (bool, error)
-	Release(ctx context.Context, name, holder string) error
+	upkeep.Leases
 }
 
 // Connections tells how to reach a TPSP's account; *tpsp.Service does.
@@ -71,18 +71,13 @@ type Config struct {
 // Service mirrors templates and renders them. It is safe for concurrent use.
 type Service struct {
 	Config
-	index   atomic.Pointer[index]
-	load    sync.Mutex // held while the index is read
-	cache   cache
-	hints   chan struct{}   // wakes Run; holds one
-	stopped context.Context // ends when no sync may go on
-	halt    context.CancelFunc
-	working sync.WaitGroup
-	gone    map[int32]struct{} // deleted TPSPs whose templates were dropped; Run's alone
+	index  atomic.Pointer[index]
+	load   sync.Mutex // held while the index is read
+	cache  cache
+	keeper *upkeep.Keeper     // of TPSPs that are being read; its hints wake Run
+	gone   map[int32]struct{} // deleted TPSPs whose templates were dropped; Run's alone
 
 	mu     sync.Mutex
-	closed bool
-	busy   map[int32]bool                 // TPSPs that are being read
 	states map[int32]state                // of TPSPs
 	asked  map[int32]map[string]time.Time // unknown aliases by account, folded, and when they were asked for
 }
@@ -100,9 +95,9 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	if c.Gap == 0 {
 		c.Gap = defaultGap
 	}
-	s := &Service{Config: c, hints: make(chan struct{}, 1), busy: map[int32]bool{}, states: map[int32]state{},
-		asked: map[int32]map[string]time.Time{}, gone: map[int32]struct{}{}, cache: cache{limit: cacheBytes}}
-	s.stopped, s.halt = context.WithCancel(context.Background())
+	s := &Service{Config: c, states: map[int32]state{}, asked: map[int32]map[string]time.Time{}, gone: map[int32]struct{}{}, cache: cache{limit: cacheBytes}}
+	s.keeper = upkeep.New(upkeep.Config{Leases: c.Store, Name: "templates", Holder: c.Holder, Length: syncFor, Running: ErrRunning, Stopped: ErrStopped,
+		Full: errFull, Log: c.Log})
 	s.index.Store(&index{})
 	return s, s.reload(ctx)
 }
@@ -115,10 +110,12 @@ var (
 	ErrNoSource = errors.New("this kind of provider has no templates to read")
 )
 
+var errFull = errors.New("enough TPSPs are being read")
+
 // Run reads templates when that is due, until ctx ends. It returns when the last sync has ended, those that users asked for
 // included.
 func (s *Service) Run(ctx context.Context) {
-	defer s.working.Wait()
+	defer s.keeper.Wait()
 	defer s.Stop()
 	looking := time.NewTicker(lookEvery)
 	defer looking.Stop()
@@ -129,7 +126,7 @@ func (s *Service) Run(ctx context.Context) {
 		s.start(ctx)
 		select {
 		case <-looking.C:
-		case <-s.hints:
+		case <-s.keeper.Hints():
 		case <-ctx.Done():
 			return
 		}
@@ -137,16 +134,4 @@ func (s *Service) Run(ctx context.Context) {
 }
 
 // Stop ends all syncs and starts no more. Run's end does it, too.
-func (s *Service) Stop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	s.halt()
-}
-
-func (s *Service) hint() {
-	select {
-	case s.hints <- struct{}{}:
-	default:
-	}
-}
+func (s *Service) Stop() { s.keeper.Stop() }
