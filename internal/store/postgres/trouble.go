@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -45,6 +46,16 @@ func (db *DB) Failures(ctx context.Context, accountID, tpspID int32, since time.
 		class   provider.Class
 		n, last int64
 	}
+	// Before they are counted: what fails meanwhile is counted and not listed, and not the other way round.
+	if f.Newest, err = list(ctx, db.queries, "read failures", func(rows pgx.Rows) (a store.FailedAttempt, err error) {
+		dest, complete := attemptInto(&a.Attempt)
+		err = rows.Scan(append(dest, idInto(&a.MessageID))...)
+		complete()
+		return a, err
+	}, `SELECT `+attemptColumns+`, a.message_id FROM `+newest+` AND a.class <> 0 ORDER BY a.finished DESC LIMIT $6`,
+		append(slices.Clone(args), store.MostFailures)...); err != nil {
+		return f, err
+	}
 	classes, err := list(ctx, db.queries, "count failures", func(rows pgx.Rows) (s sum, err error) {
 		err = rows.Scan(&s.class, &s.n, &s.last)
 		return s, err
@@ -54,15 +65,6 @@ func (db *DB) Failures(ctx context.Context, accountID, tpspID int32, since time.
 	}
 	for _, s := range classes {
 		engine.Outcomes(&f, s.class, s.n, engine.Time(s.last))
-	}
-	if f.Newest, err = list(ctx, db.queries, "read failures", func(rows pgx.Rows) (a store.FailedAttempt, err error) {
-		dest, complete := attemptInto(&a.Attempt)
-		err = rows.Scan(append(dest, idInto(&a.MessageID))...)
-		complete()
-		return a, err
-	}, `SELECT `+attemptColumns+`, a.message_id FROM `+newest+` AND a.class <> 0 ORDER BY a.finished DESC LIMIT $6`,
-		append(args, store.MostFailures)...); err != nil {
-		return f, err
 	}
 	f.From = since
 	var reached mail.ID

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"postyard/internal/mail"
@@ -56,8 +57,18 @@ func (db *DB) Failures(ctx context.Context, accountID, tpspID int32, since time.
 	defer end()
 	first := engine.FirstID(since)
 	args := []any{tpspID, accountID, first[:], limit, int32(route.TPSP(tpspID))}
-	rows, err := db.readPool.QueryContext(ctx, classesQuery, args...)
+	// Before they are counted: what fails meanwhile is counted and not listed, and not the other way round.
+	rows, err := db.readPool.QueryContext(ctx, failedQuery, append(slices.Clone(args), store.MostFailures)...)
 	if err != nil {
+		return f, failed("read failures", err)
+	}
+	if f.Newest, err = collect(rows, func(rows *sql.Rows) (a store.FailedAttempt, err error) {
+		a.Attempt, a.MessageID, err = scanAttempt(rows)
+		return a, err
+	}); err != nil {
+		return f, err
+	}
+	if rows, err = db.readPool.QueryContext(ctx, classesQuery, args...); err != nil {
 		return f, failed("count failures", err)
 	}
 	if _, err := collect(rows, func(rows *sql.Rows) (none struct{}, err error) {
@@ -66,15 +77,6 @@ func (db *DB) Failures(ctx context.Context, accountID, tpspID int32, since time.
 		err = rows.Scan(&class, &n, &last)
 		engine.Outcomes(&f, class, n, engine.Time(last))
 		return none, err
-	}); err != nil {
-		return f, err
-	}
-	if rows, err = db.readPool.QueryContext(ctx, failedQuery, append(args, store.MostFailures)...); err != nil {
-		return f, failed("read failures", err)
-	}
-	if f.Newest, err = collect(rows, func(rows *sql.Rows) (a store.FailedAttempt, err error) {
-		a.Attempt, a.MessageID, err = scanAttempt(rows)
-		return a, err
 	}); err != nil {
 		return f, err
 	}
