@@ -25,8 +25,8 @@ type checkAnswer struct {
 }
 
 func (s *server) doctorOperations() []operation {
-	return []operation{{http.MethodGet, "/api/v1/account/doctor", accountKey, "look for what keeps mail from flowing, and tell how to repair it",
-		s.forAccount(s.examine)}}
+	return []operation{op(http.MethodGet, "/api/v1/account/doctor", accountKey, "look for what keeps mail from flowing, and tell how to repair it",
+		s.forAccount(s.examine))}
 }
 
 func (s *server) examine(w http.ResponseWriter, r *http.Request, a *directory.Account) error {

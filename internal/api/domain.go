@@ -67,10 +67,14 @@ func domainAnswerOf(d *directory.Domain) domainAnswer {
 // domainOperations are the operations on whitelisted domains.
 func (s *server) domainOperations(v1 string) []operation {
 	return []operation{
-		{http.MethodGet, v1 + "/subaccount/domain", subAccountKey, "list whitelisted domains", s.forSubAccount(s.listDomains)},
-		{http.MethodPost, v1 + "/subaccount/domain", subAccountKey, "whitelist a domain", s.forSubAccount(s.createDomain)},
-		{http.MethodGet, v1 + "/subaccount/domain/{id}", subAccountKey, "read a whitelisted domain", s.forSubAccount(s.getDomain)},
-		{http.MethodDelete, v1 + "/subaccount/domain/{id}", subAccountKey, "delete a whitelisted domain", s.forSubAccount(s.deleteDomain)},
+		op(http.MethodGet, v1+"/subaccount/domain", subAccountKey, "list whitelisted domains", s.forSubAccount(s.listDomains)).
+			asks(pageParameters("name")...).answers(http.StatusOK, []domainAnswer{}),
+		op(http.MethodPost, v1+"/subaccount/domain", subAccountKey, "whitelist a domain", s.forSubAccount(s.createDomain)).
+			body(nameRequest{}).answers(http.StatusOK, domainAnswer{}),
+		op(http.MethodGet, v1+"/subaccount/domain/{id}", subAccountKey, "read a whitelisted domain", s.forSubAccount(s.getDomain)).
+			answers(http.StatusOK, domainAnswer{}),
+		op(http.MethodDelete, v1+"/subaccount/domain/{id}", subAccountKey, "delete a whitelisted domain", s.forSubAccount(s.deleteDomain)).
+			answers(http.StatusOK, deletedAnswer{}),
 	}
 }
 

@@ -25,61 +25,106 @@ type operation struct {
 	Auth    auth
 	Summary string
 	handler http.HandlerFunc
+
+	query  []parameter
+	takes  any // a value of the type that the body is read into; nil: there is no body
+	status int // of success
+	gives  any // a value of the type that the answer is written from
+}
+
+// parameter is one of a query.
+type parameter struct {
+	Name     string
+	Kind     string // integer, boolean, string, date
+	Required bool
+	Summary  string
+}
+
+// pageParameters are those of a list.
+func pageParameters(searched string) []parameter {
+	return []parameter{
+		{Name: "limit", Kind: "integer", Summary: "the most items of the answer"},
+		{Name: "offset", Kind: "integer", Summary: "how many items are skipped"},
+		{Name: "search", Kind: "string", Summary: "part of the " + searched},
+	}
+}
+
+func op(method, path string, key auth, summary string, h http.HandlerFunc) operation {
+	return operation{Method: method, Path: path, Auth: key, Summary: summary, handler: h}
+}
+
+// asks says which parameters the operation takes.
+func (o operation) asks(parameters ...parameter) operation {
+	o.query = append(slices.Clip(o.query), parameters...)
+	return o
+}
+
+// body says what the operation reads.
+func (o operation) body(v any) operation {
+	o.takes = v
+	return o
+}
+
+// answers says what the operation writes when it succeeds.
+func (o operation) answers(status int, v any) operation {
+	o.status, o.gives = status, v
+	return o
 }
 
 // operations returns the whole API.
 func (s *server) operations() []operation {
 	const v1 = "/api/v1"
 	return slices.Concat([]operation{
-		{http.MethodPost, v1 + "/subaccount/email", subAccountKey, "send an email", s.forSubAccount(s.send)},
+		op(http.MethodPost, v1+"/subaccount/email", subAccountKey, "send an email", s.forSubAccount(s.send)),
 
-		{http.MethodGet, v1 + "/account/subaccount", accountKey, "list sub-accounts", s.forAccount(s.listSubAccounts)},
-		{http.MethodPost, v1 + "/account/subaccount", accountKey, "create a sub-account", s.forAccount(s.createSubAccount)},
-		{http.MethodGet, v1 + "/account/subaccount/{id}", accountKey, "read a sub-account", s.forAccount(s.getSubAccount)},
-		{http.MethodPut, v1 + "/account/subaccount/{id}", accountKey, "rename a sub-account", s.forAccount(s.renameSubAccount)},
-		{http.MethodDelete, v1 + "/account/subaccount/{id}", accountKey, "delete a sub-account", s.forAccount(s.deleteSubAccount)},
-		{http.MethodPost, v1 + "/account/subaccount/{id}/pause", accountKey, "let the mail of a sub-account wait", s.forAccount(s.pauseSubAccount)},
-		{http.MethodPost, v1 + "/account/subaccount/{id}/resume", accountKey, "let it go on", s.forAccount(s.resumeSubAccount)},
+		op(http.MethodGet, v1+"/account/subaccount", accountKey, "list sub-accounts", s.forAccount(s.listSubAccounts)),
+		op(http.MethodPost, v1+"/account/subaccount", accountKey, "create a sub-account", s.forAccount(s.createSubAccount)).
+			body(nameRequest{}).answers(http.StatusCreated, subAccountAnswer{}),
+		op(http.MethodGet, v1+"/account/subaccount/{id}", accountKey, "read a sub-account", s.forAccount(s.getSubAccount)),
+		op(http.MethodPut, v1+"/account/subaccount/{id}", accountKey, "rename a sub-account", s.forAccount(s.renameSubAccount)),
+		op(http.MethodDelete, v1+"/account/subaccount/{id}", accountKey, "delete a sub-account", s.forAccount(s.deleteSubAccount)),
+		op(http.MethodPost, v1+"/account/subaccount/{id}/pause", accountKey, "let the mail of a sub-account wait", s.forAccount(s.pauseSubAccount)),
+		op(http.MethodPost, v1+"/account/subaccount/{id}/resume", accountKey, "let it go on", s.forAccount(s.resumeSubAccount)),
 
-		{http.MethodPost, v1 + "/account/tpsp/streams", accountKey, "list a provider's message streams", s.forAccount(s.listStreams)},
-		{http.MethodGet, v1 + "/account/tpsp", accountKey, "list providers", s.forAccount(s.listTPSPs)},
-		{http.MethodPost, v1 + "/account/tpsp", accountKey, "add a provider", s.forAccount(s.createTPSP)},
-		{http.MethodGet, v1 + "/account/tpsp/count", accountKey, "count providers", s.forAccount(s.countTPSPs)},
-		{http.MethodGet, v1 + "/account/tpsp/{id}", accountKey, "read a provider", s.forAccount(s.getTPSP)},
-		{http.MethodPut, v1 + "/account/tpsp/{id}", accountKey, "change a provider: its name, key, stream, limits, ...; pause it", s.forAccount(s.updateTPSP)},
-		{http.MethodDelete, v1 + "/account/tpsp/{id}", accountKey, "delete a provider", s.forAccount(s.deleteTPSP)},
-		{http.MethodPost, v1 + "/account/tpsp/{id}/webhook", accountKey, "register a provider's webhook again", s.forAccount(s.registerWebhook)},
-		{http.MethodPost, v1 + "/account/tpsp/{id}/drill", accountKey, "rehearse an outage of a provider", s.forAccount(s.drillTPSP)},
-		{http.MethodPost, v1 + "/account/catch-up", accountKey, "read back what providers' webhooks did not bring", s.forAccount(s.catchUp)},
-		{http.MethodGet, v1 + "/account/templates", accountKey, "list the mirrored templates of providers", s.forAccount(s.listTemplates)},
-		{http.MethodPost, v1 + "/account/templates/sync", accountKey, "read the templates of providers now", s.forAccount(s.syncTemplates)},
+		op(http.MethodPost, v1+"/account/tpsp/streams", accountKey, "list a provider's message streams", s.forAccount(s.listStreams)),
+		op(http.MethodGet, v1+"/account/tpsp", accountKey, "list providers", s.forAccount(s.listTPSPs)),
+		op(http.MethodPost, v1+"/account/tpsp", accountKey, "add a provider", s.forAccount(s.createTPSP)),
+		op(http.MethodGet, v1+"/account/tpsp/count", accountKey, "count providers", s.forAccount(s.countTPSPs)),
+		op(http.MethodGet, v1+"/account/tpsp/{id}", accountKey, "read a provider", s.forAccount(s.getTPSP)),
+		op(http.MethodPut, v1+"/account/tpsp/{id}", accountKey, "change a provider: its name, key, stream, limits, ...; pause it", s.forAccount(s.updateTPSP)),
+		op(http.MethodDelete, v1+"/account/tpsp/{id}", accountKey, "delete a provider", s.forAccount(s.deleteTPSP)),
+		op(http.MethodPost, v1+"/account/tpsp/{id}/webhook", accountKey, "register a provider's webhook again", s.forAccount(s.registerWebhook)),
+		op(http.MethodPost, v1+"/account/tpsp/{id}/drill", accountKey, "rehearse an outage of a provider", s.forAccount(s.drillTPSP)),
+		op(http.MethodPost, v1+"/account/catch-up", accountKey, "read back what providers' webhooks did not bring", s.forAccount(s.catchUp)),
+		op(http.MethodGet, v1+"/account/templates", accountKey, "list the mirrored templates of providers", s.forAccount(s.listTemplates)),
+		op(http.MethodPost, v1+"/account/templates/sync", accountKey, "read the templates of providers now", s.forAccount(s.syncTemplates)),
 
-		{http.MethodGet, v1 + "/account/ippool", accountKey, "list IP pools", s.forAccount(s.listPools)},
-		{http.MethodPost, v1 + "/account/ippool", accountKey, "create an IP pool", s.forAccount(s.createPool)},
-		{http.MethodGet, v1 + "/account/ippool/{id}", accountKey, "read an IP pool", s.forAccount(s.getPool)},
-		{http.MethodPut, v1 + "/account/ippool/{id}", accountKey, "change an IP pool", s.forAccount(s.updatePool)},
-		{http.MethodDelete, v1 + "/account/ippool/{id}", accountKey, "delete an IP pool", s.forAccount(s.deletePool)},
-		{http.MethodGet, v1 + "/account/ippool/{id}/settings", accountKey, "read an IP pool's priority, time to live and pause", s.forAccount(s.getPoolSettings)},
-		{http.MethodPost, v1 + "/account/ippool/{id}/pause", accountKey, "let the mail of an IP pool wait", s.forAccount(s.pausePool)},
-		{http.MethodPost, v1 + "/account/ippool/{id}/resume", accountKey, "let it go on", s.forAccount(s.resumePool)},
-		{http.MethodGet, v1 + "/account/ippool/{id}/warnings", accountKey, "tell what an IP pool lacks", s.forAccount(s.poolWarnings)},
-		{http.MethodGet, v1 + "/account/ippool/{id}/explain", accountKey, "tell where a message would go, and why", s.forAccount(s.explainPool)},
+		op(http.MethodGet, v1+"/account/ippool", accountKey, "list IP pools", s.forAccount(s.listPools)),
+		op(http.MethodPost, v1+"/account/ippool", accountKey, "create an IP pool", s.forAccount(s.createPool)),
+		op(http.MethodGet, v1+"/account/ippool/{id}", accountKey, "read an IP pool", s.forAccount(s.getPool)),
+		op(http.MethodPut, v1+"/account/ippool/{id}", accountKey, "change an IP pool", s.forAccount(s.updatePool)),
+		op(http.MethodDelete, v1+"/account/ippool/{id}", accountKey, "delete an IP pool", s.forAccount(s.deletePool)),
+		op(http.MethodGet, v1+"/account/ippool/{id}/settings", accountKey, "read an IP pool's priority, time to live and pause", s.forAccount(s.getPoolSettings)),
+		op(http.MethodPost, v1+"/account/ippool/{id}/pause", accountKey, "let the mail of an IP pool wait", s.forAccount(s.pausePool)),
+		op(http.MethodPost, v1+"/account/ippool/{id}/resume", accountKey, "let it go on", s.forAccount(s.resumePool)),
+		op(http.MethodGet, v1+"/account/ippool/{id}/warnings", accountKey, "tell what an IP pool lacks", s.forAccount(s.poolWarnings)),
+		op(http.MethodGet, v1+"/account/ippool/{id}/explain", accountKey, "tell where a message would go, and why", s.forAccount(s.explainPool)),
 
-		{http.MethodPost, v1 + "/account/message/cancel", accountKey, "cancel messages that wait, by group, IP pool or sub-account", s.forAccount(s.cancelMessages)},
-		{http.MethodGet, v1 + "/account/message/{id}", accountKey, "read a message", s.forAccount(s.getMessage)},
-		{http.MethodGet, v1 + "/account/message/{id}/events", accountKey, "list a message's events", s.forAccount(s.listMessageEvents)},
-		{http.MethodGet, v1 + "/account/message/{id}/explain", accountKey, "tell where a message stands, and why", s.forAccount(s.explainMessage)},
+		op(http.MethodPost, v1+"/account/message/cancel", accountKey, "cancel messages that wait, by group, IP pool or sub-account", s.forAccount(s.cancelMessages)),
+		op(http.MethodGet, v1+"/account/message/{id}", accountKey, "read a message", s.forAccount(s.getMessage)),
+		op(http.MethodGet, v1+"/account/message/{id}/events", accountKey, "list a message's events", s.forAccount(s.listMessageEvents)),
+		op(http.MethodGet, v1+"/account/message/{id}/explain", accountKey, "tell where a message stands, and why", s.forAccount(s.explainMessage)),
 
-		{http.MethodGet, v1 + "/account/verify", accountKey, "recompute the account's states and counters, and name what differs", s.forAccount(s.verify)},
+		op(http.MethodGet, v1+"/account/verify", accountKey, "recompute the account's states and counters, and name what differs", s.forAccount(s.verify)),
 
-		{http.MethodGet, v1 + "/account/event", accountKey, "list events", s.forAccount(s.listEvents)},
-		{http.MethodGet, v1 + "/account/event/{id}", accountKey, "read an event", s.forAccount(s.getEvent)},
-		{http.MethodGet, v1 + "/account/event/{id}/provider", accountKey, "read the provider's own fields of an event", s.forAccount(s.getProviderFields)},
+		op(http.MethodGet, v1+"/account/event", accountKey, "list events", s.forAccount(s.listEvents)),
+		op(http.MethodGet, v1+"/account/event/{id}", accountKey, "read an event", s.forAccount(s.getEvent)),
+		op(http.MethodGet, v1+"/account/event/{id}/provider", accountKey, "read the provider's own fields of an event", s.forAccount(s.getProviderFields)),
 
-		{http.MethodPost, "/tpsp/{provider}/account/{id}", webhookKey, "receive a provider's webhook", s.forAnyone(s.receive)},
+		op(http.MethodPost, "/tpsp/{provider}/account/{id}", webhookKey, "receive a provider's webhook", s.forAnyone(s.receive)),
 
-		{http.MethodGet, "/healthz", noKey, "tell that the process lives", s.forAnyone(s.healthz)},
-		{http.MethodGet, "/readyz", noKey, "tell that the server can work", s.forAnyone(s.readyz)},
+		op(http.MethodGet, "/healthz", noKey, "tell that the process lives", s.forAnyone(s.healthz)),
+		op(http.MethodGet, "/readyz", noKey, "tell that the server can work", s.forAnyone(s.readyz)),
 	}, s.statOperations(v1), s.domainOperations(v1), s.doctorOperations(), s.suppressionOperations())
 }
 

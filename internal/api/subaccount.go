@@ -119,11 +119,13 @@ func (s *server) deleteSubAccount(w http.ResponseWriter, r *http.Request, a *dir
 	return reply(w, http.StatusOK, deletedAnswer{ID: id, Message: "Sub-Account (" + sub.Name + ") has been deleted successfully."})
 }
 
-// readName reads the body {"name": ...}.
+// nameRequest is the body of what has a name and nothing else that users give.
+type nameRequest struct {
+	Name string `json:"name"`
+}
+
 func readName(w http.ResponseWriter, r *http.Request) (string, error) {
-	var in struct {
-		Name string `json:"name"`
-	}
+	var in nameRequest
 	err := decodeBody(w, r, &in)
 	return in.Name, err
 }

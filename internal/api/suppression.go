@@ -35,11 +35,11 @@ const (
 func (s *server) suppressionOperations() []operation {
 	const one, list = "/api/v1/subaccount/suppression", "/api/v1/account/suppression"
 	return []operation{
-		{http.MethodGet, one, subAccountKey, "list suppressed addresses", s.forSubAccount(s.listSuppressions)},
-		{http.MethodPost, one, subAccountKey, "suppress addresses", s.forSubAccount(s.createSuppressions)},
-		{http.MethodDelete, one, subAccountKey, "reactivate addresses", s.forSubAccount(s.deleteSuppressions)},
-		{http.MethodGet, one + "/count", subAccountKey, "count suppressed addresses", s.forSubAccount(s.countSuppressions)},
-		{http.MethodPost, list + "/sync", accountKey, "bring suppressions and providers' lists in step now", s.forAccount(s.syncSuppressions)},
+		op(http.MethodGet, one, subAccountKey, "list suppressed addresses", s.forSubAccount(s.listSuppressions)),
+		op(http.MethodPost, one, subAccountKey, "suppress addresses", s.forSubAccount(s.createSuppressions)),
+		op(http.MethodDelete, one, subAccountKey, "reactivate addresses", s.forSubAccount(s.deleteSuppressions)),
+		op(http.MethodGet, one+"/count", subAccountKey, "count suppressed addresses", s.forSubAccount(s.countSuppressions)),
+		op(http.MethodPost, list+"/sync", accountKey, "bring suppressions and providers' lists in step now", s.forAccount(s.syncSuppressions)),
 	}
 }
 
