@@ -248,11 +248,11 @@ func (s *Service) paid(ctx context.Context, p *pass) {
 		return
 	case now.CatchUp.Before(p.debt):
 		return // it goes back further than this pass
-	case !s.stands(p.tpsp) || !s.stands(now):
+	case !s.stands(now):
 		next.NextTry = s.Now().Add(s.spread(pollEvery))
 		s.wait(id, next)
 		return
-	case p.isStale() || now.Webhook.Ref != p.tpsp.Webhook.Ref || !now.Webhook.NextTry.Equal(p.tpsp.Webhook.NextTry):
+	case p.isStale() || !s.stands(p.tpsp) || now.Webhook.Ref != p.tpsp.Webhook.Ref || !now.Webhook.NextTry.Equal(p.tpsp.Webhook.NextTry):
 		s.wait(id, next) // there was a gap, or the webhook was looked at and may have been put right
 		return
 	}

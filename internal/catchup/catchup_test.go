@@ -132,6 +132,39 @@ func TestWebhookIsPutRightMeanwhile(t *testing.T) {
 	})
 }
 
+// A webhook that comes to stand during a pass is not waited for: the next pass, which sees it stand all the time, pays the debt at once.
+func TestWebhookStandsMeanwhile(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.change(func(p *directory.TPSP) {
+			p.CatchUp, p.Webhook.State = b.began.Add(-20*time.Hour), directory.WebhookFailed
+		})
+		b.provider.history = func(_ context.Context, n int, _ provider.Past) ([]string, error) {
+			if n == 1 {
+				b.change(func(p *directory.TPSP) { p.Webhook.State = directory.WebhookRegistered })
+			}
+			return nil, nil
+		}
+		stop := b.run()
+		defer stop()
+		elapse(time.Minute)
+		if n, since := b.provider.passes(); n != 2 || !since.Equal(b.began.Add(-overlap)) || !b.debt().IsZero() {
+			t.Errorf("%d passes, the last from %s; still to do: %s", n, since, b.debt())
+		}
+	})
+}
+
+// Who asks for an hour while a day is owed gets the day, and the debt is paid.
+func TestAskingPaysTheDebt(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		owed := b.began.Add(-20 * time.Hour)
+		b.change(func(p *directory.TPSP) { p.CatchUp = owed })
+		r, err := b.CatchUp(t.Context(), account, tpspID, b.began.Add(-time.Hour))
+		if err != nil || r[0].Err != nil || !r[0].Since.Equal(owed) || !b.debt().IsZero() {
+			t.Errorf("%+v, %v; still to do: %s", r, err, b.debt())
+		}
+	})
+}
+
 // So may one during which this machine slept.
 func TestGapDuringAPass(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {

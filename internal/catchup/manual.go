@@ -24,8 +24,8 @@ type Result struct {
 	Err        error
 }
 
-// CatchUp catches up with one TPSP of the account, which may be a deleted one, or with all in use when tpspID is 0, and
-// returns what came of each. It fails with ErrNotFound, and with ErrRunning when the one that was named is at it already.
+// CatchUp catches up with one TPSP of the account, which may be a deleted one, or with all in use when tpspID is 0, from since or from when
+// events may be missing, whichever is earlier, and returns what came of each. It fails with ErrNotFound, and with ErrRunning when the one that was named is at it already.
 func (s *Service) CatchUp(ctx context.Context, accountID, tpspID int32, since time.Time) ([]Result, error) {
 	list := s.Directory.Current().TPSPs(accountID)
 	if tpspID != 0 {
@@ -54,6 +54,9 @@ func (s *Service) CatchUp(ctx context.Context, accountID, tpspID int32, since ti
 
 // catchUp makes one pass that a user asked for.
 func (s *Service) catchUp(ctx context.Context, t *directory.TPSP, since time.Time) Result {
+	if !t.CatchUp.IsZero() && t.CatchUp.Before(since) {
+		since = t.CatchUp
+	}
 	p, err := s.begin(t, since, time.Time{}, 0)
 	if err != nil {
 		return Result{TPSP: t, Since: since, Err: err}

@@ -61,7 +61,7 @@ func (p *program) listSuppressions() *cobra.Command {
 	f.StringVar(&to, "to", "", "last day of creation; today unless it is given")
 	f.StringVar(&query.Type, "type", "", "reason: "+strings.Join(suppressionReasons, ", "))
 	f.StringVar(&query.Search, "search", "", "a part of the address")
-	f.IntVar(&query.Limit, "limit", 50, "most addresses")
+	f.IntVar(&query.Limit, "limit", 50, "most addresses, up to 1000")
 	return c
 }
 
