@@ -70,6 +70,15 @@ func (a *asking) judge(id string, as bool, format string, args ...any) {
 	a.find(id, verdict, format, args...)
 }
 
+// judgeAnswer does so by an answer, which tells nothing when Postmark had no time for the question.
+func (a *asking) judgeAnswer(e *exchange, id string, as bool, format string, args ...any) {
+	if !e.answered() {
+		a.find(id, Open, format, args...)
+		return
+	}
+	a.judge(id, as, format, args...)
+}
+
 // answer asks one question.
 func (s *session) answer(ctx context.Context, q *Question) *answer {
 	a := &answer{question: q, state: "not asked", started: s.Now()}

@@ -74,6 +74,11 @@ func (e *exchange) message() string {
 // ok tells whether Postmark did what it was asked for.
 func (e *exchange) ok() bool { return e.err == nil && e.status == http.StatusOK && e.code() == 0 }
 
+// answered tells whether Postmark took the question up: it was not throttled, and nothing failed at Postmark.
+func (e *exchange) answered() bool {
+	return e.status != 0 && e.status != http.StatusTooManyRequests && e.status < http.StatusInternalServerError
+}
+
 // besides tells whether a refusal is about the sender, the account or the moment: whatever was asked for, the answer would be the same.
 func (e *exchange) besides() bool {
 	const senderUnknown, senderUnconfirmed, accountPending, accountRefused = 400, 401, 412, 413 // ErrorCodes
@@ -81,7 +86,7 @@ func (e *exchange) besides() bool {
 	case senderUnknown, senderUnconfirmed, accountPending, accountRefused, http.StatusTooManyRequests:
 		return true
 	}
-	return e.status == http.StatusUnauthorized || e.status == http.StatusTooManyRequests || e.status >= http.StatusInternalServerError
+	return e.status == http.StatusUnauthorized || !e.answered()
 }
 
 // seen puts an answer into a few words.

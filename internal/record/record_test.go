@@ -310,6 +310,12 @@ func TestContradictions(t *testing.T) {
 		"a body with a 413": {question: 6, ids: []string{"6a"}, prepare: func(y *yard) {
 			y.ask(http.MethodPut, "/sandbox/faults", `[{"path":"/email","kind":"status","status":413,"body":"{\"ErrorCode\":413,\"Message\":\"too large\"}"}]`)
 		}},
+		"no time for the account's routes": {question: 7, prepare: func(y *yard) {
+			y.ask(http.MethodPut, "/sandbox/faults", `[{"path":"/servers","kind":"status","status":429}]`)
+		}},
+		"no time for the test token": {question: 12, prepare: func(y *yard) {
+			y.ask(http.MethodPut, "/sandbox/faults", `[{"path":"/webhooks","kind":"status","status":503}]`)
+		}},
 		"throttled": {question: 6, ids: []string{"6b", "6c"}, prepare: func(y *yard) {
 			y.ask(http.MethodPut, "/sandbox/faults", `[{"path":"/email","kind":"status","status":429,"retryAfter":7}]`)
 		}},
