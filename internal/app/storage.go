@@ -36,6 +36,11 @@ func openStorage(ctx context.Context, cfg config.Config, log *slog.Logger) (*sto
 			return nil, err
 		}
 		fsync, err := fsyncTime(cfg.Data)
+		if err == nil {
+			err = db.OnSpoilt(ctx, func(err error) {
+				log.Error("stop this server and start it anew, soon: its log grows until then", "error", err)
+			})
+		}
 		if err != nil {
 			return nil, errors.Join(err, db.Close())
 		}

@@ -26,6 +26,7 @@ type (
 		driver.Conn
 		driver.ConnPrepareContext
 		driver.ExecerContext
+		sqlite.DBStatus
 	}
 	driverStmt interface {
 		driver.Stmt

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"errors"
 	"math/rand/v2"
-	"strings"
 	"testing"
 
 	sqlite3 "modernc.org/sqlite/lib"
@@ -112,6 +111,70 @@ func TestRefusedThenOpened(t *testing.T) {
 	}
 }
 
+// TestSpoiltCheckpoint: the disk refuses to sync the database file in a checkpoint that ends what readers had cut short. The engine makes no
+// other one, whoever asks, until the next process does all of it anew. SQLite's own checkpoints would go on, and lose pages.
+func TestSpoiltCheckpoint(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		seeds uint64
+		loses bool
+	}{
+		"ours":     {seeds, false},
+		"SQLite's": {100, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var err error
+			for seed := uint64(0); seed < c.seeds && err == nil; seed++ {
+				l := newWorkload(t, seed)
+				l.every = 1 << 30 // none but those below
+				l.run(0)
+				var told []error
+				l.must(l.db.OnSpoilt(l.ctx(), func(err error) { told = append(told, err) }))
+				move := func() (err error) {
+					l.must(l.db.writer.do(&job{ctx: l.ctx(), rank: rest, other: func() error {
+						if c.loses {
+							_ = l.db.writer.run("PRAGMA wal_checkpoint(PASSIVE)") // SQLite does not tell
+						} else {
+							err = l.db.writer.checkpoint("PASSIVE")
+						}
+						return nil
+					}}))
+					return err
+				}
+				l.accept()
+				l.hold()
+				l.accept()
+				l.must(move()) // as far as the reader lets it
+				l.release()
+				l.disk.Fail(fileSync)
+				for range 2 {
+					if err := move(); errors.Is(err, ErrSpoilt) == c.loses {
+						t.Fatalf("the checkpoint says %v", err)
+					}
+					l.disk.Fail(nil)
+				}
+				l.accept()
+				l.accept()
+				l.must(l.close())
+				if !c.loses {
+					if len(told) != 1 {
+						t.Errorf("told %v", told)
+					}
+					l.start()
+					l.accept()
+					l.must(l.db.checkpoint(l.ctx()))
+					l.must(l.close())
+				}
+				err = l.losePower(20)
+			}
+			if (err != nil) != c.loses {
+				t.Errorf("lost: %v", err)
+			}
+		})
+	}
+}
+
 // onlySynced is a file of which nothing is written anew.
 type onlySynced struct{ file }
 
@@ -136,10 +199,9 @@ func always(kind disktest.Kind, code int32) disktest.Fault {
 	}
 }
 
-// logSync fails the syncs of the log. Those of the database file are left alone: when one fails after a checkpoint that readers cut
-// short, SQLite does not write the pages of the shorter one again, and a power loss can break the file. See docs/reliability.md.
-func logSync(kind disktest.Kind, name string) int32 {
-	if kind == disktest.Sync && strings.HasSuffix(name, "-wal") {
+// fileSync fails the syncs of the database file, which checkpoints make.
+func fileSync(kind disktest.Kind, name string) int32 {
+	if kind == disktest.Sync && name == fileName {
 		return sqlite3.SQLITE_IOERR_FSYNC
 	}
 	return 0
@@ -150,8 +212,8 @@ func (l *workload) trouble() disktest.Fault {
 	faults := []disktest.Fault{
 		always(disktest.Write, sqlite3.SQLITE_FULL),
 		always(disktest.Write, sqlite3.SQLITE_IOERR_WRITE),
-		logSync,
-		logSync,
+		always(disktest.Sync, sqlite3.SQLITE_IOERR_FSYNC),
+		fileSync,
 		always(disktest.Truncate, sqlite3.SQLITE_IOERR_TRUNCATE),
 		always(disktest.Delete, sqlite3.SQLITE_IOERR_DELETE),
 	}

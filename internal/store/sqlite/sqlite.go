@@ -76,7 +76,7 @@ func open(ctx context.Context, dir string, by files) (_ *DB, err error) {
 	if err = by.renew(path + "-wal"); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	own := []string{"synchronous(FULL)", "wal_autocheckpoint(4000)", "cache_size(-65536)"}
+	own := []string{"synchronous(FULL)", "wal_autocheckpoint(0)", "cache_size(-65536)"}
 	pool, err := openPool(path, by.vfs, 1, own...)
 	if err != nil {
 		return nil, err
@@ -128,14 +128,19 @@ func (db *DB) prepare(ctx context.Context) error {
 	return failed("read installation", err)
 }
 
-// Close waits for the running transaction and closes the files.
+// Close waits for the running transaction and closes the files. When the error is ErrSpoilt, they are left open, and locked, until the process
+// ends.
 func (db *DB) Close() error {
 	var errs []error
 	if db.keeper != nil {
 		db.keeper.stop()
 	}
 	if db.writer != nil {
-		errs = append(errs, db.writer.stop())
+		err := db.writer.stop()
+		if errors.Is(err, ErrSpoilt) {
+			return err
+		}
+		errs = append(errs, err)
 	}
 	if db.readPool != nil {
 		errs = append(errs, db.readPool.Close())

@@ -30,6 +30,7 @@ const (
 // within a rank they are done in the order in which they came.
 type writer struct {
 	*connection
+	checkpoints
 	labels engine.LabelBook // of the writer's goroutine
 	jobs   [ranks]chan *job
 	quit   chan struct{}
@@ -53,7 +54,7 @@ func startWriter(ctx context.Context, dsn string) (*writer, error) {
 	if err != nil {
 		return nil, failed("open writing connection", err)
 	}
-	w := &writer{connection: conn, quit: make(chan struct{}), done: make(chan struct{})}
+	w := &writer{connection: conn, checkpoints: checkpoints{every: checkpointEvery}, quit: make(chan struct{}), done: make(chan struct{})}
 	for i := range w.jobs {
 		w.jobs[i] = make(chan *job)
 	}
@@ -61,10 +62,14 @@ func startWriter(ctx context.Context, dsn string) (*writer, error) {
 	return w, nil
 }
 
-// stop lets the running transaction end and refuses those that wait.
+// stop lets the running transaction end and refuses those that wait. A spoilt connection stays open: the end of the last one would be
+// a checkpoint.
 func (w *writer) stop() error {
 	w.once.Do(func() { close(w.quit) })
 	<-w.done
+	if w.spoilt != nil {
+		return w.spoilt
+	}
 	return w.close()
 }
 
@@ -77,7 +82,7 @@ func (db *DB) write(ctx context.Context, r rank, run func(*tx) error) error {
 // checkpoint moves the whole write-ahead log into the database and empties it.
 func (db *DB) checkpoint(ctx context.Context) error {
 	return db.writer.do(&job{ctx: ctx, rank: rest, other: func() error {
-		return failed("checkpoint", db.writer.run("PRAGMA wal_checkpoint(TRUNCATE)"))
+		return db.writer.checkpoint("TRUNCATE")
 	}})
 }
 
@@ -249,6 +254,7 @@ func (w *writer) transact(run func(*tx) error) error {
 	for _, f := range t.committed {
 		f()
 	}
+	w.shorten()
 	return nil
 }
 
