@@ -30,9 +30,10 @@ type operation struct {
 	handler http.HandlerFunc
 
 	query  []parameter
-	takes  any // a value of the type that the body is read into; nil: there is no body
-	status int // of success
-	gives  any // a value of the type that the answer is written from
+	takes  any    // a value of the type that the body is read into; nil: there is no body
+	status int    // of success
+	gives  any    // a value of the type that the answer is written from
+	media  string // of the answer, "" is JSON
 }
 
 // parameter is one of a query.
@@ -71,6 +72,12 @@ func (o operation) body(v any) operation {
 // answers says what the operation writes when it succeeds.
 func (o operation) answers(status int, v any) operation {
 	o.status, o.gives = status, v
+	return o
+}
+
+// as says that the answer is not JSON.
+func (o operation) as(media string) operation {
+	o.media = media
 	return o
 }
 
@@ -168,7 +175,7 @@ func (s *server) operations() []operation {
 			answers(http.StatusOK, statusAnswer{}),
 		op(http.MethodGet, "/readyz", noKey, "tell that the server can work", s.forAnyone(s.readyz)).
 			answers(http.StatusOK, statusAnswer{}),
-	}, s.statOperations(v1), s.domainOperations(v1), s.doctorOperations(), s.suppressionOperations())
+	}, s.statOperations(v1), s.domainOperations(v1), s.doctorOperations(), s.suppressionOperations(), s.documentOperations())
 }
 
 func (s *server) router() http.Handler {
