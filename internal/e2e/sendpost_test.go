@@ -29,6 +29,7 @@ type sendPost struct {
 	account  string // the account's key
 	sub      string // the default sub-account's key
 	api      *client.Client
+	sandbox  string
 	tpsp     int32  // a mail server
 	pool     string // with that one provider
 
@@ -45,9 +46,15 @@ func startSendPost(t *testing.T) *sendPost {
 	}
 	var listening struct{ URL, SMTP string }
 	start(t, "sandbox", "--listen", "127.0.0.1:0", "--smtp-listen", "127.0.0.1:0", "--log-format", "json").decode(`"inbox"`, &listening)
-	mailServer := listening.SMTP
-	server := start(t, "serve", "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--allow-private", "--log-format", "json")
-	s := &sendPost{contract: contract, answered: map[string]map[int]bool{}}
+	sandbox, mailServer := listening.URL, listening.SMTP
+	args := []string{"serve", "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--allow-private", "--log-format", "json"}
+	if !slices.Contains(pending, "getAllIps") {
+		for i := range compat.Clients() {
+			args = append(args, "--ip", addressOf(i)+"="+strings.Replace(mailServer, "://", "://sandbox-user:sandbox-smtp-password@", 1))
+		}
+	}
+	server := start(t, args...)
+	s := &sendPost{contract: contract, answered: map[string]map[int]bool{}, sandbox: sandbox}
 	s.account = firstMatch(t, server.line("X-Account-ApiKey"), `X-Account-ApiKey:\s+(\w{20})`)
 	s.sub = firstMatch(t, server.line("X-SubAccount-ApiKey"), `X-SubAccount-ApiKey:\s+(\w{20})`)
 	server.decode(`"serving"`, &listening)
@@ -61,6 +68,9 @@ func startSendPost(t *testing.T) *sendPost {
 	return s
 }
 
+// addressOf is the IP of the client with that number.
+func addressOf(i int) string { return fmt.Sprintf("203.0.113.%d", 101+i) }
+
 func (s *sendPost) saw(id string, status int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -73,12 +83,13 @@ func (s *sendPost) saw(id string, status int) {
 // user is somebody who uses SendPost through one of its clients.
 type user struct {
 	*sendPost
-	t      *testing.T
-	client compat.Client
-	name   string // of what they make
-	subID  int32  // their sub-account
-	subKey string
-	poolID int32
+	t       *testing.T
+	client  compat.Client
+	name    string // of what they make
+	subID   int32  // their sub-account
+	subKey  string
+	poolID  int32
+	address string // their IP
 }
 
 // ids are the path's parts of a call.
@@ -164,10 +175,10 @@ func TestSendPost(t *testing.T) {
 	t.Parallel()
 	s := startSendPost(t)
 	t.Run("clients", func(t *testing.T) {
-		for _, c := range compat.Clients() {
+		for i, c := range compat.Clients() {
 			t.Run(c.Name, func(t *testing.T) {
 				t.Parallel()
-				u := &user{sendPost: s, t: t, client: c, name: "Hooli \u00e9/<&> " + c.Name, subKey: s.sub}
+				u := &user{sendPost: s, t: t, client: c, name: "Hooli \u00e9/<&> " + c.Name, subKey: s.sub, address: addressOf(i)}
 				u.keys()
 				u.queries()
 				u.subAccounts()
@@ -598,6 +609,41 @@ func (u *user) templates() {
 	if slices.Contains(pending, "sendEmailWithTemplate") {
 		return
 	}
+	ctx, account := u.t.Context(), map[string]string{"X-Account-ApiKey": u.account}
+	name := "Welcome Mail of " + u.client.Name
+	var made struct{ ID int32 }
+	status, err := call(ctx, http.MethodPost, u.url+"/api/v1/account/template/", account, map[string]any{"name": name, "subject": "Hi {{name}}",
+		"html": "<p>Hi {{name}}, {{code}} &amp; more</p>", "text": "Hi {{name}}, {{code}}"}, &made)
+	if err != nil || status != http.StatusOK {
+		u.t.Fatalf("create a template: %d, %v", status, err)
+	}
+	for what, dialect := range map[string]map[string]any{ // all that SendPost's guides have
+		"name":        {"template": name, "templateVariables": map[string]string{"name": "Gavin", "code": "BELSON240"}},
+		"id":          {"templateId": strconv.Itoa(int(made.ID)), "templateVariables": map[string]string{"name": "Gavin", "code": "BELSON240"}},
+		"number":      {"templateId": made.ID, "dynamicData": map[string]any{"name": "Gavin", "code": "BELSON240"}},
+		"dynamicData": {"templateId": strconv.Itoa(int(made.ID)), "dynamicData": map[string]any{"name": "Gavin", "code": "BELSON240"}},
+		"recipients":  {"template": name, "customFields": map[string]any{"code": "BELSON240", "name": "nobody"}},
+	} {
+		body := map[string]any{"from": map[string]any{"email": "richard@piedpiper.com"}, "ippool": "Pool of " + u.client.Name,
+			"to": []map[string]any{{"email": "gavin@example.com", "customFields": map[string]any{"name": "Gavin"}}}}
+		maps.Copy(body, dialect)
+		var sent []response
+		u.call("sendEmailWithTemplate", compat.Call{Body: body}, &sent)
+		if len(sent) != 1 || sent[0].ErrorCode != 0 {
+			u.t.Fatalf("%s: %+v", what, sent)
+		}
+		if mail := sandboxMail(u.t, u.sandbox, sent[0].MessageID); mail.Subject != "Hi Gavin" || mail.Text != "Hi Gavin, BELSON240" ||
+			mail.HTML != "<p>Hi Gavin, BELSON240 &amp; more</p>" {
+			u.t.Errorf("%s: %+v", what, mail)
+		}
+	}
+	for field, bad := range map[string]map[string]any{"template": {"template": "nothing"}, "templateId": {"templateId": "999999"}} {
+		bad["from"], bad["to"] = map[string]any{"email": "richard@piedpiper.com"}, []map[string]any{{"email": "gavin@example.com"}}
+		bad["ippool"] = "Pool of " + u.client.Name
+		if p := u.refused(http.StatusUnprocessableEntity, "sendEmailWithTemplate", compat.Call{Body: bad}); p.Code != "unknown_template" || p.Field != field {
+			u.t.Errorf("%+v", p)
+		}
+	}
 }
 
 // webhooks makes, changes and deletes one.
@@ -649,11 +695,67 @@ func (u *user) webhooks() {
 	u.refused(http.StatusNotFound, "deleteWebhook", compat.Call{Path: ids(id)})
 }
 
-// ips reads and changes the account's.
+// ips reads and changes the user's address, sends through it, gives it back and takes it again.
 func (u *user) ips() {
 	u.t.Helper()
 	if slices.Contains(pending, "getAllIps") {
 		return
+	}
+	type ip struct {
+		ID       int32
+		PublicIP string
+		Created  int64
+	}
+	var list []ip
+	var got ip
+	u.call("getAllIps", compat.Call{Query: url.Values{"search": {u.address}, "limit": {"10"}, "offset": {"0"}}}, &list)
+	if len(list) != 1 || list[0].PublicIP != u.address || list[0].Created == 0 {
+		u.t.Fatalf("%+v", list)
+	}
+	one := list[0]
+	u.call("getSpecificIp", compat.Call{Path: ids(one.ID)}, &got)
+	if got != one {
+		u.t.Errorf("%+v, %+v", got, one)
+	}
+	u.call("updateIp", compat.Call{Path: ids(one.ID), Body: map[string]any{"autoWarmupEnabled": false}}, &got)
+	if got != one {
+		u.t.Errorf("%+v, %+v", got, one)
+	}
+	u.refused(http.StatusUnprocessableEntity, "updateIp", compat.Call{Path: ids(one.ID), Body: map[string]any{"autoWarmupEnabled": "no"}})
+	u.refused(http.StatusNotFound, "updateIp", compat.Call{Path: ids(999999), Body: map[string]any{"autoWarmupEnabled": false}})
+	u.refused(http.StatusNotFound, "getSpecificIp", compat.Call{Path: ids(999999)})
+
+	// In a pool it shows all that clients need of an IP, and mail through it names it.
+	name := "IPs of " + u.client.Name
+	var made pool
+	u.call("createIPPool", compat.Call{Body: map[string]any{"name": name, "ips": []map[string]any{{"publicIP": u.address}}, "routingStrategy": 0, "warmupInterval": 24,
+		"overflowStrategy": 0}}, &made)
+	if len(made.IPs) != 1 || made.IPs[0].PublicIP != u.address || len(made.ThirdPartySendingProviders) != 0 {
+		u.t.Errorf("%+v", made)
+	}
+	u.call("updateIPPool", compat.Call{Path: ids(made.ID), Body: map[string]any{"name": name, "ips": []ip{one}, "routingStrategy": 2,
+		"routingMetaData": fmt.Sprintf(`{"IP_%d":"1"}`, one.ID)}}, &made)
+	var sent []response
+	u.call("sendEmail", compat.Call{Body: emails(name)[0]}, &sent)
+	eventually(u.t, "the mail left through the IP", 20*time.Second, func() bool {
+		var message struct {
+			PublicIP string
+			IPID     int32 `json:"ipID"`
+		}
+		u.call("getMessageById", compat.Call{Path: []string{sent[0].MessageID}}, &message)
+		return message.PublicIP == u.address && message.IPID == one.ID
+	})
+	eventually(u.t, "the pool is not needed any more", 20*time.Second, func() bool {
+		a, err := u.client.Do(u.t.Context(), u.url, compat.Call{Operation: u.contract.Operation("deleteIPPool"), Path: ids(made.ID), Key: u.account})
+		return err == nil && a.Status == http.StatusOK
+	})
+	u.deleted("deleteIp", one.ID, u.address, compat.Call{Path: ids(one.ID)})
+	u.refused(http.StatusNotFound, "deleteIp", compat.Call{Path: ids(one.ID)})
+	u.refused(http.StatusUnprocessableEntity, "allocateNewIp", compat.Call{Body: map[string]any{"ips": []string{"192.0.2.99"}, "overflowPool": false}})
+	u.refused(http.StatusUnprocessableEntity, "allocateNewIp", compat.Call{Body: map[string]any{"ips": []string{}, "overflowPool": false}})
+	u.call("allocateNewIp", compat.Call{Body: map[string]any{"ips": []string{u.address}, "overflowPool": false}}, &got)
+	if got.PublicIP != u.address {
+		u.t.Errorf("%+v", got)
 	}
 }
 
