@@ -632,6 +632,7 @@ func (u *user) templates() {
 		if len(sent) != 1 || sent[0].ErrorCode != 0 {
 			u.t.Fatalf("%s: %+v", what, sent)
 		}
+		wantEvents(u.t, u.api, sent[0].MessageID, 58, 59)
 		if mail := sandboxMail(u.t, u.sandbox, sent[0].MessageID); mail.Subject != "Hi Gavin" || mail.Text != "Hi Gavin, BELSON240" ||
 			mail.HTML != "<p>Hi Gavin, BELSON240 &amp; more</p>" {
 			u.t.Errorf("%s: %+v", what, mail)
