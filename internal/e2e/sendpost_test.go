@@ -738,18 +738,16 @@ func (u *user) ips() {
 		"routingMetaData": fmt.Sprintf(`{"IP_%d":"1"}`, one.ID)}}, &made)
 	var sent []response
 	u.call("sendEmail", compat.Call{Body: emails(name)[0]}, &sent)
-	eventually(u.t, "the mail left through the IP", 20*time.Second, func() bool {
-		var message struct {
-			PublicIP string
-			IPID     int32 `json:"ipID"`
-		}
-		u.call("getMessageById", compat.Call{Path: []string{sent[0].MessageID}}, &message)
-		return message.PublicIP == u.address && message.IPID == one.ID
-	})
-	eventually(u.t, "the pool is not needed any more", 20*time.Second, func() bool {
-		a, err := u.client.Do(u.t.Context(), u.url, compat.Call{Operation: u.contract.Operation("deleteIPPool"), Path: ids(made.ID), Key: u.account})
-		return err == nil && a.Status == http.StatusOK
-	})
+	wantEvents(u.t, u.api, sent[0].MessageID, 0, 9)
+	var message struct {
+		PublicIP string
+		IPID     int32 `json:"ipID"`
+	}
+	u.call("getMessageById", compat.Call{Path: []string{sent[0].MessageID}}, &message)
+	if message.PublicIP != u.address || message.IPID != one.ID {
+		u.t.Errorf("%+v, want the IP %+v", message, one)
+	}
+	u.deleted("deleteIPPool", made.ID, name, compat.Call{Path: ids(made.ID)})
 	u.deleted("deleteIp", one.ID, u.address, compat.Call{Path: ids(one.ID)})
 	u.refused(http.StatusNotFound, "deleteIp", compat.Call{Path: ids(one.ID)})
 	u.refused(http.StatusUnprocessableEntity, "allocateNewIp", compat.Call{Body: map[string]any{"ips": []string{"192.0.2.99"}, "overflowPool": false}})
