@@ -116,7 +116,7 @@ const apiDescription = "Every path is served with and without a trailing slash. 
 	"are nanoseconds since the UNIX epoch, dates are YYYY-MM-DD in UTC. A refusal of any operation is a Problem."
 
 // document makes the OpenAPI document of operations.
-func document(operations []operation, of *schemas) (*openAPI, error) {
+func document(operations []operation, of *schemas) *openAPI {
 	doc := &openAPI{OpenAPI: "3.1.0", Info: apiInfo{Title: "Postyard API", Version: "v1", Description: apiDescription}, Servers: []apiURL{{"/"}},
 		Paths: apiPaths{of: map[string]map[string]*apiOperation{}},
 		Components: components{Schemas: of.list, Security: map[string]securityScheme{
@@ -127,10 +127,7 @@ func document(operations []operation, of *schemas) (*openAPI, error) {
 	refusal := of.of(reflect.TypeFor[problem](), inAnswers)
 	tags := map[string]bool{}
 	for _, o := range operations {
-		one, err := describeOperation(&o, of)
-		if err != nil {
-			return nil, err
-		}
+		one := describeOperation(&o, of)
 		one.Answers["default"] = apiResponse{Description: "a refusal", Content: map[string]apiContent{jsonMedia: {refusal}}}
 		if doc.Paths.of[o.Path] == nil {
 			doc.Paths.names = append(doc.Paths.names, o.Path)
@@ -142,15 +139,13 @@ func document(operations []operation, of *schemas) (*openAPI, error) {
 			doc.Tags = append(doc.Tags, apiTag{tag})
 		}
 	}
-	return doc, nil
+	return doc
 }
 
-func describeOperation(o *operation, of *schemas) (*apiOperation, error) {
-	if o.status == 0 {
-		return nil, fmt.Errorf("%s %s does not say what it answers", o.Method, o.Path)
-	}
+func describeOperation(o *operation, of *schemas) *apiOperation {
+	status := cmp.Or(o.status, http.StatusOK)
 	one := &apiOperation{ID: operationID(o), Tags: []string{operationTag(o.Path)}, Summary: o.Summary, Security: []map[string][]string{},
-		method: o.Method, path: o.Path, auth: o.Auth, status: o.status}
+		method: o.Method, path: o.Path, auth: o.Auth, status: status}
 	switch o.Auth {
 	case accountKey:
 		one.Security = append(one.Security, map[string][]string{accountScheme: {}})
@@ -166,21 +161,20 @@ func describeOperation(o *operation, of *schemas) (*apiOperation, error) {
 		}
 	}
 	for _, p := range o.query {
-		value, err := p.schema()
-		if err != nil {
-			return nil, fmt.Errorf("%s %s: %w", o.Method, o.Path, err)
-		}
-		one.Parameters = append(one.Parameters, apiParameter{Name: p.Name, In: "query", Required: p.Required, Description: p.Summary, Schema: value})
+		one.Parameters = append(one.Parameters, apiParameter{Name: p.Name, In: "query", Required: p.Required, Description: p.Summary, Schema: p.schema()})
 	}
 	if o.takes != nil {
 		one.Body = &apiBody{Required: true, Content: map[string]apiContent{jsonMedia: {of.of(reflect.TypeOf(o.takes), inRequests)}}}
 	}
 	success := apiResponse{Description: "what was asked for"}
-	if o.gives != nil {
-		success.Content = map[string]apiContent{cmp.Or(o.media, jsonMedia): {of.of(reflect.TypeOf(o.gives), inAnswers)}}
+	switch {
+	case o.gives != nil:
+		success.Content = map[string]apiContent{jsonMedia: {of.of(reflect.TypeOf(o.gives), inAnswers)}}
+	case o.media != "":
+		success.Content = map[string]apiContent{o.media: {&schema{Type: "string"}}}
 	}
-	one.Answers = map[string]apiResponse{strconv.Itoa(o.status): success}
-	return one, nil
+	one.Answers = map[string]apiResponse{strconv.Itoa(status): success}
+	return one
 }
 
 // operationID is a name for generated clients: getAccountIppoolIdWarnings.
@@ -216,16 +210,14 @@ func pathSchema(path, name string) *schema {
 	return &schema{Type: "string"}
 }
 
-func (p *parameter) schema() (*schema, error) {
+func (p *parameter) schema() *schema {
 	switch p.Kind {
 	case "integer":
-		return &schema{Type: "integer", Format: "int64"}, nil
-	case "boolean", "string":
-		return &schema{Type: p.Kind}, nil
+		return &schema{Type: p.Kind, Format: "int64"}
 	case "date":
-		return &schema{Type: "string", Format: "date"}, nil
+		return &schema{Type: "string", Format: p.Kind}
 	}
-	return nil, fmt.Errorf("the parameter %s is of an unknown kind %q", p.Name, p.Kind)
+	return &schema{Type: p.Kind}
 }
 
 // served is the document and the page, made when they are first asked for.
@@ -240,10 +232,7 @@ func (s *server) describe() (*served, error) {
 	if err := json.Unmarshal(notesFile, &notes); err != nil {
 		return nil, fmt.Errorf("read the notes of fields: %w", err)
 	}
-	doc, err := document(s.operations(), newSchemas(notes))
-	if err != nil {
-		return nil, err
-	}
+	doc := document(s.operations(), newSchemas(notes))
 	text, err := json.Marshal(doc)
 	if err != nil {
 		return nil, fmt.Errorf("write the API's document: %w", err)
@@ -258,7 +247,7 @@ func (s *server) documentOperations() []operation {
 		op(http.MethodGet, "/openapi.json", noKey, "read the API's OpenAPI 3.1 document", s.forAnyone(s.getDocument)).
 			answers(http.StatusOK, map[string]any{}),
 		op(http.MethodGet, "/docs", noKey, "read about the API in a browser", s.forAnyone(s.getPage)).
-			answers(http.StatusOK, "").as("text/html"),
+			answers(http.StatusOK, nil).as("text/html"),
 	}
 }
 

@@ -32,8 +32,8 @@ type operation struct {
 	query  []parameter
 	takes  any    // a value of the type that the body is read into; nil: there is no body
 	status int    // of success
-	gives  any    // a value of the type that the answer is written from
-	media  string // of the answer, "" is JSON
+	gives  any    // a value of the type that the answer is written from; nil: it is no JSON, or there is none
+	media  string // the media type of an answer that is no JSON
 }
 
 // parameter is one of a query.
@@ -75,9 +75,9 @@ func (o operation) answers(status int, v any) operation {
 	return o
 }
 
-// as says that the answer is not JSON.
+// as says of which media type the answer is, when it is no JSON.
 func (o operation) as(media string) operation {
-	o.media = media
+	o.media, o.gives = media, nil
 	return o
 }
 
