@@ -223,6 +223,10 @@ func TestDocument(t *testing.T) {
 	}
 }
 
+type generic[T any] struct {
+	Value T `json:"value"`
+}
+
 // TestSchemas has what types come to.
 func TestSchemas(t *testing.T) {
 	t.Parallel()
@@ -236,6 +240,8 @@ func TestSchemas(t *testing.T) {
 		Null *inner           `json:"null"`
 		Some *inner           `json:"some,omitempty"`
 		Raw  json.RawMessage  `json:"raw"`
+		One  generic[int]     `json:"one"`
+		Two  generic[string]  `json:"two"`
 		No   string           `json:"-"`
 	}
 	s := newSchemas(map[string]string{"api.inner.a": "a note"})
@@ -249,8 +255,9 @@ func TestSchemas(t *testing.T) {
 	const want = `{"type":"object","properties":{"a":{"type":"integer","format":"int32","description":"a note"},` +
 		`"list":{"type":"array","items":{"$ref":"#/components/schemas/Outer"}},` +
 		`"map":{"type":"object","additionalProperties":{"$ref":"#/components/schemas/Inner"}},` +
-		`"null":{"anyOf":[{"$ref":"#/components/schemas/Inner"},{"type":"null"}]},"some":{"$ref":"#/components/schemas/Inner"},"raw":{}},` +
-		`"required":["a","list","map","null","raw"],"additionalProperties":false}`
+		`"null":{"anyOf":[{"$ref":"#/components/schemas/Inner"},{"type":"null"}]},"some":{"$ref":"#/components/schemas/Inner"},"raw":{},` +
+		`"one":{"$ref":"#/components/schemas/Generic"},"two":{"$ref":"#/components/schemas/ApiGeneric"}},` +
+		`"required":["a","list","map","null","raw","one","two"],"additionalProperties":false}`
 	if diff := cmp.Diff(want, string(raw)); diff != "" {
 		t.Error(diff)
 	}
@@ -280,7 +287,7 @@ func TestNotes(t *testing.T) {
 		}
 		for i := range typ.NumField() {
 			key, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
-			if note := parsed[pkg][typ.Name()+"."+typ.Field(i).Name]; note != "" && key != "" {
+			if note := parsed[pkg][plainName(typ)+"."+typ.Field(i).Name]; note != "" && key != "" {
 				notes[noteKey(typ, key)] = note
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 )
 
@@ -139,14 +140,25 @@ func (s *schemas) object(t reflect.Type, where side) *schema {
 
 // componentName is the type's name without what it says of its use, and with its package where another one has the name.
 func (s *schemas) componentName(t reflect.Type) string {
-	name := strings.TrimSuffix(t.Name(), "Answer")
-	name = strings.ToUpper(name[:1]) + name[1:]
+	name := capital(strings.TrimSuffix(plainName(t), "Answer"))
 	if s.types[name] != nil {
-		pkg := t.PkgPath()[strings.LastIndexByte(t.PkgPath(), '/')+1:]
-		name = strings.ToUpper(pkg[:1]) + pkg[1:] + name
+		name = capital(packageOf(t)) + name
+	}
+	for base, n := name, 2; s.types[name] != nil; n++ {
+		name = base + strconv.Itoa(n)
 	}
 	return name
 }
+
+func capital(name string) string { return strings.ToUpper(name[:1]) + name[1:] }
+
+// plainName is a type's name without what it is made for.
+func plainName(t reflect.Type) string {
+	name, _, _ := strings.Cut(t.Name(), "[")
+	return name
+}
+
+func packageOf(t reflect.Type) string { return t.PkgPath()[strings.LastIndexByte(t.PkgPath(), '/')+1:] }
 
 func (s *schemas) fields(t reflect.Type, where side) *schema {
 	object := &schema{Type: "object", Properties: &properties{of: map[string]*schema{}}}
@@ -201,5 +213,5 @@ func (s *schemas) collect(t reflect.Type, where side, object *schema) {
 
 // noteKey is where the note of a field stands.
 func noteKey(t reflect.Type, key string) string {
-	return t.PkgPath()[strings.LastIndexByte(t.PkgPath(), '/')+1:] + "." + t.Name() + "." + key
+	return packageOf(t) + "." + plainName(t) + "." + key
 }

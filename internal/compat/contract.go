@@ -67,18 +67,25 @@ func (c *Contract) Operation(id string) *Operation {
 
 // Check tells everything in an answer's body that one of the official clients would stumble over: keys that are unknown (Java) or missing,
 // other JSON types (Python), numbers that are not whole or do not fit (Go), null where nothing allows it.
-func (c *Contract) Check(o *Operation, body []byte) error {
+func (c *Contract) Check(o *Operation, body []byte) error { return c.checkAs(o.ID, o.Answer, body) }
+
+// CheckWebhook is Check for what a receiver of webhooks gets.
+func (c *Contract) CheckWebhook(body []byte) error {
+	return c.checkAs("webhook", "WebhookObject", body)
+}
+
+func (c *Contract) checkAs(what, kind string, body []byte) error {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
 	var value any
 	if err := decoder.Decode(&value); err != nil {
-		return fmt.Errorf("%s: %w", o.ID, err)
+		return fmt.Errorf("%s: %w", what, err)
 	}
 	if decoder.More() {
-		return fmt.Errorf("%s: there is more after the answer", o.ID)
+		return fmt.Errorf("%s: there is more after the answer", what)
 	}
-	if problems := c.check(o.Answer, value, o.Answer); len(problems) > 0 {
-		return fmt.Errorf("%s: %w", o.ID, errors.Join(problems...))
+	if problems := c.check(kind, value, kind); len(problems) > 0 {
+		return fmt.Errorf("%s: %w", what, errors.Join(problems...))
 	}
 	return nil
 }
@@ -163,6 +170,10 @@ func checkScalar(kind string, value any, at string) []error {
 		}
 	case "object":
 		if _, ok := value.(map[string]any); !ok {
+			return wrong
+		}
+	case "number":
+		if _, ok := value.(json.Number); !ok {
 			return wrong
 		}
 	case "date":

@@ -39,7 +39,7 @@ func TestContract(t *testing.T) {
 			for _, of := range c.Types[kind] {
 				use(of)
 			}
-		} else if !known && !slices.Contains([]string{"string", "bool", "int32", "int64", "bit", "date", "object"}, kind) {
+		} else if !known && !slices.Contains([]string{"string", "bool", "int32", "int64", "number", "bit", "date", "object"}, kind) {
 			t.Errorf("there is no type %s", kind)
 		}
 	}
@@ -58,6 +58,7 @@ func TestContract(t *testing.T) {
 			t.Errorf("%s: refusals %v", o.ID, o.Refusals)
 		}
 	}
+	use("WebhookObject")
 	for kind := range c.Types {
 		if !used[kind] {
 			t.Errorf("no answer has the type %s", kind)
@@ -68,11 +69,11 @@ func TestContract(t *testing.T) {
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	c := &Contract{Types: map[string]map[string]string{
-		"Whole": {"id": "int32", "big": "int64", "kind": "bit", "name": "string", "is": "bool", "day": "date", "one": "Part", "some": "[Part]", "map": "{string}", "who": "object?"},
+		"Whole": {"id": "int32", "big": "int64", "kind": "bit", "name": "string", "is": "bool", "day": "date", "one": "Part", "some": "[Part]", "map": "{string}", "who": "object?", "deg": "number"},
 		"Part":  {"at": "string", "more": "int32*"},
 	}}
 	o := &Operation{ID: "x", Answer: "Whole"}
-	const good = `{"id":2147483647,"big":1567512491587205024,"kind":1,"name":"","is":true,"day":"2026-11-26","one":{"at":""},"some":[{"at":"","more":1}],"map":{"a":"b"},"who":null}`
+	const good = `{"id":2147483647,"big":1567512491587205024,"kind":1,"name":"","is":true,"day":"2026-11-26","one":{"at":""},"some":[{"at":"","more":1}],"map":{"a":"b"},"who":null,"deg":-1.5}`
 	if err := c.Check(o, []byte(good)); err != nil {
 		t.Fatal(err)
 	}
@@ -93,11 +94,15 @@ func TestCheck(t *testing.T) {
 		{`[{"at":"","more":1}]`, `{}`, "Whole.some is no list"},
 		{`"a":"b"`, `"a":5`, "Whole.map.a is no string"},
 		{`"who":null`, `"who":"me"`, "Whole.who is no object"},
-		{`"who":null}`, `"who":null} {}`, "more after"},
+		{`-1.5`, `"1.5"`, "Whole.deg is no number"},
+		{`-1.5}`, `-1.5} {}`, "more after"},
 		{`{"id"`, `[{"id"`, "unexpected EOF|is no object|invalid"},
 	} {
 		text := strings.Replace(good, bad.from, bad.to, 1)
 		err := c.Check(o, []byte(text))
+		if text == good {
+			t.Errorf("%s is not there", bad.from)
+		}
 		if err == nil || !slices.ContainsFunc(strings.Split(bad.says, "|"), func(says string) bool { return strings.Contains(err.Error(), says) }) {
 			t.Errorf("%s: %v", text, err)
 		}

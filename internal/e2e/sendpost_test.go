@@ -2,9 +2,12 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strconv"
@@ -402,6 +405,58 @@ func (u *user) suppressions() {
 	u.refused(http.StatusUnprocessableEntity, "deleteSuppression", compat.Call{Body: map[string]any{"suppressions": of("")}})
 }
 
+// receiver takes webhooks, and reads them as strictly as the strictest of SendPost's clients.
+type receiver struct {
+	*httptest.Server
+	mu     sync.Mutex
+	events map[string][]int // types by message, in the order of their ids
+	faults []error
+}
+
+func (s *sendPost) receive(t *testing.T) *receiver {
+	t.Helper()
+	r := &receiver{events: map[string][]int{}}
+	seen := map[string]bool{}
+	r.Server = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, request *http.Request) {
+		body, err := io.ReadAll(request.Body)
+		var got struct {
+			Event struct {
+				EventID   string `json:"eventID"`
+				MessageID string `json:"messageID"`
+				Type      int
+			}
+		}
+		err = errors.Join(err, s.contract.CheckWebhook(body), json.Unmarshal(body, &got))
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if err != nil {
+			r.faults = append(r.faults, fmt.Errorf("%w in %s", err, body))
+		}
+		if !seen[got.Event.EventID] {
+			seen[got.Event.EventID] = true
+			r.events[got.Event.MessageID] = append(r.events[got.Event.MessageID], got.Event.Type)
+		}
+	}))
+	t.Cleanup(r.Close)
+	return r
+}
+
+// want waits until the events of a message have come.
+func (r *receiver) want(t *testing.T, message string, types ...int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("webhooks %v of %s", types, message), 20*time.Second, func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		got := slices.Sorted(slices.Values(r.events[message]))
+		return slices.Equal(got, types)
+	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, err := range r.faults {
+		t.Error(err)
+	}
+}
+
 // pool is what clients read of one.
 type pool struct {
 	named
@@ -779,15 +834,16 @@ func TestExampleFlow(t *testing.T) {
 			u := &user{sendPost: s, t: t, client: c, subKey: s.sub}
 			var subs []named
 			u.call("getAllSubAccounts", compat.Call{}, &subs)
+			hooks := s.receive(t)
 			if !slices.Contains(pending, "createWebhook") {
-				body := map[string]any{"url": "https://your-webhook-endpoint.example.com/webhook", "enabled": true}
+				body := map[string]any{"url": hooks.URL + "/webhook", "enabled": true}
 				for _, toggle := range []string{"processed", "delivered", "dropped", "softBounced", "hardBounced", "opened", "clicked", "unsubscribed", "spam"} {
 					body[toggle] = true
 				}
 				u.call("createWebhook", compat.Call{Body: body}, nil)
-				var hooks []named
-				if u.call("getAllWebhooks", compat.Call{}, &hooks); len(hooks) != 1 {
-					t.Errorf("%+v", hooks)
+				var list []named
+				if u.call("getAllWebhooks", compat.Call{}, &list); len(list) != 1 {
+					t.Errorf("%+v", list)
 				}
 			}
 			u.call("createDomain", compat.Call{Body: map[string]any{"name": "piedpiper.com"}}, nil)
@@ -816,6 +872,11 @@ func TestExampleFlow(t *testing.T) {
 			u.call("getMessageById", compat.Call{Path: []string{sent[0].MessageID}}, &got)
 			if sum.Processed != 2 || len(sent) != 2 || got.MessageID != sent[0].MessageID {
 				t.Errorf("%+v, %+v, %+v", sum, sent, got)
+			}
+			if !slices.Contains(pending, "createWebhook") { // not the event that it was sent: the example has not asked for it
+				for _, one := range sent {
+					hooks.want(t, one.MessageID, 0)
+				}
 			}
 		})
 	}
