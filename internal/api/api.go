@@ -18,6 +18,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"postyard/internal/accept"
@@ -121,11 +122,13 @@ type Config struct {
 type server struct {
 	Config
 	verifying running
+	described func() (*served, error) // the API's document and page, made once
 }
 
 // New returns the API's handler.
 func New(c Config) http.Handler {
 	s := &server{Config: c}
+	s.described = sync.OnceValues(s.describe)
 	return s.observe(s.router())
 }
 

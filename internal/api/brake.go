@@ -18,6 +18,11 @@ import (
 // maxDrill is the longest drill, in seconds: a day.
 const maxDrill = 86_400
 
+// drillRequest says how long a drill lasts.
+type drillRequest struct {
+	Seconds *int `json:"seconds"` // 0 ends it
+}
+
 // drillTPSP rehearses an outage of a provider.
 func (s *server) drillTPSP(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
 	id, err := pathID(r)
@@ -27,9 +32,7 @@ func (s *server) drillTPSP(w http.ResponseWriter, r *http.Request, a *directory.
 	if _, err := s.Providers.TPSP(a.ID, id); err != nil {
 		return err // before the body is judged
 	}
-	var in struct {
-		Seconds *int `json:"seconds"`
-	}
+	var in drillRequest
 	if err := decodeBody(w, r, &in); err != nil {
 		return err
 	}

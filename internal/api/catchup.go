@@ -59,11 +59,14 @@ func (s *server) pendingCatchUp(t *directory.TPSP) *catchUpAnswer {
 	return answer
 }
 
+// catchUpRequest says what is to be read back.
+type catchUpRequest struct {
+	Since  string `json:"since"`  // an instant, or how long ago it was; the usual is a day
+	TPSPID int32  `json:"tpspId"` // 0: all of the account
+}
+
 func (s *server) catchUp(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
-	var in struct {
-		Since  string `json:"since"`
-		TPSPID int32  `json:"tpspId"`
-	}
+	var in catchUpRequest
 	if err := decodeBody(w, r, &in); err != nil {
 		return err
 	}

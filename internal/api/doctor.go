@@ -26,7 +26,11 @@ type checkAnswer struct {
 
 func (s *server) doctorOperations() []operation {
 	return []operation{op(http.MethodGet, "/api/v1/account/doctor", accountKey, "look for what keeps mail from flowing, and tell how to repair it",
-		s.forAccount(s.examine))}
+		s.forAccount(s.examine)).
+		asks(parameter{Name: "tpspId", Kind: "integer", Summary: "only this provider"},
+			parameter{Name: "template", Kind: "string", Summary: "the template that mail is to use"},
+			parameter{Name: "ippool", Kind: "string", Summary: "the name of the IP pool that mail is to go through"}).
+		answers(http.StatusOK, []checkAnswer{})}
 }
 
 func (s *server) examine(w http.ResponseWriter, r *http.Request, a *directory.Account) error {

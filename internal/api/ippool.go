@@ -1,12 +1,14 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"time"
 
 	"postyard/internal/directory"
 	"postyard/internal/ippool"
+	"postyard/internal/mail"
 	"postyard/internal/route"
 )
 
@@ -164,10 +166,18 @@ func (s *server) updatePool(w http.ResponseWriter, r *http.Request, a *directory
 	}
 	var in poolRequest
 	if err := decodeBody(w, r, &in); err != nil {
-		return err
+		return badData(err)
 	}
 	pool, err = s.Pools.Update(r.Context(), a.ID, pool.ID, in.changes())
-	return s.replyPool(w, pool, err)
+	return s.replyPool(w, pool, badData(err))
+}
+
+// badData makes 400 of what breaks a rule: SendPost has it so for the change of a pool, and 422 everywhere else.
+func badData(err error) error {
+	if e, ok := errors.AsType[*mail.FieldError](err); ok {
+		return &problem{status: http.StatusBadRequest, Code: e.Code, Message: e.Message, Field: e.Field}
+	}
+	return err
 }
 
 func (s *server) deletePool(w http.ResponseWriter, r *http.Request, a *directory.Account) error {

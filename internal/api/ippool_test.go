@@ -125,7 +125,7 @@ func TestPoolRefusals(t *testing.T) {
 		}
 	}
 	w.makePool(with(pool("other", one), "overflowStrategy", 1, "overflowPoolName", "mine"))
-	w.asAccount("PUT", path, map[string]any{"toAccountIPPools": []string{"other"}}).refused(422, "circular_ippool", "toAccountIPPools")
+	w.asAccount("PUT", path, map[string]any{"toAccountIPPools": []string{"other"}}).refused(400, "circular_ippool", "toAccountIPPools")
 	w.asAccount("PUT", path, map[string]any{"name": "other"}).refused(403, "name_taken", "name")
 
 	// Nothing of another account can be named, nor its names be found out.
@@ -268,7 +268,7 @@ func TestAProviderOfAPoolIsDeleted(t *testing.T) {
 	if len(x.Egresses) != 1 || x.Egresses[0].TPSPID != two {
 		t.Errorf("%+v", x)
 	}
-	w.asAccount("PUT", path, map[string]any{"tpsps": []int32{two}}).refused(422, "unknown_egress", "routingMetaData")
+	w.asAccount("PUT", path, map[string]any{"tpsps": []int32{two}}).refused(400, "unknown_egress", "routingMetaData")
 }
 
 // The pool that is made for a provider can be sent back as it was read.
@@ -283,5 +283,5 @@ func TestAPoolOfAProviderIsSentBack(t *testing.T) {
 	if read.WarmupInterval != 24 || got.WarmupInterval != 24 {
 		t.Errorf("%+v, then %+v", read, got)
 	}
-	w.asAccount("PUT", path, map[string]any{"warmupInterval": 0}).refused(422, "invalid_warmup_interval", "warmupInterval")
+	w.asAccount("PUT", path, map[string]any{"warmupInterval": 0}).refused(400, "invalid_warmup_interval", "warmupInterval")
 }

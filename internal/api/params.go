@@ -92,17 +92,23 @@ func truth(q url.Values, name string) (bool, error) {
 	return value, nil
 }
 
-// day reads a date (CL-10) as the moment at which it begins, in UTC.
+// day reads a date (CL-10) as the moment at which it begins, in UTC. Of an instant, as clients write theirs that have no type for dates (a Date of
+// JavaScript, a DateTime of PHP), the date counts as it is written.
 func day(q url.Values, name string) (time.Time, error) {
 	text := q.Get(name)
 	if text == "" {
 		return time.Time{}, badParameter(name, "is required, as YYYY-MM-DD")
 	}
 	at, err := time.Parse(time.DateOnly, text)
+	if err == nil {
+		return at, nil
+	}
+	instant, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
 		return time.Time{}, badParameter(name, "must be a date, as YYYY-MM-DD")
 	}
-	return at, nil
+	year, month, dayOfMonth := instant.Date()
+	return time.Date(year, month, dayOfMonth, 0, 0, 0, 0, time.UTC), nil
 }
 
 // days reads from and to, both included, over at most that many days (ST-1).

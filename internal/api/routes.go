@@ -1,11 +1,14 @@
 package api
 
 import (
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
+
+	"postyard/internal/provider"
 )
 
 // auth is which key an operation asks for.
@@ -27,9 +30,10 @@ type operation struct {
 	handler http.HandlerFunc
 
 	query  []parameter
-	takes  any // a value of the type that the body is read into; nil: there is no body
-	status int // of success
-	gives  any // a value of the type that the answer is written from
+	takes  any    // a value of the type that the body is read into; nil: there is no body
+	status int    // of success
+	gives  any    // a value of the type that the answer is written from; nil: it is no JSON, or there is none
+	media  string // the media type of an answer that is no JSON
 }
 
 // parameter is one of a query.
@@ -45,7 +49,7 @@ func pageParameters(searched string) []parameter {
 	return []parameter{
 		{Name: "limit", Kind: "integer", Summary: "the most items of the answer"},
 		{Name: "offset", Kind: "integer", Summary: "how many items are skipped"},
-		{Name: "search", Kind: "string", Summary: "part of the " + searched},
+		searchParameter(searched),
 	}
 }
 
@@ -71,61 +75,107 @@ func (o operation) answers(status int, v any) operation {
 	return o
 }
 
+// as says of which media type the answer is, when it is no JSON.
+func (o operation) as(media string) operation {
+	o.media, o.gives = media, nil
+	return o
+}
+
 // operations returns the whole API.
 func (s *server) operations() []operation {
 	const v1 = "/api/v1"
 	return slices.Concat([]operation{
-		op(http.MethodPost, v1+"/subaccount/email", subAccountKey, "send an email", s.forSubAccount(s.send)),
+		op(http.MethodPost, v1+"/subaccount/email", subAccountKey, "send an email", s.forSubAccount(s.send)).
+			body(sendRequest{}).answers(http.StatusOK, []emailResponse{}),
 
-		op(http.MethodGet, v1+"/account/subaccount", accountKey, "list sub-accounts", s.forAccount(s.listSubAccounts)),
+		op(http.MethodGet, v1+"/account/subaccount", accountKey, "list sub-accounts", s.forAccount(s.listSubAccounts)).
+			asks(pageParameters("name")...).answers(http.StatusOK, []subAccountAnswer{}),
 		op(http.MethodPost, v1+"/account/subaccount", accountKey, "create a sub-account", s.forAccount(s.createSubAccount)).
 			body(nameRequest{}).answers(http.StatusCreated, subAccountAnswer{}),
-		op(http.MethodGet, v1+"/account/subaccount/{id}", accountKey, "read a sub-account", s.forAccount(s.getSubAccount)),
-		op(http.MethodPut, v1+"/account/subaccount/{id}", accountKey, "rename a sub-account", s.forAccount(s.renameSubAccount)),
-		op(http.MethodDelete, v1+"/account/subaccount/{id}", accountKey, "delete a sub-account", s.forAccount(s.deleteSubAccount)),
-		op(http.MethodPost, v1+"/account/subaccount/{id}/pause", accountKey, "let the mail of a sub-account wait", s.forAccount(s.pauseSubAccount)),
-		op(http.MethodPost, v1+"/account/subaccount/{id}/resume", accountKey, "let it go on", s.forAccount(s.resumeSubAccount)),
+		op(http.MethodGet, v1+"/account/subaccount/{id}", accountKey, "read a sub-account", s.forAccount(s.getSubAccount)).
+			answers(http.StatusOK, subAccountAnswer{}),
+		op(http.MethodPut, v1+"/account/subaccount/{id}", accountKey, "rename a sub-account", s.forAccount(s.renameSubAccount)).
+			body(nameRequest{}).answers(http.StatusOK, subAccountAnswer{}),
+		op(http.MethodDelete, v1+"/account/subaccount/{id}", accountKey, "delete a sub-account", s.forAccount(s.deleteSubAccount)).
+			answers(http.StatusOK, deletedAnswer{}),
+		op(http.MethodPost, v1+"/account/subaccount/{id}/pause", accountKey, "let the mail of a sub-account wait", s.forAccount(s.pauseSubAccount)).
+			answers(http.StatusOK, pausedAnswer{}),
+		op(http.MethodPost, v1+"/account/subaccount/{id}/resume", accountKey, "let it go on", s.forAccount(s.resumeSubAccount)).
+			answers(http.StatusOK, pausedAnswer{}),
 
-		op(http.MethodPost, v1+"/account/tpsp/streams", accountKey, "list a provider's message streams", s.forAccount(s.listStreams)),
-		op(http.MethodGet, v1+"/account/tpsp", accountKey, "list providers", s.forAccount(s.listTPSPs)),
-		op(http.MethodPost, v1+"/account/tpsp", accountKey, "add a provider", s.forAccount(s.createTPSP)),
-		op(http.MethodGet, v1+"/account/tpsp/count", accountKey, "count providers", s.forAccount(s.countTPSPs)),
-		op(http.MethodGet, v1+"/account/tpsp/{id}", accountKey, "read a provider", s.forAccount(s.getTPSP)),
-		op(http.MethodPut, v1+"/account/tpsp/{id}", accountKey, "change a provider: its name, key, stream, limits, ...; pause it", s.forAccount(s.updateTPSP)),
-		op(http.MethodDelete, v1+"/account/tpsp/{id}", accountKey, "delete a provider", s.forAccount(s.deleteTPSP)),
-		op(http.MethodPost, v1+"/account/tpsp/{id}/webhook", accountKey, "register a provider's webhook again", s.forAccount(s.registerWebhook)),
-		op(http.MethodPost, v1+"/account/tpsp/{id}/drill", accountKey, "rehearse an outage of a provider", s.forAccount(s.drillTPSP)),
-		op(http.MethodPost, v1+"/account/catch-up", accountKey, "read back what providers' webhooks did not bring", s.forAccount(s.catchUp)),
-		op(http.MethodGet, v1+"/account/templates", accountKey, "list the mirrored templates of providers", s.forAccount(s.listTemplates)),
-		op(http.MethodPost, v1+"/account/templates/sync", accountKey, "read the templates of providers now", s.forAccount(s.syncTemplates)),
+		op(http.MethodPost, v1+"/account/tpsp/streams", accountKey, "list a provider's message streams", s.forAccount(s.listStreams)).
+			body(streamsRequest{}).answers(http.StatusOK, []provider.Stream{}),
+		op(http.MethodGet, v1+"/account/tpsp", accountKey, "list providers", s.forAccount(s.listTPSPs)).
+			asks(pageParameters("name")...).answers(http.StatusOK, []tpspAnswer{}),
+		op(http.MethodPost, v1+"/account/tpsp", accountKey, "add a provider", s.forAccount(s.createTPSP)).
+			body(tpspRequest{}).answers(http.StatusOK, tpspAnswer{}),
+		op(http.MethodGet, v1+"/account/tpsp/count", accountKey, "count providers", s.forAccount(s.countTPSPs)).
+			asks(searchParameter("name")).answers(http.StatusOK, countAnswer{}),
+		op(http.MethodGet, v1+"/account/tpsp/{id}", accountKey, "read a provider", s.forAccount(s.getTPSP)).
+			answers(http.StatusOK, tpspAnswer{}),
+		op(http.MethodPut, v1+"/account/tpsp/{id}", accountKey, "change a provider: its name, key, stream, limits, ...; pause it", s.forAccount(s.updateTPSP)).
+			body(tpspChanges{}).answers(http.StatusOK, tpspAnswer{}),
+		op(http.MethodDelete, v1+"/account/tpsp/{id}", accountKey, "delete a provider", s.forAccount(s.deleteTPSP)).
+			asks(forceParameter).answers(http.StatusOK, deletedAnswer{}),
+		op(http.MethodPost, v1+"/account/tpsp/{id}/webhook", accountKey, "register a provider's webhook again", s.forAccount(s.registerWebhook)).
+			answers(http.StatusOK, tpspAnswer{}),
+		op(http.MethodPost, v1+"/account/tpsp/{id}/drill", accountKey, "rehearse an outage of a provider", s.forAccount(s.drillTPSP)).
+			body(drillRequest{}).answers(http.StatusOK, tpspAnswer{}),
+		op(http.MethodPost, v1+"/account/catch-up", accountKey, "read back what providers' webhooks did not bring", s.forAccount(s.catchUp)).
+			body(catchUpRequest{}).answers(http.StatusOK, []caughtUpAnswer{}),
+		op(http.MethodGet, v1+"/account/templates", accountKey, "list the mirrored templates of providers", s.forAccount(s.listTemplates)).
+			asks(pageParameters("alias or the name")...).answers(http.StatusOK, []templateAnswer{}),
+		op(http.MethodPost, v1+"/account/templates/sync", accountKey, "read the templates of providers now", s.forAccount(s.syncTemplates)).
+			body(tpspReference{}).answers(http.StatusOK, []syncedAnswer{}),
 
-		op(http.MethodGet, v1+"/account/ippool", accountKey, "list IP pools", s.forAccount(s.listPools)),
-		op(http.MethodPost, v1+"/account/ippool", accountKey, "create an IP pool", s.forAccount(s.createPool)),
-		op(http.MethodGet, v1+"/account/ippool/{id}", accountKey, "read an IP pool", s.forAccount(s.getPool)),
-		op(http.MethodPut, v1+"/account/ippool/{id}", accountKey, "change an IP pool", s.forAccount(s.updatePool)),
-		op(http.MethodDelete, v1+"/account/ippool/{id}", accountKey, "delete an IP pool", s.forAccount(s.deletePool)),
-		op(http.MethodGet, v1+"/account/ippool/{id}/settings", accountKey, "read an IP pool's priority, time to live and pause", s.forAccount(s.getPoolSettings)),
-		op(http.MethodPost, v1+"/account/ippool/{id}/pause", accountKey, "let the mail of an IP pool wait", s.forAccount(s.pausePool)),
-		op(http.MethodPost, v1+"/account/ippool/{id}/resume", accountKey, "let it go on", s.forAccount(s.resumePool)),
-		op(http.MethodGet, v1+"/account/ippool/{id}/warnings", accountKey, "tell what an IP pool lacks", s.forAccount(s.poolWarnings)),
-		op(http.MethodGet, v1+"/account/ippool/{id}/explain", accountKey, "tell where a message would go, and why", s.forAccount(s.explainPool)),
+		op(http.MethodGet, v1+"/account/ippool", accountKey, "list IP pools", s.forAccount(s.listPools)).
+			asks(pageParameters("name")...).answers(http.StatusOK, []poolAnswer{}),
+		op(http.MethodPost, v1+"/account/ippool", accountKey, "create an IP pool", s.forAccount(s.createPool)).
+			body(poolRequest{}).answers(http.StatusOK, poolAnswer{}),
+		op(http.MethodGet, v1+"/account/ippool/{id}", accountKey, "read an IP pool", s.forAccount(s.getPool)).
+			answers(http.StatusOK, poolAnswer{}),
+		op(http.MethodPut, v1+"/account/ippool/{id}", accountKey, "change an IP pool", s.forAccount(s.updatePool)).
+			body(poolRequest{}).answers(http.StatusOK, poolAnswer{}),
+		op(http.MethodDelete, v1+"/account/ippool/{id}", accountKey, "delete an IP pool", s.forAccount(s.deletePool)).
+			asks(forceParameter).answers(http.StatusOK, deletedAnswer{}),
+		op(http.MethodGet, v1+"/account/ippool/{id}/settings", accountKey, "read an IP pool's priority, time to live and pause", s.forAccount(s.getPoolSettings)).
+			answers(http.StatusOK, poolSettings{}),
+		op(http.MethodPost, v1+"/account/ippool/{id}/pause", accountKey, "let the mail of an IP pool wait", s.forAccount(s.pausePool)).
+			answers(http.StatusOK, poolSettings{}),
+		op(http.MethodPost, v1+"/account/ippool/{id}/resume", accountKey, "let it go on", s.forAccount(s.resumePool)).
+			answers(http.StatusOK, poolSettings{}),
+		op(http.MethodGet, v1+"/account/ippool/{id}/warnings", accountKey, "tell what an IP pool lacks", s.forAccount(s.poolWarnings)).
+			answers(http.StatusOK, []warningAnswer{}),
+		op(http.MethodGet, v1+"/account/ippool/{id}/explain", accountKey, "tell where a message would go, and why", s.forAccount(s.explainPool)).
+			asks(routeParameters...).answers(http.StatusOK, routeAnswer{}),
 
-		op(http.MethodPost, v1+"/account/message/cancel", accountKey, "cancel messages that wait, by group, IP pool or sub-account", s.forAccount(s.cancelMessages)),
-		op(http.MethodGet, v1+"/account/message/{id}", accountKey, "read a message", s.forAccount(s.getMessage)),
-		op(http.MethodGet, v1+"/account/message/{id}/events", accountKey, "list a message's events", s.forAccount(s.listMessageEvents)),
-		op(http.MethodGet, v1+"/account/message/{id}/explain", accountKey, "tell where a message stands, and why", s.forAccount(s.explainMessage)),
+		op(http.MethodPost, v1+"/account/message/cancel", accountKey, "cancel messages that wait, by group, IP pool or sub-account", s.forAccount(s.cancelMessages)).
+			body(cancelRequest{}).answers(http.StatusOK, cancelAnswer{}),
+		op(http.MethodGet, v1+"/account/message/{id}", accountKey, "read a message", s.forAccount(s.getMessage)).
+			answers(http.StatusOK, messageAnswer{}),
+		op(http.MethodGet, v1+"/account/message/{id}/events", accountKey, "list a message's events", s.forAccount(s.listMessageEvents)).
+			asks(eventPageParameters...).answers(http.StatusOK, []eventAnswer{}),
+		op(http.MethodGet, v1+"/account/message/{id}/explain", accountKey, "tell where a message stands, and why", s.forAccount(s.explainMessage)).
+			answers(http.StatusOK, explainAnswer{}),
 
-		op(http.MethodGet, v1+"/account/verify", accountKey, "recompute the account's states and counters, and name what differs", s.forAccount(s.verify)),
+		op(http.MethodGet, v1+"/account/verify", accountKey, "recompute the account's states and counters, and name what differs", s.forAccount(s.verify)).
+			asks(awaitingParameter).answers(http.StatusOK, verifyAnswer{}),
 
-		op(http.MethodGet, v1+"/account/event", accountKey, "list events", s.forAccount(s.listEvents)),
-		op(http.MethodGet, v1+"/account/event/{id}", accountKey, "read an event", s.forAccount(s.getEvent)),
-		op(http.MethodGet, v1+"/account/event/{id}/provider", accountKey, "read the provider's own fields of an event", s.forAccount(s.getProviderFields)),
+		op(http.MethodGet, v1+"/account/event", accountKey, "list events", s.forAccount(s.listEvents)).
+			asks(eventParameters...).asks(eventPageParameters...).answers(http.StatusOK, []eventAnswer{}),
+		op(http.MethodGet, v1+"/account/event/{id}", accountKey, "read an event", s.forAccount(s.getEvent)).
+			answers(http.StatusOK, eventAnswer{}),
+		op(http.MethodGet, v1+"/account/event/{id}/provider", accountKey, "read the provider's own fields of an event", s.forAccount(s.getProviderFields)).
+			answers(http.StatusOK, map[string]string{}),
 
-		op(http.MethodPost, "/tpsp/{provider}/account/{id}", webhookKey, "receive a provider's webhook", s.forAnyone(s.receive)),
+		op(http.MethodPost, "/tpsp/{provider}/account/{id}", webhookKey, "receive a provider's webhook", s.forAnyone(s.receive)).
+			body(json.RawMessage{}).answers(http.StatusOK, struct{}{}),
 
-		op(http.MethodGet, "/healthz", noKey, "tell that the process lives", s.forAnyone(s.healthz)),
-		op(http.MethodGet, "/readyz", noKey, "tell that the server can work", s.forAnyone(s.readyz)),
-	}, s.statOperations(v1), s.domainOperations(v1), s.doctorOperations(), s.suppressionOperations())
+		op(http.MethodGet, "/healthz", noKey, "tell that the process lives", s.forAnyone(s.healthz)).
+			answers(http.StatusOK, statusAnswer{}),
+		op(http.MethodGet, "/readyz", noKey, "tell that the server can work", s.forAnyone(s.readyz)).
+			answers(http.StatusOK, statusAnswer{}),
+	}, s.statOperations(v1), s.domainOperations(v1), s.doctorOperations(), s.suppressionOperations(), s.documentOperations())
 }
 
 func (s *server) router() http.Handler {

@@ -105,34 +105,49 @@ func (f *figures) row() rowCounters { return rowCounters{f.coreCounters, f.Spam}
 func (s *server) statOperations(v1 string) []operation {
 	account, sub, tpsp, domain := v1+"/account/stat", v1+"/account/subaccount/stat/{id}", v1+"/account/tpsp/stat/{id}", v1+"/account/domain/stat/{id}"
 	list := []operation{
-		op(http.MethodGet, account, accountKey, "daily statistics", s.stat(ofAccount, maxDaily, s.replyDaily)),
-		op(http.MethodGet, account+"/aggregate", accountKey, "statistics of a range of days", s.stat(ofAccount, maxAggregate, s.replyTotal)),
-		op(http.MethodGet, account+"/group", accountKey, "daily statistics of a group", s.stat(ofGroup(ofAccount), maxDaily, s.replyDaily)),
-		op(http.MethodGet, account+"/aggregate/group", accountKey, "statistics of a group", s.stat(ofGroup(ofAccount), maxAggregate, s.replyAggregate)),
+		op(http.MethodGet, account, accountKey, "daily statistics", s.stat(ofAccount, maxDaily, s.replyDaily)).
+			asks(statParameters...).answers(http.StatusOK, []dailyStat{}),
+		op(http.MethodGet, account+"/aggregate", accountKey, "statistics of a range of days", s.stat(ofAccount, maxAggregate, s.replyTotal)).
+			asks(statParameters...).answers(http.StatusOK, totalCounters{}),
+		op(http.MethodGet, account+"/group", accountKey, "daily statistics of a group", s.stat(ofGroup(ofAccount), maxDaily, s.replyDaily)).
+			asks(statParameters...).asks(groupParameter).answers(http.StatusOK, []dailyStat{}),
+		op(http.MethodGet, account+"/aggregate/group", accountKey, "statistics of a group", s.stat(ofGroup(ofAccount), maxAggregate, s.replyAggregate)).
+			asks(statParameters...).asks(groupParameter).answers(http.StatusOK, statCounters{}),
 
-		op(http.MethodGet, sub, accountKey, "daily statistics of a sub-account", s.stat(s.ofSubAccount, maxDaily, s.replyDaily)),
-		op(http.MethodGet, sub+"/aggregate", accountKey, "statistics of a sub-account", s.stat(s.ofSubAccount, maxAggregate, s.replyAggregate)),
-		op(http.MethodGet, sub+"/group", accountKey, "statistics of a group of a sub-account", s.stat(ofGroup(s.ofSubAccount), maxAggregate, s.replyAggregate)),
+		op(http.MethodGet, sub, accountKey, "daily statistics of a sub-account", s.stat(s.ofSubAccount, maxDaily, s.replyDaily)).
+			asks(statParameters...).answers(http.StatusOK, []dailyStat{}),
+		op(http.MethodGet, sub+"/aggregate", accountKey, "statistics of a sub-account", s.stat(s.ofSubAccount, maxAggregate, s.replyAggregate)).
+			asks(statParameters...).answers(http.StatusOK, statCounters{}),
+		op(http.MethodGet, sub+"/group", accountKey, "statistics of a group of a sub-account", s.stat(ofGroup(s.ofSubAccount), maxAggregate, s.replyAggregate)).
+			asks(statParameters...).asks(groupParameter).answers(http.StatusOK, statCounters{}),
 
-		op(http.MethodGet, tpsp, accountKey, "daily statistics of a provider", s.stat(s.ofTPSP, maxDaily, s.replyDaily)),
-		op(http.MethodGet, tpsp+"/aggregate", accountKey, "statistics of a provider", s.stat(s.ofTPSP, maxAggregate, s.replyAggregate)),
+		op(http.MethodGet, tpsp, accountKey, "daily statistics of a provider", s.stat(s.ofTPSP, maxDaily, s.replyDaily)).
+			asks(statParameters...).answers(http.StatusOK, []dailyStat{}),
+		op(http.MethodGet, tpsp+"/aggregate", accountKey, "statistics of a provider", s.stat(s.ofTPSP, maxAggregate, s.replyAggregate)).
+			asks(statParameters...).answers(http.StatusOK, statCounters{}),
 
-		op(http.MethodGet, domain, accountKey, "daily statistics of a whitelisted domain", s.stat(s.ofDomain, maxDaily, s.replyDaily)),
-		op(http.MethodGet, domain+"/aggregate", accountKey, "statistics of a whitelisted domain", s.stat(s.ofDomain, maxAggregate, s.replyAggregate)),
+		op(http.MethodGet, domain, accountKey, "daily statistics of a whitelisted domain", s.stat(s.ofDomain, maxDaily, s.replyDaily)).
+			asks(statParameters...).answers(http.StatusOK, []dailyStat{}),
+		op(http.MethodGet, domain+"/aggregate", accountKey, "statistics of a whitelisted domain", s.stat(s.ofDomain, maxAggregate, s.replyAggregate)).
+			asks(statParameters...).answers(http.StatusOK, statCounters{}),
 
-		op(http.MethodGet, v1+"/subaccount/stat", subAccountKey, "daily statistics", s.ownStat(maxDaily, s.replyDaily)),
-		op(http.MethodGet, v1+"/subaccount/stat/aggregate", subAccountKey, "statistics of a range of days", s.ownStat(maxAggregate, s.replyAggregate)),
+		op(http.MethodGet, v1+"/subaccount/stat", subAccountKey, "daily statistics", s.ownStat(maxDaily, s.replyDaily)).
+			asks(statParameters...).answers(http.StatusOK, []dailyStat{}),
+		op(http.MethodGet, v1+"/subaccount/stat/aggregate", subAccountKey, "statistics of a range of days", s.ownStat(maxAggregate, s.replyAggregate)).
+			asks(statParameters...).answers(http.StatusOK, statCounters{}),
 	}
 	rows := func(path, whose string, scope statScope, of ...breakdown) {
 		for _, b := range of {
 			list = append(list, op(http.MethodGet, path+"/aggregate/"+b.name, accountKey, "statistics"+whose+" by "+b.words,
-				s.stat(scope, maxAggregate, s.replyRows(b))))
+				s.stat(scope, maxAggregate, s.replyRows(b))).
+				asks(statParameters...).asks(rowParameters...).answers(http.StatusOK, b.list()))
 		}
 	}
 	counts := func(of ...breakdown) {
 		for _, b := range of {
 			list = append(list, op(http.MethodGet, account+"/aggregate/"+b.name+"/count", accountKey, "count the rows of that",
-				s.stat(ofAccount, maxAggregate, s.replyCount(b))))
+				s.stat(ofAccount, maxAggregate, s.replyCount(b))).
+				asks(statParameters...).asks(rowParameters...).answers(http.StatusOK, countAnswer{}))
 		}
 	}
 	rows(account, "", ofAccount, byTPSP, bySubAccount, byDomain)
@@ -146,10 +161,12 @@ func (s *server) statOperations(v1 string) []operation {
 		of          statScope
 	}{{account, "", ofAccount}, {sub, " of a sub-account", s.ofSubAccount}, {tpsp, " of a provider", s.ofTPSP}, {domain, " of a whitelisted domain", s.ofDomain}} {
 		list = append(list, op(http.MethodGet, scope.path+"/aggregate/engagement", accountKey, "opens and clicks"+scope.whose+", and those who did",
-			s.stat(scope.of, maxAggregate, s.replyEngagement)))
+			s.stat(scope.of, maxAggregate, s.replyEngagement)).
+			asks(statParameters...).answers(http.StatusOK, engagement{}))
 		if scope.path != domain {
 			list = append(list, op(http.MethodGet, scope.path+"/aggregate/delay", accountKey, "how long mail"+scope.whose+" took to be delivered",
-				s.stat(scope.of, maxAggregate, s.replyDelay)))
+				s.stat(scope.of, maxAggregate, s.replyDelay)).
+				asks(statParameters...).answers(http.StatusOK, delayAnswer{}))
 		}
 	}
 	return list

@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"time"
@@ -34,6 +35,11 @@ type breakdown struct {
 	by        store.StatKey
 	dimension store.Dimension
 	shape     func(*statRow) any // a row as the answer has it
+}
+
+// list is an empty answer.
+func (b breakdown) list() any {
+	return reflect.MakeSlice(reflect.SliceOf(reflect.TypeOf(b.shape(&statRow{}))), 0, 0).Interface()
 }
 
 // The rows of SendPost's.

@@ -35,11 +35,16 @@ const (
 func (s *server) suppressionOperations() []operation {
 	const one, list = "/api/v1/subaccount/suppression", "/api/v1/account/suppression"
 	return []operation{
-		op(http.MethodGet, one, subAccountKey, "list suppressed addresses", s.forSubAccount(s.listSuppressions)),
-		op(http.MethodPost, one, subAccountKey, "suppress addresses", s.forSubAccount(s.createSuppressions)),
-		op(http.MethodDelete, one, subAccountKey, "reactivate addresses", s.forSubAccount(s.deleteSuppressions)),
-		op(http.MethodGet, one+"/count", subAccountKey, "count suppressed addresses", s.forSubAccount(s.countSuppressions)),
-		op(http.MethodPost, list+"/sync", accountKey, "bring suppressions and providers' lists in step now", s.forAccount(s.syncSuppressions)),
+		op(http.MethodGet, one, subAccountKey, "list suppressed addresses", s.forSubAccount(s.listSuppressions)).
+			asks(suppressionParameters...).asks(pageParameters("address")...).answers(http.StatusOK, []suppressionAnswer{}),
+		op(http.MethodPost, one, subAccountKey, "suppress addresses", s.forSubAccount(s.createSuppressions)).
+			body(suppressionsRequest{}).answers(http.StatusOK, []suppressionAnswer{}),
+		op(http.MethodDelete, one, subAccountKey, "reactivate addresses", s.forSubAccount(s.deleteSuppressions)).
+			body(reactivationRequest{}).answers(http.StatusOK, []reactivatedAnswer{}),
+		op(http.MethodGet, one+"/count", subAccountKey, "count suppressed addresses", s.forSubAccount(s.countSuppressions)).
+			asks(suppressionParameters...).asks(searchParameter("address")).answers(http.StatusOK, countAnswer{}),
+		op(http.MethodPost, list+"/sync", accountKey, "bring suppressions and providers' lists in step now", s.forAccount(s.syncSuppressions)).
+			body(tpspReference{}).answers(http.StatusOK, []suppressionsSyncedAnswer{}),
 	}
 }
 
@@ -107,9 +112,7 @@ func (s *server) countSuppressions(w http.ResponseWriter, r *http.Request, sub *
 	if err != nil {
 		return err
 	}
-	return reply(w, http.StatusOK, struct {
-		Count int64 `json:"count"`
-	}{n})
+	return reply(w, http.StatusOK, countAnswer{int(n)})
 }
 
 // listedEmail is an entry of the lists of addresses in requests.
@@ -139,13 +142,16 @@ func tooMany(n int) error {
 	return mail.Invalid("too_many_addresses", "", "a request has at most %d addresses, this one has %d", mostSuppressions, n)
 }
 
+// suppressionsRequest names addresses to suppress, by reason.
+type suppressionsRequest struct {
+	HardBounce    []listedEmail `json:"hardBounce"`
+	Manual        []listedEmail `json:"manual"`
+	Unsubscribe   []listedEmail `json:"unsubscribe"`
+	SpamComplaint []listedEmail `json:"spamComplaint"`
+}
+
 func (s *server) createSuppressions(w http.ResponseWriter, r *http.Request, sub *directory.SubAccount) error {
-	var in struct {
-		HardBounce    []listedEmail `json:"hardBounce"`
-		Manual        []listedEmail `json:"manual"`
-		Unsubscribe   []listedEmail `json:"unsubscribe"`
-		SpamComplaint []listedEmail `json:"spamComplaint"`
-	}
+	var in suppressionsRequest
 	if err := decodeBody(w, r, &in); err != nil {
 		return err
 	}
@@ -181,10 +187,19 @@ func (s *server) createSuppressions(w http.ResponseWriter, r *http.Request, sub 
 	return reply(w, http.StatusOK, suppressionAnswers(list))
 }
 
+// reactivationRequest names addresses that get mail again.
+type reactivationRequest struct {
+	Suppressions []listedEmail `json:"suppressions"`
+}
+
+// reactivatedAnswer is SendPost's answer to it, the only entry of a list.
+type reactivatedAnswer struct {
+	ID      int64  `json:"id"` // of the first suppression that ended, 0 when none did
+	Message string `json:"message"`
+}
+
 func (s *server) deleteSuppressions(w http.ResponseWriter, r *http.Request, sub *directory.SubAccount) error {
-	var in struct {
-		Suppressions []listedEmail `json:"suppressions"`
-	}
+	var in reactivationRequest
 	if err := decodeBody(w, r, &in); err != nil {
 		return err
 	}
@@ -202,14 +217,11 @@ func (s *server) deleteSuppressions(w http.ResponseWriter, r *http.Request, sub 
 	if err != nil {
 		return err
 	}
-	answer := struct {
-		ID      int64  `json:"id"`
-		Message string `json:"message"`
-	}{Message: "Suppressions have been deleted successfully"}
+	answer := reactivatedAnswer{Message: "Suppressions have been deleted successfully"}
 	if len(ended) > 0 {
 		answer.ID = ended[0].ID
 	}
-	return reply(w, http.StatusOK, []any{answer})
+	return reply(w, http.StatusOK, []reactivatedAnswer{answer})
 }
 
 // suppressionsSyncedAnswer tells what came of bringing one TPSP's list in step.
@@ -233,9 +245,7 @@ type refusedAnswer struct {
 }
 
 func (s *server) syncSuppressions(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
-	var in struct {
-		TPSPID int32 `json:"tpspId"`
-	}
+	var in tpspReference
 	if err := decodeBody(w, r, &in); err != nil {
 		return err
 	}

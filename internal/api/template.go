@@ -20,6 +20,11 @@ type Templates interface {
 // syncTemplatesFor is how long one request may take; it can be made again.
 const syncTemplatesFor = 15 * time.Minute
 
+// tpspReference names one TPSP of the account.
+type tpspReference struct {
+	TPSPID int32 `json:"tpspId"` // 0: all of the account
+}
+
 // templateAnswer is a mirrored template.
 type templateAnswer struct {
 	TPSPID    int32  `json:"tpspId"`
@@ -66,9 +71,7 @@ func (s *server) listTemplates(w http.ResponseWriter, r *http.Request, a *direct
 }
 
 func (s *server) syncTemplates(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
-	var in struct {
-		TPSPID int32 `json:"tpspId"`
-	}
+	var in tpspReference
 	if err := decodeBody(w, r, &in); err != nil {
 		return err
 	}

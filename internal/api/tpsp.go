@@ -137,12 +137,15 @@ func healthAnswerOf(t *directory.TPSP, now time.Time) healthAnswer {
 	return answer
 }
 
+// streamsRequest asks for the streams of a provider that need not be connected.
+type streamsRequest struct {
+	Type     int    `json:"type"`
+	Key      string `json:"key"`
+	Endpoint string `json:"endpoint"`
+}
+
 func (s *server) listStreams(w http.ResponseWriter, r *http.Request, _ *directory.Account) error {
-	var in struct {
-		Type     int    `json:"type"`
-		Key      string `json:"key"`
-		Endpoint string `json:"endpoint"`
-	}
+	var in streamsRequest
 	if err := decodeBody(w, r, &in); err != nil {
 		return err
 	}
@@ -239,9 +242,7 @@ func (s *server) countTPSPs(w http.ResponseWriter, r *http.Request, a *directory
 			n++
 		}
 	}
-	return reply(w, http.StatusOK, struct {
-		Count int `json:"count"`
-	}{n})
+	return reply(w, http.StatusOK, countAnswer{n})
 }
 
 // registerWebhook registers a TPSP's webhook again.

@@ -178,16 +178,17 @@ type answer struct {
 func (w *world) call(method, path string, header map[string]string, body any) answer {
 	w.t.Helper()
 	var content io.Reader
+	var sent []byte
 	switch b := body.(type) {
 	case nil:
 	case string:
-		content = strings.NewReader(b)
+		content, sent = strings.NewReader(b), []byte(b)
 	default:
 		encoded, err := json.Marshal(b)
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		content = bytes.NewReader(encoded)
+		content, sent = bytes.NewReader(encoded), encoded
 	}
 	r, err := http.NewRequestWithContext(w.t.Context(), method, w.url+path, content)
 	if err != nil {
@@ -205,6 +206,13 @@ func (w *world) call(method, path string, header map[string]string, body any) an
 	got, err := io.ReadAll(res.Body)
 	if err != nil {
 		w.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	documented, err := watched()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := documented.check(method, path, sent, res.StatusCode, res.Header, got); err != nil {
+		w.t.Errorf("differs from the API's document: %v", err)
 	}
 	return answer{t: w.t, status: res.StatusCode, header: res.Header, body: got}
 }
