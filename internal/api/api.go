@@ -101,6 +101,7 @@ type Config struct {
 	Planner      *plan.Planner
 	Mailboxes    accept.Mailboxes
 	Journal      Journal
+	Events       store.EventLog
 	Statistics   store.Statistics
 	Domains      Domains
 	Books        store.Books

@@ -18,4 +18,7 @@ type EventLog interface {
 	// EventStretch returns the Seq of the last one of the next look events of the account, between f.After and f.Before in the order of
 	// f.Newest; last tells that there are no more than these, and end is then 0.
 	EventStretch(ctx context.Context, f EventFilter, look int) (end int64, last bool, err error)
+
+	// CountStretch counts what a filter selects between its After and its Before, all at once.
+	CountStretch(ctx context.Context, f EventFilter) (int64, error)
 }

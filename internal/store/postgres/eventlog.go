@@ -134,3 +134,10 @@ func (db *DB) EventStretch(ctx context.Context, f store.EventFilter, look int) (
 		fmt.Sprintf(`SELECT e.seq FROM event e WHERE %s ORDER BY e.%s LIMIT 1 OFFSET $%d`, where, order, len(args)), args...)
 	return seq, err == nil && !found, err
 }
+
+// CountStretch implements store.EventLog.
+func (db *DB) CountStretch(ctx context.Context, f store.EventFilter) (n int64, err error) {
+	where, args := eventConditions(f)
+	_, err = one(ctx, db.queries, "count events", []any{&n}, `SELECT count(*) FROM event e WHERE `+where, args...)
+	return n, err
+}

@@ -65,7 +65,7 @@ func (db *DB) CountEvents(ctx context.Context, f store.EventFilter, from store.T
 	}
 	if engine.Selective(&f) {
 		where, args := eventConditions(f)
-		err = db.readPool.QueryRowContext(ctx, `SELECT count(*) FROM `+eventsBy(&f)+` WHERE `+where, args...).Scan(&n)
+		err = db.readPool.QueryRowContext(ctx, `SELECT count(*) FROM `+eventsBy(&f, true)+` WHERE `+where, args...).Scan(&n)
 		return n, from, true, failed("count events", err)
 	}
 	where, args, next, done, err := db.pieceInTime(ctx, &f, from, look)
@@ -104,17 +104,19 @@ func (db *DB) pieceInTime(ctx context.Context, f *store.EventFilter, from store.
 
 // piecesQuery reads a piece.
 func piecesQuery(f *store.EventFilter, where string, args []any, look int) (query string, all []any) {
-	return `SELECT ` + shownEvent + ` FROM (SELECT * FROM ` + eventsBy(f) + ` WHERE ` + where + ` ORDER BY e.occurred_at, e.seq LIMIT ?)` + shownFrom +
+	return `SELECT ` + shownEvent + ` FROM (SELECT * FROM ` + eventsBy(f, true) + ` WHERE ` + where + ` ORDER BY e.occurred_at, e.seq LIMIT ?)` + shownFrom +
 		` ORDER BY page.occurred_at, page.seq`, append(args, limitOf(f, look))
 }
 
-// eventsBy is the table with the index that finds the few events of a message or a recipient: the planner does not know how few.
-func eventsBy(f *store.EventFilter) string {
+// eventsBy is the table with the index that finds the few events of a message, a recipient or a stretch: the planner does not know how few.
+func eventsBy(f *store.EventFilter, inTime bool) string {
 	switch {
 	case f.MessageID != (mail.ID{}):
 		return `event e INDEXED BY event_message`
 	case f.Recipient != "":
 		return `event e INDEXED BY event_recipient`
+	case f.Search != "" && !inTime:
+		return `event e INDEXED BY event_account` // a stretch is cut out of it
 	default:
 		return `event e`
 	}
@@ -163,4 +165,13 @@ func stretchQuery(f *store.EventFilter, look int) (query string, args []any) {
 		order = "seq DESC"
 	}
 	return `SELECT e.seq FROM event e WHERE ` + where + ` ORDER BY e.` + order + ` LIMIT 1 OFFSET ?`, append(args, look-1)
+}
+
+// CountStretch implements store.EventLog.
+func (db *DB) CountStretch(ctx context.Context, f store.EventFilter) (n int64, err error) {
+	ctx, end := db.keeper.query(ctx)
+	defer end()
+	where, args := eventConditions(f)
+	err = db.readPool.QueryRowContext(ctx, `SELECT count(*) FROM `+eventsBy(&f, false)+` WHERE `+where, args...).Scan(&n)
+	return n, failed("count events", err)
 }

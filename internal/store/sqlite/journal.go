@@ -92,7 +92,7 @@ func eventQuery(f store.EventFilter) (query string, args []any) {
 	if f.Newest {
 		order = "seq DESC"
 	}
-	return `SELECT ` + shownEvent + ` FROM (SELECT * FROM event e WHERE ` + where + ` ORDER BY e.` + order + ` LIMIT ? OFFSET ?)` + shownFrom +
+	return `SELECT ` + shownEvent + ` FROM (SELECT * FROM ` + eventsBy(&f, false) + ` WHERE ` + where + ` ORDER BY e.` + order + ` LIMIT ? OFFSET ?)` + shownFrom +
 		` ORDER BY page.` + order, append(args, f.Limit, f.Offset)
 }
 

@@ -145,10 +145,17 @@ func eventStretches(t *testing.T, b *bench) {
 		{store.EventFilter{Newest: true}, 2, fmt.Sprint(seq(3), false)},
 		{store.EventFilter{Newest: true, Before: seq(3)}, 3, fmt.Sprint(seq(0), false)},
 		{store.EventFilter{Newest: true, Before: seq(3)}, 4, "0 true"},
+		{store.EventFilter{After: seq(0), Before: seq(3), Search: "C@ex"}, 1, fmt.Sprint(seq(1), false)},
 	} {
 		c.f.AccountID = b.account.ID
 		end, last, err := b.store.EventStretch(b.ctx(), c.f, c.look)
 		b.must(err)
+		n, err := b.store.CountStretch(b.ctx(), c.f)
+		b.must(err)
+		c.f.Limit = 100
+		if listed, err := b.store.Events(b.ctx(), c.f); err != nil || int64(len(listed)) != n {
+			t.Errorf("%+v: %d were counted, %d listed, %v", c.f, n, len(listed), err)
+		}
 		if got := fmt.Sprint(end, last); got != c.want {
 			t.Errorf("%+v, %d: %s, want %s", c.f, c.look, got, c.want)
 		}
