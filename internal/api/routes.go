@@ -81,7 +81,7 @@ func (s *server) operations() []operation {
 		op(http.MethodPost, v1+"/account/subaccount", accountKey, "create a sub-account", s.forAccount(s.createSubAccount)).
 			body(nameRequest{}).answers(http.StatusCreated, subAccountAnswer{}),
 		op(http.MethodGet, v1+"/account/subaccount/{id}", accountKey, "read a sub-account", s.forAccount(s.getSubAccount)),
-		op(http.MethodPut, v1+"/account/subaccount/{id}", accountKey, "rename a sub-account", s.forAccount(s.renameSubAccount)),
+		op(http.MethodPut, v1+"/account/subaccount/{id}", accountKey, "rename and label a sub-account", s.forAccount(s.updateSubAccount)),
 		op(http.MethodDelete, v1+"/account/subaccount/{id}", accountKey, "delete a sub-account", s.forAccount(s.deleteSubAccount)),
 		op(http.MethodPost, v1+"/account/subaccount/{id}/pause", accountKey, "let the mail of a sub-account wait", s.forAccount(s.pauseSubAccount)),
 		op(http.MethodPost, v1+"/account/subaccount/{id}/resume", accountKey, "let it go on", s.forAccount(s.resumeSubAccount)),
@@ -126,7 +126,7 @@ func (s *server) operations() []operation {
 		op(http.MethodGet, "/healthz", noKey, "tell that the process lives", s.forAnyone(s.healthz)),
 		op(http.MethodGet, "/readyz", noKey, "tell that the server can work", s.forAnyone(s.readyz)),
 	}, s.statOperations(v1), s.domainOperations(v1), s.doctorOperations(), s.suppressionOperations(),
-		s.journalOperations(v1))
+		s.journalOperations(v1), s.labelOperations(v1))
 }
 
 func (s *server) router() http.Handler {
