@@ -85,9 +85,13 @@ func (s *server) labelOperations(v1 string) []operation {
 	}
 }
 
-func labelOf(l *directory.Label) label { return label{ID: l.ID, Name: l.Name, Created: nanos(l.Created)} }
+func labelOf(l *directory.Label) label {
+	return label{ID: l.ID, Name: l.Name, Created: nanos(l.Created)}
+}
 
-func labelAnswerOf(l *directory.Label) labelAnswer { return labelAnswer{label: labelOf(l), Color: l.Color} }
+func labelAnswerOf(l *directory.Label) labelAnswer {
+	return labelAnswer{label: labelOf(l), Color: l.Color}
+}
 
 // labelsOf returns the labels of a sub-account.
 func (s *server) labelsOf(a *directory.SubAccount) []label {
