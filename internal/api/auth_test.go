@@ -79,7 +79,7 @@ func TestAnotherAccountSeesNothing(t *testing.T) {
 			t.Errorf("%s %s: status %d, %s", o.Method, path, a.status, a.body)
 		}
 	}
-	if walked != 57 {
+	if walked != 59 {
 		t.Errorf("walked %d operations with an id", walked)
 	}
 	for _, path := range []string{
