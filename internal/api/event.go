@@ -11,7 +11,6 @@ import (
 
 	"postyard/internal/directory"
 	"postyard/internal/event"
-	"postyard/internal/mail"
 	"postyard/internal/store"
 )
 
@@ -90,7 +89,7 @@ func (s *server) replyEvents(w http.ResponseWriter, r *http.Request, f store.Eve
 	var events []store.Event
 	var next int64
 	var err error
-	if f.Search != "" && f.Recipient == "" && f.MessageID == (mail.ID{}) {
+	if mustSearch(&f) {
 		events, next, err = s.searchEvents(r.Context(), f)
 	} else {
 		events, err = s.Journal.Events(r.Context(), f)

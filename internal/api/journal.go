@@ -12,6 +12,7 @@ import (
 
 	"postyard/internal/directory"
 	"postyard/internal/event"
+	"postyard/internal/mail"
 	"postyard/internal/store"
 )
 
@@ -68,7 +69,7 @@ func (s *server) searchFilter(q url.Values, f *store.EventFilter) (none bool, er
 		return false, badParameter("search", "must have at most "+strconv.Itoa(most)+" bytes")
 	}
 	if id, ok := messageID(text); ok {
-		none = f.MessageID != [16]byte{} && f.MessageID != id
+		none = f.MessageID != (mail.ID{}) && f.MessageID != id
 		f.MessageID = id
 		return none, nil
 	}
@@ -78,6 +79,14 @@ func (s *server) searchFilter(q url.Values, f *store.EventFilter) (none bool, er
 	}
 	f.Search = text
 	return false, nil
+}
+
+// mustSearch tells whether much of the log may have to be looked at for a page: no index finds what the filter selects.
+func mustSearch(f *store.EventFilter) bool {
+	if f.Recipient != "" || f.MessageID != (mail.ID{}) {
+		return false
+	}
+	return f.Search != "" || f.From.IsZero() && f.To.IsZero() && (len(f.Types) > 0 || f.TPSPIDs != nil || f.SubAccountID != 0)
 }
 
 // searchEvents reads a page of what a filter selects, stretch by stretch, so that no question to the store lasts long. next is where

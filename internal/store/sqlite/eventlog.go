@@ -26,8 +26,8 @@ const shownEvent = `page.seq, page.account_id, page.sub_account_id, page.message
 			c.body ->> '$.from.email', coalesce(c.body ->> '$.from.name', ''), coalesce(c.body ->> '$.subject', ''),
 			coalesce(c.body -> '$.groups', '[]')`
 
-// shownFrom joins a page of events with what belongs to them.
-const shownFrom = ` page JOIN message m ON m.id = page.message_id
+// shownWith joins a page of events with what belongs to them.
+const shownWith = `JOIN message m ON m.id = page.message_id
 			JOIN (SELECT id, CAST(body AS TEXT) AS body FROM content) c ON c.id = m.content_id`
 
 // EventsInTime implements store.EventLog.
@@ -104,7 +104,7 @@ func (db *DB) pieceInTime(ctx context.Context, f *store.EventFilter, from store.
 
 // piecesQuery reads a piece.
 func piecesQuery(f *store.EventFilter, where string, args []any, look int) (query string, all []any) {
-	return `SELECT ` + shownEvent + ` FROM (SELECT * FROM ` + eventsBy(f, true) + ` WHERE ` + where + ` ORDER BY e.occurred_at, e.seq LIMIT ?)` + shownFrom +
+	return `SELECT ` + shownEvent + ` FROM (SELECT * FROM ` + eventsBy(f, true) + ` WHERE ` + where + ` ORDER BY e.occurred_at, e.seq LIMIT ?) page ` + shownWith +
 		` ORDER BY page.occurred_at, page.seq`, append(args, limitOf(f, look))
 }
 

@@ -92,8 +92,8 @@ func eventQuery(f store.EventFilter) (query string, args []any) {
 	if f.Newest {
 		order = "seq DESC"
 	}
-	return `SELECT ` + shownEvent + ` FROM (SELECT * FROM ` + eventsBy(&f, false) + ` WHERE ` + where + ` ORDER BY e.` + order + ` LIMIT ? OFFSET ?)` + shownFrom +
-		` ORDER BY page.` + order, append(args, f.Limit, f.Offset)
+	return `SELECT ` + shownEvent + ` FROM (SELECT e.seq FROM ` + eventsBy(&f, false) + ` WHERE ` + where + ` ORDER BY e.` + order + ` LIMIT ? OFFSET ?) found
+			CROSS JOIN event page ON page.seq = found.seq ` + shownWith + ` ORDER BY found.` + order, append(args, f.Limit, f.Offset)
 }
 
 func eventConditions(f store.EventFilter) (where string, args []any) {
