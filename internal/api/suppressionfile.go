@@ -27,7 +27,7 @@ import (
 const (
 	maxImport       = 32 << 20        // bytes of the body
 	maxImportLine   = 64 << 10        // bytes of a line
-	importAtOnce    = 200             // addresses that are suppressed in one transaction
+	importAtOnce    = 100             // addresses that are suppressed in one transaction
 	importingFor    = 5 * time.Minute // of the whole file
 	mostRefusals    = 1000            // refused lines that an answer shows
 	suppressedPiece = 1000            // rows of one piece of an export
