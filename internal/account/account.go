@@ -43,6 +43,7 @@ type Store interface {
 	RenameSubAccount(ctx context.Context, accountID, id int32, name string) error
 	DeleteSubAccount(ctx context.Context, accountID, id int32, now time.Time) error
 	PauseSubAccount(ctx context.Context, accountID, id int32, paused bool) error
+	store.Labels
 }
 
 // Service manages accounts and sub-accounts. It is safe for concurrent use.

@@ -49,6 +49,7 @@ type Accounts interface {
 	RenameSubAccount(ctx context.Context, accountID, id int32, name string) (*directory.SubAccount, error)
 	DeleteSubAccount(ctx context.Context, accountID, id int32) (*directory.SubAccount, error)
 	PauseSubAccount(ctx context.Context, accountID, id int32, paused bool) (*directory.SubAccount, error)
+	Labels
 }
 
 // Providers manages TPSPs; *tpsp.Service is one.
@@ -102,6 +103,7 @@ type Config struct {
 	Planner      *plan.Planner
 	Mailboxes    accept.Mailboxes
 	Journal      Journal
+	Events       store.EventLog
 	Statistics   store.Statistics
 	Domains      Domains
 	Books        store.Books

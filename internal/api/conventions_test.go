@@ -155,6 +155,8 @@ func TestErrorsAndTheirStatus(t *testing.T) {
 		{&provider.SetupError{Code: "provider_unreachable", Message: "no", Retry: true}, 502, "provider_unreachable", ""},
 		{account.ErrNameTaken, 403, "name_taken", ""},
 		{account.ErrNotFound, 404, "not_found", ""},
+		{account.ErrNoLabel, 404, "not_found", ""},
+		{account.ErrLabelTaken, 403, "name_taken", ""},
 		{account.ErrDefault, 406, "default_sub_account", ""},
 		{tpsp.ErrNotFound, 404, "not_found", ""},
 		{&tpsp.DuplicateError{Name: "x"}, 403, "duplicate_provider", ""},

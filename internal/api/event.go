@@ -86,7 +86,14 @@ func (s *server) replyEvents(w http.ResponseWriter, r *http.Request, f store.Eve
 	if err := s.eventPage(r.URL.Query(), &f); err != nil {
 		return err
 	}
-	events, err := s.Journal.Events(r.Context(), f)
+	var events []store.Event
+	var next int64
+	var err error
+	if mustSearch(&f) {
+		events, next, err = s.searchEvents(r.Context(), f)
+	} else {
+		events, err = s.Journal.Events(r.Context(), f)
+	}
 	if err != nil {
 		return err
 	}
@@ -95,7 +102,10 @@ func (s *server) replyEvents(w http.ResponseWriter, r *http.Request, f store.Eve
 		answers[i] = s.eventAnswer(&events[i])
 	}
 	if len(events) > 0 && len(events) >= f.Limit {
-		cursor := s.eventID(events[len(events)-1].Seq)
+		next = events[len(events)-1].Seq
+	}
+	if next != 0 {
+		cursor := s.eventID(next)
 		w.Header().Set("X-Next-Cursor", cursor)
 		w.Header().Set("Link", "<"+nextPage(r.URL, f.Newest, cursor)+`>; rel="next"`) // RFC 8288
 	}

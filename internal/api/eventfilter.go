@@ -35,8 +35,11 @@ func (s *server) eventFilter(q url.Values, accountID int32) (f store.EventFilter
 	if f.From, f.To, err = eventRange(q); err != nil {
 		return f, false, err
 	}
-	none, err = s.eventSource(q, &f)
-	return f, none, err
+	if none, err = s.eventSource(q, &f); err != nil {
+		return f, false, err
+	}
+	nothing, err := s.searchFilter(q, &f)
+	return f, none || nothing, err
 }
 
 // eventSource reads whose events a query asks for: of which TPSP, which kind of provider, which sub-account. SendPost's
@@ -164,17 +167,27 @@ func (s *server) eventPage(q url.Values, f *store.EventFilter) (err error) {
 		return err
 	}
 	switch order := q.Get("order"); order {
-	case "", "asc":
+	case "":
+		f.Newest = f.Search != "" // what is looked for is rarely the oldest
+	case "asc":
 	case "desc":
 		f.Newest = true
 	default:
 		return badParameter("order", "must be asc or desc")
 	}
-	if f.After, err = s.cursor(q, "after"); err != nil {
+	after, err := s.cursor(q, "after")
+	if err != nil {
 		return err
 	}
-	f.Before, err = s.cursor(q, "before")
-	return err
+	before, err := s.cursor(q, "before")
+	if err != nil {
+		return err
+	}
+	f.After = max(f.After, after)
+	if f.Before == 0 || before != 0 && before < f.Before {
+		f.Before = before
+	}
+	return nil
 }
 
 func (s *server) cursor(q url.Values, name string) (int64, error) {

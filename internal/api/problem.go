@@ -116,6 +116,10 @@ func problemOfCause(err error) *problem {
 		return &problem{status: http.StatusConflict, Code: "webhook_registration_running", Message: tpsp.ErrBusy.Error()}
 	case errors.Is(err, doctor.ErrRunning):
 		return &problem{status: http.StatusConflict, Code: "doctor_running", Message: doctor.ErrRunning.Error()}
+	case errors.Is(err, account.ErrNoLabel):
+		return notFound(account.ErrNoLabel.Error())
+	case errors.Is(err, account.ErrLabelTaken):
+		return &problem{status: http.StatusForbidden, Code: "name_taken", Message: account.ErrLabelTaken.Error(), Field: "name"}
 	case errors.Is(err, tpsp.ErrNoWebhook):
 		return &problem{status: http.StatusUnprocessableEntity, Code: "no_webhook", Message: tpsp.ErrNoWebhook.Error()}
 	case errors.Is(err, catchup.ErrNotFound):

@@ -94,8 +94,8 @@ func (s *server) operations() []operation {
 			body(nameRequest{}).answers(http.StatusCreated, subAccountAnswer{}),
 		op(http.MethodGet, v1+"/account/subaccount/{id}", accountKey, "read a sub-account", s.forAccount(s.getSubAccount)).
 			answers(http.StatusOK, subAccountAnswer{}),
-		op(http.MethodPut, v1+"/account/subaccount/{id}", accountKey, "rename a sub-account", s.forAccount(s.renameSubAccount)).
-			body(nameRequest{}).answers(http.StatusOK, subAccountAnswer{}),
+		op(http.MethodPut, v1+"/account/subaccount/{id}", accountKey, "rename and label a sub-account", s.forAccount(s.updateSubAccount)).
+			body(subAccountRequest{}).answers(http.StatusOK, subAccountAnswer{}),
 		op(http.MethodDelete, v1+"/account/subaccount/{id}", accountKey, "delete a sub-account", s.forAccount(s.deleteSubAccount)).
 			answers(http.StatusOK, deletedAnswer{}),
 		op(http.MethodPost, v1+"/account/subaccount/{id}/pause", accountKey, "let the mail of a sub-account wait", s.forAccount(s.pauseSubAccount)).
@@ -175,7 +175,8 @@ func (s *server) operations() []operation {
 			answers(http.StatusOK, statusAnswer{}),
 		op(http.MethodGet, "/readyz", noKey, "tell that the server can work", s.forAnyone(s.readyz)).
 			answers(http.StatusOK, statusAnswer{}),
-	}, s.statOperations(v1), s.domainOperations(v1), s.doctorOperations(), s.suppressionOperations(), s.documentOperations())
+	}, s.statOperations(v1), s.domainOperations(v1), s.doctorOperations(), s.suppressionOperations(), s.journalOperations(v1), s.labelOperations(v1),
+		s.ownStatOperations(v1), s.documentOperations())
 }
 
 func (s *server) router() http.Handler {

@@ -7,13 +7,13 @@ import (
 	"postyard/internal/directory"
 )
 
-// subAccountAnswer is SendPost's SubAccount. We have neither SMTP credentials, labels nor blocking yet; their keys stand
-// with the values of a sub-account that has none.
+// subAccountAnswer is SendPost's SubAccount. We have neither SMTP credentials nor blocking; their keys stand with the values of a
+// sub-account that has none.
 type subAccountAnswer struct {
 	ID                   int32    `json:"id"`
 	APIKey               string   `json:"apiKey"` // in clear, as SendPost has it
 	Name                 string   `json:"name"`
-	Labels               []string `json:"labels"`
+	Labels               []label  `json:"labels"`
 	SMTPAuths            []string `json:"smtpAuths"`
 	Type                 int      `json:"type"` // 0 regular, 1 plus
 	IsPlus               bool     `json:"isPlus"`
@@ -41,7 +41,7 @@ func (s *server) subAccountAnswer(a *directory.SubAccount) (subAccountAnswer, er
 	}
 	return subAccountAnswer{
 		ID: a.ID, APIKey: key.Reveal(), Name: a.Name, Created: nanos(a.Created),
-		Labels: []string{}, SMTPAuths: []string{}, Handlers: []string{},
+		Labels: s.labelsOf(a), SMTPAuths: []string{}, Handlers: []string{},
 	}, nil
 }
 
@@ -73,11 +73,18 @@ func (s *server) listSubAccounts(w http.ResponseWriter, r *http.Request, a *dire
 }
 
 func (s *server) createSubAccount(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
-	name, err := readName(w, r)
+	var in subAccountRequest
+	if err := decodeBody(w, r, &in); err != nil {
+		return err
+	}
+	labels, err := s.findLabels(a.ID, in.Labels)
 	if err != nil {
 		return err
 	}
-	sub, err := s.Accounts.CreateSubAccount(r.Context(), a.ID, name)
+	sub, err := s.Accounts.CreateSubAccount(r.Context(), a.ID, orElse(in.Name, ""))
+	if err == nil && len(labels) > 0 {
+		sub, err = s.Accounts.LabelSubAccount(r.Context(), a.ID, sub.ID, labels)
+	}
 	return s.replySubAccount(w, http.StatusCreated, sub, err) // CL-3: clients want 201
 }
 
@@ -90,19 +97,32 @@ func (s *server) getSubAccount(w http.ResponseWriter, r *http.Request, a *direct
 	return s.replySubAccount(w, http.StatusOK, sub, err)
 }
 
-func (s *server) renameSubAccount(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
+// updateSubAccount changes what the body names. Without labels a name is required, as SendPost has it.
+func (s *server) updateSubAccount(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
 	id, err := pathID(r)
 	if err != nil {
 		return err
 	}
-	if _, err := s.Accounts.SubAccount(a.ID, id); err != nil {
+	sub, err := s.Accounts.SubAccount(a.ID, id)
+	if err != nil {
 		return err // before the body is judged
 	}
-	name, err := readName(w, r)
+	var in subAccountRequest
+	if err := decodeBody(w, r, &in); err != nil {
+		return err
+	}
+	labels, err := s.findLabels(a.ID, in.Labels)
 	if err != nil {
 		return err
 	}
-	sub, err := s.Accounts.RenameSubAccount(r.Context(), a.ID, id, name)
+	if in.Name != nil || in.Labels == nil {
+		if sub, err = s.Accounts.RenameSubAccount(r.Context(), a.ID, id, orElse(in.Name, "")); err != nil {
+			return err
+		}
+	}
+	if in.Labels != nil {
+		sub, err = s.Accounts.LabelSubAccount(r.Context(), a.ID, id, labels)
+	}
 	return s.replySubAccount(w, http.StatusOK, sub, err)
 }
 
@@ -117,6 +137,12 @@ func (s *server) deleteSubAccount(w http.ResponseWriter, r *http.Request, a *dir
 	}
 	s.Changed() // a pause of it has ended
 	return reply(w, http.StatusOK, deletedAnswer{ID: id, Message: "Sub-Account (" + sub.Name + ") has been deleted successfully."})
+}
+
+// subAccountRequest is the body that makes or changes a sub-account. Labels are ours; absent, they stay.
+type subAccountRequest struct {
+	Name   *string          `json:"name"`
+	Labels []labelReference `json:"labels"`
 }
 
 // nameRequest is the body of what has a name and nothing else that users give.

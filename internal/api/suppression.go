@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -43,6 +44,10 @@ func (s *server) suppressionOperations() []operation {
 			body(reactivationRequest{}).answers(http.StatusOK, []reactivatedAnswer{}),
 		op(http.MethodGet, one+"/count", subAccountKey, "count suppressed addresses", s.forSubAccount(s.countSuppressions)).
 			asks(suppressionParameters...).asks(searchParameter("address")).answers(http.StatusOK, countAnswer{}),
+		op(http.MethodPost, one+"/bulk", subAccountKey, "suppress the addresses of a CSV file", s.forSubAccount(s.importSuppressions)).
+			asks(importParameters...).answers(http.StatusOK, importAnswer{}),
+		op(http.MethodPost, one+"/export", subAccountKey, "export suppressed addresses as CSV", s.forSubAccount(s.exportSuppressions)).
+			asks(exportParameters...),
 		op(http.MethodPost, list+"/sync", accountKey, "bring suppressions and providers' lists in step now", s.forAccount(s.syncSuppressions)).
 			body(tpspReference{}).answers(http.StatusOK, []suppressionsSyncedAnswer{}),
 	}
@@ -73,6 +78,9 @@ func suppressionFilter(r *http.Request, sub *directory.SubAccount) (f store.Supp
 		return f, err
 	}
 	f.To = f.To.AddDate(0, 0, 1)
+	if f.Reason, err = suppressionReason(q); err != nil {
+		return f, err
+	}
 	if f.Limit, err = wholeNumber(q, "limit", suppressionPage, 1, mostListed); err != nil {
 		return f, err
 	}
@@ -81,14 +89,20 @@ func suppressionFilter(r *http.Request, sub *directory.SubAccount) (f store.Supp
 		return f, err
 	}
 	f.Offset, f.Search = p.offset, p.search
-	if name := q.Get("type"); name != "" {
-		reason, known := provider.ReasonNamed(name)
-		if !known {
-			return f, badParameter("type", "must be hardBounce, manual, spamComplaint or unsubscribe")
-		}
-		f.Reason = &reason
-	}
 	return f, nil
+}
+
+// suppressionReason reads the reason that a query asks for, nil for any.
+func suppressionReason(q url.Values) (*provider.Reason, error) {
+	name := q.Get("type")
+	if name == "" {
+		return nil, nil
+	}
+	reason, known := provider.ReasonNamed(name)
+	if !known {
+		return nil, badParameter("type", "must be hardBounce, manual, spamComplaint or unsubscribe")
+	}
+	return &reason, nil
 }
 
 func (s *server) listSuppressions(w http.ResponseWriter, r *http.Request, sub *directory.SubAccount) error {

@@ -126,7 +126,7 @@ func newWorld(t *testing.T) *world {
 		Doctor:    examiner,
 		Directory: w.dir, Accounts: w.accounts, Sender: sender, Providers: w.tpsps,
 		Pools:   ippool.New(ippool.Config{Directory: w.dir, Store: w.db, Now: time.Now, Changed: func() { w.changed.Add(1) }}),
-		Planner: planner, Mailboxes: mx.New(mx.Config{}), Journal: w.db, Books: w.db, Statistics: w.db, Domains: domain.New(w.dir, w.db, time.Now), Ingest: inbox, CatchUp: catching,
+		Planner: planner, Mailboxes: mx.New(mx.Config{}), Journal: w.db, Events: w.db, Books: w.db, Statistics: w.db, Domains: domain.New(w.dir, w.db, time.Now), Ingest: inbox, CatchUp: catching,
 		Queue: w.db, Claim: claimLength, Changed: func() { w.changed.Add(1) }, Now: time.Now, Templates: w.mirror,
 		Installation: installation, Log: log,
 		Suppressions: suppress.New(suppress.Config{Store: w.db, Directory: w.dir, Providers: adapters, Connections: w.tpsps, Holder: "test", Log: log,

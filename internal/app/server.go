@@ -168,7 +168,7 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		return fmt.Errorf("read installation: %w", err)
 	}
 	s.http = newHTTPServer(api.New(api.Config{Directory: s.directory, Accounts: s.Accounts, Sender: s.accepting, Providers: connections,
-		Pools: pools, Planner: planner, Mailboxes: s.mailboxes, Journal: s.store, Books: s.store, Statistics: s.store,
+		Pools: pools, Planner: planner, Mailboxes: s.mailboxes, Journal: s.store, Events: s.store, Books: s.store, Statistics: s.store,
 		Domains: domain.New(s.directory, s.store, now), Ingest: s.ingesting, CatchUp: s.catching,
 		Templates: s.templates, Suppressions: s.suppress, Doctor: s.examiner, Queue: s.store, Claim: dispatch.ClaimLength(cfg.CallTimeout), Changed: s.changed, Now: now, Installation: installation,
 		Log: s.log}), s.log)

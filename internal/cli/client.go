@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -171,34 +170,19 @@ func anyValue(text string) any {
 }
 
 func (p *program) events() *cobra.Command {
-	var types []int
-	var recipient, message, provider, from, to, order string
-	var subAccount, limit int
+	of := eventQuery{}
+	var order string
+	var limit int
 	c := p.command("events", "List events, newest first", config.Client, cobra.NoArgs, func(c *cobra.Command, _ []string, cfg config.Config) error {
-		q := url.Values{"limit": {strconv.Itoa(limit)}, "order": {order}}
-		for _, t := range types {
-			q.Add("type", strconv.Itoa(t))
-		}
-		for name, value := range map[string]string{"recipient": recipient, "messageId": message, "provider": provider, "from": from, "to": to} {
-			if value != "" {
-				q.Set(name, value)
-			}
-		}
-		if subAccount != 0 {
-			q.Set("subAccountId", strconv.Itoa(subAccount))
-		}
+		q := of.values()
+		q.Set("limit", strconv.Itoa(limit))
+		q.Set("order", order)
 		return p.listEvents(c, cfg, "/api/v1/account/event/?"+q.Encode())
 	})
-	f := c.Flags()
-	f.IntSliceVar(&types, "type", nil, "event type, SendPost's number")
-	f.StringVar(&recipient, "recipient", "", "recipient's address")
-	f.StringVar(&message, "message", "", "message id")
-	f.StringVar(&provider, "provider", "", "kind of provider: postmark")
-	f.IntVar(&subAccount, "sub-account", 0, "sub-account's id")
-	f.StringVar(&from, "from", "", "first day (YYYY-MM-DD, UTC) or instant (RFC 3339)")
-	f.StringVar(&to, "to", "", "last day or instant")
-	f.StringVar(&order, "order", "desc", "asc: as recorded; desc: newest first")
-	f.IntVar(&limit, "limit", 50, "most events")
+	of.flags(c.Flags())
+	c.Flags().StringVar(&order, "order", "desc", "asc: as recorded; desc: newest first")
+	c.Flags().IntVar(&limit, "limit", 50, "most events")
+	c.AddCommand(p.countEvents(), p.exportEvents())
 	return c
 }
 

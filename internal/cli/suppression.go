@@ -24,9 +24,9 @@ var suppressionReasons = []string{"manual", "unsubscribe", "hardBounce", "spamCo
 func (p *program) suppressions() *cobra.Command {
 	c := &cobra.Command{Use: "suppressions", Short: "List and change the addresses that a sub-account sends nothing to", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return fmt.Errorf("say what to do: %[1]s list, %[1]s add, %[1]s remove, or %[1]s sync", c.CommandPath())
+			return fmt.Errorf("say what to do: %[1]s list, %[1]s add, %[1]s remove, %[1]s import, %[1]s export, or %[1]s sync", c.CommandPath())
 		}}
-	c.AddCommand(p.listSuppressions(), p.addSuppressions(), p.removeSuppressions(), p.syncSuppressions())
+	c.AddCommand(p.listSuppressions(), p.addSuppressions(), p.removeSuppressions(), p.syncSuppressions(), p.importSuppressions(), p.exportSuppressions())
 	return c
 }
 

@@ -74,7 +74,7 @@ func (c *Client) Unhurried() *Client {
 	return &lasting
 }
 
-// Account calls an operation with the account's key. in and out may be nil.
+// Account calls an operation with the account's key. in and out may be nil; an io.Reader is sent, and an io.Writer gets the answer, as they are.
 func (c *Client) Account(ctx context.Context, method, path string, in, out any) error {
 	if c.AccountKey.IsZero() {
 		return errors.New("an account key is needed: --account-key or POSTYARD_ACCOUNT_KEY")
@@ -82,7 +82,7 @@ func (c *Client) Account(ctx context.Context, method, path string, in, out any) 
 	return c.call(ctx, method, path, "X-Account-ApiKey", c.AccountKey, in, out)
 }
 
-// SubAccount calls an operation with the sub-account's key. in and out may be nil.
+// SubAccount calls an operation with the sub-account's key. in and out are as in Account.
 func (c *Client) SubAccount(ctx context.Context, method, path string, in, out any) error {
 	if c.SubAccountKey.IsZero() {
 		return errors.New("a sub-account key is needed: --subaccount-key or POSTYARD_SUBACCOUNT_KEY")
@@ -92,7 +92,10 @@ func (c *Client) SubAccount(ctx context.Context, method, path string, in, out an
 
 func (c *Client) call(ctx context.Context, method, path, header string, key secret.String, in, out any) error {
 	var body io.Reader
-	if in != nil {
+	kind := "application/json"
+	if file, ok := in.(io.Reader); ok {
+		body, kind = file, "text/csv"
+	} else if in != nil {
 		encoded, err := json.Marshal(in)
 		if err != nil {
 			return fmt.Errorf("encode request: %w", err)
@@ -106,7 +109,7 @@ func (c *Client) call(ctx context.Context, method, path, header string, key secr
 	req.Header.Set(header, key.Reveal())
 	req.Header.Set("Accept", "application/json")
 	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Type", kind)
 	}
 	return c.do(req, out)
 }
@@ -121,6 +124,12 @@ func (c *Client) do(req *http.Request, out any) error {
 		return fmt.Errorf("call server: %w", err)
 	}
 	defer func() { _ = res.Body.Close() }()
+	if file, ok := out.(io.Writer); ok && res.StatusCode < 300 { // as it comes, however long it is
+		if _, err := io.Copy(file, res.Body); err != nil {
+			return fmt.Errorf("read answer: %w", err)
+		}
+		return nil
+	}
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
 		return fmt.Errorf("read answer: %w", err)

@@ -42,6 +42,16 @@ type SubAccount struct {
 	Paused    bool // its mail is accepted and waits
 	KeyHash   KeyHash
 	SealedKey []byte
+	Labels    []int32 // the ids of its labels, in their order
+	Created   time.Time
+}
+
+// Label is a word that an account tells its sub-accounts apart by.
+type Label struct {
+	ID        int32
+	AccountID int32
+	Name      string
+	Color     string // as users write it, "" for none
 	Created   time.Time
 }
 
@@ -300,6 +310,7 @@ type Contents struct {
 	TPSPs       []TPSP // deleted ones included
 	Pools       []route.Pool
 	Domains     []Domain // deleted ones included
+	Labels      []Label
 }
 
 // Loader reads the configuration from the store.
@@ -386,6 +397,7 @@ type Snapshot struct {
 	poolsByName      map[poolName]*route.Pool
 	domains          map[int32]*Domain
 	whitelisted      map[domainName]bool
+	labels           map[int32]*Label
 }
 
 type poolName struct {
@@ -410,6 +422,7 @@ func newSnapshot(c Contents) *Snapshot {
 		poolsByName:      make(map[poolName]*route.Pool, len(c.Pools)),
 		domains:          make(map[int32]*Domain, len(c.Domains)),
 		whitelisted:      make(map[domainName]bool, len(c.Domains)),
+		labels:           make(map[int32]*Label, len(c.Labels)),
 	}
 	for _, a := range c.Accounts {
 		s.accounts[a.ID], s.accountsByKey[a.KeyHash] = &a, &a
@@ -428,6 +441,9 @@ func newSnapshot(c Contents) *Snapshot {
 		if d.Deleted.IsZero() && s.subAccounts[d.SubAccountID] != nil {
 			s.whitelisted[domainName{d.AccountID, d.Name}] = true
 		}
+	}
+	for _, l := range c.Labels {
+		s.labels[l.ID] = &l
 	}
 	s.everyTPSP = sorted(s.tpsps, func(*TPSP) bool { return true }, func(t *TPSP) int32 { return t.ID })
 	return s
@@ -517,6 +533,19 @@ func (s *Snapshot) AnyDomain(accountID, id int32) *Domain {
 // EveryDomain returns the account's domains, deleted ones included, in the order of ids.
 func (s *Snapshot) EveryDomain(accountID int32) []*Domain {
 	return sorted(s.domains, func(d *Domain) bool { return d.AccountID == accountID }, func(d *Domain) int32 { return d.ID })
+}
+
+// Label returns one of the account's labels, or nil.
+func (s *Snapshot) Label(accountID, id int32) *Label {
+	if l := s.labels[id]; l != nil && l.AccountID == accountID {
+		return l
+	}
+	return nil
+}
+
+// Labels returns the account's labels in the order of ids.
+func (s *Snapshot) Labels(accountID int32) []*Label {
+	return sorted(s.labels, func(l *Label) bool { return l.AccountID == accountID }, func(l *Label) int32 { return l.ID })
 }
 
 // Pool returns one of the account's IP pools, or nil.

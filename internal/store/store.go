@@ -42,12 +42,14 @@ type Store interface {
 	Queue
 	Inbox
 	Journal
+	EventLog
 	Books
 	Configuration
 	Coordination
 	Templates
 	Statistics
 	Domains
+	Labels
 	Suppressions
 	Trouble
 	Hooks
@@ -432,6 +434,7 @@ type EventFilter struct {
 	TPSPIDs      []int32 // nil: any
 	Types        []event.Type
 	Recipient    string    // exact address, case-insensitive
+	Search       string    // a part of the recipient's address, case-insensitive
 	From, To     time.Time // occurrence, From included, To excluded
 	After        int64     // only events recorded after this Seq
 	Before       int64     // only events recorded before this Seq; 0 is no bound

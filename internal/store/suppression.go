@@ -117,9 +117,19 @@ type SuppressionFilter struct {
 	From, To     time.Time // creation, From included, To excluded
 	Search       string    // a part of the address, in any case
 	Reason       *provider.Reason
+	Below        SuppressionPlace // only those after this place of the list, unless it is zero
 	Offset       int
 	Limit        int // 0: all
 }
+
+// SuppressionPlace is a place in a list of suppressions, newest first.
+type SuppressionPlace struct {
+	Created time.Time
+	ID      int64
+}
+
+// Place returns where a suppression stands in a list.
+func (s *Suppression) Place() SuppressionPlace { return SuppressionPlace{s.Created, s.ID} }
 
 // SuppressionList is where a TPSP's list stands.
 type SuppressionList struct {

@@ -38,6 +38,8 @@ func (db *DB) LoadDirectory(ctx context.Context) (c directory.Contents, err erro
 			`SELECT tpsp_id, domain, reason, since, probe_at, probe_wait FROM refused_sender ORDER BY tpsp_id, domain`)
 		t.each(func(rows pgx.Rows) error { return scanLimit(rows, c.TPSPs) }, `SELECT tpsp_id, mailbox, per_hour FROM tpsp_limit`)
 		t.each(scanInto(&c.Domains, scanDomain), domainsQuery)
+		t.each(scanInto(&c.Labels, scanLabel), labelsOfAccounts)
+		t.each(func(rows pgx.Rows) error { return scanLabelled(rows, c.SubAccounts) }, labelsOfSubAccounts)
 		t.each(scanInto(&c.Pools, scanPool), `SELECT id, account_id, name, strategy, routing_metadata, priority, overflow_pool, ttl, paused,
 			revision, warmup_interval, auto_tpsp, created,
 			ARRAY (SELECT egress FROM pool_member WHERE pool_id = pool.id ORDER BY position),

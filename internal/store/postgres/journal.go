@@ -86,11 +86,8 @@ func eventQuery(f store.EventFilter) (query string, args []any) {
 		order = "seq DESC"
 	}
 	args = append(args, f.Limit, f.Offset)
-	return fmt.Sprintf(`SELECT page.seq, page.account_id, page.sub_account_id, page.message_id, page.pool_id, page.egress, page.type,
-			page.mailbox, page.recipient, page.is_copy, page.occurred_at, page.recorded_at, page.detail, m.recipient, c.head
-		FROM (SELECT * FROM event e WHERE %s ORDER BY e.%s LIMIT $%d OFFSET $%d) page
-		JOIN message m ON m.id = page.message_id
-		JOIN content c ON c.id = m.content_id ORDER BY page.%s`, where, order, len(args)-1, len(args), order), args
+	return fmt.Sprintf(shownEvents+` FROM (SELECT * FROM event e WHERE %s ORDER BY e.%s LIMIT $%d OFFSET $%d)`+shownFrom+` ORDER BY page.%s`,
+		where, order, len(args)-1, len(args), order), args
 }
 
 func eventConditions(f store.EventFilter) (where string, args []any) {
@@ -110,14 +107,13 @@ func eventConditions(f store.EventFilter) (where string, args []any) {
 		add("e.egress = ANY ($%d::int[])", f.TPSPIDs)
 	}
 	if len(f.Types) > 0 {
-		types := make([]int16, len(f.Types))
-		for i, t := range f.Types {
-			types[i] = int16(t)
-		}
-		add("e.type = ANY ($%d::smallint[])", types)
+		add("e.type = ANY ($%d::smallint[])", typeNumbers(&f))
 	}
 	if f.Recipient != "" {
 		add("e.recipient = $%d", address(f.Recipient))
+	}
+	if f.Search != "" {
+		add("strpos(e.recipient, $%d) > 0", address(f.Search))
 	}
 	if !f.From.IsZero() {
 		add("e.occurred_at >= $%d", engine.Stamp(f.From))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -281,21 +282,25 @@ func (db *DB) Reactivate(ctx context.Context, accountID, subAccountID int32, ema
 
 // suppressionFilter is the condition of a filter.
 const suppressionFilter = ` FROM suppression WHERE sub_account_id = $1 AND released = 0 AND created >= $2 AND created < $3 AND ($4::smallint IS NULL OR reason = $4)
-	AND ($5 = '' OR strpos(email, $5) > 0)`
+	AND ($5 = '' OR strpos(email, $5) > 0) AND created <= $6 AND (created, id) < ($6, $7)`
 
 func suppressionArgs(f store.SuppressionFilter) []any {
 	var reason pgtype.Int2
 	if f.Reason != nil {
 		reason = pgtype.Int2{Int16: int16(*f.Reason), Valid: true}
 	}
-	return []any{f.SubAccountID, engine.Stamp(f.From), engine.Stamp(f.To), reason, strings.ToLower(text(f.Search))}
+	below, id := int64(math.MaxInt64), int64(math.MaxInt64)
+	if f.Below.ID != 0 {
+		below, id = engine.Stamp(f.Below.Created), f.Below.ID
+	}
+	return []any{f.SubAccountID, engine.Stamp(f.From), engine.Stamp(f.To), reason, strings.ToLower(text(f.Search)), below, id}
 }
 
 // Suppressions implements store.Suppressions.
 func (db *DB) Suppressions(ctx context.Context, f store.SuppressionFilter) ([]store.Suppression, error) {
 	limit := pgtype.Int8{Int64: int64(f.Limit), Valid: f.Limit > 0}
 	return list(ctx, db.queries, "read suppressions", scanSuppression, `SELECT `+suppressionFields+suppressionFilter+`
-		ORDER BY created DESC, id DESC LIMIT $6 OFFSET $7`, append(suppressionArgs(f), limit, int64(f.Offset))...)
+		ORDER BY created DESC, id DESC LIMIT $8 OFFSET $9`, append(suppressionArgs(f), limit, int64(f.Offset))...)
 }
 
 // CountSuppressions implements store.Suppressions.

@@ -495,8 +495,10 @@ func (db *DB) LoadDirectory(ctx context.Context) (c directory.Contents, err erro
 			return c, err
 		}
 	}
-	c.Domains, err = read(ctx, snapshot, scanDomain, domainsQuery)
-	return c, err
+	if c.Domains, err = read(ctx, snapshot, scanDomain, domainsQuery); err != nil {
+		return c, err
+	}
+	return c, readLabels(ctx, snapshot, &c)
 }
 
 // readTPSP adds the limits of a TPSP's lanes, the senders that it refuses and the connections that it had.

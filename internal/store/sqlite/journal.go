@@ -92,13 +92,8 @@ func eventQuery(f store.EventFilter) (query string, args []any) {
 	if f.Newest {
 		order = "seq DESC"
 	}
-	return `SELECT page.seq, page.account_id, page.sub_account_id, page.message_id, page.pool_id, page.egress, page.type,
-			page.mailbox, page.recipient, page.is_copy, page.occurred_at, page.recorded_at, page.detail, m.recipient,
-			c.body ->> '$.from.email', coalesce(c.body ->> '$.from.name', ''), coalesce(c.body ->> '$.subject', ''),
-			coalesce(c.body -> '$.groups', '[]')
-			FROM (SELECT * FROM event e WHERE ` + where + ` ORDER BY e.` + order + ` LIMIT ? OFFSET ?) page
-			JOIN message m ON m.id = page.message_id
-			JOIN (SELECT id, CAST(body AS TEXT) AS body FROM content) c ON c.id = m.content_id ORDER BY page.` + order, append(args, f.Limit, f.Offset)
+	return `SELECT ` + shownEvent + ` FROM (SELECT e.seq FROM ` + eventsBy(&f, false) + ` WHERE ` + where + ` ORDER BY e.` + order + ` LIMIT ? OFFSET ?) found
+			CROSS JOIN event page ON page.seq = found.seq ` + shownWith + ` ORDER BY found.` + order, append(args, f.Limit, f.Offset)
 }
 
 func eventConditions(f store.EventFilter) (where string, args []any) {
@@ -122,6 +117,9 @@ func eventConditions(f store.EventFilter) (where string, args []any) {
 	}
 	if f.Recipient != "" {
 		add("e.recipient = ?", strings.ToLower(f.Recipient))
+	}
+	if f.Search != "" {
+		add("instr(e.recipient, ?) > 0", strings.ToLower(f.Search))
 	}
 	if !f.From.IsZero() {
 		add("e.occurred_at >= ?", engine.Stamp(f.From))

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"postyard/internal/event"
 	"postyard/internal/lifecycle"
 	"postyard/internal/mail"
 	"postyard/internal/route"
@@ -54,10 +55,26 @@ func TestPlans(t *testing.T) {
 	}
 	for _, f := range []store.EventFilter{
 		{AccountID: 1}, {AccountID: 1, After: 7}, {AccountID: 1, Before: 7, Newest: true}, {AccountID: 1, MessageID: mail.ID{1}},
-		{AccountID: 1, Types: nil, TPSPIDs: []int32{1}}, {AccountID: 1, Recipient: "a@b.example"},
+		{AccountID: 1, Types: nil, TPSPIDs: []int32{1}}, {AccountID: 1, Search: "x", After: 7, Before: 9, From: now, To: now, Types: []event.Type{1}, Newest: true}, {AccountID: 1, Recipient: "a@b.example"},
 	} {
 		query, _ := eventQuery(f)
 		queries = append(queries, query)
+	}
+	for _, f := range []store.EventFilter{{AccountID: 1}, {AccountID: 1, Types: []event.Type{1}, From: now, To: now, Search: "x"}, {AccountID: 1, MessageID: mail.ID{1}},
+		{AccountID: 1, Recipient: "a@b.example"}} {
+		counted, _ := countedEventsQuery(&f)
+		stretch, _ := stretchQuery(&f, 7)
+		queries = append(queries, counted, stretch, lastEventQuery, pieceEndQuery)
+		where, args, _, _, err := db.pieceInTime(t.Context(), &f, store.TallyPlace{}, 7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		piece, _ := piecesQuery(&f, where, args, 7)
+		for _, step := range plan(t, db, piece) { // the events of one recipient are sorted
+			if strings.Contains(step, "SCAN e") || f.Recipient == "" && f.MessageID == (mail.ID{}) && bad.MatchString(step) {
+				t.Errorf("%s\n%s", step, piece)
+			}
+		}
 	}
 	for _, query := range queries {
 		for _, step := range plan(t, db, query) {

@@ -219,6 +219,10 @@ func suppressionQuery(columns string, f store.SuppressionFilter) (query string, 
 	if f.Search != "" {
 		where, args = where+` AND instr(email, ?) > 0`, append(args, strings.ToLower(f.Search))
 	}
+	if f.Below.ID != 0 {
+		at := engine.Stamp(f.Below.Created)
+		where, args = where+` AND created <= ? AND (created, id) < (?, ?)`, append(args, at, at, f.Below.ID)
+	}
 	return `SELECT ` + columns + where, args
 }
 

@@ -118,6 +118,19 @@ func suppressions(t *testing.T, b *bench) {
 			t.Errorf("%+v: %v, %d", f, got, n)
 		}
 	}
+	var walked []string // one by one, from place to place
+	for f := (store.SuppressionFilter{SubAccountID: b.sub.ID, From: whole.From, To: whole.To, Limit: 1}); len(walked) < 10; {
+		list, err := b.store.Suppressions(b.ctx(), f)
+		b.must(err)
+		if len(list) == 0 {
+			break
+		}
+		walked = append(walked, list[0].Email[:1])
+		f.Below = list[0].Place()
+	}
+	if slices.Sort(walked[1:]); strings.Join(walked, " ") != "c a b" {
+		t.Errorf("from place to place: %v", walked)
+	}
 	if ended := b.reactivate(nil, "A@Example.net", "nobody@example.net"); len(ended) != 1 || ended[0].ID != stored[1].ID {
 		t.Errorf("ended: %+v", ended)
 	}
