@@ -27,19 +27,6 @@ const (
 
 // journalOperations are those that count and export events, and show what an address was sent.
 func (s *server) journalOperations(v1 string) []operation {
-	filter := []parameter{
-		{Name: "search", Kind: "string", Summary: "part of the recipient's address, or the id of a message or of an event"},
-		{Name: "type", Kind: "string", Summary: "ids of event types, in a comma list"},
-		{Name: "messageId", Kind: "string", Summary: "only events of this message"},
-		{Name: "recipient", Kind: "string", Summary: "only events of this address"},
-		{Name: "from", Kind: "string", Summary: "the first day as YYYY-MM-DD, or an instant as RFC 3339 has it"},
-		{Name: "to", Kind: "string", Summary: "the last day, or the instant before which it ends"},
-		{Name: "tpspId", Kind: "integer", Summary: "only events of mail through this provider"},
-		{Name: "provider", Kind: "string", Summary: "only events of providers of this kind: its name or type id"},
-		{Name: "subAccountId", Kind: "integer", Summary: "only events of this sub-account"},
-		{Name: "source", Kind: "string", Summary: "tpsp or subaccount: sourceId says which"},
-		{Name: "sourceId", Kind: "integer", Summary: "the id that source names"},
-	}
 	page := []parameter{
 		{Name: "limit", Kind: "integer", Summary: "the most messages of the answer, 20 unless it is said"},
 		{Name: "offset", Kind: "integer", Summary: "how many messages are skipped"},
@@ -47,15 +34,16 @@ func (s *server) journalOperations(v1 string) []operation {
 	}
 	return []operation{
 		op(http.MethodGet, v1+"/account/event/count", accountKey, "count events", s.forAccount(s.countEvents)).
-			asks(filter...).answers(http.StatusOK, countAnswer{}),
+			asks(eventParameters...).answers(http.StatusOK, countAnswer{}),
 		op(http.MethodPost, v1+"/account/event/export", accountKey, "export events as CSV or NDJSON", s.forAccount(s.exportEvents)).
-			asks(parameter{Name: "format", Kind: "string", Summary: "csv, or ndjson: one event a line, as the list has them"}).asks(filter...),
+			asks(parameter{Name: "format", Kind: "string", Summary: "csv, or ndjson: one event a line, as the list has them"}).asks(eventParameters...).
+			answers(http.StatusOK, nil).as("text/csv", "application/x-ndjson"),
 		op(http.MethodGet, v1+"/account/recipient/{email}/messages", accountKey, "list the messages to an address, newest first", s.forAccount(s.listRecipientMessages)).
 			asks(page...).answers(http.StatusOK, []messageAnswer{}),
 		op(http.MethodGet, v1+"/account/subaccount/count", accountKey, "count sub-accounts", s.forAccount(s.countSubAccounts)).
-			asks(parameter{Name: "search", Kind: "string", Summary: "part of the name"}).answers(http.StatusOK, countAnswer{}),
+			asks(searchParameter("name")).answers(http.StatusOK, countAnswer{}),
 		op(http.MethodGet, v1+"/account/ippool/count", accountKey, "count IP pools", s.forAccount(s.countPools)).
-			asks(parameter{Name: "search", Kind: "string", Summary: "part of the name"}).answers(http.StatusOK, countAnswer{}),
+			asks(searchParameter("name")).answers(http.StatusOK, countAnswer{}),
 		op(http.MethodGet, v1+"/account/ippool/search", accountKey, "search IP pools by their names", s.forAccount(s.listPools)).
 			asks(pageParameters("name")...).answers(http.StatusOK, []poolAnswer{}),
 	}

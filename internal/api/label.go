@@ -75,7 +75,7 @@ func (s *server) labelOperations(v1 string) []operation {
 		op(http.MethodPost, v1+path, accountKey, "create a label", s.forAccount(s.createLabel)).
 			body(labelRequest{}).answers(http.StatusOK, labelAnswer{}),
 		op(http.MethodGet, v1+path+"/count", accountKey, "count labels", s.forAccount(s.countLabels)).
-			asks(parameter{Name: "search", Kind: "string", Summary: "part of the name"}).answers(http.StatusOK, countAnswer{}),
+			asks(searchParameter("name")).answers(http.StatusOK, countAnswer{}),
 		op(http.MethodGet, v1+path+"/{id}", accountKey, "read a label", s.forAccount(s.getLabel)).
 			answers(http.StatusOK, labelAnswer{}),
 		op(http.MethodPut, v1+path+"/{id}", accountKey, "change a label", s.forAccount(s.updateLabel)).

@@ -170,8 +170,11 @@ func describeOperation(o *operation, of *schemas) *apiOperation {
 	switch {
 	case o.gives != nil:
 		success.Content = map[string]apiContent{jsonMedia: {of.of(reflect.TypeOf(o.gives), inAnswers)}}
-	case o.media != "":
-		success.Content = map[string]apiContent{o.media: {&schema{Type: "string"}}}
+	case len(o.media) > 0:
+		success.Content = map[string]apiContent{}
+		for _, media := range o.media {
+			success.Content[media] = apiContent{&schema{Type: "string"}}
+		}
 	}
 	one.Answers = map[string]apiResponse{strconv.Itoa(status): success}
 	return one

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html/template"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -114,14 +115,14 @@ func pageOperationOf(o *apiOperation) pageOperation {
 }
 
 func contentShape(content map[string]apiContent) *pageShape {
-	for media, c := range content {
+	if len(content) == 0 {
+		return nil
+	}
+	if c, ok := content[jsonMedia]; ok {
 		shape := shapeOf(c.Schema)
-		if media != jsonMedia {
-			shape.Words = media
-		}
 		return &shape
 	}
-	return nil
+	return &pageShape{Words: strings.Join(slices.Sorted(maps.Keys(content)), " or ")}
 }
 
 // shapeOf says what a schema is: "list of", with the Type that follows.

@@ -27,6 +27,7 @@ var (
 		parameter{Name: "exported", Kind: "boolean", Summary: "all rows, without pages"})
 
 	eventParameters = []parameter{
+		{Name: "search", Kind: "string", Summary: "part of the recipient's address, or the id of a message or of an event"},
 		{Name: "type", Kind: "string", Summary: "only events of these types: ids, in a comma list"},
 		{Name: "messageId", Kind: "string", Summary: "only events of this message"},
 		{Name: "recipient", Kind: "string", Summary: "only events of this address"},

@@ -30,10 +30,10 @@ type operation struct {
 	handler http.HandlerFunc
 
 	query  []parameter
-	takes  any    // a value of the type that the body is read into; nil: there is no body
-	status int    // of success
-	gives  any    // a value of the type that the answer is written from; nil: it is no JSON, or there is none
-	media  string // the media type of an answer that is no JSON
+	takes  any      // a value of the type that the body is read into; nil: there is no body
+	status int      // of success
+	gives  any      // a value of the type that the answer is written from; nil: it is no JSON, or there is none
+	media  []string // the media types of an answer that is no JSON
 }
 
 // parameter is one of a query.
@@ -75,8 +75,8 @@ func (o operation) answers(status int, v any) operation {
 	return o
 }
 
-// as says of which media type the answer is, when it is no JSON.
-func (o operation) as(media string) operation {
+// as says of which media types the answer may be, when it is no JSON.
+func (o operation) as(media ...string) operation {
 	o.media, o.gives = media, nil
 	return o
 }

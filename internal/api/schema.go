@@ -84,6 +84,7 @@ var (
 	rawType  = reflect.TypeFor[json.RawMessage]()
 	textType = reflect.TypeFor[encoding.TextMarshaler]()
 	jsonType = reflect.TypeFor[json.Marshaler]()
+	readType = reflect.TypeFor[json.Unmarshaler]()
 )
 
 // of returns the schema of a type. Types that it does not know are a mistake in the table of operations.
@@ -93,7 +94,7 @@ func (s *schemas) of(t reflect.Type, where side) *schema {
 		return &schema{}
 	case t.Kind() == reflect.Pointer:
 		return s.of(t.Elem(), where)
-	case t.Implements(jsonType):
+	case t.Implements(jsonType), where == inRequests && reflect.PointerTo(t).Implements(readType): // it has a form of its own
 		return &schema{}
 	case t.Implements(textType):
 		return &schema{Type: "string"}

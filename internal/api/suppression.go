@@ -47,7 +47,7 @@ func (s *server) suppressionOperations() []operation {
 		op(http.MethodPost, one+"/bulk", subAccountKey, "suppress the addresses of a CSV file", s.forSubAccount(s.importSuppressions)).
 			asks(importParameters...).answers(http.StatusOK, importAnswer{}),
 		op(http.MethodPost, one+"/export", subAccountKey, "export suppressed addresses as CSV", s.forSubAccount(s.exportSuppressions)).
-			asks(exportParameters...),
+			asks(exportParameters...).answers(http.StatusOK, nil).as("text/csv"),
 		op(http.MethodPost, list+"/sync", accountKey, "bring suppressions and providers' lists in step now", s.forAccount(s.syncSuppressions)).
 			body(tpspReference{}).answers(http.StatusOK, []suppressionsSyncedAnswer{}),
 	}
