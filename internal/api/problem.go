@@ -20,6 +20,7 @@ import (
 	"postyard/internal/suppress"
 	"postyard/internal/template"
 	"postyard/internal/tpsp"
+	"postyard/internal/track"
 )
 
 // problem is a refusal as the client sees it.
@@ -122,6 +123,8 @@ func problemOfCause(err error) *problem {
 		return notFound(catchup.ErrNotFound.Error())
 	case errors.Is(err, catchup.ErrRunning):
 		return &problem{status: http.StatusConflict, Code: "catch_up_running", Message: catchup.ErrRunning.Error(), Field: "tpspId"}
+	case errors.Is(err, track.ErrUnknown):
+		return notFound(track.ErrUnknown.Error())
 	case errors.Is(err, store.ErrNotFound):
 		return notFound("the account has no such thing")
 	case errors.Is(err, store.ErrConflict):
