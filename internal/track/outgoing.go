@@ -27,9 +27,9 @@ func (s *Service) Outgoing(egress route.Egress, capable provider.Capabilities, j
 	if c.Template != "" {
 		return c
 	}
-	out := *c
-	host, changed := s.host(j), false
-	leave := host + s.path(unsubscribe, j, egress, capable.Family, "")
+	out, changed := *c, false
+	m := s.of(j, egress)
+	leave := m.address(unsubscribe, "")
 	for _, body := range []*string{&out.HTML, &out.Text, &out.AMP} {
 		if strings.Contains(*body, "{{") && placeholder.MatchString(*body) {
 			*body, changed = placeholder.ReplaceAllLiteralString(*body, leave), true
@@ -39,7 +39,7 @@ func (s *Service) Outgoing(egress route.Egress, capable provider.Capabilities, j
 		if header := withButton(&out, leave); header != nil {
 			out.Headers, changed = header, true
 		}
-		if body := s.tracked(host, egress, capable, j, &out); body != out.HTML {
+		if body := m.tracked(&out); body != out.HTML {
 			out.HTML, changed = body, true
 		}
 	}
@@ -66,23 +66,22 @@ func withButton(c *mail.Content, leave string) map[string]string {
 }
 
 // tracked returns the HTML of a content with the pixel and the links that it asks for.
-func (s *Service) tracked(host string, egress route.Egress, capable provider.Capabilities, j *store.Job, c *mail.Content) string {
-	opens, clicks := c.TrackOpens != nil && *c.TrackOpens, c.TrackClicks != nil && *c.TrackClicks
-	if c.HTML == "" || !opens && !clicks {
-		return c.HTML
-	}
+func (m *mint) tracked(c *mail.Content) string {
 	var link func(string) string
-	if clicks {
+	if c.TrackClicks != nil && *c.TrackClicks {
 		link = func(target string) string {
-			if strings.HasPrefix(target, host+prefix) {
+			if strings.HasPrefix(target, m.host+prefix) {
 				return "" // it is one of ours
 			}
-			return host + s.path(click, j, egress, capable.Family, target)
+			return m.address(click, target)
 		}
 	}
 	pixel := ""
-	if opens {
-		pixel = host + s.path(open, j, egress, capable.Family, "")
+	if c.TrackOpens != nil && *c.TrackOpens {
+		pixel = m.address(open, "")
+	}
+	if c.HTML == "" || link == nil && pixel == "" {
+		return c.HTML
 	}
 	return rewrite(c.HTML, link, pixel)
 }

@@ -160,15 +160,18 @@ func targetOf(value string) (target string, ok bool) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Opaque != "" {
 		return "", false
 	}
-	if !isASCII(u.Host) {
-		host, err := idna.Lookup.ToASCII(u.Hostname())
-		if err != nil || !isASCII(host) || !strings.Contains(value, u.Hostname()) {
+	host := u.Host
+	if !isASCII(host) {
+		name, err := idna.Lookup.ToASCII(u.Hostname())
+		if err != nil || !isASCII(name) || !strings.Contains(value, u.Hostname()) {
 			return "", false
 		}
-		value = strings.Replace(value, u.Hostname(), host, 1)
+		value = strings.Replace(value, u.Hostname(), name, 1)
+		host = strings.Replace(host, u.Hostname(), name, 1)
 	}
 	target = escaped(value)
-	return target, len(target) <= maxURL
+	led, err := url.Parse(target)
+	return target, err == nil && led.Host == host && len(target) <= maxURL
 }
 
 func isASCII(s string) bool {

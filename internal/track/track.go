@@ -52,6 +52,7 @@ type Service struct {
 	Config
 	fresh *groupcommit.Committer[store.Parsed]
 	room  chan struct{} // one for each record under way
+	doors chan struct{} // one for each unsubscription under way
 	pace  pace
 	lost  atomic.Int64 // opens and clicks that could not be recorded
 	told  atomic.Int64 // when that was told last, in seconds
@@ -61,13 +62,14 @@ type Service struct {
 const (
 	recordBatch = 250              // reports that become events in one transaction; bounds how long the writer is busy
 	maxWaiting  = 2000             // opens and clicks that wait for the store at a time; what is beyond is not recorded
+	maxLeaving  = 50               // unsubscriptions at a time; what is beyond waits
 	recordFor   = 2 * time.Second  // how long a picture or a redirect waits for the store
-	confirmFor  = 10 * time.Second // how long an unsubscription does
+	confirmFor  = 10 * time.Second // how long an unsubscription does, or the page that asks about it
 )
 
 // New returns a Service.
 func New(c Config) *Service {
-	s := &Service{Config: c, room: make(chan struct{}, maxWaiting)}
+	s := &Service{Config: c, room: make(chan struct{}, maxWaiting), doors: make(chan struct{}, maxLeaving)}
 	s.PublicURL = strings.TrimSuffix(c.PublicURL, "/")
 	s.fresh = groupcommit.New(groupcommit.Config[store.Parsed]{
 		Commit: func(ctx context.Context, batch []store.Parsed) error {
@@ -90,16 +92,29 @@ const pixelFile = "/1.png"
 // Unsubscribe returns the address at which the recipient of a message that leaves through an egress is unsubscribed: what
 // `{{unsubscribe}}` stands for.
 func (s *Service) Unsubscribe(j *store.Job, egress route.Egress) string {
-	return s.host(j) + s.path(unsubscribe, j, egress, s.family(egress), "")
+	return s.of(j, egress).address(unsubscribe, "")
 }
 
-// path returns the path of the address for an action.
-func (s *Service) path(a action, j *store.Job, egress route.Egress, family event.Family, target string) string {
-	path := paths[a] + s.sign(&claim{action: a, family: family, message: j.ID, accountID: j.AccountID, egress: egress, url: target})
+// mint makes the addresses of a message that leaves.
+type mint struct {
+	*Service
+	host  string
+	claim claim
+}
+
+func (s *Service) of(j *store.Job, egress route.Egress) *mint {
+	return &mint{s, s.host(j), claim{family: s.family(egress), message: j.ID, accountID: j.AccountID, egress: egress}}
+}
+
+// address returns the address for an action; target is where a click leads.
+func (m *mint) address(a action, target string) string {
+	c := m.claim
+	c.action, c.url = a, target
+	address := m.host + paths[a] + m.sign(&c)
 	if a == open {
-		path += pixelFile
+		address += pixelFile
 	}
-	return path
+	return address
 }
 
 func (s *Service) host(j *store.Job) string {

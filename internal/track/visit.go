@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mileusna/useragent"
-
 	"postyard/internal/event"
 	"postyard/internal/groupcommit"
 	"postyard/internal/provider"
@@ -26,12 +24,6 @@ type Visit struct {
 	UserAgent string // as it came
 	IP        string // "" when it is not known
 }
-
-// How many bytes are kept of a user agent, and of the name of a program that is not known: that is all that it says.
-const (
-	maxAgent = 512
-	maxName  = 64
-)
 
 // Opened takes the request for a picture. It is recorded if that can be; without a visit it is not. The error is ErrUnknown.
 func (s *Service) Opened(ctx context.Context, token string, v *Visit) error {
@@ -100,54 +92,60 @@ type Subscription struct {
 
 // Subscription says what an address would end. The error is ErrUnknown, or wraps store.ErrUnavailable.
 func (s *Service) Subscription(ctx context.Context, token string) (Subscription, error) {
-	c, err := s.read(token, unsubscribe)
-	if err != nil {
-		return Subscription{}, fmt.Errorf("%w: %w", ErrUnknown, err)
-	}
-	sub, _, err := s.subscription(ctx, c)
-	return sub, err
+	return s.leaving(ctx, token, nil)
 }
 
 // Unsubscribed suppresses a message's recipient in its sub-account, and returns when that is durable. One that is unsubscribed already
 // stays so, without another event. The error is ErrUnknown, or wraps store.ErrUnavailable.
 func (s *Service) Unsubscribed(ctx context.Context, token string, v *Visit) (Subscription, error) {
+	return s.leaving(ctx, token, v)
+}
+
+// leaving is Subscription without a visit, and Unsubscribed with one.
+func (s *Service) leaving(ctx context.Context, token string, v *Visit) (Subscription, error) {
 	c, err := s.read(token, unsubscribe)
 	if err != nil {
 		return Subscription{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
-	sub, held, err := s.subscription(ctx, c)
-	if err != nil || held {
-		sub.Ended = err == nil
-		return sub, err
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), confirmFor)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), confirmFor) // who has gone has said it all the same
 	defer cancel()
-	if err := s.record(ctx, c, event.Unsubscribed, v); err != nil {
-		return sub, fmt.Errorf("unsubscribe: %w: %w", store.ErrUnavailable, err) // whatever it is: the recipient has to try again
+	select {
+	case s.doors <- struct{}{}:
+		defer func() { <-s.doors }()
+	case <-ctx.Done():
+		return Subscription{}, fmt.Errorf("unsubscribe: %w: too many at a time", store.ErrUnavailable)
 	}
-	sub.Ended = true
-	return sub, nil
+	sub, err := s.subscription(ctx, c)
+	if err == nil && !sub.Ended && v != nil {
+		if err = s.record(ctx, c, event.Unsubscribed, v); err == nil {
+			sub.Ended = true
+		}
+	}
+	if err != nil && !errors.Is(err, ErrUnknown) { // whatever it is: the recipient has to try again, or believes that it worked
+		s.Log.Error("an unsubscription failed; its recipient is told to try again", "message", c.message.String(), "error", err)
+		err = fmt.Errorf("unsubscribe: %w: %w", store.ErrUnavailable, err)
+	}
+	return sub, err
 }
 
-// subscription looks who the recipient is, and whether he has said no already.
-func (s *Service) subscription(ctx context.Context, c *claim) (sub Subscription, ended bool, err error) {
+// subscription looks who the recipient is, and whether there is nothing left to end.
+func (s *Service) subscription(ctx context.Context, c *claim) (Subscription, error) {
 	// The first event of a message is about its own recipient, and there as long as the message.
 	list, err := s.Store.Events(ctx, store.EventFilter{AccountID: c.accountID, MessageID: c.message, Limit: 1})
 	if err != nil {
-		return sub, false, err
+		return Subscription{}, err
 	}
 	if len(list) == 0 {
-		return sub, false, fmt.Errorf("%w: there is no such message", ErrUnknown)
+		return Subscription{}, fmt.Errorf("%w: there is no such message", ErrUnknown)
 	}
-	sub = Subscription{From: list[0].From.Email, To: list[0].Recipient}
 	key := store.SuppressionKey{SubAccountID: list[0].SubAccountID, Email: strings.ToLower(list[0].Recipient)}
 	held, err := s.Store.Suppressed(ctx, []store.SuppressionKey{key})
 	if err != nil {
-		return sub, false, err
+		return Subscription{}, err
 	}
 	hit, found := held[key]
-	sub.Ended = found && (hit.Reason == provider.Unsubscribed || hit.Reason == provider.SpamComplaint)
-	return sub, sub.Ended, nil
+	return Subscription{From: list[0].From.Email, To: list[0].Recipient,
+		Ended: found && (hit.Reason == provider.Unsubscribed || hit.Reason == provider.SpamComplaint)}, nil
 }
 
 // record makes an event durable. The same recipient's next one in the same second with the same program is a copy.
@@ -171,57 +169,4 @@ func (s *Service) record(ctx context.Context, c *claim, kind event.Kind, v *Visi
 func identity(kind event.Kind, at time.Time, agent, target string) string {
 	sum := sha256.Sum256([]byte(strconv.Itoa(int(kind)) + " " + strconv.FormatInt(at.Unix(), 10) + "\n" + agent + "\n" + target))
 	return "track:" + hex.EncodeToString(sum[:16])
-}
-
-// detailOf says what is known of a visit.
-func detailOf(agent, ip, target string) event.Detail {
-	d := event.Detail{ClickedURL: target, TrackedIP: ip, RawUserAgent: agent}
-	if agent == "" {
-		return d
-	}
-	ua := parseAgent(agent)
-	d.UserAgent = &event.UserAgent{Family: provider.Clean(ua.Name, maxName), Major: part(ua.Version, 0), Minor: part(ua.Version, 1), Patch: part(ua.Version, 2)}
-	d.OS = &event.OperatingSystem{Family: ua.OS, Major: part(ua.OSVersion, 0), Minor: part(ua.OSVersion, 1), Patch: part(ua.OSVersion, 2)}
-	switch {
-	case proxied(agent):
-		d.OS, d.Device = nil, &event.Device{Family: "WebMail"}
-	case ua.Bot:
-	case ua.Tablet:
-		d.Device = &event.Device{Family: "Tablet"}
-	case ua.Mobile:
-		d.Device = &event.Device{Family: "Mobile"}
-	case ua.Desktop:
-		d.Device = &event.Device{Family: "Desktop"}
-	}
-	return d
-}
-
-// proxies load pictures for the readers of web mail, and say of themselves what they are not.
-var proxies = map[string]string{"GoogleImageProxy": "Google Image Proxy", "YahooMailProxy": "Yahoo Mail Proxy"}
-
-func proxied(agent string) bool {
-	for mark := range proxies {
-		if strings.Contains(agent, mark) {
-			return true
-		}
-	}
-	return false
-}
-
-func parseAgent(agent string) useragent.UserAgent {
-	for mark, name := range proxies {
-		if strings.Contains(agent, mark) {
-			return useragent.UserAgent{Name: name}
-		}
-	}
-	return useragent.Parse(agent)
-}
-
-// part returns a part of a version.
-func part(version string, i int) string {
-	parts := strings.SplitN(version, ".", 4)
-	if i < len(parts) {
-		return parts[i]
-	}
-	return ""
 }
