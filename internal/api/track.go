@@ -26,12 +26,17 @@ type Tracking interface {
 	Unsubscribed(ctx context.Context, token string, v *track.Visit) (track.Subscription, error)
 }
 
+// trackOperations answer with a picture, a redirect or a page, and with JSON only where they refuse.
 func (s *server) trackOperations() []operation {
 	return []operation{
-		op(http.MethodGet, "/track/tpsp/open/{token}/1.png", noKey, "the picture in a message: tells that it was opened", s.forAnyone(s.opened)),
-		op(http.MethodGet, "/track/tpsp/click/{token}", noKey, "a link in a message: leads to where it did", s.forAnyone(s.clicked)),
-		op(http.MethodGet, "/track/tpsp/unsubscribe/{token}", noKey, "the page at which a recipient unsubscribes", s.forAnyone(s.askUnsubscribe)),
-		op(http.MethodPost, "/track/tpsp/unsubscribe/{token}", noKey, "unsubscribe a recipient (RFC 8058)", s.forAnyone(s.unsubscribe)),
+		op(http.MethodGet, "/track/tpsp/open/{token}/1.png", noKey, "the picture in a message: tells that it was opened", s.forAnyone(s.opened)).
+			answers(http.StatusOK, nil),
+		op(http.MethodGet, "/track/tpsp/click/{token}", noKey, "a link in a message: leads to where it did", s.forAnyone(s.clicked)).
+			answers(http.StatusFound, nil),
+		op(http.MethodGet, "/track/tpsp/unsubscribe/{token}", noKey, "the page at which a recipient unsubscribes", s.forAnyone(s.askUnsubscribe)).
+			answers(http.StatusOK, nil),
+		op(http.MethodPost, "/track/tpsp/unsubscribe/{token}", noKey, "unsubscribe a recipient (RFC 8058)", s.forAnyone(s.unsubscribe)).
+			answers(http.StatusOK, nil),
 	}
 }
 

@@ -6,14 +6,21 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"postyard/internal/client"
+	"postyard/internal/config"
+	"postyard/internal/mail"
 	"postyard/internal/provider"
+	"postyard/internal/route"
 	"postyard/internal/sandbox"
+	"postyard/internal/store"
 )
 
 // letter is a mail in a mail server's inbox.
@@ -177,7 +184,94 @@ func TestTracking(t *testing.T) {
 		t.Errorf("suppressions %+v (%v)", list, err)
 	}
 	m.want("[0 1]", 0, m.post("Ana@gmail.com", map[string]any{"textBody": "once more"}))
-	if v, err := m.api.Verify(t.Context(), 0); err != nil || len(v.Differences) != 0 {
-		t.Errorf("books: %+v (%v)", v.Differences, err)
+	m.balanced()
+}
+
+// TestScannedOnTheWay: what opens a message before a mail server has taken it does not count as the server's word.
+func TestScannedOnTheWay(t *testing.T) {
+	t.Parallel()
+	m := newStage(t).mailServer()
+	ctx := t.Context()
+	pools, err := m.api.Pools(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := slices.IndexFunc(pools, func(p client.Pool) bool { return p.Name == m.pool })
+	if err := m.api.PausePool(ctx, pools[at].ID, true); err != nil {
+		t.Fatal(err)
+	}
+	body := map[string]any{"htmlBody": "<p>Hello</p>", "trackOpens": true}
+	id := m.post("ana@gmail.com", body)
+	yes := true
+	c := &mail.Content{HTML: "<p>Hello</p>", TrackOpens: &yes}
+	j := &store.Job{ID: mail.ID(uuid.MustParse(id)), AccountID: 1, Content: c}
+	tpsps, err := m.api.TPSPs(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	relay := tpsps[slices.IndexFunc(tpsps, func(p client.TPSP) bool { return p.Name == "Relay" })]
+	pixel := find(t, m.server.tracking.Outgoing(route.TPSP(relay.ID), provider.Capabilities{}, j, c).HTML, `src="([^"]+)"`)
+	if status, _, _ := visit(t, http.MethodGet, pixel, ""); status != http.StatusOK {
+		t.Errorf("pixel: %d", status)
+	}
+	m.want("[58 65]", 0, id)
+	if e := m.explain(id); e.State != "queued" {
+		t.Errorf("explained as %+v", e)
+	}
+	if err := m.api.PausePool(ctx, pools[at].ID, false); err != nil {
+		t.Fatal(err)
+	}
+	m.want("[58 65 59]", 1, id)
+	if l := m.letter(id); find(t, l.HTML, `src="([^"]+)"`) != pixel {
+		t.Errorf("the message left with another address: %s", l.HTML)
+	}
+	m.balanced()
+}
+
+// TestUnsubscribeByPostmark: whoever carries a message, its recipient can unsubscribe.
+func TestUnsubscribeByPostmark(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	made, err := s.api.CreateTPSP(t.Context(), client.NewTPSP{Type: int(provider.Postmark), Name: "Raw", Key: sandbox.DemoServerToken, Endpoint: s.SandboxURL,
+		MessageStream: "broadcast", AllowRaw: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := &mailServer{s, made.IPPool.Name}
+	id := raw.post("ana@example.net", map[string]any{"htmlBody": `<a href="{{unsubscribe}}">leave</a> <a href="https://shop.example.com">shop</a>`})
+	s.want("[69 70 71]", 1, id)
+	l := raw.letter(id)
+	leave := find(t, l.HTML, `<a href="([^"]+)">leave</a> <a href="https://shop.example.com">`)
+	if l.header("List-Unsubscribe-Post") != "" {
+		t.Errorf("headers %v are not for Postmark", l.Headers)
+	}
+	if status, _, body := visit(t, http.MethodPost, leave, "List-Unsubscribe=One-Click"); status != http.StatusOK {
+		t.Errorf("unsubscribe: %d %s", status, body)
+	}
+	s.want("[69 70 71 78]", 1, id)
+	s.want("[0 1]", 0, raw.post("ana@example.net", map[string]any{"htmlBody": "once more"}))
+	s.balanced()
+}
+
+// TestAddressesOutliveTheServer: another process with the same data takes what is in mail that was sent before.
+func TestAddressesOutliveTheServer(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	j := &store.Job{ID: mail.ID{1}, AccountID: 1}
+	var address string
+	for run := range 2 {
+		s, err := NewServer(t.Context(), config.Config{Listen: "127.0.0.1:0", Data: data, PublicURL: "https://post.example.com", ShutdownGrace: time.Second,
+			ProviderConcurrency: 1}, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := s.tracking.Unsubscribe(j, -1)
+		if run == 1 && got != address || !strings.HasPrefix(got, "https://post.example.com/track/tpsp/unsubscribe/") {
+			t.Errorf("run %d: %s, before %s", run, got, address)
+		}
+		address = got
+		if err := s.Abort(nil); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
