@@ -173,7 +173,7 @@ func badParameter(name, message string) *problem {
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := *problemOf(err)
 	if p.status == http.StatusInternalServerError {
-		s.Log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path,
+		s.Log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", logged(r.URL.Path),
 			"requestId", requestID(r.Context()), "error", err)
 	}
 	s.refuse(w, r, p)

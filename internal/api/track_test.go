@@ -29,7 +29,7 @@ func (w *world) tracked() trackedMail {
 	yes := true
 	c := &mail.Content{HTML: `<a href="https://shop.example.com/a?b=c&amp;d=%20#e">x</a>`, Text: "{{unsubscribe}}", TrackOpens: &yes, TrackClicks: &yes}
 	out := w.tracking.Outgoing(route.TPSP(1), provider.Capabilities{Family: event.CustomSMTP},
-		&store.Job{ID: mail.ID(uuid.MustParse(id)), AccountID: w.account.ID, Content: c}, c)
+		&store.Job{ID: uuid.MustParse(id), AccountID: w.account.ID, Content: c}, c)
 	found := regexp.MustCompile(`href="([^"]+)".*src="([^"]+)"`).FindStringSubmatch(out.HTML)
 	if found == nil {
 		w.t.Fatalf("no addresses in %s", out.HTML)
@@ -94,6 +94,11 @@ func TestTrackingAddresses(t *testing.T) {
 		if a := w.call("POST", m.leave, map[string]string{"Content-Type": "multipart/form-data; boundary=x"}, body); a.status != 200 ||
 			!strings.Contains(string(a.body), "You are unsubscribed") {
 			t.Errorf("POST %.20q: %d %s", body, a.status, a.body)
+		}
+	}
+	for _, path := range []string{m.open, m.click, m.leave} {
+		if token := strings.Split(path, "/")[4]; strings.Contains(w.log.String(), token) || !strings.Contains(w.log.String(), strings.Split(path, token)[0]+"...") {
+			t.Errorf("the log has %s", path)
 		}
 	}
 	if list := w.eventsOf(m.id); len(list) != 4 || list[3].Type != 78 {

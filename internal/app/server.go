@@ -137,6 +137,8 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 	connections := tpsp.NewService(tpsp.Config{Directory: s.directory, Store: s.store, Adapters: adapters, Box: box, PublicURL: s.URL,
 		AllowPrivate: cfg.AllowPrivate, Holder: holder, Now: now, Jitter: rand.Float64, Log: s.log})
 	s.registrar = tpsp.NewRegistrar(connections)
+	s.tracking = track.New(track.Config{Key: box.Derive("track.token"), PublicURL: s.URL, Store: s.store, Directory: s.directory, Providers: adapters,
+		Log: s.log, Now: now})
 	var err error
 	if err = s.patiently(ctx, func() (err error) {
 		s.templates, err = template.New(ctx, template.Config{Store: s.store, Directory: s.directory, Providers: adapters, Connections: connections,
@@ -145,8 +147,6 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 	}); err != nil {
 		return err
 	}
-	s.tracking = track.New(track.Config{Key: box.Derive("track.token"), PublicURL: s.URL, Store: s.store, Directory: s.directory, Providers: adapters,
-		Log: s.log, Now: now})
 	s.dispatcher = dispatch.New(dispatch.Config{Store: s.store, Directory: s.directory, Providers: adapters, Connections: connections,
 		Templates: s.templates, Tracking: s.tracking, Suppressions: s.store, Log: s.log, Now: now, Jitter: rand.Float64, Node: s.store.Node(), Run: s.run, BatchSize: cfg.BatchSize, Concurrency: cfg.ProviderConcurrency,
 		CallTimeout: cfg.CallTimeout, TTL: cfg.MessageTTL, Grace: cfg.ShutdownGrace, Poll: s.store.poll,

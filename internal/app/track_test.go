@@ -204,7 +204,7 @@ func TestScannedOnTheWay(t *testing.T) {
 	id := m.post("ana@gmail.com", body)
 	yes := true
 	c := &mail.Content{HTML: "<p>Hello</p>", TrackOpens: &yes}
-	j := &store.Job{ID: mail.ID(uuid.MustParse(id)), AccountID: 1, Content: c}
+	j := &store.Job{ID: uuid.MustParse(id), AccountID: 1, Content: c}
 	tpsps, err := m.api.TPSPs(ctx)
 	if err != nil {
 		t.Fatal(err)

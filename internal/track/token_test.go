@@ -17,7 +17,7 @@ import (
 
 func signer(key string) *Service { return New(Config{Key: []byte(key)}) }
 
-var sample = claim{action: click, family: event.CustomSMTP, message: mail.ID(uuid.MustParse("0190d0a0-0000-7000-8000-000000000001")), accountID: 7, egress: 3,
+var sample = claim{action: click, family: event.CustomSMTP, message: uuid.MustParse("0190d0a0-0000-7000-8000-000000000001"), accountID: 7, egress: 3,
 	url: "https://example.com/a?b=c#d"}
 
 func TestTokensSayWhatWasSigned(t *testing.T) {
