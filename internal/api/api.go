@@ -113,6 +113,7 @@ type Config struct {
 	Templates    Templates
 	Suppressions Suppressions
 	Doctor       Doctor
+	Tracking     Tracking
 	Claim        time.Duration    // how long a claim of the dispatcher lasts: until then a permit of it may be used
 	Changed      func()           // called when what waits may leave now: limits, pauses and drills have changed
 	Now          func() time.Time // the store's clock

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -52,8 +53,19 @@ func requestID(ctx context.Context) string {
 	return x.id[0]
 }
 
+// logged is a path as it is logged. The tokens in those of mail unsubscribe whoever they are of, and hold links.
+func logged(path string) string {
+	if !strings.HasPrefix(path, "/track/") {
+		return path
+	}
+	if parts := strings.SplitN(path, "/", 5); len(parts) == 5 {
+		return strings.Join(append(parts[:4], "..."), "/")
+	}
+	return path
+}
+
 // observe gives every request an id, turns a panic into an answer, and logs what became of it. Neither keys nor queries,
-// which may name recipients, are logged.
+// which may name recipients, are logged, nor the tokens of mail.
 func (s *server) observe(next http.Handler) http.Handler {
 	routes := sync.Pool{New: func() any { return chi.NewRouteContext() }}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -72,7 +84,7 @@ func (s *server) observe(next http.Handler) http.Handler {
 				s.recovered(&x.response, r, cause)
 			}
 			if s.Log.Enabled(x, slog.LevelDebug) {
-				s.Log.DebugContext(x, "request", "method", r.Method, "path", r.URL.Path, "status", x.status,
+				s.Log.DebugContext(x, "request", "method", r.Method, "path", logged(r.URL.Path), "status", x.status,
 					"bytes", x.bytes, "took", time.Since(began), "requestId", id)
 			}
 		}()
@@ -86,7 +98,7 @@ func (s *server) recovered(w *response, r *http.Request, cause any) {
 	if cause == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so, too
 		panic(cause)
 	}
-	s.Log.ErrorContext(r.Context(), "panic", "method", r.Method, "path", r.URL.Path, "requestId", requestID(r.Context()),
+	s.Log.ErrorContext(r.Context(), "panic", "method", r.Method, "path", logged(r.URL.Path), "requestId", requestID(r.Context()),
 		"cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
 	if w.status != 0 {
 		panic(http.ErrAbortHandler) // half an answer is on its way: the client must see that it is broken

@@ -128,7 +128,11 @@ func document(operations []operation, of *schemas) *openAPI {
 	tags := map[string]bool{}
 	for _, o := range operations {
 		one := describeOperation(&o, of)
-		one.Answers["default"] = apiResponse{Description: "a refusal", Content: map[string]apiContent{jsonMedia: {refusal}}}
+		refused := map[string]apiContent{jsonMedia: {refusal}}
+		if o.people {
+			refused["text/html"] = apiContent{&schema{Type: "string"}}
+		}
+		one.Answers["default"] = apiResponse{Description: "a refusal", Content: refused}
 		if doc.Paths.of[o.Path] == nil {
 			doc.Paths.names = append(doc.Paths.names, o.Path)
 			doc.Paths.of[o.Path] = map[string]*apiOperation{}

@@ -20,6 +20,7 @@ import (
 	"postyard/internal/suppress"
 	"postyard/internal/template"
 	"postyard/internal/tpsp"
+	"postyard/internal/track"
 )
 
 // problem is a refusal as the client sees it.
@@ -126,6 +127,8 @@ func problemOfCause(err error) *problem {
 		return notFound(catchup.ErrNotFound.Error())
 	case errors.Is(err, catchup.ErrRunning):
 		return &problem{status: http.StatusConflict, Code: "catch_up_running", Message: catchup.ErrRunning.Error(), Field: "tpspId"}
+	case errors.Is(err, track.ErrUnknown):
+		return notFound(track.ErrUnknown.Error())
 	case errors.Is(err, store.ErrNotFound):
 		return notFound("the account has no such thing")
 	case errors.Is(err, store.ErrConflict):
@@ -174,7 +177,7 @@ func badParameter(name, message string) *problem {
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := *problemOf(err)
 	if p.status == http.StatusInternalServerError {
-		s.Log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path,
+		s.Log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", logged(r.URL.Path),
 			"requestId", requestID(r.Context()), "error", err)
 	}
 	s.refuse(w, r, p)

@@ -34,6 +34,7 @@ type operation struct {
 	status int      // of success
 	gives  any      // a value of the type that the answer is written from; nil: it is no JSON, or there is none
 	media  []string // the media types of an answer that is no JSON
+	people bool     // people follow it as a link: they are refused with a page
 }
 
 // parameter is one of a query.
@@ -78,6 +79,12 @@ func (o operation) answers(status int, v any) operation {
 // as says of which media types the answer may be, when it is no JSON.
 func (o operation) as(media ...string) operation {
 	o.media, o.gives = media, nil
+	return o
+}
+
+// forPeople says that people follow the operation as a link.
+func (o operation) forPeople() operation {
+	o.people = true
 	return o
 }
 
@@ -176,7 +183,7 @@ func (s *server) operations() []operation {
 		op(http.MethodGet, "/readyz", noKey, "tell that the server can work", s.forAnyone(s.readyz)).
 			answers(http.StatusOK, statusAnswer{}),
 	}, s.statOperations(v1), s.domainOperations(v1), s.doctorOperations(), s.suppressionOperations(), s.journalOperations(v1), s.labelOperations(v1),
-		s.ownStatOperations(v1), s.documentOperations())
+		s.ownStatOperations(v1), s.trackOperations(), s.documentOperations())
 }
 
 func (s *server) router() http.Handler {

@@ -37,6 +37,7 @@ import (
 	"postyard/internal/suppress"
 	"postyard/internal/template"
 	"postyard/internal/tpsp"
+	"postyard/internal/track"
 )
 
 // world is a whole server over real HTTP, with a database on disk, in front of a simulated Postmark. Only the dispatcher is
@@ -49,6 +50,7 @@ type world struct {
 	tpsps    *tpsp.Service
 	catching *catchup.Service  // it is not running
 	mirror   *template.Service // nor is it
+	tracking *track.Service
 	log      *lockedBuffer
 	changed  atomic.Int64 // how often waiting mail was told to look again
 	ahead    atomic.Int64 // by how much the doctor's clock is, in ns
@@ -108,7 +110,8 @@ func newWorld(t *testing.T) *world {
 	inbox := ingest.New(ingest.Config{
 		Store: w.db, Directory: w.dir, Providers: adapters, Credentials: w.tpsps, Log: log, Now: time.Now,
 	})
-	runAll(t, sender.Run, inbox.Run)
+	w.tracking = track.New(track.Config{Key: box.Derive("track.token"), PublicURL: w.url, Store: w.db, Directory: w.dir, Providers: adapters, Log: log, Now: time.Now})
+	runAll(t, sender.Run, inbox.Run, w.tracking.Run)
 	catching := catchup.New(catchup.Config{
 		Store: w.db, Directory: w.dir, Providers: adapters, Connections: w.tpsps, Holder: "test", Log: log, Now: time.Now,
 		Jitter: func() float64 { return 0.5 },
@@ -123,7 +126,7 @@ func newWorld(t *testing.T) *world {
 		Transport: &http.Transport{}, Claim: claimLength, Now: func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) },
 	})
 	server.Config.Handler = New(Config{
-		Doctor:    examiner,
+		Doctor: examiner, Tracking: w.tracking,
 		Directory: w.dir, Accounts: w.accounts, Sender: sender, Providers: w.tpsps,
 		Pools:   ippool.New(ippool.Config{Directory: w.dir, Store: w.db, Now: time.Now, Changed: func() { w.changed.Add(1) }}),
 		Planner: planner, Mailboxes: mx.New(mx.Config{}), Journal: w.db, Events: w.db, Books: w.db, Statistics: w.db, Domains: domain.New(w.dir, w.db, time.Now), Ingest: inbox, CatchUp: catching,

@@ -43,6 +43,7 @@ import (
 	"postyard/internal/suppress"
 	"postyard/internal/template"
 	"postyard/internal/tpsp"
+	"postyard/internal/track"
 )
 
 // Server is one Postyard server.
@@ -67,6 +68,7 @@ type Server struct {
 	examiner   *doctor.Service
 	templates  *template.Service
 	suppress   *suppress.Service
+	tracking   *track.Service
 	replanning *replan.Service
 	grace      time.Duration
 }
@@ -135,6 +137,8 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 	connections := tpsp.NewService(tpsp.Config{Directory: s.directory, Store: s.store, Adapters: adapters, Box: box, PublicURL: s.URL,
 		AllowPrivate: cfg.AllowPrivate, Holder: holder, Now: now, Jitter: rand.Float64, Log: s.log})
 	s.registrar = tpsp.NewRegistrar(connections)
+	s.tracking = track.New(track.Config{Key: box.Derive("track.token"), PublicURL: s.URL, Store: s.store, Directory: s.directory, Providers: adapters,
+		Log: s.log, Now: now})
 	var err error
 	if err = s.patiently(ctx, func() (err error) {
 		s.templates, err = template.New(ctx, template.Config{Store: s.store, Directory: s.directory, Providers: adapters, Connections: connections,
@@ -144,7 +148,7 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		return err
 	}
 	s.dispatcher = dispatch.New(dispatch.Config{Store: s.store, Directory: s.directory, Providers: adapters, Connections: connections,
-		Templates: s.templates, Suppressions: s.store, Log: s.log, Now: now, Jitter: rand.Float64, Node: s.store.Node(), Run: s.run, BatchSize: cfg.BatchSize, Concurrency: cfg.ProviderConcurrency,
+		Templates: s.templates, Tracking: s.tracking, Suppressions: s.store, Log: s.log, Now: now, Jitter: rand.Float64, Node: s.store.Node(), Run: s.run, BatchSize: cfg.BatchSize, Concurrency: cfg.ProviderConcurrency,
 		CallTimeout: cfg.CallTimeout, TTL: cfg.MessageTTL, Grace: cfg.ShutdownGrace, Poll: s.store.poll,
 		Rules: dispatch.Rules{AskAfter: cfg.AskAfter, AmbiguousWait: cfg.AmbiguousWait}})
 	s.mailboxes = mx.New(mx.Config{Resolver: resolver(cfg.DNS), Now: time.Now, Jitter: rand.Float64, Log: s.log})
@@ -170,7 +174,7 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 	s.http = newHTTPServer(api.New(api.Config{Directory: s.directory, Accounts: s.Accounts, Sender: s.accepting, Providers: connections,
 		Pools: pools, Planner: planner, Mailboxes: s.mailboxes, Journal: s.store, Events: s.store, Books: s.store, Statistics: s.store,
 		Domains: domain.New(s.directory, s.store, now), Ingest: s.ingesting, CatchUp: s.catching,
-		Templates: s.templates, Suppressions: s.suppress, Doctor: s.examiner, Queue: s.store, Claim: dispatch.ClaimLength(cfg.CallTimeout), Changed: s.changed, Now: now, Installation: installation,
+		Templates: s.templates, Suppressions: s.suppress, Doctor: s.examiner, Tracking: s.tracking, Queue: s.store, Claim: dispatch.ClaimLength(cfg.CallTimeout), Changed: s.changed, Now: now, Installation: installation,
 		Log: s.log}), s.log)
 	s.http.RegisterOnShutdown(s.catching.Stop) // requests that ask providers may take long
 	s.http.RegisterOnShutdown(s.templates.Stop)
@@ -203,6 +207,7 @@ func (s *Server) Run(ctx context.Context) error {
 	running.Go(func() { s.catching.Run(background) })
 	running.Go(func() { s.templates.Run(background) })
 	running.Go(func() { s.suppress.Run(background) })
+	running.Go(func() { s.tracking.Run(background) })
 	running.Go(func() { s.replanning.Run(background) })
 	if s.store.Shared() {
 		running.Go(func() { s.follow(background) })

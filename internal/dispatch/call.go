@@ -97,9 +97,12 @@ func (r *runner) outgoing(ctx context.Context, target *directory.TPSP, jobs []st
 				outcomes[i] = *none
 				continue
 			}
-			if content != j.Content {
-				rendered += len(content.Subject) + len(content.HTML) + len(content.Text)
-			}
+		}
+		if r.d.Tracking != nil {
+			content = r.d.Tracking.Outgoing(target.Egress(), capable, j, content)
+		}
+		if content != j.Content {
+			rendered += len(content.Subject) + len(content.HTML) + len(content.Text)
 		}
 		list = append(list, provider.Outgoing{ID: j.ID, AccountID: j.AccountID, SubAccountID: j.SubAccountID, TPSPID: target.ID,
 			Mailbox: j.Mailbox, Content: content, Recipient: recipient})

@@ -44,6 +44,12 @@ type Templates interface {
 	Missing(t *directory.TPSP, alias string)
 }
 
+// Tracking puts addresses of ours into what leaves; *track.Service does.
+type Tracking interface {
+	// Outgoing returns the content with which a message leaves through an egress, which may be the given one.
+	Outgoing(egress route.Egress, capable provider.Capabilities, j *store.Job, c *mail.Content) *mail.Content
+}
+
 // Config is what a Dispatcher is made of.
 type Config struct {
 	Store       Store
@@ -51,6 +57,7 @@ type Config struct {
 	Providers   provider.Registry
 	Connections Connections
 	Templates   Templates // nil: every message leaves as it is
+	Tracking    Tracking  // nil: likewise
 
 	Suppressions Suppressions // nil: nobody is suppressed
 

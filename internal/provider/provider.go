@@ -111,6 +111,7 @@ type Capabilities struct {
 	CanLookup bool         // the provider can be asked whether it has a message
 	Templates bool         // the provider holds templates, and renders them
 	Silent    bool         // the provider reports nothing: there is no webhook to register and nothing to read back
+	Tracks    bool         // the provider tells of opens and clicks, by pixels and links of its own
 }
 
 // Stream is a message stream of a provider that has such a thing (PM-2).
@@ -185,6 +186,10 @@ const (
 func (e *SetupError) Error() string { return e.Message }
 
 // Report is one event that a provider reported by webhook or that was read back from it.
+//
+// One that is Tracked is about the message's own recipient, whoever it was, and has no other. It does not prove that the provider took
+// the message, because a scanner on the way to it opens and follows what it finds as well: a message that is queued or on the wire stays
+// as it is. One of unknown outcome counts as sent then, because the provider had heard it to the end.
 type Report struct {
 	Kind              event.Kind
 	Type              event.Type
@@ -196,6 +201,7 @@ type Report struct {
 	Identity          string    // equal for every copy of one event, different for different events
 	Final             bool      // a soft bounce after which the provider gives up
 	Sample            bool      // a made-up event of the registration handshake or a test button: answered, not kept
+	Tracked           bool      // by a pixel or link of ours, see below
 	Suppresses        bool      // from now on the provider delivers nothing to the recipient, or the recipient wants nothing
 	Reason            Reason    // why, when it suppresses
 	SMTPCode          int

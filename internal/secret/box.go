@@ -3,6 +3,8 @@ package secret
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 )
@@ -20,6 +22,7 @@ var ErrOpen = errors.New("sealed value does not open: wrong key, wrong purpose o
 // Box encrypts values for storage. It is safe for concurrent use.
 type Box struct {
 	aead cipher.AEAD
+	key  Key
 }
 
 // NewBox returns a Box that works with key. It panics on the zero Key: to encrypt with a key that anyone can guess would
@@ -36,7 +39,7 @@ func NewBox(key Key) *Box {
 	if err != nil {
 		panic("secret: " + err.Error()) // not reached: the only error is a wrong block length
 	}
-	return &Box{aead: aead}
+	return &Box{aead: aead, key: key}
 }
 
 // Seal encrypts plaintext for one purpose, such as "tpsp.key" (table and column). The same purpose must be given to
@@ -45,6 +48,16 @@ func (b *Box) Seal(purpose string, plaintext []byte) []byte {
 	sealed := make([]byte, 1, overhead+len(plaintext))
 	sealed[0] = version1
 	return b.aead.Seal(sealed, nil, plaintext, authenticated(version1, purpose))
+}
+
+// Derive returns a key of 32 bytes for one purpose, such as "track.token": the same for every Box with the same key. It tells nothing
+// of that key, nor of those for other purposes (HKDF-SHA256, RFC 5869).
+func (b *Box) Derive(purpose string) []byte {
+	derived, err := hkdf.Key(sha256.New, []byte(b.key.raw.Reveal()), nil, "postyard "+purpose, keySize)
+	if err != nil {
+		panic("secret: " + err.Error()) // not reached: the only errors are a key that is too long, and one that FIPS mode finds too short
+	}
+	return derived
 }
 
 // Open decrypts what [Box.Seal] returned for the same purpose. Its errors wrap [ErrOpen].

@@ -2,6 +2,7 @@ package secret
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"strings"
 	"testing"
@@ -121,4 +122,23 @@ func FuzzBoxOpen(f *testing.F) {
 			t.Fatalf("opened bytes that it did not seal: %q", got)
 		}
 	})
+}
+
+// Derived keys sign what is kept for years, so they are pinned.
+func TestDerive(t *testing.T) {
+	t.Parallel()
+	key, err := ParseKey("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := NewBox(key).Derive("track.token")
+	if got, want := hex.EncodeToString(a), "a3409f26057103305154391dacac63383935099f1499a0e967c578594f5f0133"; got != want {
+		t.Errorf("derived %s, want %s", got, want)
+	}
+	if !bytes.Equal(a, NewBox(key).Derive("track.token")) {
+		t.Error("another box with the same key derives another one")
+	}
+	if bytes.Equal(a, NewBox(key).Derive("track.other")) || bytes.Equal(a, NewBox(NewKey()).Derive("track.token")) {
+		t.Error("another purpose or another key derives the same")
+	}
 }

@@ -70,5 +70,5 @@ func New(c Config) *Adapter {
 
 // Capabilities implements provider.Adapter.
 func (*Adapter) Capabilities() provider.Capabilities {
-	return provider.Capabilities{Family: event.Postmark, BatchSize: maxBatch, CanLookup: true, Templates: true}
+	return provider.Capabilities{Family: event.Postmark, BatchSize: maxBatch, CanLookup: true, Templates: true, Tracks: true}
 }

@@ -42,6 +42,9 @@ func (s Status) State() lifecycle.State {
 	}
 }
 
+// Told tells whether the provider has heard a message to the end, and may have it: what its recipient seems to do with it proves that.
+func Told(s Status) bool { return s.State() == lifecycle.Unknown }
+
 // UnreadableFor is how long a message that cannot be read is left alone.
 const UnreadableFor = 15 * time.Minute
 

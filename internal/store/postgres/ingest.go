@@ -229,17 +229,24 @@ func (in *ingesting) report(p *store.Parsed, r *provider.Report, m *message) err
 	}
 	delete(in.fresh, key) // the next copy in this batch is one
 	in.res.Recorded++
+	if r.Tracked {
+		r.Recipient = m.to
+	}
 	egress := engine.EgressOf(p, r)
 	isCopy := !strings.EqualFold(text(r.Recipient), m.to)
 	trigger := engine.TriggerOf(r, isCopy)
-	in.advance(p, r, m, egress, trigger)
+	effect := store.NoEffect
+	if place := in.rows.pending(m.id); !r.Tracked || place == nil || engine.Told(place.status) {
+		effect = store.EffectOf(trigger)
+		in.advance(p, r, m, egress, trigger)
+	}
 	detail, err := engine.Detail(&r.Detail)
 	if err != nil {
 		return err
 	}
 	before := m.engaged
 	in.suppressBy(p, r, m)
-	in.tx.journal.record(&m.owner, happening{egress: egress, typ: r.Type, effect: store.EffectOf(trigger), recipient: r.Recipient, isCopy: isCopy,
+	in.tx.journal.record(&m.owner, happening{egress: egress, typ: r.Type, effect: effect, recipient: r.Recipient, isCopy: isCopy,
 		occurredAt: r.OccurredAt, recordedAt: p.Now, detail: detail, facets: engine.OwnFacets(r.Type, &r.Detail)})
 	m.changed = m.changed || m.engaged != before
 	return nil

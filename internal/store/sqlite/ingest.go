@@ -354,20 +354,38 @@ func (in *ingesting) report(r *reported) error {
 	}
 	delete(in.fresh, key) // the next copy in this batch is one
 	in.res.Recorded++
+	if r.Tracked {
+		r.Recipient = r.about.to
+	}
 	egress := engine.EgressOf(r.of, r.Report)
 	isCopy := !strings.EqualFold(r.Recipient, r.about.to)
 	trigger := engine.TriggerOf(r.Report, isCopy)
-	if err := in.advance(r, egress, trigger); err != nil {
+	effect := store.EffectOf(trigger)
+	if proves, err := in.proves(r); err != nil {
+		return err
+	} else if !proves {
+		effect = store.NoEffect
+	} else if err := in.advance(r, egress, trigger); err != nil {
 		return err
 	}
 	before := r.about.engaged
 	in.suppressBy(r)
-	in.record(&r.about.owner, happening{egress: egress, typ: r.Type, effect: store.EffectOf(trigger), recipient: r.Recipient, isCopy: isCopy,
+	in.record(&r.about.owner, happening{egress: egress, typ: r.Type, effect: effect, recipient: r.Recipient, isCopy: isCopy,
 		occurredAt: r.OccurredAt, recordedAt: r.of.Now, detail: r.detail, facets: r.facets})
 	if r.about.engaged != before {
 		in.engaged[r.about.id] = r.about
 	}
 	return nil
+}
+
+// proves tells whether a report says that the provider has the message.
+func (in *ingesting) proves(r *reported) (bool, error) {
+	if !r.Tracked || !r.about.state.Pending() {
+		return true, nil
+	}
+	var status engine.Status
+	waits, err := in.one([]any{&status}, `SELECT status FROM queue WHERE id = ?`, r.about.id[:])
+	return !waits || engine.Told(status), err
 }
 
 // advance moves the message's state. Whatever a provider reports of a message, it has it: a pending one leaves the queue.
