@@ -46,6 +46,7 @@ type Store interface {
 	Configuration
 	Coordination
 	Templates
+	StoredTemplates
 	Statistics
 	Domains
 	Suppressions
