@@ -42,19 +42,13 @@ type Mailboxes interface {
 	Class(domain string) mailbox.Class
 }
 
-// Templates knows what can be filled in for recipients; *template.Service does.
-type Templates interface {
-	// Check says what is wrong with the tags of a content, or nil.
-	Check(c *mail.Content) *mail.FieldError
-}
-
 // Config is what a Service is made of.
 type Config struct {
 	Store     Store
 	Directory *directory.Directory
 	Planner   *plan.Planner
 	Mailboxes Mailboxes
-	Templates Templates // nil: tags are not looked at
+	Templates Templates // nil: there are no stored ones, and tags are not looked at
 	Now       func() time.Time
 
 	MaxBacklog int64                     // pending messages from which on requests are refused; 0 is no limit
@@ -125,13 +119,11 @@ func (s *Service) Accept(ctx context.Context, sub *directory.SubAccount, req *Re
 	if err := s.admit(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.personalise(ctx, sub.AccountID, req); err != nil {
+		return nil, err
+	}
 	if bad := checkRequest(req); bad != nil {
 		return nil, bad
-	}
-	if s.Templates != nil {
-		if bad := s.Templates.Check(&req.Content); bad != nil {
-			return nil, bad
-		}
 	}
 	results, err := s.place(ctx, sub, req)
 	if outdated(err) || isRefusal(err) && s.unknownPool(sub.AccountID, req.Content.Pool) {

@@ -76,6 +76,8 @@ func (s *server) operations() []operation {
 	const v1 = "/api/v1"
 	return slices.Concat([]operation{
 		op(http.MethodPost, v1+"/subaccount/email", subAccountKey, "send an email", s.forSubAccount(s.send)),
+		op(http.MethodPost, v1+"/subaccount/email/template", subAccountKey, "send an email with a stored template", s.forSubAccount(s.sendTemplate)).
+			body(sendRequest{}).answers(http.StatusOK, []emailResponse{}),
 
 		op(http.MethodGet, v1+"/account/subaccount", accountKey, "list sub-accounts", s.forAccount(s.listSubAccounts)),
 		op(http.MethodPost, v1+"/account/subaccount", accountKey, "create a sub-account", s.forAccount(s.createSubAccount)).
@@ -125,7 +127,7 @@ func (s *server) operations() []operation {
 
 		op(http.MethodGet, "/healthz", noKey, "tell that the process lives", s.forAnyone(s.healthz)),
 		op(http.MethodGet, "/readyz", noKey, "tell that the server can work", s.forAnyone(s.readyz)),
-	}, s.statOperations(v1), s.domainOperations(v1), s.doctorOperations(), s.suppressionOperations())
+	}, s.statOperations(v1), s.domainOperations(v1), s.storedOperations(v1), s.doctorOperations(), s.suppressionOperations())
 }
 
 func (s *server) router() http.Handler {

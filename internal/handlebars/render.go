@@ -15,6 +15,7 @@ var ErrTooLarge = errors.New("what the template gives is too large")
 // Render fills the template. The error is ErrTooLarge.
 func (t *Template) Render(m Model) (string, error) {
 	r := &renderer{escape: t.escape, root: m.root}
+	r.out.Grow(len(t.source))
 	if err := r.nodes(t.nodes, &scope{value: rootOf(m)}); err != nil {
 		return "", err
 	}

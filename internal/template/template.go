@@ -12,8 +12,11 @@
 // and one that can be rendered before one that cannot. One of a deleted TPSP is used only where no TPSP in use has any, for messages
 // that were accepted before the deletion and have no body.
 //
-// The package knows providers by their contract only. Templates and models are foreign bytes; package mustachio bounds what they
-// can do.
+// It also keeps the accounts' own templates, and fills subjects and bodies in from customFields (Handlebars), whatever provider carries the
+// message. Their content becomes the message's when it is accepted; it is filled in where mirrored templates are rendered.
+//
+// The package knows providers by their contract only. Templates and models are foreign bytes; packages mustachio and handlebars bound
+// what they can do.
 package template
 
 import (
@@ -46,6 +49,7 @@ const (
 // Store is what the package needs of the storage contract.
 type Store interface {
 	store.Templates
+	store.StoredTemplates
 	upkeep.Leases
 }
 
