@@ -23,6 +23,14 @@ type path struct {
 	cost     int  // steps that it takes to follow it
 }
 
+// first is the name that a path begins with.
+func (p *path) first() string {
+	if len(p.segments) == 0 || p.data || p.up > 0 {
+		return ""
+	}
+	return p.segments[0]
+}
+
 // helper is what a block does.
 type helper uint8
 

@@ -210,6 +210,17 @@ func TestReserved(t *testing.T) {
 	}
 }
 
+func TestKept(t *testing.T) {
+	t.Parallel()
+	const source = "{{{ pm:unsubscribe }}} {{name}} {{~pm:unsubscribe_url~}} {{#if pm:x}}{{/if}}{{../pm:a}}{{name.pm:a}}"
+	if got := render(t, source, order, Keep("pm:")); got != "{{{ pm:unsubscribe }}} Ana {{~pm:unsubscribe_url~}} " {
+		t.Errorf("%q", got)
+	}
+	if got := render(t, source, order); got != " Ana" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestBadModels(t *testing.T) {
 	t.Parallel()
 	for _, raw := range []string{"", "null", "[]", `"a"`, `{"a":1`, `{"a":1}{}`, `{"a":[}`, `{"a":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + "}"} {

@@ -26,12 +26,16 @@ func EscapeHTML() Option { return func(t *Template) { t.escape = true } }
 // Reserve makes the bare {{name}} mean the field of the model's root, in whichever scope it stands.
 func Reserve(name string) Option { return func(t *Template) { t.reserved = name } }
 
+// Keep leaves tags as they are whose value is a path that begins with a prefix: somebody else fills them in.
+func Keep(prefix string) Option { return func(t *Template) { t.kept = prefix } }
+
 // Template is a parsed template. It is immutable: many goroutines may render it at once.
 type Template struct {
 	source   string
 	nodes    []node
 	escape   bool
 	reserved string
+	kept     string
 	uses     bool // the reserved name
 	weight   int
 }
@@ -53,7 +57,7 @@ func Parse(source string, options ...Option) (*Template, error) {
 	if len(source) > MaxSource {
 		return nil, &SyntaxError{Line: 1, Message: fmt.Sprintf("a template has at most %d bytes", MaxSource)}
 	}
-	s := &scanner{source: source, line: 1, reserved: t.reserved}
+	s := &scanner{source: source, line: 1, reserved: t.reserved, kept: t.kept}
 	s.scan()
 	if s.err != nil {
 		return nil, s.err

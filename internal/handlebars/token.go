@@ -47,6 +47,7 @@ type scanner struct {
 	counted  int // lines are counted up to here
 	line     int
 	reserved string
+	kept     string
 	begun    int // the line of the tag that is being read
 	nesting  int // of parentheses
 	tokens   []token
@@ -122,6 +123,7 @@ func (s *scanner) text(text string) {
 func (s *scanner) tag(line int) {
 	t := token{kind: kindValue, line: line}
 	s.begun = line
+	begin := s.at - len("{{")
 	if t.left = s.take("~"); !t.left && s.take("{{") {
 		s.failAt(line, "raw blocks, {{{{name}}}}, are not supported")
 		return
@@ -170,7 +172,11 @@ func (s *scanner) tag(line int) {
 	} else if t.right = s.take("~"); !s.take(end) {
 		s.unclosed(end)
 	}
-	if s.err == nil {
+	switch {
+	case s.err != nil:
+	case s.kept != "" && t.expr != nil && t.expr.path != nil && strings.HasPrefix(t.expr.path.first(), s.kept):
+		s.text(s.source[begin:s.at])
+	default:
 		s.tokens = append(s.tokens, t)
 	}
 }

@@ -16,6 +16,9 @@ import (
 // UnsubscribeField is the name that stands for a message's unsubscribe link: {{unsubscribe}}. Custom fields cannot have it.
 const UnsubscribeField = "unsubscribe"
 
+// postmarkPrefix begins the placeholders that Postmark fills in, in bodies as in templates: {{{ pm:unsubscribe }}}.
+const postmarkPrefix = "pm:"
+
 // part is a part of a content that is personalised.
 type part struct {
 	field string // of a request
@@ -62,7 +65,7 @@ func (p *press) parse(source string, html bool) (*handlebars.Template, error) {
 	if t := p.cached(key); t != nil && t.Source() == source {
 		return t, nil
 	}
-	options := []handlebars.Option{handlebars.Reserve(UnsubscribeField)}
+	options := []handlebars.Option{handlebars.Reserve(UnsubscribeField), handlebars.Keep(postmarkPrefix)}
 	if html {
 		options = append(options, handlebars.EscapeHTML())
 	}

@@ -97,6 +97,7 @@ func TestChecked(t *testing.T) {
 		{mail.Content{Text: "\n\n{{> a}}"}, "textBody: line 3: partials and decorators are not supported"},
 		{mail.Content{AMP: "{{log a}}"}, `ampBody: line 1: there is no helper "log": there are if, unless, each, with and lookup`},
 		{mail.Content{Text: "{{", Literal: true}, ""},
+		{mail.Content{HTML: "{{{ pm:unsubscribe }}}"}, ""},
 	} {
 		bad := p.check(&tc.c)
 		if bad == nil && tc.want != "" || bad != nil && (bad.Error() != tc.want || bad.Code != "template_syntax") {
