@@ -89,7 +89,7 @@ func (r *renderer) nodes(nodes []node, s *scope) error {
 func (r *renderer) print(value any, escape bool) {
 	text := r.display(value)
 	if escape {
-		htmlEscaper.WriteString(&r.out, text) //nolint:errcheck,gosec // a Builder does not fail
+		_, _ = htmlEscaper.WriteString(&r.out, text) // a Builder does not fail
 		return
 	}
 	r.out.WriteString(text)

@@ -253,16 +253,14 @@ func (s *scanner) ends() bool {
 }
 
 // space steps over white space.
-func (s *scanner) space() (some bool) {
+func (s *scanner) space() {
 	for s.at < len(s.source) {
 		c, size := utf8.DecodeRuneInString(s.source[s.at:])
 		if !unicode.IsSpace(c) {
 			break
 		}
 		s.at += size
-		some = true
 	}
-	return some
 }
 
 // word steps over a word if it comes next, alone.

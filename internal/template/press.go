@@ -37,7 +37,7 @@ var parts = [...]part{
 // hasTags tells whether there may be anything to fill in; it costs next to nothing.
 func hasTags(text string) bool { return strings.Contains(text, "{{") }
 
-// press fills contents in for recipients. It keeps what was parsed last.
+// press fills contents in for recipients (TP-1). It keeps what was parsed last.
 type press struct {
 	seed maphash.Seed
 	mu   sync.Mutex
