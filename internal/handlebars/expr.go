@@ -159,7 +159,7 @@ func (s *scanner) call() *expr {
 		return &expr{}
 	}
 	e := &expr{}
-	for !s.argumentEnds() && s.err == nil {
+	for !s.argumentEnds() && s.err == nil && len(e.args) <= 2 {
 		e.args = append(e.args, s.argument())
 	}
 	if s.err == nil && len(e.args) != 2 {
