@@ -48,6 +48,7 @@ type Config struct {
 	Directory *directory.Directory
 	Planner   *plan.Planner
 	Mailboxes Mailboxes
+	Templates Templates // nil: there are no stored ones, and tags are not looked at
 	Now       func() time.Time
 
 	MaxBacklog int64                     // pending messages from which on requests are refused; 0 is no limit
@@ -116,6 +117,9 @@ func (e *OverloadedError) Error() string { return e.Reason }
 // request breaks a rule, an *OverloadedError when it may come again later, or wraps store.ErrUnavailable.
 func (s *Service) Accept(ctx context.Context, sub *directory.SubAccount, req *Request) ([]Result, error) {
 	if err := s.admit(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.personalise(ctx, sub.AccountID, req); err != nil {
 		return nil, err
 	}
 	if bad := checkRequest(req); bad != nil {

@@ -10,6 +10,7 @@ import (
 type Request struct {
 	Content    mail.Content // Content.Pool is the pool's name, "" for the default route
 	Recipients []mail.Recipient
+	Stored     *Stored // nil: the content stands for itself
 }
 
 // Code is SendPost's errorCode of one recipient.

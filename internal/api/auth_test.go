@@ -65,6 +65,7 @@ func TestAnotherAccountSeesNothing(t *testing.T) {
 		"subaccount": fmt.Sprint(w.subAccount.ID), "tpsp": fmt.Sprint(provider.ID), "ippool": fmt.Sprint(pools[0].ID),
 		"message": message, "event": events[0].EventID, "domain": fmt.Sprint(w.whitelist("example.com").ID),
 		"label": fmt.Sprint(w.label("VIP").ID),
+		"template": fmt.Sprint(w.store(map[string]any{"name": "Hello"}).ID),
 	}
 	walked := 0
 	for _, o := range (&server{}).operations() {
@@ -79,11 +80,11 @@ func TestAnotherAccountSeesNothing(t *testing.T) {
 			t.Errorf("%s %s: status %d, %s", o.Method, path, a.status, a.body)
 		}
 	}
-	if walked != 59 {
+	if walked != 63 {
 		t.Errorf("walked %d operations with an id", walked)
 	}
 	for _, path := range []string{
-		"/api/v1/account/tpsp/", "/api/v1/account/ippool", "/api/v1/account/event/",
+		"/api/v1/account/tpsp/", "/api/v1/account/ippool", "/api/v1/account/event/", "/api/v1/account/template",
 		"/api/v1/account/event/?messageId=" + message, "/api/v1/account/event/?tpspId=" + ids["tpsp"],
 		"/api/v1/account/event/?subAccountId=" + ids["subaccount"], "/api/v1/account/event/?provider=postmark",
 		"/api/v1/account/stat?from=2020-01-01&to=2020-01-02",

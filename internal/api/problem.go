@@ -133,6 +133,10 @@ func problemOfCause(err error) *problem {
 		return notFound("the account has no such thing")
 	case errors.Is(err, store.ErrConflict):
 		return &problem{status: http.StatusForbidden, Code: "exists_already", Message: "this exists already"}
+	case errors.Is(err, template.ErrNoStored):
+		return notFound(template.ErrNoStored.Error())
+	case errors.Is(err, template.ErrNameTaken):
+		return &problem{status: http.StatusForbidden, Code: "name_taken", Message: template.ErrNameTaken.Error(), Field: "name"}
 	case errors.Is(err, template.ErrNotFound):
 		return notFound(template.ErrNotFound.Error())
 	case errors.Is(err, template.ErrRunning):

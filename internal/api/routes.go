@@ -94,6 +94,8 @@ func (s *server) operations() []operation {
 	return slices.Concat([]operation{
 		op(http.MethodPost, v1+"/subaccount/email", subAccountKey, "send an email", s.forSubAccount(s.send)).
 			body(sendRequest{}).answers(http.StatusOK, []emailResponse{}),
+		op(http.MethodPost, v1+"/subaccount/email/template", subAccountKey, "send an email with a stored template", s.forSubAccount(s.sendTemplate)).
+			body(sendRequest{}).answers(http.StatusOK, []emailResponse{}),
 
 		op(http.MethodGet, v1+"/account/subaccount", accountKey, "list sub-accounts", s.forAccount(s.listSubAccounts)).
 			asks(pageParameters("name")...).answers(http.StatusOK, []subAccountAnswer{}),
@@ -182,7 +184,7 @@ func (s *server) operations() []operation {
 			answers(http.StatusOK, statusAnswer{}),
 		op(http.MethodGet, "/readyz", noKey, "tell that the server can work", s.forAnyone(s.readyz)).
 			answers(http.StatusOK, statusAnswer{}),
-	}, s.statOperations(v1), s.domainOperations(v1), s.doctorOperations(), s.suppressionOperations(), s.journalOperations(v1), s.labelOperations(v1),
+	}, s.statOperations(v1), s.domainOperations(v1), s.storedOperations(v1), s.doctorOperations(), s.suppressionOperations(), s.journalOperations(v1), s.labelOperations(v1),
 		s.ownStatOperations(v1), s.trackOperations(), s.documentOperations())
 }
 

@@ -30,11 +30,18 @@ type sendRequest struct {
 	Groups          []string          `json:"groups"`
 	Attachments     []mail.Attachment `json:"attachments"`
 	WebhookEndpoint string            `json:"webhookEndpoint"`
+
+	// Of a stored template (EmailMessageWithTemplate), in each of the dialects of SendPost's documentation.
+	Template          string          `json:"template"`
+	TemplateID        json.RawMessage `json:"templateId"`
+	TemplateVariables json.RawMessage `json:"templateVariables"`
+	DynamicData       json.RawMessage `json:"dynamicData"`
 }
 
 // sendKeys are the keys of a sendRequest, in the order of its fields.
 var sendKeys = []string{"from", "replyTo", "to", "subject", "preText", "htmlBody", "textBody", "ampBody", "ippool", "tpspTemplate", "customFields",
-	"headers", "trackOpens", "trackClicks", "groups", "attachments", "webhookEndpoint"}
+	"headers", "trackOpens", "trackClicks", "groups", "attachments", "webhookEndpoint",
+	"template", "templateId", "templateVariables", "dynamicData"}
 
 // read reads a request that is as it should be, for a fifth of the time that decode takes. When it returns false, decode decides.
 // What is not text shares memory with the body.
@@ -60,9 +67,11 @@ func (s *sendRequest) read(body []byte) bool {
 			quickjson.List(r, &s.Groups, r.String)
 		case 15:
 			quickjson.List(r, &s.Attachments, func(a *mail.Attachment) { mail.ReadAttachment(r, a) })
+		case 18, 19, 20:
+			*[...]*json.RawMessage{&s.TemplateID, &s.TemplateVariables, &s.DynamicData}[i-18] = r.Raw()
 		default:
 			r.String([...]*string{3: &s.Subject, 4: &s.PreText, 5: &s.HTMLBody, 6: &s.TextBody, 7: &s.AMPBody, 8: &s.IPPool, 9: &s.TPSPTemplate,
-				16: &s.WebhookEndpoint}[i])
+				16: &s.WebhookEndpoint, 17: &s.Template}[i])
 		}
 	})
 	return r.Done()
@@ -94,6 +103,15 @@ type emailResponse struct {
 // send takes an email in. The answer has one entry for each entry of `to`, in the same order; those with an errorCode other
 // than 0 were not taken.
 func (s *server) send(w http.ResponseWriter, r *http.Request, a *directory.SubAccount) error {
+	return s.sendEmail(w, r, a, false)
+}
+
+// sendTemplate takes an email in that must name a stored template.
+func (s *server) sendTemplate(w http.ResponseWriter, r *http.Request, a *directory.SubAccount) error {
+	return s.sendEmail(w, r, a, true)
+}
+
+func (s *server) sendEmail(w http.ResponseWriter, r *http.Request, a *directory.SubAccount, templated bool) error {
 	var in sendRequest
 	body, err := readBody(w, r, mail.MaxRequestBytes)
 	if err != nil {
@@ -105,7 +123,11 @@ func (s *server) send(w http.ResponseWriter, r *http.Request, a *directory.SubAc
 			return err
 		}
 	}
-	results, err := s.Sender.Accept(r.Context(), a, in.request())
+	request := in.request()
+	if request.Stored, err = in.stored(templated); err != nil {
+		return err
+	}
+	results, err := s.Sender.Accept(r.Context(), a, request)
 	if err != nil {
 		return err
 	}

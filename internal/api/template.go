@@ -15,6 +15,7 @@ import (
 type Templates interface {
 	Sync(ctx context.Context, accountID, tpspID int32) ([]template.Result, error)
 	List(accountID int32) []template.Listed
+	StoredTemplates
 }
 
 // syncTemplatesFor is how long one request may take; it can be made again.

@@ -104,7 +104,7 @@ func newWorld(t *testing.T) *world {
 	planner := plan.New(adapters, time.Now)
 	planner.Templates = w.mirror
 	sender := accept.New(accept.Config{
-		Store: w.db, Directory: w.dir, Planner: planner, Mailboxes: mx.New(mx.Config{}), Now: time.Now,
+		Store: w.db, Directory: w.dir, Planner: planner, Mailboxes: mx.New(mx.Config{}), Templates: w.mirror, Now: time.Now,
 		Room: func() error { return nil }, Wake: func(route.Egress) {},
 	})
 	inbox := ingest.New(ingest.Config{

@@ -142,7 +142,7 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 	var err error
 	if err = s.patiently(ctx, func() (err error) {
 		s.templates, err = template.New(ctx, template.Config{Store: s.store, Directory: s.directory, Providers: adapters, Connections: connections,
-			Holder: holder, Log: s.log, Now: now})
+			Holder: holder, Unsubscribe: s.tracking.Unsubscribe, Log: s.log, Now: now})
 		return err
 	}); err != nil {
 		return err
@@ -154,7 +154,7 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 	s.mailboxes = mx.New(mx.Config{Resolver: resolver(cfg.DNS), Now: time.Now, Jitter: rand.Float64, Log: s.log})
 	planner := plan.New(adapters, now)
 	planner.Templates = s.templates
-	s.accepting = accept.New(accept.Config{Store: s.store, Directory: s.directory, Planner: planner, Mailboxes: s.mailboxes, Now: now,
+	s.accepting = accept.New(accept.Config{Store: s.store, Directory: s.directory, Planner: planner, Mailboxes: s.mailboxes, Templates: s.templates, Now: now,
 		MaxBacklog: int64(cfg.MaxBacklog), Room: s.store.room, Wake: s.dispatcher.Wake})
 	s.replanning = replan.New(replan.Config{Store: s.store, Directory: s.directory, Planner: planner, Holder: holder, Wake: s.dispatcher.Wake, Now: now,
 		Log: s.log})

@@ -102,7 +102,7 @@ func (r *runner) outgoing(ctx context.Context, target *directory.TPSP, jobs []st
 			content = r.d.Tracking.Outgoing(target.Egress(), capable, j, content)
 		}
 		if content != j.Content {
-			rendered += len(content.Subject) + len(content.HTML) + len(content.Text)
+			rendered += len(content.Subject) + len(content.HTML) + len(content.Text) + len(content.AMP)
 		}
 		list = append(list, provider.Outgoing{ID: j.ID, AccountID: j.AccountID, SubAccountID: j.SubAccountID, TPSPID: target.ID,
 			Mailbox: j.Mailbox, Content: content, Recipient: recipient})

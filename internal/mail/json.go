@@ -15,7 +15,7 @@ var (
 	recipientKeys  = []string{"email", "name", "cc", "bcc", "customFields"}
 	attachmentKeys = []string{"filename", "content"}
 	contentKeys    = []string{"from", "replyTo", "subject", "preText", "html", "text", "amp", "pool", "template", "customFields", "headers", "groups",
-		"attachments", "trackOpens", "trackClicks", "webhookEndpoint"}
+		"attachments", "trackOpens", "trackClicks", "webhookEndpoint", "literal"}
 )
 
 // ReadAddress reads an address as encoding/json would. Null leaves it as it is.
@@ -109,6 +109,10 @@ func (c *Content) read(text []byte) bool {
 			r.Bool(&c.TrackOpens)
 		case 14:
 			r.Bool(&c.TrackClicks)
+		case 16:
+			var literal *bool
+			r.Bool(&literal)
+			c.Literal = literal != nil && *literal
 		default:
 			r.String([...]*string{2: &c.Subject, 3: &c.PreText, 4: &c.HTML, 5: &c.Text, 6: &c.AMP, 7: &c.Pool, 8: &c.Template, 15: &c.WebhookEndpoint}[i])
 		}
@@ -170,6 +174,9 @@ func (c *Content) Encode() ([]byte, error) {
 	dst = quickjson.AppendBool(dst, "trackOpens", c.TrackOpens)
 	dst = quickjson.AppendBool(dst, "trackClicks", c.TrackClicks)
 	dst = quickjson.AppendOptional(dst, "webhookEndpoint", c.WebhookEndpoint)
+	if c.Literal {
+		dst = quickjson.AppendBool(dst, "literal", &c.Literal)
+	}
 	return append(dst, '}'), nil
 }
 

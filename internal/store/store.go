@@ -47,6 +47,7 @@ type Store interface {
 	Configuration
 	Coordination
 	Templates
+	StoredTemplates
 	Statistics
 	Domains
 	Labels

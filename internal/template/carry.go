@@ -68,12 +68,12 @@ func (s *Service) Carried(t *directory.TPSP, capable provider.Capabilities, c *m
 	}
 }
 
-// Outgoing returns the content with which a message leaves through an egress, or the outcome when it cannot: no call was made
+// Outgoing returns the content with which a message leaves through an egress: a mirrored template or the request's own bodies, filled in. Or the outcome when it cannot: no call was made
 // for it then.
 func (s *Service) Outgoing(ctx context.Context, t *directory.TPSP, capable provider.Capabilities, j *store.Job) (*mail.Content, *provider.Outcome) {
 	c := j.Content
 	if c.Template == "" {
-		return c, nil
+		return s.personal(c, j)
 	}
 	x := s.index.Load()
 	prefer := make([]int32, len(j.Plan.Egresses))
@@ -85,13 +85,30 @@ func (s *Service) Outgoing(ctx context.Context, t *directory.TPSP, capable provi
 	case rendered:
 		return s.render(ctx, found, j)
 	case body:
-		return bare(c), nil
+		return s.personal(bare(c), j)
 	case uncarried:
 		return nil, refused("no template " + quoted(c.Template) + " is known, and the message has no body")
 	default:
 		return c, nil
 	}
 }
+
+// personal returns the request's own content as the recipient gets it, or the outcome when it cannot be filled in.
+func (s *Service) personal(c *mail.Content, j *store.Job) (*mail.Content, *provider.Outcome) {
+	out, err := s.press.fill(c, j.Recipient.CustomFields, func() string {
+		if s.Unsubscribe == nil {
+			return ""
+		}
+		return s.Unsubscribe(j, j.Egress)
+	})
+	if err != nil {
+		return nil, refused(err.Error())
+	}
+	return out, nil
+}
+
+// Check says what is wrong with the tags of a content that is to be accepted, or nil.
+func (s *Service) Check(c *mail.Content) *mail.FieldError { return s.press.check(c) }
 
 // mirrored returns the template of a content that was accepted at a moment, nil when none is known. That of a provider which was
 // deleted since is better than nothing: it is used where the content has no body of its own.

@@ -83,7 +83,7 @@ func (p *parsed) render(model map[string]any) (r Rendered, err error) {
 		}
 	}
 	// A model must not be able to write headers of its own.
-	r.Subject = strings.NewReplacer("\r\n", " ", "\r", " ", "\n", " ", "\x00", "").Replace(r.Subject)
+	r.Subject = oneLine(r.Subject)
 	if n := utf8.RuneCountInString(r.Subject); n > mail.MaxSubject {
 		return Rendered{}, fmt.Errorf("its subject has %d characters; %d are allowed", n, mail.MaxSubject)
 	}

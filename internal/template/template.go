@@ -12,8 +12,11 @@
 // and one that can be rendered before one that cannot. One of a deleted TPSP is used only where no TPSP in use has any, for messages
 // that were accepted before the deletion and have no body.
 //
-// The package knows providers by their contract only. Templates and models are foreign bytes; package mustachio bounds what they
-// can do.
+// It also keeps the accounts' own templates, and fills subjects and bodies in from customFields (Handlebars), whatever provider carries the
+// message. Their content becomes the message's when it is accepted; it is filled in where mirrored templates are rendered.
+//
+// The package knows providers by their contract only. Templates and models are foreign bytes; packages mustachio and handlebars bound
+// what they can do.
 package template
 
 import (
@@ -26,6 +29,7 @@ import (
 
 	"postyard/internal/directory"
 	"postyard/internal/provider"
+	"postyard/internal/route"
 	"postyard/internal/store"
 	"postyard/internal/upkeep"
 )
@@ -45,6 +49,7 @@ const (
 // Store is what the package needs of the storage contract.
 type Store interface {
 	store.Templates
+	store.StoredTemplates
 	upkeep.Leases
 }
 
@@ -53,7 +58,7 @@ type Connections interface {
 	Connection(t *directory.TPSP) (provider.Connection, error)
 }
 
-// Config is what a Service works with. All fields but Gap are required.
+// Config is what a Service works with. All fields but Gap and Unsubscribe are required.
 type Config struct {
 	Store       Store
 	Directory   *directory.Directory
@@ -66,6 +71,9 @@ type Config struct {
 	// Gap is how long an unknown alias is not asked for again, and the least time between two syncs of a TPSP that nobody asked
 	// for. 0 is a minute.
 	Gap time.Duration
+
+	// Unsubscribe returns the link that {{unsubscribe}} stands for in a message that leaves through an egress. nil: it stands for nothing.
+	Unsubscribe func(j *store.Job, egress route.Egress) string
 }
 
 // Service mirrors templates and renders them. It is safe for concurrent use.
@@ -74,6 +82,7 @@ type Service struct {
 	index  atomic.Pointer[index]
 	load   sync.Mutex // held while the index is read
 	cache  cache
+	press  *press
 	keeper *upkeep.Keeper     // of TPSPs that are being read; its hints wake Run
 	gone   map[int32]struct{} // deleted TPSPs whose templates were dropped; Run's alone
 
@@ -95,7 +104,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	if c.Gap == 0 {
 		c.Gap = defaultGap
 	}
-	s := &Service{Config: c, states: map[int32]state{}, asked: map[int32]map[string]time.Time{}, gone: map[int32]struct{}{}, cache: cache{limit: cacheBytes}}
+	s := &Service{Config: c, states: map[int32]state{}, asked: map[int32]map[string]time.Time{}, gone: map[int32]struct{}{}, cache: cache{limit: cacheBytes}, press: newPress()}
 	s.keeper = upkeep.New(upkeep.Config{Leases: c.Store, Name: "templates", Holder: c.Holder, Length: syncFor, Running: ErrRunning, Stopped: ErrStopped,
 		Full: errFull, Log: c.Log})
 	s.index.Store(&index{})

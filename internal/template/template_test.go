@@ -24,17 +24,20 @@ import (
 	"postyard/internal/store"
 )
 
+type ownTemplates = store.StoredTemplates
+
 // shelf is a store in memory, and a provider whose templates are what the test says.
 type shelf struct {
 	provider.Adapter
-	mu       sync.Mutex
-	now      func() time.Time
-	contents directory.Contents
-	held     map[string]string
-	synced   map[int32]time.Time
-	kept     map[int32][]store.MirroredTemplate
-	revision int64
-	loads    int
+	ownTemplates // which these tests do not need
+	mu           sync.Mutex
+	now          func() time.Time
+	contents     directory.Contents
+	held         map[string]string
+	synced       map[int32]time.Time
+	kept         map[int32][]store.MirroredTemplate
+	revision     int64
+	loads        int
 
 	server map[int32][]provider.Template // by TPSP
 	err    error

@@ -31,7 +31,7 @@ func (s *Service) Outgoing(egress route.Egress, capable provider.Capabilities, j
 	m := s.of(j, egress)
 	leave := m.address(unsubscribe, "")
 	for _, body := range []*string{&out.HTML, &out.Text, &out.AMP} {
-		if strings.Contains(*body, "{{") && placeholder.MatchString(*body) {
+		if !c.Literal && strings.Contains(*body, "{{") && placeholder.MatchString(*body) {
 			*body, changed = placeholder.ReplaceAllLiteralString(*body, leave), true
 		}
 	}

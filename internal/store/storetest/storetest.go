@@ -88,6 +88,7 @@ func Run(t *testing.T, engine Engine) {
 		"revisions":                              revisions,
 		"pools":                                  pools,
 		"mirrored templates":                     templates,
+		"stored templates":                       storedTemplates,
 		"suppressions of users":                  suppressions,
 		"suppressed recipients get no mail":      suppressedMail,
 		"reports suppress":                       suppressingReports,
