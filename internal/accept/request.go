@@ -10,6 +10,7 @@ import (
 type Request struct {
 	Content    mail.Content // Content.Pool is the pool's name, "" for the default route
 	Recipients []mail.Recipient
+	Strict     bool // a recipient that breaks a rule refuses the request; otherwise only that one gets no message
 }
 
 // Code is SendPost's errorCode of one recipient.

@@ -32,9 +32,11 @@ import (
 	"postyard/internal/tpsp"
 )
 
-// Sender takes mail in. It returns one result per recipient, in the request's order, when the messages are durable.
+// Sender takes mail in; *accept.Service is one. It returns one result per recipient, in the request's order, when the messages are durable.
 type Sender interface {
-	Accept(ctx context.Context, a *directory.SubAccount, r *accept.Request) ([]accept.Result, error)
+	Accept(ctx context.Context, a *directory.SubAccount, requests ...*accept.Request) ([]accept.Result, error)
+	AcceptOnce(ctx context.Context, a *directory.SubAccount, once accept.Once, requests ...*accept.Request) (answer []byte, again bool, err error)
+	Check(ctx context.Context, a *directory.SubAccount, requests ...*accept.Request) error
 }
 
 // Accounts finds the owners of keys and manages sub-accounts; *account.Service is one.

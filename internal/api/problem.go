@@ -50,7 +50,7 @@ const statusClientGone = 499
 //	403  the name (or the key with its stream) is taken, as SendPost has it
 //	404  the id is not one of the account's
 //	406  the default sub-account cannot be deleted; a list of suppressions is empty: as SendPost has it
-//	409  messages still wait for the provider or the IP pool that is to be deleted; other IP pools lead to the one that is; a verification or an examination of the
+//	409  the idempotency key was used for another request, or its request is being worked on; messages still wait for the provider or the IP pool that is to be deleted; other IP pools lead to the one that is; a verification or an examination of the
 //	     account is running; the provider is being caught up with already; its webhook is being registered; IP pools would have no member without it
 //	502  the provider cannot be reached or is out of order: trying again may help, another request will not
 //	503  we cannot work now: the disk, the database, or a backlog that is full; with Retry-After
@@ -98,6 +98,12 @@ func problemOfCause(err error) *problem {
 			Message: "these are not the credentials of a webhook of this account"}
 	case errors.Is(err, account.ErrNameTaken):
 		return &problem{status: http.StatusForbidden, Code: "name_taken", Message: account.ErrNameTaken.Error(), Field: "name"}
+	case errors.Is(err, accept.ErrKeyReused):
+		return &problem{status: http.StatusConflict, Code: "idempotency_key_reused", Field: idempotencyKey,
+			Message: accept.ErrKeyReused.Error() + "; another request needs another key"}
+	case errors.Is(err, accept.ErrKeyInUse):
+		return &problem{status: http.StatusConflict, retryAfter: time.Second, Code: "idempotency_key_in_use", Field: idempotencyKey,
+			Message: accept.ErrKeyInUse.Error()}
 	case errors.Is(err, account.ErrNotFound):
 		return notFound(account.ErrNotFound.Error())
 	case errors.Is(err, account.ErrDefault):

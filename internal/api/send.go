@@ -94,21 +94,21 @@ type emailResponse struct {
 // send takes an email in. The answer has one entry for each entry of `to`, in the same order; those with an errorCode other
 // than 0 were not taken.
 func (s *server) send(w http.ResponseWriter, r *http.Request, a *directory.SubAccount) error {
+	return s.takeIn(w, r, a, readEmail, answerEmail)
+}
+
+func readEmail(_ *http.Request, body []byte) (mails, error) {
 	var in sendRequest
-	body, err := readBody(w, r, mail.MaxRequestBytes)
-	if err != nil {
-		return err
-	}
 	if !in.read(body) {
 		in = sendRequest{}
 		if err := decode(body, &in); err != nil {
-			return err
+			return mails{}, err
 		}
 	}
-	results, err := s.Sender.Accept(r.Context(), a, in.request())
-	if err != nil {
-		return err
-	}
+	return mails{requests: []*accept.Request{in.request()}}, nil
+}
+
+func answerEmail(_ *http.Request, results []accept.Result) (written, error) {
 	out := make([]emailResponse, len(results))
 	for i, result := range results {
 		out[i] = emailResponse{
@@ -118,8 +118,7 @@ func (s *server) send(w http.ResponseWriter, r *http.Request, a *directory.SubAc
 			out[i].MessageID = result.ID.String()
 		}
 	}
-	replyEncoded(w, http.StatusOK, encodeResponses(out))
-	return nil
+	return written{Status: http.StatusOK, Body: encodeResponses(out)}, nil
 }
 
 // encodeResponses writes what encoding/json would, for a fraction of the time.
