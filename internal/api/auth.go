@@ -23,17 +23,17 @@ func (s *server) forAnyone(h handler) http.HandlerFunc {
 }
 
 func (s *server) forAccount(h accountHandler) http.HandlerFunc {
-	return forOwner(s, accountKey, Accounts.AuthenticateAccount, h)
+	return s.forAnyone(forOwner(s, accountKey, Accounts.AuthenticateAccount, h))
 }
 
 func (s *server) forSubAccount(h subAccountHandler) http.HandlerFunc {
-	return forOwner(s, subAccountKey, Accounts.AuthenticateSubAccount, h)
+	return s.forAnyone(forOwner(s, subAccountKey, Accounts.AuthenticateSubAccount, h))
 }
 
 // forOwner lets an operation in on whose key the header holds, and tells it whose that is.
 func forOwner[Owner any](s *server, header auth, find func(a Accounts, key string) *Owner,
-	h func(w http.ResponseWriter, r *http.Request, o *Owner) error) http.HandlerFunc {
-	return s.forAnyone(func(w http.ResponseWriter, r *http.Request) error {
+	h func(w http.ResponseWriter, r *http.Request, o *Owner) error) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
 		key := apiKey(r, header)
 		owner := find(s.Accounts, key)
 		if owner == nil && key != "" || header == accountKey {
@@ -47,7 +47,7 @@ func forOwner[Owner any](s *server, header auth, find func(a Accounts, key strin
 			return s.refuseKey(r, key, header)
 		}
 		return h(w, r, owner)
-	})
+	}
 }
 
 // canonical are the names of the headers as net/http has them.

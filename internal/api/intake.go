@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -13,22 +14,64 @@ import (
 	"postyard/internal/mail"
 )
 
-// Headers of requests that send.
+// Headers of requests that send, and of their answers.
 const (
-	idempotencyKey      = "Idempotency-Key"
-	idempotentReplayed  = "Idempotent-Replayed" // of an answer that is a former one
-	maxIdempotencyKey   = 255
-	poolHeader          = "X-Ippool" // the IP pool, for intakes whose bodies have no place for it
-	messageIDHeader     = "X-Message-Id"
-	jsonContent         = "application/json"
-	maxRequestsInOne    = mail.MaxRecipients
-	maxSubstitutedBytes = mail.MaxRequestBytes
+	idempotencyKey     = "Idempotency-Key"
+	idempotentReplayed = "Idempotent-Replayed" // of an answer that is a former one
+	poolHeader         = "X-Ippool"            // the IP pool, for clients that can add a header but nothing to the body
+	messageIDHeader    = "X-Message-Id"
 )
+
+const maxIdempotencyKey = 255
+
+// intakeOperations are those that take mail in the shapes of other vendors' APIs.
+func (s *server) intakeOperations(v1 string) []operation {
+	list := []operation{
+		op(http.MethodPost, "/v1/sendgrid/v3/mail/send", subAccountKey, "send an email in SendGrid's form",
+			s.forIntake(failAsSendGrid, s.sendGridSend)).body(sendGridRequest{}),
+	}
+	for i := range list {
+		list[i].foreign = true
+	}
+	return list
+}
+
+// forIntake is forSubAccount for clients of another vendor's API: the key may also come as a bearer token, and refusals have the shape that
+// these clients read.
+func (s *server) forIntake(fail func(w http.ResponseWriter, p problem), h subAccountHandler) http.HandlerFunc {
+	known := forOwner(s, subAccountKey, Accounts.AuthenticateSubAccount, h)
+	return func(w http.ResponseWriter, r *http.Request) {
+		if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") && apiKey(r, subAccountKey) == "" {
+			r.Header[canonical[subAccountKey]] = []string{token}
+		}
+		if err := known(w, r); err != nil {
+			p := s.problem(r, err)
+			p.wait(w.Header())
+			fail(w, p)
+		}
+	}
+}
 
 // mails is what an intake reads in a body.
 type mails struct {
 	requests []*accept.Request
 	dry      bool // they are only checked
+
+	// blame names what a field of one of the requests is in the body; nil: it has the same name.
+	blame func(part int, field string) string
+}
+
+// blamed names the field to blame as the client knows it.
+func (m *mails) blamed(err error) error {
+	bad, ok := errors.AsType[*mail.FieldError](err)
+	if !ok || m.blame == nil {
+		return err
+	}
+	part := 0
+	if p, ok := errors.AsType[*accept.PartError](err); ok {
+		part = p.Part
+	}
+	return &mail.FieldError{Code: bad.Code, Field: m.blame(part, bad.Field), Message: bad.Message}
 }
 
 // written is an answer before it is sent. Its JSON is what is kept under an idempotency key.
@@ -67,7 +110,7 @@ func (s *server) takeIn(w http.ResponseWriter, r *http.Request, a *directory.Sub
 	}
 	results, err := s.Sender.Accept(r.Context(), a, in.requests...)
 	if err != nil {
-		return err
+		return in.blamed(err)
 	}
 	out, err := write(r, results)
 	if err == nil {
@@ -79,7 +122,7 @@ func (s *server) takeIn(w http.ResponseWriter, r *http.Request, a *directory.Sub
 // check answers as if nobody had been written to.
 func (s *server) check(w http.ResponseWriter, r *http.Request, a *directory.SubAccount, in mails, write writing) error {
 	if err := s.Sender.Check(r.Context(), a, in.requests...); err != nil {
-		return err
+		return in.blamed(err)
 	}
 	out, err := write(r, nil)
 	if err == nil {
@@ -98,7 +141,7 @@ func (s *server) takeInOnce(w http.ResponseWriter, r *http.Request, a *directory
 	}}
 	answer, again, err := s.Sender.AcceptOnce(r.Context(), a, once, in.requests...)
 	if err != nil {
-		return err
+		return in.blamed(err)
 	}
 	var out written
 	if err := json.Unmarshal(answer, &out); err != nil {

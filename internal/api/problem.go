@@ -174,20 +174,31 @@ func badParameter(name, message string) *problem {
 
 // fail answers with an error. Internal ones are logged with their cause; the client sees the request's id only.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	s.refuse(w, r, s.problem(r, err))
+}
+
+// problem is problemOf, and logs what only the log may tell.
+func (s *server) problem(r *http.Request, err error) problem {
 	p := *problemOf(err)
 	if p.status == http.StatusInternalServerError {
 		s.Log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path,
 			"requestId", requestID(r.Context()), "error", err)
 	}
-	s.refuse(w, r, p)
+	p.RequestID = requestID(r.Context())
+	return p
+}
+
+// wait tells the client when to come again, if the problem passes.
+func (p *problem) wait(h http.Header) {
+	if p.retryAfter > 0 {
+		seconds := int64((p.retryAfter + time.Second - 1) / time.Second)
+		h.Set("Retry-After", strconv.FormatInt(seconds, 10))
+	}
 }
 
 func (s *server) refuse(w http.ResponseWriter, r *http.Request, p problem) {
 	p.RequestID = requestID(r.Context())
-	if p.retryAfter > 0 {
-		seconds := int64((p.retryAfter + time.Second - 1) / time.Second)
-		w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
-	}
+	p.wait(w.Header())
 	if err := reply(w, p.status, p); err != nil {
 		s.Log.ErrorContext(r.Context(), "refusal not written", "requestId", p.RequestID, "error", err)
 	}

@@ -26,6 +26,8 @@ type operation struct {
 	Summary string
 	handler http.HandlerFunc
 
+	foreign bool // the answers, refusals included, are in the shapes of another vendor's API
+
 	query  []parameter
 	takes  any // a value of the type that the body is read into; nil: there is no body
 	status int // of success
@@ -125,7 +127,7 @@ func (s *server) operations() []operation {
 
 		op(http.MethodGet, "/healthz", noKey, "tell that the process lives", s.forAnyone(s.healthz)),
 		op(http.MethodGet, "/readyz", noKey, "tell that the server can work", s.forAnyone(s.readyz)),
-	}, s.statOperations(v1), s.domainOperations(v1), s.doctorOperations(), s.suppressionOperations())
+	}, s.statOperations(v1), s.domainOperations(v1), s.doctorOperations(), s.suppressionOperations(), s.intakeOperations(v1))
 }
 
 func (s *server) router() http.Handler {
