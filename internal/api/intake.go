@@ -29,6 +29,12 @@ func (s *server) intakeOperations(v1 string) []operation {
 	list := []operation{
 		op(http.MethodPost, "/v1/sendgrid/v3/mail/send", subAccountKey, "send an email in SendGrid's form",
 			s.forIntake(failAsSendGrid, s.sendGridSend)).body(sendGridRequest{}),
+		op(http.MethodPost, v1+"/subaccount/email/ses/v1", subAccountKey, "send an email in the form of Amazon SES, version 1 (JSON, or a form)",
+			s.forIntake(failAsSES, s.sesV1Send)).body(sesV1Request{}).answers(http.StatusOK, sesAnswer{}),
+		op(http.MethodPost, v1+"/subaccount/email/ses/v2", subAccountKey, "send an email in the form of Amazon SES, version 2",
+			s.forIntake(failAsSES, s.sesV2Send)).body(sesV2Request{}).answers(http.StatusOK, sesAnswer{}),
+		op(http.MethodPost, v1+"/subaccount/email/ses/v2/v2/email/outbound-emails", subAccountKey, "the same, where SES's own clients look for it",
+			s.forIntake(failAsSES, s.sesV2Send)).body(sesV2Request{}).answers(http.StatusOK, sesAnswer{}),
 	}
 	for i := range list {
 		list[i].foreign = true
@@ -38,7 +44,7 @@ func (s *server) intakeOperations(v1 string) []operation {
 
 // forIntake is forSubAccount for clients of another vendor's API: the key may also come as a bearer token, and refusals have the shape that
 // these clients read.
-func (s *server) forIntake(fail func(w http.ResponseWriter, p problem), h subAccountHandler) http.HandlerFunc {
+func (s *server) forIntake(fail func(w http.ResponseWriter, r *http.Request, p problem), h subAccountHandler) http.HandlerFunc {
 	known := forOwner(s, subAccountKey, Accounts.AuthenticateSubAccount, h)
 	return func(w http.ResponseWriter, r *http.Request) {
 		if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") && apiKey(r, subAccountKey) == "" {
@@ -47,7 +53,7 @@ func (s *server) forIntake(fail func(w http.ResponseWriter, p problem), h subAcc
 		if err := known(w, r); err != nil {
 			p := s.problem(r, err)
 			p.wait(w.Header())
-			fail(w, p)
+			fail(w, r, p)
 		}
 	}
 }

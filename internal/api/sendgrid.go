@@ -122,7 +122,7 @@ func answerSendGrid(_ *http.Request, results []accept.Result) (written, error) {
 }
 
 // failAsSendGrid answers with an error as SendGrid does.
-func failAsSendGrid(w http.ResponseWriter, p problem) {
+func failAsSendGrid(w http.ResponseWriter, _ *http.Request, p problem) {
 	type fault struct {
 		Message string  `json:"message"`
 		Field   *string `json:"field"`
@@ -293,17 +293,12 @@ func (in *sendGridRequest) bodies(c *mail.Content) *mail.FieldError {
 	return nil
 }
 
-// structural are the header fields of a mail that are made from other parts of a request.
-var structural = map[string]bool{"From": true, "Sender": true, "To": true, "Cc": true, "Bcc": true, "Subject": true, "Reply-To": true, "Date": true, "Message-Id": true,
-	"Mime-Version": true, "Content-Type": true, "Content-Transfer-Encoding": true, "Content-Disposition": true, "Content-Id": true, "Received": true,
-	"Return-Path": true, "Dkim-Signature": true}
-
 // mailHeaders joins header fields, of which the later ones win. field is what the name of a refused one stands after.
 func mailHeaders(field string, all ...map[string]string) (map[string]string, *mail.FieldError) {
 	joined := map[string]string{}
 	for _, some := range all {
 		for name, value := range some {
-			if structural[http.CanonicalHeaderKey(name)] {
+			if mail.Structural(name) {
 				return nil, mail.Invalid("reserved_header", field+name, "the header %s is made from other parts of the request", name)
 			}
 			joined[name] = value
