@@ -93,7 +93,7 @@ type Ingest interface {
 	Receive(ctx context.Context, accountID int32, t provider.Type, h http.Header, body []byte) error
 }
 
-// Config is what the API works with. All fields are required.
+// Config is what the API works with. All fields but the last are required.
 type Config struct {
 	Directory    *directory.Directory
 	Accounts     Accounts
@@ -117,17 +117,20 @@ type Config struct {
 	Now          func() time.Time // the store's clock
 	Installation string           // the store's id of itself; event ids begin with it
 	Log          *slog.Logger
+
+	RateLimit int // requests of one key in a second; 0: as many as there are
 }
 
 // server is the API with its services.
 type server struct {
 	Config
 	verifying running
+	throttle  *throttle
 }
 
 // New returns the API's handler.
 func New(c Config) http.Handler {
-	s := &server{Config: c}
+	s := &server{Config: c, throttle: newThrottle(c.RateLimit, time.Now)}
 	return s.observe(s.router())
 }
 

@@ -45,7 +45,7 @@ func (s *server) intakeOperations(v1 string) []operation {
 // forIntake is forSubAccount for clients of another vendor's API: the key may also come as a bearer token, and refusals have the shape that
 // these clients read.
 func (s *server) forIntake(fail func(w http.ResponseWriter, r *http.Request, p problem), h subAccountHandler) http.HandlerFunc {
-	known := forOwner(s, subAccountKey, Accounts.AuthenticateSubAccount, h)
+	known := s.authenticated(h)
 	return func(w http.ResponseWriter, r *http.Request) {
 		if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") && apiKey(r, subAccountKey) == "" {
 			r.Header[canonical[subAccountKey]] = []string{token}

@@ -52,6 +52,7 @@ const statusClientGone = 499
 //	406  the default sub-account cannot be deleted; a list of suppressions is empty: as SendPost has it
 //	409  the idempotency key was used for another request, or its request is being worked on; messages still wait for the provider or the IP pool that is to be deleted; other IP pools lead to the one that is; a verification or an examination of the
 //	     account is running; the provider is being caught up with already; its webhook is being registered; IP pools would have no member without it
+//	429  there are too many requests with the key, or with wrong keys; with Retry-After
 //	502  the provider cannot be reached or is out of order: trying again may help, another request will not
 //	503  we cannot work now: the disk, the database, or a backlog that is full; with Retry-After
 func problemOf(err error) *problem {

@@ -64,33 +64,33 @@ type sendGridFile struct {
 	ContentID   string `json:"content_id"`
 }
 
-// setting is something that is on or off.
-type setting struct {
+// sendGridSetting is something that is on or off.
+type sendGridSetting struct {
 	Enable *bool `json:"enable"`
 }
 
-func (s *setting) on() bool { return s != nil && s.Enable != nil && *s.Enable }
+func (s *sendGridSetting) on() bool { return s != nil && s.Enable != nil && *s.Enable }
 
 type mailSettings struct {
-	SandboxMode                 *setting `json:"sandbox_mode"`
-	BypassListManagement        *setting `json:"bypass_list_management"`
-	BypassSpamManagement        *setting `json:"bypass_spam_management"`
-	BypassBounceManagement      *setting `json:"bypass_bounce_management"`
-	BypassUnsubscribeManagement *setting `json:"bypass_unsubscribe_management"`
-	Footer                      *setting `json:"footer"`
-	SpamCheck                   *setting `json:"spam_check"`
-	BCC                         *setting `json:"bcc"`
+	SandboxMode                 *sendGridSetting `json:"sandbox_mode"`
+	BypassListManagement        *sendGridSetting `json:"bypass_list_management"`
+	BypassSpamManagement        *sendGridSetting `json:"bypass_spam_management"`
+	BypassBounceManagement      *sendGridSetting `json:"bypass_bounce_management"`
+	BypassUnsubscribeManagement *sendGridSetting `json:"bypass_unsubscribe_management"`
+	Footer                      *sendGridSetting `json:"footer"`
+	SpamCheck                   *sendGridSetting `json:"spam_check"`
+	BCC                         *sendGridSetting `json:"bcc"`
 }
 
 type trackingSettings struct {
-	ClickTracking        *setting      `json:"click_tracking"`
-	OpenTracking         *openTracking `json:"open_tracking"`
-	SubscriptionTracking *setting      `json:"subscription_tracking"`
-	GAnalytics           *setting      `json:"ganalytics"`
+	ClickTracking        *sendGridSetting `json:"click_tracking"`
+	OpenTracking         *openTracking    `json:"open_tracking"`
+	SubscriptionTracking *sendGridSetting `json:"subscription_tracking"`
+	GAnalytics           *sendGridSetting `json:"ganalytics"`
 }
 
 type openTracking struct {
-	setting
+	sendGridSetting
 	SubstitutionTag string `json:"substitution_tag"`
 }
 
@@ -176,11 +176,11 @@ func (in *sendGridRequest) check() *mail.FieldError {
 		return mail.Invalid("missing_from", "from.email", "The from object must be provided for every email send.")
 	case len(in.ReplyToList) > 1 || len(in.ReplyToList) == 1 && in.ReplyTo != nil:
 		return cannot("reply_to_list", "an email has one address for replies")
-	case given(in.SendAt):
+	case isGiven(in.SendAt):
 		return cannot("send_at", "mail leaves at once")
-	case given(in.BatchID):
+	case isGiven(in.BatchID):
 		return cannot("batch_id", "mail leaves at once")
-	case given(in.ASM):
+	case isGiven(in.ASM):
 		return cannot("asm", "there are no unsubscribe groups")
 	case len(in.Sections) > 0:
 		return cannot("sections", "put the text into the content")
@@ -192,12 +192,12 @@ func (in *sendGridRequest) check() *mail.FieldError {
 		switch {
 		case len(p.To) == 0:
 			return mail.Invalid("missing_recipients", at+".to", "The to array is required for all personalization objects, and must have at least one email object with a valid email address.")
-		case given(p.SendAt):
+		case isGiven(p.SendAt):
 			return cannot(at+".send_at", "mail leaves at once")
 		case in.Subject == "" && p.Subject == "" && in.TemplateID == "":
 			return mail.Invalid("missing_subject", "subject", "The subject is required. You can get around this requirement if every personalization has one.")
 		}
-		if data := bytes.TrimSpace(p.DynamicTemplateData); given(data) && data[0] != '{' {
+		if data := bytes.TrimSpace(p.DynamicTemplateData); isGiven(data) && data[0] != '{' {
 			return mail.Invalid("wrong_type", at+".dynamic_template_data", "%s.dynamic_template_data must be an object", at)
 		}
 	}
@@ -207,14 +207,14 @@ func (in *sendGridRequest) check() *mail.FieldError {
 	return in.checkSettings()
 }
 
-// given tells whether a value was there, and not null.
-func given(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }
+// isGiven tells whether a value was there, and not null.
+func isGiven(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }
 
 func (in *sendGridRequest) checkSettings() *mail.FieldError {
 	if m := in.MailSettings; m != nil {
 		for _, s := range []struct {
 			field string
-			value *setting
+			value *sendGridSetting
 			why   string
 		}{
 			{"bypass_list_management", m.BypassListManagement, "suppressed addresses get no mail"},
@@ -310,14 +310,14 @@ func mailHeaders(field string, all ...map[string]string) (map[string]string, *ma
 	return joined, nil
 }
 
-// origin says where a recipient stands in the body.
-type origin struct{ personalization, to int }
+// sendGridOrigin says where a recipient stands in the body.
+type sendGridOrigin struct{ personalization, to int }
 
 // split makes a request of each kind of content that there is.
 func (in *sendGridRequest) split(base mail.Content) (mails, error) {
 	out := mails{dry: in.MailSettings != nil && in.MailSettings.SandboxMode.on()}
 	known := map[string]int{} // requests by their content
-	var origins [][]origin
+	var origins [][]sendGridOrigin
 	size := 0
 	for i := range in.Personalizations {
 		p := &in.Personalizations[i]
@@ -345,7 +345,7 @@ func (in *sendGridRequest) split(base mail.Content) (mails, error) {
 				recipient.CC, recipient.BCC = p.CC, p.BCC
 			}
 			out.requests[n].Recipients = append(out.requests[n].Recipients, recipient)
-			origins[n] = append(origins[n], origin{i, j})
+			origins[n] = append(origins[n], sendGridOrigin{i, j})
 		}
 	}
 	out.blame = func(part int, field string) string { return blameSendGrid(origins[part], field) }
@@ -430,7 +430,7 @@ var sendGridNames = map[string]string{"ippool": "ip_pool_name", "tpspTemplate": 
 	"trackClicks": "tracking_settings.click_tracking"}
 
 // blameSendGrid names a field of a request by its place in the body.
-func blameSendGrid(origins []origin, field string) string {
+func blameSendGrid(origins []sendGridOrigin, field string) string {
 	name, rest := field, ""
 	if i := strings.IndexAny(field, ".["); i >= 0 {
 		name, rest = field[:i], field[i:]

@@ -20,7 +20,12 @@ const sendGridPath = "/v1/sendgrid/v3/mail/send"
 // rawWorld has a provider that takes bodies.
 func rawWorld(t *testing.T) *world {
 	t.Helper()
-	w := newWorld(t)
+	return rawWorldWith(t, func(*Config) {})
+}
+
+func rawWorldWith(t *testing.T, change func(*Config)) *world {
+	t.Helper()
+	w := newWorldWith(t, change)
 	provider := w.connect("Postmark", "outbound")
 	w.asAccount("PUT", fmt.Sprintf("/api/v1/account/tpsp/%d", provider.ID), map[string]any{"allowRaw": true}).ok(200, nil)
 	return w
@@ -54,7 +59,7 @@ func (w *world) stored() (list []*store.Message) {
 	return list
 }
 
-func ptr[T any](v T) *T { return &v }
+func pointerTo[T any](v T) *T { return &v }
 
 func TestSendGridMail(t *testing.T) {
 	t.Parallel()
@@ -81,7 +86,7 @@ func TestSendGridMail(t *testing.T) {
 	}
 	base := mail.Content{From: mail.Address{Email: "richard@example.com", Name: "Richard"}, ReplyTo: &mail.Address{Email: "help@example.com"}, Subject: "Hello",
 		Text: "Dear -who-", HTML: "<p>Dear -who-", Pool: "postmark-pool", Headers: map[string]string{"X-One": "1", "X-Order": "7"},
-		Groups: []string{"welcome", "new"}, Attachments: []mail.Attachment{{Filename: "hi.txt", Content: "aGk="}}, TrackOpens: ptr(true), TrackClicks: ptr(false)}
+		Groups: []string{"welcome", "new"}, Attachments: []mail.Attachment{{Filename: "hi.txt", Content: "aGk="}}, TrackOpens: pointerTo(true), TrackClicks: pointerTo(false)}
 	other := base
 	other.Subject, other.Text, other.HTML = "For Erlich", "Dear Erlich", "<p>Dear Erlich"
 	other.Headers = map[string]string{"X-One": "1", "X-Two": "2", "X-Order": "8"}
@@ -117,8 +122,8 @@ func sendGridBody(change func(body map[string]any)) map[string]any {
 	return body
 }
 
-// set returns a change of one value.
-func set(key string, value any) func(map[string]any) {
+// changed returns a change of one value.
+func changed(key string, value any) func(map[string]any) {
 	return func(body map[string]any) { body[key] = value }
 }
 
@@ -138,14 +143,14 @@ func (a answer) refusedAsSendGrid(status int, field string) (message string) {
 		a.t.Fatalf("not in SendGrid's form: %s", a.body)
 	}
 	if name := got.Errors[0]["field"]; (name == nil) != (field == "") || name != nil && *name != field {
-		a.t.Errorf("field %q, want %q: %s", *ptrOr(name), field, a.body)
+		a.t.Errorf("field %q, want %q: %s", *shownOr(name), field, a.body)
 	}
 	return *got.Errors[0]["message"]
 }
 
-func ptrOr(s *string) *string {
+func shownOr(s *string) *string {
 	if s == nil {
-		return ptr("null")
+		return pointerTo("null")
 	}
 	return s
 }
@@ -164,40 +169,40 @@ func TestSendGridRefusals(t *testing.T) {
 		change func(map[string]any)
 		field  string
 	}{
-		"no personalization":     {set("personalizations", []any{}), "personalizations"},
-		"too many of them":       {set("personalizations", make([]any, 1001)), "personalizations"},
-		"no recipient":           {onePerson(set("to", []any{})), "personalizations.0.to"},
-		"a bad recipient":        {onePerson(set("to", to("gavin@example.com", "nobody"))), "personalizations.0.to.1.email"},
-		"a bad copy":             {onePerson(set("cc", to("nobody"))), "personalizations.0.cc.0.email"},
-		"too many copies":        {onePerson(set("bcc", to(strings.Split(strings.Repeat("a@example.com ", 50), " ")[:50]...))), "personalizations.0"},
+		"no personalization":     {changed("personalizations", []any{}), "personalizations"},
+		"too many of them":       {changed("personalizations", make([]any, 1001)), "personalizations"},
+		"no recipient":           {onePerson(changed("to", []any{})), "personalizations.0.to"},
+		"a bad recipient":        {onePerson(changed("to", to("gavin@example.com", "nobody"))), "personalizations.0.to.1.email"},
+		"a bad copy":             {onePerson(changed("cc", to("nobody"))), "personalizations.0.cc.0.email"},
+		"too many copies":        {onePerson(changed("bcc", to(strings.Split(strings.Repeat("a@example.com ", 50), " ")[:50]...))), "personalizations.0"},
 		"no sender":              {func(b map[string]any) { delete(b, "from") }, "from.email"},
-		"a bad sender":           {set("from", map[string]any{"email": "x"}), "from.email"},
-		"a bad sender of one":    {onePerson(set("from", map[string]any{"email": "x"})), "from.email"},
+		"a bad sender":           {changed("from", map[string]any{"email": "x"}), "from.email"},
+		"a bad sender of one":    {onePerson(changed("from", map[string]any{"email": "x"})), "from.email"},
 		"no subject":             {func(b map[string]any) { delete(b, "subject") }, "subject"},
 		"no content":             {func(b map[string]any) { delete(b, "content") }, "content"},
-		"an empty content":       {set("content", []any{map[string]any{"type": "text/plain", "value": ""}}), "content.0.value"},
-		"a calendar":             {set("content", []any{map[string]any{"type": "text/calendar", "value": "x"}}), "content.0.type"},
-		"twice the same type":    {set("content", []any{map[string]any{"type": "text/html", "value": "x"}, map[string]any{"type": "text/html", "value": "y"}}), "content.1.type"},
-		"a wrong type":           {onePerson(set("to", []any{map[string]any{"email": 7}})), "personalizations.0.to.0.email"},
-		"data that is none":      {onePerson(set("dynamic_template_data", []any{})), "personalizations.0.dynamic_template_data"},
-		"an unknown pool":        {set("ip_pool_name", "nowhere"), "ip_pool_name"},
-		"a reserved header":      {set("headers", map[string]any{"bcc": "eve@example.com"}), "headers.bcc"},
-		"a header in arguments":  {onePerson(set("custom_args", map[string]any{"To": "eve@example.com"})), "personalizations.0.headers.To"},
-		"a header of two lines":  {set("headers", map[string]any{"X-A": "a\r\nBcc: eve@example.com"}), "headers.X-A"},
-		"a category too long":    {set("categories", []any{strings.Repeat("x", 1001)}), "categories.0"},
-		"an attachment":          {set("attachments", []any{map[string]any{"content": "###", "filename": "a"}}), "attachments.0.content"},
-		"an image in the text":   {set("attachments", []any{map[string]any{"content": "aGk=", "filename": "a", "disposition": "inline", "content_id": "a"}}), "attachments.0.disposition"},
-		"two to reply to":        {set("reply_to_list", to("a@example.com", "b@example.com")), "reply_to_list"},
-		"later":                  {set("send_at", 1900000000), "send_at"},
-		"one later":              {onePerson(set("send_at", 1900000000)), "personalizations.0.send_at"},
-		"a batch":                {set("batch_id", "b"), "batch_id"},
-		"a group to unsubscribe": {set("asm", map[string]any{"group_id": 1}), "asm"},
-		"sections":               {set("sections", map[string]any{"-a-": "b"}), "sections"},
-		"a footer":               {set("mail_settings", map[string]any{"footer": enabled}), "mail_settings.footer"},
-		"suppressed ones":        {set("mail_settings", map[string]any{"bypass_list_management": enabled}), "mail_settings.bypass_list_management"},
-		"analytics":              {set("tracking_settings", map[string]any{"ganalytics": enabled}), "tracking_settings.ganalytics"},
-		"a tracking tag":         {set("tracking_settings", map[string]any{"open_tracking": map[string]any{"enable": true, "substitution_tag": "%o%"}}), "tracking_settings.open_tracking.substitution_tag"},
-		"a link to unsubscribe":  {set("tracking_settings", map[string]any{"subscription_tracking": enabled}), "tracking_settings.subscription_tracking"},
+		"an empty content":       {changed("content", []any{map[string]any{"type": "text/plain", "value": ""}}), "content.0.value"},
+		"a calendar":             {changed("content", []any{map[string]any{"type": "text/calendar", "value": "x"}}), "content.0.type"},
+		"twice the same type":    {changed("content", []any{map[string]any{"type": "text/html", "value": "x"}, map[string]any{"type": "text/html", "value": "y"}}), "content.1.type"},
+		"a wrong type":           {onePerson(changed("to", []any{map[string]any{"email": 7}})), "personalizations.0.to.0.email"},
+		"data that is none":      {onePerson(changed("dynamic_template_data", []any{})), "personalizations.0.dynamic_template_data"},
+		"an unknown pool":        {changed("ip_pool_name", "nowhere"), "ip_pool_name"},
+		"a reserved header":      {changed("headers", map[string]any{"bcc": "eve@example.com"}), "headers.bcc"},
+		"a header in arguments":  {onePerson(changed("custom_args", map[string]any{"To": "eve@example.com"})), "personalizations.0.headers.To"},
+		"a header of two lines":  {changed("headers", map[string]any{"X-A": "a\r\nBcc: eve@example.com"}), "headers.X-A"},
+		"a category too long":    {changed("categories", []any{strings.Repeat("x", 1001)}), "categories.0"},
+		"an attachment":          {changed("attachments", []any{map[string]any{"content": "###", "filename": "a"}}), "attachments.0.content"},
+		"an image in the text":   {changed("attachments", []any{map[string]any{"content": "aGk=", "filename": "a", "disposition": "inline", "content_id": "a"}}), "attachments.0.disposition"},
+		"two to reply to":        {changed("reply_to_list", to("a@example.com", "b@example.com")), "reply_to_list"},
+		"later":                  {changed("send_at", 1900000000), "send_at"},
+		"one later":              {onePerson(changed("send_at", 1900000000)), "personalizations.0.send_at"},
+		"a batch":                {changed("batch_id", "b"), "batch_id"},
+		"a group to unsubscribe": {changed("asm", map[string]any{"group_id": 1}), "asm"},
+		"sections":               {changed("sections", map[string]any{"-a-": "b"}), "sections"},
+		"a footer":               {changed("mail_settings", map[string]any{"footer": enabled}), "mail_settings.footer"},
+		"suppressed ones":        {changed("mail_settings", map[string]any{"bypass_list_management": enabled}), "mail_settings.bypass_list_management"},
+		"analytics":              {changed("tracking_settings", map[string]any{"ganalytics": enabled}), "tracking_settings.ganalytics"},
+		"a tracking tag":         {changed("tracking_settings", map[string]any{"open_tracking": map[string]any{"enable": true, "substitution_tag": "%o%"}}), "tracking_settings.open_tracking.substitution_tag"},
+		"a link to unsubscribe":  {changed("tracking_settings", map[string]any{"subscription_tracking": enabled}), "tracking_settings.subscription_tracking"},
 	} {
 		w.sendGrid(sendGridBody(c.change)).refusedAsSendGrid(http.StatusBadRequest, c.field)
 		if t.Failed() {
@@ -241,7 +246,7 @@ func TestSendGridRequestsDoNotGrow(t *testing.T) {
 func TestSendGridSandboxMode(t *testing.T) {
 	t.Parallel()
 	w := rawWorld(t)
-	only := set("mail_settings", map[string]any{"sandbox_mode": map[string]any{"enable": true}})
+	only := changed("mail_settings", map[string]any{"sandbox_mode": map[string]any{"enable": true}})
 	if a := w.sendGrid(sendGridBody(only)); a.status != 200 || len(a.body) != 0 {
 		t.Errorf("%d %s", a.status, a.body)
 	}
@@ -260,7 +265,7 @@ func TestSendGridMailIsRepeatedUnderAKey(t *testing.T) {
 		again.header.Get("Idempotent-Replayed") != "true" || len(again.body) != 0 {
 		t.Errorf("%d %v, then %d %v", first.status, first.header, again.status, again.header)
 	}
-	w.sendGrid(sendGridBody(set("subject", "Other")), "Idempotency-Key", "k").refusedAsSendGrid(http.StatusConflict, "Idempotency-Key")
+	w.sendGrid(sendGridBody(changed("subject", "Other")), "Idempotency-Key", "k").refusedAsSendGrid(http.StatusConflict, "Idempotency-Key")
 	w.sendGrid(sendGridBody(nil), "Idempotency-Key", "k", "X-IPPool", "postmark-pool").refusedAsSendGrid(http.StatusConflict, "Idempotency-Key")
 	w.under("k", sendPath, email("gavin@example.com")).refused(http.StatusConflict, "idempotency_key_reused", "Idempotency-Key")
 	if list := w.stored(); len(list) != 1 {
@@ -277,7 +282,7 @@ func TestSendGridTemplates(t *testing.T) {
 		delete(b, "content")
 		delete(b, "subject")
 		b["template_id"], b["categories"] = "welcome-template", "one"
-		onePerson(set("dynamic_template_data", map[string]any{"name": "Gavin"}))(b)
+		onePerson(changed("dynamic_template_data", map[string]any{"name": "Gavin"}))(b)
 	})
 	a := w.call("POST", sendGridPath+"/", map[string]string{"X-SubAccount-ApiKey": w.subKey, "X-IPPool": "postmark-pool"}, body)
 	if a.status != 202 || uuid.Validate(a.header.Get("X-Message-Id")) != nil {

@@ -308,14 +308,14 @@ func readSESv2(r *http.Request, body []byte) (mails, error) {
 		}
 	}
 	switch t := in.Content.Template; {
-	case given(in.ListManagementOptions):
+	case isGiven(in.ListManagementOptions):
 		return mails{}, cannot("ListManagementOptions", "there are no contact lists")
-	case given(in.ConfigurationOverrides):
+	case isGiven(in.ConfigurationOverrides):
 		return mails{}, cannot("ConfigurationOverrides", "use SendPostOptions")
 	case kinds != 1:
 		return mails{}, mail.Invalid("invalid_content", "Content", "one of Simple, Raw and Template is needed")
 	case t == nil:
-	case given(t.TemplateContent):
+	case isGiven(t.TemplateContent):
 		return mails{}, cannot("Content.Template.TemplateContent", "name a template, or use Simple")
 	case t.TemplateARN != "":
 		return mails{}, cannot("Content.Template.TemplateArn", "name the template by TemplateName")

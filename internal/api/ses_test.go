@@ -67,7 +67,7 @@ func TestSESv1JSON(t *testing.T) {
 	}
 	want := mail.Content{From: mail.Address{Email: "richard@example.com", Name: "Hendricks, Richard"}, ReplyTo: &mail.Address{Email: "help@example.com"},
 		Subject: "Hello", Text: "Hi", HTML: "<p>Hi", Pool: "postmark-pool", Groups: []string{"kind:welcome"},
-		Headers: map[string]string{"X-SES-CONFIGURATION-SET": "events"}, TrackOpens: ptr(true), TrackClicks: ptr(false)}
+		Headers: map[string]string{"X-SES-CONFIGURATION-SET": "events"}, TrackOpens: pointerTo(true), TrackClicks: pointerTo(false)}
 	first := mail.Recipient{Address: mail.Address{Email: "gavin@example.com", Name: "Gavin"}, CC: []mail.Address{{Email: "copy@example.com"}},
 		BCC: []mail.Address{{Email: "b@example.com"}}}
 	second := mail.Recipient{Address: mail.Address{Email: "jared@example.com"}}
@@ -160,7 +160,7 @@ func TestSESRefusals(t *testing.T) {
 		`{"Content": {"Template": {"TemplateName": ""}}}`:                                                                                                                 "TemplateName",
 		`{"Content": {"Template": {"TemplateName": "x", "TemplateContent": {}}}}`:                                                                                         "TemplateContent is not supported",
 		`{"Content": {"Template": {"TemplateName": "x", "TemplateData": "[]"}}}`:                                                                                          "TemplateData must be a JSON object",
-		`{"Content": {"Template": {"TemplateName": "x", "TemplateData": ` + quoted(strings.Repeat(`{"a":`, 70)) + `}}}`:                                                   "TemplateData must be a JSON object",
+		`{"Content": {"Template": {"TemplateName": "x", "TemplateData": ` + jsonText(strings.Repeat(`{"a":`, 70)) + `}}}`:                                                 "TemplateData must be a JSON object",
 		`{"Content": {"Raw": {"Data": "###"}}}`:                                                                                                                           "base64",
 		`{"Content": {"Raw": {"Data": "aGVsbG8="}}}`:                                                                                                                      "the header of the mail",
 		`{"Content": {"Simple": {"Headers": [{"Name": "Bcc", "Value": "x"}]}}}`:                                                                                           "the header Bcc",
@@ -177,7 +177,7 @@ func TestSESRefusals(t *testing.T) {
 	}
 }
 
-func quoted(s string) string {
+func jsonText(s string) string {
 	text, _ := json.Marshal(s)
 	return string(text)
 }
