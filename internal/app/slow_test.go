@@ -109,7 +109,7 @@ func TestSlowClients(t *testing.T) {
 		"nothing comes": {func(net.Conn) error { return nil }, 0, headerTimeout},
 		"the header trickles": {func(conn net.Conn) error {
 			return trickle(conn, requestLine+strings.Repeat("X-More: 1\r\n", 100), time.Second)
-		}, 0, headerTimeout},
+		}, http.StatusBadRequest, headerTimeout},
 		"the header has no end": {func(conn net.Conn) error { return trickle(conn, requestLine, 0) }, 0, headerTimeout},
 		"the body trickles": {func(conn net.Conn) error {
 			return trickle(conn, fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", requestLine, len(body), body), 50*time.Millisecond)
