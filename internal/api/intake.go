@@ -28,7 +28,7 @@ const maxIdempotencyKey = 255
 func (s *server) intakeOperations(v1 string) []operation {
 	list := []operation{
 		op(http.MethodPost, "/v1/sendgrid/v3/mail/send", subAccountKey, "send an email in SendGrid's form",
-			s.forIntake(failAsSendGrid, s.sendGridSend)).body(sendGridRequest{}),
+			s.forIntake(failAsSendGrid, s.sendGridSend)).body(sendGridRequest{}).answers(http.StatusAccepted, nil),
 		op(http.MethodPost, v1+"/subaccount/email/ses/v1", subAccountKey, "send an email in the form of Amazon SES, version 1 (JSON, or a form)",
 			s.forIntake(failAsSES, s.sesV1Send)).body(sesV1Request{}).answers(http.StatusOK, sesAnswer{}),
 		op(http.MethodPost, v1+"/subaccount/email/ses/v2", subAccountKey, "send an email in the form of Amazon SES, version 2",

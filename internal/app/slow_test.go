@@ -72,7 +72,7 @@ func answered(t *testing.T, conn net.Conn, write func() error) (status int, took
 	}
 	took = time.Since(began)
 	_ = conn.Close()
-	<-wrote // it fails: nobody reads any more
+	_ = <-wrote // it fails: nobody reads any more
 	if len(said) == 0 {
 		return 0, took
 	}

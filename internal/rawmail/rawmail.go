@@ -235,7 +235,7 @@ func (p *parser) multipart(kind, boundary string, body io.Reader, depth int) err
 	}
 	for parts := multipart.NewReader(body, boundary); ; {
 		part, err := parts.NextRawPart()
-		if err == io.EOF { //nolint:errorlint // NextRawPart returns it as it is
+		if err == io.EOF {
 			return nil
 		}
 		if err != nil {
