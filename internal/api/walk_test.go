@@ -96,7 +96,7 @@ func TestTwoAccountsAreStrangers(t *testing.T) {
 		walked[parts[4]]++
 		path := strings.ReplaceAll(o.Path, "{id}", id) + "?from=2020-01-01&to=2020-01-02&to=x&force=true"
 		a := w.call(o.Method, path, keys, `{"name":"mine now","active":false,"autoWarmupEnabled":true,"warmupInterval":1}`)
-		if a.status != http.StatusNotFound && a.status != http.StatusNotAcceptable { // API-1 knows both
+		if a.status != http.StatusNotFound && a.status != http.StatusNotAcceptable {
 			t.Errorf("%s %s: %d %s", o.Method, path, a.status, a.body)
 		}
 		if strings.Contains(string(a.body), "theirs") {
