@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -33,6 +34,7 @@ const comeBack = 30 * time.Second
 
 // Store is the part of the store that accepting needs.
 type Store interface {
+	store.Idempotency
 	Accept(ctx context.Context, batch []store.Submission) error
 	Backlog(ctx context.Context) (int64, error)
 }
@@ -60,12 +62,20 @@ type Config struct {
 type Service struct {
 	Config
 	commits *groupcommit.Committer[placed]
+	running running
 }
 
-// placed is a submission with where its messages went.
+// placed are the submissions of a call, with where their messages went.
 type placed struct {
-	store.Submission
-	first []route.Egress // of every message, set when it is planned
+	submissions []store.Submission
+	first       []route.Egress // of every message, set when it is planned
+}
+
+func (p placed) weight() (n int) {
+	for i := range p.submissions {
+		n += len(p.submissions[i].Messages) + len(p.submissions[i].Content)/weightBytes
+	}
+	return n
 }
 
 // New returns a Service; it accepts while Run runs.
@@ -74,7 +84,7 @@ func New(c Config) *Service {
 	s.commits = groupcommit.New(groupcommit.Config[placed]{
 		Commit: s.commit,
 		Shared: func(err error) bool { return errors.Is(err, store.ErrUnavailable) },
-		Weigh:  func(s placed) int { return len(s.Messages) + len(s.Content)/weightBytes },
+		Weigh:  placed.weight,
 		Limit:  commitWeight,
 	})
 	return s
@@ -82,9 +92,9 @@ func New(c Config) *Service {
 
 // commit stores a batch and wakes the egresses that its messages wait for, also when its callers have hung up.
 func (s *Service) commit(ctx context.Context, batch []placed) error {
-	submissions := make([]store.Submission, len(batch))
+	submissions := make([]store.Submission, 0, len(batch))
 	for i := range batch {
-		submissions[i] = batch[i].Submission
+		submissions = append(submissions, batch[i].submissions...)
 	}
 	if err := s.Store.Accept(ctx, submissions); err != nil {
 		return err
@@ -113,33 +123,98 @@ type OverloadedError struct {
 // Error implements error.
 func (e *OverloadedError) Error() string { return e.Reason }
 
-// Accept stores the messages of a request and returns one result per recipient. The error is a *mail.FieldError when the
-// request breaks a rule, an *OverloadedError when it may come again later, or wraps store.ErrUnavailable.
-func (s *Service) Accept(ctx context.Context, sub *directory.SubAccount, req *Request) ([]Result, error) {
+// Accept stores the messages of requests, of all or of none, and returns one result per recipient. The error is a *mail.FieldError when
+// a request breaks a rule (in a *PartError, if there are several), an *OverloadedError when they may come again later, or wraps
+// store.ErrUnavailable.
+func (s *Service) Accept(ctx context.Context, sub *directory.SubAccount, requests ...*Request) ([]Result, error) {
+	results, _, err := s.accept(ctx, sub, requests, nil)
+	return results, err
+}
+
+// Check returns the error that Accept would, and stores nothing.
+func (s *Service) Check(ctx context.Context, sub *directory.SubAccount, requests ...*Request) error {
+	if err := s.prepare(ctx, sub.AccountID, requests); err != nil {
+		return err
+	}
+	_, _, err := s.current(ctx, sub, requests, nil, func(_ placed, results []Result, _ []byte) ([]Result, []byte, error) {
+		return results, nil, nil
+	})
+	return err
+}
+
+// accept returns the results, and what was encoded of them when the call is to be kept.
+func (s *Service) accept(ctx context.Context, sub *directory.SubAccount, requests []*Request, once *Once) ([]Result, []byte, error) {
 	if err := s.admit(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := s.personalise(ctx, sub.AccountID, req); err != nil {
-		return nil, err
+	if err := s.prepare(ctx, sub.AccountID, requests); err != nil {
+		return nil, nil, err
 	}
-	if bad := checkRequest(req); bad != nil {
-		return nil, bad
-	}
-	results, err := s.place(ctx, sub, req)
-	if outdated(err) || isRefusal(err) && s.unknownPool(sub.AccountID, req.Content.Pool) {
-		// A provider or the pool was deleted between the plan and the commit, or another node has made the pool. Nothing is stored yet.
-		if err := s.Directory.Refresh(ctx); err != nil {
-			return nil, fmt.Errorf("accept: %w", err)
+	results, answer, err := s.current(ctx, sub, requests, once, func(p placed, results []Result, answer []byte) ([]Result, []byte, error) {
+		if once == nil && len(p.first) == 0 {
+			return results, nil, nil
 		}
-		results, err = s.place(ctx, sub, req)
-	}
+		if err := s.commits.Do(ctx, p); err != nil {
+			return nil, nil, fmt.Errorf("accept: %w", err)
+		}
+		return results, answer, nil
+	})
 	switch {
 	case errors.Is(err, groupcommit.ErrClosed):
-		return nil, fmt.Errorf("%w: stopping", store.ErrUnavailable)
+		return nil, nil, fmt.Errorf("%w: stopping", store.ErrUnavailable)
 	case outdated(err):
-		return nil, &OverloadedError{Reason: "the IP pool is being changed", RetryAfter: time.Second}
+		return nil, nil, &OverloadedError{Reason: "the IP pool is being changed", RetryAfter: time.Second}
 	}
-	return results, err
+	return results, answer, err
+}
+
+// PartError says which one of several requests is refused.
+type PartError struct {
+	Part int // from 0
+	Err  error
+}
+
+// Error implements error.
+func (e *PartError) Error() string { return fmt.Sprintf("request %d: %s", e.Part+1, e.Err) }
+
+// Unwrap implements errors.Unwrap.
+func (e *PartError) Unwrap() error { return e.Err }
+
+// part names the request that an error is about.
+func part(requests []*Request, i int, err error) error {
+	if len(requests) < 2 {
+		return err
+	}
+	return &PartError{i, err}
+}
+
+// prepare fills in stored templates, and looks whether requests keep the rules.
+func (s *Service) prepare(ctx context.Context, accountID int32, requests []*Request) error {
+	for i, r := range requests {
+		if err := s.personalise(ctx, accountID, r); err != nil {
+			return part(requests, i, err)
+		}
+		if bad := checkRequest(r); bad != nil {
+			return part(requests, i, bad)
+		}
+	}
+	return nil
+}
+
+// sink takes what was planned, with the results and what was encoded of them.
+type sink func(p placed, results []Result, answer []byte) ([]Result, []byte, error)
+
+// current plans requests by the configuration of now, hands them on, and does it anew when that was outdated.
+func (s *Service) current(ctx context.Context, sub *directory.SubAccount, requests []*Request, once *Once, to sink) ([]Result, []byte, error) {
+	results, answer, err := s.place(sub, requests, once, to)
+	if outdated(err) || isRefusal(err) && s.unknownPool(sub.AccountID, requests) {
+		// A provider or the pool was deleted between the plan and the commit, or another node has made the pool. Nothing is stored yet.
+		if err := s.Directory.Refresh(ctx); err != nil {
+			return nil, nil, fmt.Errorf("accept: %w", err)
+		}
+		results, answer, err = s.place(sub, requests, once, to)
+	}
+	return results, answer, err
 }
 
 // outdated tells whether the store refused a request because what it was planned by was deleted meanwhile.
@@ -153,27 +228,46 @@ func isRefusal(err error) bool {
 	return refused
 }
 
-// unknownPool tells whether this node knows no pool for a request.
-func (s *Service) unknownPool(accountID int32, name string) bool {
-	_, bad := choosePool(s.Directory.Current(), accountID, name)
-	return bad != nil
+// unknownPool tells whether this node knows no pool for one of the requests.
+func (s *Service) unknownPool(accountID int32, requests []*Request) bool {
+	view := s.Directory.Current()
+	return slices.ContainsFunc(requests, func(r *Request) bool {
+		_, bad := choosePool(view, accountID, r.Content.Pool)
+		return bad != nil
+	})
 }
 
-// place plans the messages of a request by the configuration of now, and stores them.
-func (s *Service) place(ctx context.Context, sub *directory.SubAccount, req *Request) ([]Result, error) {
+// place plans the messages of requests by the configuration of now, and hands them on.
+func (s *Service) place(sub *directory.SubAccount, requests []*Request, once *Once, to sink) ([]Result, []byte, error) {
 	view := s.Directory.Current()
-	pool, bad := choosePool(view, sub.AccountID, req.Content.Pool)
-	if bad != nil {
-		return nil, bad
+	n := 0
+	for _, r := range requests {
+		n += len(r.Recipients)
 	}
-	submission, results, err := s.compose(view, sub, pool, req)
-	if err != nil || len(submission.Messages) == 0 {
-		return results, err
+	all, results := placed{make([]store.Submission, 0, len(requests)), make([]route.Egress, n)}, make([]Result, 0, n)
+	planned := 0
+	for i, r := range requests {
+		pool, bad := choosePool(view, sub.AccountID, r.Content.Pool)
+		if bad != nil {
+			return nil, nil, part(requests, i, bad)
+		}
+		submission, some, err := s.compose(view, sub, pool, r, all.first[planned:])
+		if err != nil {
+			return nil, nil, part(requests, i, err)
+		}
+		planned += len(submission.Messages)
+		all.submissions, results = append(all.submissions, submission), append(results, some...)
 	}
-	if err := s.commits.Do(ctx, submission); err != nil {
-		return nil, fmt.Errorf("accept: %w", err)
+	all.first = all.first[:planned]
+	if once == nil {
+		return to(all, results, nil)
 	}
-	return results, nil
+	answer, err := once.Answer(results)
+	if err != nil {
+		return nil, nil, fmt.Errorf("accept: encode answer: %w", err)
+	}
+	all.submissions[0].Keep = &store.KeptAnswer{Key: once.Key, Hash: once.Hash, Answer: answer}
+	return to(all, results, answer)
 }
 
 // admit refuses requests while there is no room for them.
@@ -217,55 +311,58 @@ func choosePool(view *directory.Snapshot, accountID int32, name string) (*route.
 }
 
 // compose plans every message and builds the submission and the answers. The request is refused as a whole when nobody can carry
-// one of its messages.
-func (s *Service) compose(view *directory.Snapshot, sub *directory.SubAccount, pool *route.Pool, req *Request) (placed, []Result, error) {
+// one of its messages. Where each message goes is told to first when it is planned.
+func (s *Service) compose(view *directory.Snapshot, sub *directory.SubAccount, pool *route.Pool, req *Request, first []route.Egress) (
+	submission store.Submission, results []Result, err error) {
 	content, err := req.Content.Encode()
 	if err != nil {
-		return placed{}, nil, fmt.Errorf("accept: encode content: %w", err)
+		return submission, nil, fmt.Errorf("accept: encode content: %w", err)
 	}
 	now, n := s.Now(), len(req.Recipients)
-	submission := placed{first: make([]route.Egress, n), Submission: store.Submission{AccountID: sub.AccountID, SubAccountID: sub.ID, Content: content,
-		Groups: req.Content.Groups, SubmittedAt: now, Messages: make([]store.NewMessage, 0, n)}}
+	submission = store.Submission{AccountID: sub.AccountID, SubAccountID: sub.ID, Content: content, Groups: req.Content.Groups, SubmittedAt: now,
+		Messages: make([]store.NewMessage, 0, n)}
 	if domain := mail.Domain(req.Content.From.Email); view.Whitelisted(sub.AccountID, domain) {
 		submission.Domain = domain
 	}
-	results := make([]Result, n)
+	results = make([]Result, n)
 	course := s.Planner.Course(view, pool, &req.Content)
 	if bad := course.Refusal(); bad != nil {
-		return placed{}, nil, bad
+		return submission, nil, bad
 	}
 	spread := course.Spread()
 	for i := range req.Recipients {
 		r := &req.Recipients[i]
 		results[i] = Result{To: r.Email, SubmittedAt: now}
-		if code, why := checkRecipient(r, i); code != Accepted {
-			results[i].Code, results[i].Message = code, why
+		if code, bad := checkRecipient(r, i); bad != nil {
+			if req.Strict {
+				return submission, nil, bad
+			}
+			results[i].Code, results[i].Message = code, bad.Error()
 			continue
 		}
 		class := s.Mailboxes.Class(mail.Domain(r.Email))
 		prepared, bad := course.To(class)
 		if bad != nil {
-			return placed{}, nil, bad
+			return submission, nil, bad
 		}
 		id, err := newID(now)
 		if err != nil {
-			return placed{}, nil, fmt.Errorf("accept: make message id: %w", err)
+			return submission, nil, fmt.Errorf("accept: make message id: %w", err)
 		}
 		encoded, err := r.Encode()
 		if err != nil {
-			return placed{}, nil, fmt.Errorf("accept: encode recipient: %w", err)
+			return submission, nil, fmt.Errorf("accept: encode recipient: %w", err)
 		}
 		results[i].ID = id
-		first := &submission.first[len(submission.Messages)]
+		to := &first[len(submission.Messages)]
 		copies, without := copiesOf(r)
 		submission.Messages = append(submission.Messages, store.NewMessage{ID: id, Recipient: encoded, To: r.Email, Mailbox: class, PoolID: pool.ID,
 			Copies: copies, Without: without, Spread: spread, Plan: func(seq uint64) store.Planned {
 				planned := course.Plan(prepared, seq)
-				*first = planned.First()
+				*to = planned.First()
 				return store.Planned{Plan: planned, Processed: s.Planner.Processed(view, planned)}
 			}})
 	}
-	submission.first = submission.first[:len(submission.Messages)]
 	return submission, results, nil
 }
 

@@ -34,6 +34,7 @@ type books struct {
 	err        error
 	backlog    int64
 	backlogErr error
+	kept       map[string]*store.KeptAnswer
 }
 
 // saved is one message with what it shares.
@@ -51,7 +52,18 @@ func (b *books) Accept(ctx context.Context, batch []store.Submission) error {
 	if b.err != nil {
 		return b.err
 	}
+	for _, s := range store.Keyed(batch) {
+		if b.kept[s.Keep.Key] != nil {
+			return store.ErrKeyTaken
+		}
+	}
 	for _, s := range batch {
+		if s.Keep != nil {
+			if b.kept == nil {
+				b.kept = map[string]*store.KeptAnswer{}
+			}
+			b.kept[s.Keep.Key] = s.Keep
+		}
 		var content mail.Content
 		if err := json.Unmarshal(s.Content, &content); err != nil {
 			return err
@@ -73,6 +85,12 @@ func (b *books) Accept(ctx context.Context, batch []store.Submission) error {
 }
 
 func (b *books) Backlog(context.Context) (int64, error) { return b.backlog, b.backlogErr }
+
+func (b *books) KeptAnswer(_ context.Context, _ int32, key string, _ time.Time) (*store.KeptAnswer, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.kept[key], b.err
+}
 
 func (b *books) messages() []saved {
 	b.mu.Lock()
@@ -219,7 +237,7 @@ func addresses(n int) []mail.Address {
 }
 
 // quick is a store that plans what it is given and keeps nothing.
-type quick struct{}
+type quick struct{ store.Idempotency }
 
 func (quick) Accept(_ context.Context, batch []store.Submission) error {
 	for _, s := range batch {

@@ -156,9 +156,9 @@ func checkWebhook(c *mail.Content) *mail.FieldError {
 }
 
 // checkRecipient applies the rules of one entry of `to`, and puts its addresses into canonical form.
-func checkRecipient(r *mail.Recipient, i int) (Code, string) {
+func checkRecipient(r *mail.Recipient, i int) (Code, *mail.FieldError) {
 	if bad := checkAddress(&r.Address, fmt.Sprintf("to[%d]", i), "invalid_address"); bad != nil {
-		return InvalidAddress, bad.Error()
+		return InvalidAddress, bad
 	}
 	for _, copies := range []struct {
 		field string
@@ -166,16 +166,16 @@ func checkRecipient(r *mail.Recipient, i int) (Code, string) {
 	}{{"cc", r.CC}, {"bcc", r.BCC}} {
 		for j := range copies.list {
 			if bad := checkAddress(&copies.list[j], fmt.Sprintf("to[%d].%s[%d]", i, copies.field, j), "invalid_address"); bad != nil {
-				return InvalidAddress, bad.Error()
+				return InvalidAddress, bad
 			}
 		}
 	}
 	fields, ok := object(r.CustomFields)
 	if !ok {
-		return InvalidCustomFields, fmt.Sprintf("to[%d].customFields: customFields must be a JSON object", i)
+		return InvalidCustomFields, mail.Invalid("invalid_custom_fields", fmt.Sprintf("to[%d].customFields", i), "customFields must be a JSON object")
 	}
 	r.CustomFields = fields
-	return Accepted, ""
+	return Accepted, nil
 }
 
 // countAddresses counts to, cc and bcc of one message.

@@ -11,6 +11,7 @@ type Request struct {
 	Content    mail.Content // Content.Pool is the pool's name, "" for the default route
 	Recipients []mail.Recipient
 	Stored     *Stored // nil: the content stands for itself
+	Strict     bool    // a recipient that breaks a rule refuses the request; otherwise only that one gets no message
 }
 
 // Code is SendPost's errorCode of one recipient.

@@ -33,9 +33,11 @@ import (
 	"postyard/internal/tpsp"
 )
 
-// Sender takes mail in. It returns one result per recipient, in the request's order, when the messages are durable.
+// Sender takes mail in; *accept.Service is one. It returns one result per recipient, in the request's order, when the messages are durable.
 type Sender interface {
-	Accept(ctx context.Context, a *directory.SubAccount, r *accept.Request) ([]accept.Result, error)
+	Accept(ctx context.Context, a *directory.SubAccount, requests ...*accept.Request) ([]accept.Result, error)
+	AcceptOnce(ctx context.Context, a *directory.SubAccount, once accept.Once, requests ...*accept.Request) (answer []byte, again bool, err error)
+	Check(ctx context.Context, a *directory.SubAccount, requests ...*accept.Request) error
 }
 
 // Accounts finds the owners of keys and manages sub-accounts; *account.Service is one.
@@ -93,7 +95,7 @@ type Ingest interface {
 	Receive(ctx context.Context, accountID int32, t provider.Type, h http.Header, body []byte) error
 }
 
-// Config is what the API works with. All fields are required.
+// Config is what the API works with. All fields but the last are required.
 type Config struct {
 	Directory    *directory.Directory
 	Accounts     Accounts
@@ -119,6 +121,8 @@ type Config struct {
 	Now          func() time.Time // the store's clock
 	Installation string           // the store's id of itself; event ids begin with it
 	Log          *slog.Logger
+
+	RateLimit int // requests of one key in a second; 0: as many as there are
 }
 
 // server is the API with its services.
@@ -126,11 +130,12 @@ type server struct {
 	Config
 	verifying running
 	described func() (*served, error) // the API's document and page, made once
+	throttle  *throttle
 }
 
 // New returns the API's handler.
 func New(c Config) http.Handler {
-	s := &server{Config: c}
+	s := &server{Config: c, throttle: newThrottle(c.RateLimit, time.Now)}
 	s.described = sync.OnceValues(s.describe)
 	return s.observe(s.router())
 }

@@ -23,20 +23,36 @@ func (s *server) forAnyone(h handler) http.HandlerFunc {
 }
 
 func (s *server) forAccount(h accountHandler) http.HandlerFunc {
-	return forOwner(s, accountKey, Accounts.AuthenticateAccount, h)
+	return s.forAnyone(forOwner(s, accountKey, Accounts.AuthenticateAccount, func(a *directory.Account) int32 { return a.ID }, h))
 }
 
 func (s *server) forSubAccount(h subAccountHandler) http.HandlerFunc {
-	return forOwner(s, subAccountKey, Accounts.AuthenticateSubAccount, h)
+	return s.forAnyone(s.authenticated(h))
+}
+
+func (s *server) authenticated(h subAccountHandler) handler {
+	return forOwner(s, subAccountKey, Accounts.AuthenticateSubAccount, func(a *directory.SubAccount) int32 { return a.ID }, h)
 }
 
 // forOwner lets an operation in on whose key the header holds, and tells it whose that is.
-func forOwner[Owner any](s *server, header auth, find func(a Accounts, key string) *Owner,
-	h func(w http.ResponseWriter, r *http.Request, o *Owner) error) http.HandlerFunc {
-	return s.forAnyone(func(w http.ResponseWriter, r *http.Request) error {
+func forOwner[Owner any](s *server, header auth, find func(a Accounts, key string) *Owner, id func(o *Owner) int32,
+	h func(w http.ResponseWriter, r *http.Request, o *Owner) error) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
 		key := apiKey(r, header)
 		owner := find(s.Accounts, key)
-		if owner == nil && key != "" || header == accountKey {
+		switch {
+		case owner != nil:
+			if err := s.throttle.admit(keyOwner{header, id(owner)}); err != nil {
+				return err
+			}
+		case key == "" || s.ofOtherKind(key, header):
+			return s.refuseKey(r, key, header)
+		default:
+			if err := s.throttle.wrongKey(r, header); err != nil {
+				return err
+			}
+		}
+		if owner == nil || header == accountKey {
 			// Another node may have made the key; whoever looks at the configuration sees what the others did to it.
 			if err := s.Directory.Refresh(r.Context()); err != nil {
 				return err
@@ -47,7 +63,15 @@ func forOwner[Owner any](s *server, header auth, find func(a Accounts, key strin
 			return s.refuseKey(r, key, header)
 		}
 		return h(w, r, owner)
-	})
+	}
+}
+
+// ofOtherKind tells whether a key is that of a sub-account where an account's is wanted, or the other way round.
+func (s *server) ofOtherKind(key string, want auth) bool {
+	if want == subAccountKey {
+		return s.Accounts.AuthenticateAccount(key) != nil
+	}
+	return s.Accounts.AuthenticateSubAccount(key) != nil
 }
 
 // canonical are the names of the headers as net/http has them.
@@ -62,10 +86,8 @@ func apiKey(r *http.Request, header auth) string {
 // refuseKey says what is wrong with a request's key (API-3). It tells a key of the other kind only to someone who has it.
 func (s *server) refuseKey(r *http.Request, key string, want auth) *problem {
 	owner, other, otherOwner := "an account", subAccountKey, "a sub-account"
-	isOther := s.Accounts.AuthenticateSubAccount(key) != nil
 	if want == subAccountKey {
 		owner, other, otherOwner = "a sub-account", accountKey, "an account"
-		isOther = s.Accounts.AuthenticateAccount(key) != nil
 	}
 	p := &problem{status: http.StatusUnauthorized, Field: string(want)}
 	switch {
@@ -76,7 +98,7 @@ func (s *server) refuseKey(r *http.Request, key string, want auth) *problem {
 	case key == "":
 		p.Code = "missing_api_key"
 		p.Message = "the header " + string(want) + " is missing; it carries the API key of " + owner
-	case isOther:
+	case s.ofOtherKind(key, want):
 		p.Code = "wrong_kind_of_api_key"
 		p.Message = "the key in " + string(want) + " is the key of " + otherOwner + "; this operation needs that of " + owner
 	default:

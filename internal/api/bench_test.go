@@ -20,9 +20,10 @@ import (
 )
 
 // instantly takes every request and stores nothing.
-type instantly struct{}
+type instantly struct{ Sender }
 
-func (instantly) Accept(_ context.Context, _ *directory.SubAccount, r *accept.Request) ([]accept.Result, error) {
+func (instantly) Accept(_ context.Context, _ *directory.SubAccount, requests ...*accept.Request) ([]accept.Result, error) {
+	r := requests[0]
 	out := make([]accept.Result, len(r.Recipients))
 	for i := range out {
 		out[i] = accept.Result{To: r.Recipients[i].Email, ID: uuid.UUID{15: 1}, SubmittedAt: time.Unix(1, 0)}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"reflect"
 	"slices"
 	"strconv"
@@ -27,10 +28,14 @@ const (
 	maxDrain = 64 << 20
 )
 
-// readBody returns the request's body, or the refusal of one of more than limit bytes (413).
+// readBody returns the request's body, or the refusal of one of more than limit bytes (413), or of one that takes too long (408).
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	if r.ContentLength <= limit {
 		body, err := readUpTo(r.Body, limit, r.ContentLength)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			w.Header().Set("Connection", "close")
+			return nil, &problem{status: http.StatusRequestTimeout, Code: "body_too_slow", Message: "the body did not come to its end in time"}
+		}
 		if err != nil {
 			return nil, &problem{status: http.StatusBadRequest, Code: "body_unreadable", Message: "the body could not be read to its end"}
 		}

@@ -272,7 +272,8 @@ func TestExportInPieces(t *testing.T) {
 	w.connect("Postmark", "outbound")
 	w.mail("a@example.com", "b@example.com", "c@example.com", "d@example.com", "e@example.com")
 	log := &growing{short: short{w.db, 2}, grow: func() { w.mail("late@example.com") }}
-	s := &server{Config: Config{Journal: w.db, Events: log, Accounts: w.accounts, Directory: w.dir, Now: time.Now, Log: slog.New(slog.DiscardHandler)}}
+	s := &server{Config: Config{Journal: w.db, Events: log, Accounts: w.accounts, Directory: w.dir, Now: time.Now, Log: slog.New(slog.DiscardHandler)},
+		throttle: newThrottle(0, time.Now)}
 	api := httptest.NewServer(s.observe(s.forAccount(s.exportEvents)))
 	t.Cleanup(api.Close)
 	of := &world{t: t, url: api.URL, accountKey: w.accountKey}

@@ -133,6 +133,9 @@ func document(operations []operation, of *schemas) *openAPI {
 			refused["text/html"] = apiContent{&schema{Type: "string"}}
 		}
 		one.Answers["default"] = apiResponse{Description: "a refusal", Content: refused}
+		if o.foreign {
+			one.Answers["default"] = apiResponse{Description: "a refusal in the other vendor's form", Content: map[string]apiContent{jsonMedia: {&schema{}}}}
+		}
 		if doc.Paths.of[o.Path] == nil {
 			doc.Paths.names = append(doc.Paths.names, o.Path)
 			doc.Paths.of[o.Path] = map[string]*apiOperation{}

@@ -114,6 +114,9 @@ func (t *observed) check(method, target string, request []byte, status int, head
 	if o == nil {
 		return nil
 	}
+	if o.foreign && (status >= http.StatusBadRequest || !json.Valid(request) || o.gives == nil && status == http.StatusOK) {
+		return nil // other vendors' forms and refusals; a dry run
+	}
 	if status >= http.StatusBadRequest {
 		if o.people && strings.HasPrefix(header.Get("Content-Type"), "text/html") || method == http.MethodHead {
 			return nil

@@ -51,8 +51,9 @@ const statusClientGone = 499
 //	403  the name (or the key with its stream) is taken, as SendPost has it
 //	404  the id is not one of the account's
 //	406  the default sub-account cannot be deleted; a list of suppressions is empty: as SendPost has it
-//	409  messages still wait for the provider or the IP pool that is to be deleted; other IP pools lead to the one that is; a verification or an examination of the
+//	409  the idempotency key was used for another request, or its request is being worked on; messages still wait for the provider or the IP pool that is to be deleted; other IP pools lead to the one that is; a verification or an examination of the
 //	     account is running; the provider is being caught up with already; its webhook is being registered; IP pools would have no member without it
+//	429  there are too many requests with the key, or with wrong keys; with Retry-After
 //	502  the provider cannot be reached or is out of order: trying again may help, another request will not
 //	503  we cannot work now: the disk, the database, or a backlog that is full; with Retry-After
 func problemOf(err error) *problem {
@@ -99,6 +100,12 @@ func problemOfCause(err error) *problem {
 			Message: "these are not the credentials of a webhook of this account"}
 	case errors.Is(err, account.ErrNameTaken):
 		return &problem{status: http.StatusForbidden, Code: "name_taken", Message: account.ErrNameTaken.Error(), Field: "name"}
+	case errors.Is(err, accept.ErrKeyReused):
+		return &problem{status: http.StatusConflict, Code: "idempotency_key_reused", Field: idempotencyKey,
+			Message: accept.ErrKeyReused.Error() + "; another request needs another key"}
+	case errors.Is(err, accept.ErrKeyInUse):
+		return &problem{status: http.StatusConflict, retryAfter: time.Second, Code: "idempotency_key_in_use", Field: idempotencyKey,
+			Message: accept.ErrKeyInUse.Error()}
 	case errors.Is(err, account.ErrNotFound):
 		return notFound(account.ErrNotFound.Error())
 	case errors.Is(err, account.ErrDefault):
@@ -179,20 +186,31 @@ func badParameter(name, message string) *problem {
 
 // fail answers with an error. Internal ones are logged with their cause; the client sees the request's id only.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	s.refuse(w, r, s.problem(r, err))
+}
+
+// problem is problemOf, and logs what only the log may tell.
+func (s *server) problem(r *http.Request, err error) problem {
 	p := *problemOf(err)
 	if p.status == http.StatusInternalServerError {
 		s.Log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", logged(r.URL.Path),
 			"requestId", requestID(r.Context()), "error", err)
 	}
-	s.refuse(w, r, p)
+	p.RequestID = requestID(r.Context())
+	return p
+}
+
+// wait tells the client when to come again, if the problem passes.
+func (p *problem) wait(h http.Header) {
+	if p.retryAfter > 0 {
+		seconds := int64((p.retryAfter + time.Second - 1) / time.Second)
+		h.Set("Retry-After", strconv.FormatInt(seconds, 10))
+	}
 }
 
 func (s *server) refuse(w http.ResponseWriter, r *http.Request, p problem) {
 	p.RequestID = requestID(r.Context())
-	if p.retryAfter > 0 {
-		seconds := int64((p.retryAfter + time.Second - 1) / time.Second)
-		w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
-	}
+	p.wait(w.Header())
 	if err := reply(w, p.status, p); err != nil {
 		s.Log.ErrorContext(r.Context(), "refusal not written", "requestId", p.RequestID, "error", err)
 	}

@@ -103,34 +103,34 @@ type emailResponse struct {
 // send takes an email in. The answer has one entry for each entry of `to`, in the same order; those with an errorCode other
 // than 0 were not taken.
 func (s *server) send(w http.ResponseWriter, r *http.Request, a *directory.SubAccount) error {
-	return s.sendEmail(w, r, a, false)
+	return s.takeIn(w, r, a, readEmail(false), answerEmail)
 }
 
 // sendTemplate takes an email in that must name a stored template.
 func (s *server) sendTemplate(w http.ResponseWriter, r *http.Request, a *directory.SubAccount) error {
-	return s.sendEmail(w, r, a, true)
+	return s.takeIn(w, r, a, readEmail(true), answerEmail)
 }
 
-func (s *server) sendEmail(w http.ResponseWriter, r *http.Request, a *directory.SubAccount, templated bool) error {
+// readEmail reads SendPost's form; templated asks for a stored template.
+func readEmail(templated bool) reading {
+	return func(_ *http.Request, body []byte) (mails, error) { return readEmailOf(body, templated) }
+}
+
+func readEmailOf(body []byte, templated bool) (mails, error) {
 	var in sendRequest
-	body, err := readBody(w, r, mail.MaxRequestBytes)
-	if err != nil {
-		return err
-	}
 	if !in.read(body) {
 		in = sendRequest{}
 		if err := decode(body, &in); err != nil {
-			return err
+			return mails{}, err
 		}
 	}
 	request := in.request()
-	if request.Stored, err = in.stored(templated); err != nil {
-		return err
-	}
-	results, err := s.Sender.Accept(r.Context(), a, request)
-	if err != nil {
-		return err
-	}
+	var err error
+	request.Stored, err = in.stored(templated)
+	return mails{requests: []*accept.Request{request}}, err
+}
+
+func answerEmail(_ *http.Request, results []accept.Result) (written, error) {
 	out := make([]emailResponse, len(results))
 	for i, result := range results {
 		out[i] = emailResponse{
@@ -140,8 +140,7 @@ func (s *server) sendEmail(w http.ResponseWriter, r *http.Request, a *directory.
 			out[i].MessageID = result.ID.String()
 		}
 	}
-	replyEncoded(w, http.StatusOK, encodeResponses(out))
-	return nil
+	return written{Status: http.StatusOK, Body: encodeResponses(out)}, nil
 }
 
 // encodeResponses writes what encoding/json would, for a fraction of the time.

@@ -69,6 +69,11 @@ const claimLength = 75 * time.Second
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldWith(t, func(*Config) {})
+}
+
+func newWorldWith(t *testing.T, change func(*Config)) *world {
+	t.Helper()
 	w := &world{t: t, log: &lockedBuffer{}}
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
@@ -125,7 +130,7 @@ func newWorld(t *testing.T) *world {
 		Directory: w.dir, Store: w.db, Adapters: adapters, Connections: w.tpsps, CatchUp: catching, Templates: w.mirror, Planner: planner, PublicURL: w.url,
 		Transport: &http.Transport{}, Claim: claimLength, Now: func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) },
 	})
-	server.Config.Handler = New(Config{
+	config := Config{
 		Doctor: examiner, Tracking: w.tracking,
 		Directory: w.dir, Accounts: w.accounts, Sender: sender, Providers: w.tpsps,
 		Pools:   ippool.New(ippool.Config{Directory: w.dir, Store: w.db, Now: time.Now, Changed: func() { w.changed.Add(1) }}),
@@ -134,7 +139,9 @@ func newWorld(t *testing.T) *world {
 		Installation: installation, Log: log,
 		Suppressions: suppress.New(suppress.Config{Store: w.db, Directory: w.dir, Providers: adapters, Connections: w.tpsps, Holder: "test", Log: log,
 			Now: time.Now, Jitter: func() float64 { return 0.5 }}),
-	})
+	}
+	change(&config)
+	server.Config.Handler = New(config)
 	server.Start()
 	t.Cleanup(server.Close)
 	return w

@@ -175,7 +175,7 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		Pools: pools, Planner: planner, Mailboxes: s.mailboxes, Journal: s.store, Events: s.store, Books: s.store, Statistics: s.store,
 		Domains: domain.New(s.directory, s.store, now), Ingest: s.ingesting, CatchUp: s.catching,
 		Templates: s.templates, Suppressions: s.suppress, Doctor: s.examiner, Tracking: s.tracking, Queue: s.store, Claim: dispatch.ClaimLength(cfg.CallTimeout), Changed: s.changed, Now: now, Installation: installation,
-		Log: s.log}), s.log)
+		Log: s.log, RateLimit: cfg.RateLimit}), s.log)
 	s.http.RegisterOnShutdown(s.catching.Stop) // requests that ask providers may take long
 	s.http.RegisterOnShutdown(s.templates.Stop)
 	s.http.RegisterOnShutdown(s.suppress.Stop)

@@ -69,7 +69,7 @@ func (s *stage) start(ctx context.Context, o *Options) (err error) {
 	if !o.Database.IsZero() {
 		environ = append(environ, "POSTYARD_DATABASE="+o.Database.Reveal())
 	}
-	if s.server, err = spawn(ctx, environ, "serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--allow-private", "--dns", "off",
+	if s.server, err = spawn(ctx, environ, "serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--allow-private", "--dns", "off", "--rate-limit", "0",
 		"--data", filepath.Join(s.dir, "server")); err != nil {
 		return err
 	}

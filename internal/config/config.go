@@ -37,6 +37,7 @@ type Config struct {
 	AllowPrivate        bool
 	SecretKey           secret.Key      // zero = the key file
 	MaxBacklog          int             // messages
+	RateLimit           int             // requests of a key in a second; 0: as many as there are
 	MinFreeDisk         int64           // bytes
 	DNS                 string          // server to ask for MX records, host:port, or SystemDNS; empty = none is asked
 	CallTimeout         time.Duration   // of one call to a provider

@@ -41,7 +41,7 @@ func load(t *testing.T, scope Scope, file string, environ, args []string) (Confi
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	server := Config{
-		LogLevel: slog.LevelInfo, MaxBacklog: 5_000_000, MinFreeDisk: 256 << 20, CallTimeout: time.Minute,
+		LogLevel: slog.LevelInfo, MaxBacklog: 5_000_000, RateLimit: 10_000, MinFreeDisk: 256 << 20, CallTimeout: time.Minute,
 		AskAfter:      []time.Duration{10 * time.Second, 30 * time.Second, 2 * time.Minute, 5 * time.Minute},
 		AmbiguousWait: 15 * time.Minute, MessageTTL: 72 * time.Hour, ProviderConcurrency: 8, BatchSize: 100,
 		ShutdownGrace: 20 * time.Second, SuppressionInterval: 5 * time.Minute,
@@ -102,7 +102,7 @@ func TestSourcesAgree(t *testing.T) {
 	t.Parallel()
 	values := map[string]string{
 		"listen": "[::1]:9000", "data": "/srv/yard", "log-level": "debug", "log-format": "json", "public-url": "https://mail.example.com/yard",
-		"allow-private": "true", "secret-key": testKey, "max-backlog": "7000", "min-free-disk": "1.5GB", "shutdown-grace": "0s",
+		"allow-private": "true", "secret-key": testKey, "max-backlog": "7000", "rate-limit": "7", "min-free-disk": "1.5GB", "shutdown-grace": "0s",
 		"call-timeout": "45s", "suppression-interval": "7m", "ask-after": "1s,1m", "ambiguous-wait": "20m", "message-ttl": "1h", "provider-concurrency": "3",
 		"batch-size": "500", "sandbox-listen": "127.0.0.1:0", "sandbox-url": "http://127.0.0.1:9999", "no-traffic": "true",
 		"url": "https://mail.example.com", "account-key": "AAAABBBBCCCCDDDDEEEE", "subaccount-key": "aaaabbbbccccddddeeee", "json": "true",

@@ -130,6 +130,12 @@ func serverOptions() []option {
 		defaults: in("256MiB", Serve),
 		fixed:    in("256MiB", Demo),
 	}, {
+		name: "rate-limit",
+		doc: "Requests that are taken with one API key in a second, and at once; further ones are refused with status 429. Each server counts " +
+			"for itself. 0 is no limit.",
+		value:    integer(func(c *Config) *int { return &c.RateLimit }, 0, 1_000_000),
+		defaults: in("10000", Serve, Demo),
+	}, {
 		name: "dns",
 		doc: "Which DNS server to ask who hosts a recipient's domain (MX records), to tell its mailbox provider: those of the system, " +
 			"one by its address, or off. Mail does not wait for the answers. With off, only the name of the domain tells.",

@@ -54,6 +54,7 @@ type Store interface {
 	Suppressions
 	Trouble
 	Hooks
+	Idempotency
 	Close() error
 }
 
@@ -61,7 +62,8 @@ type Store interface {
 type Queue interface {
 	// Accept stores requests with their messages, queue rows, processed events and counters. A message to a suppressed address is stored
 	// as dropped, with the events that say so, and is not planned; suppressed copies are left out. ErrConflict: a message was
-	// planned for an egress that was deleted meanwhile, and has to be planned anew; ErrNotFound: so was its pool.
+	// planned for an egress that was deleted meanwhile, and has to be planned anew; ErrNotFound: so was its pool. ErrKeyTaken: the key of
+	// a request is kept already.
 	Accept(ctx context.Context, batch []Submission) error
 
 	// Backlog returns how many messages are pending.
@@ -124,6 +126,7 @@ type Submission struct {
 	Domain       string   // the sender's domain, when its messages are counted under it
 	SubmittedAt  time.Time
 	Messages     []NewMessage
+	Keep         *KeptAnswer // the request has a key; nil: it has none
 }
 
 // NewMessage is one message of a Submission.

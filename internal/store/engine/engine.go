@@ -51,6 +51,9 @@ const UnreadableFor = 15 * time.Minute
 // PermitsKept is how long permits are kept: longer than any limit looks back.
 const PermitsKept = 3 * time.Hour
 
+// AnswersAtOnce is how many kept answers a transaction forgets at most.
+const AnswersAtOnce = 500
+
 // Unreadable says why such a message waits.
 func Unreadable(err error) string { return "it cannot be read: " + err.Error() }
 

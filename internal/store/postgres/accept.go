@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -84,6 +85,10 @@ func (db *DB) Accept(ctx context.Context, batch []store.Submission) error {
 // accept stores a batch, and returns the labels that it made. known tells that there are suppressions; when they are not known of,
 // it fails with errSuppressing if there are.
 func (t *tx) accept(batch []store.Submission, contents []contentRow, known bool, book *labelBook) (learned []engine.Label, err error) {
+	taken, err := t.keepAnswers(batch) // before anything that others wait for
+	if err != nil {
+		return nil, err
+	}
 	held, check, err := t.withheld(batch, known)
 	if err != nil {
 		return nil, err
@@ -106,7 +111,7 @@ func (t *tx) accept(batch []store.Submission, contents []contentRow, known bool,
 	if err := t.flush(); err != nil {
 		return nil, err
 	}
-	if err := check(); err != nil {
+	if err := cmp.Or(taken(), check()); err != nil {
 		return nil, err
 	}
 	for i := range list {

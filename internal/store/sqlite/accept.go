@@ -12,6 +12,9 @@ import (
 // Accept implements store.Queue.
 func (db *DB) Accept(ctx context.Context, batch []store.Submission) error {
 	return db.write(ctx, accepting, func(t *tx) error {
+		if err := t.keepAnswers(batch); err != nil {
+			return err
+		}
 		held, err := t.withheld(batch)
 		if err != nil {
 			return err
@@ -88,6 +91,9 @@ func (t *tx) takeSequences(wanted map[int32]uint64) (map[int32]uint64, error) {
 }
 
 func (t *tx) submit(s *store.Submission, sequences map[int32]uint64, rows *acceptedRows, held engine.Withheld) error {
+	if len(s.Messages) == 0 {
+		return nil
+	}
 	rows.contentID++
 	rows.contents = append(rows.contents, rows.contentID, s.Content)
 	at := engine.Stamp(s.SubmittedAt)

@@ -113,6 +113,9 @@ func Run(t *testing.T, engine Engine) {
 		"a provider moves":                       movedProvider,
 		"pools must not be emptied":              emptiedPools,
 		"reports count for who sent":             reportsBySender,
+		"answers are kept under keys":            keptAnswers,
+		"a key is taken once":                    keyTakenOnce,
+		"kept answers are forgotten":             forgottenAnswers,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,0 +1,177 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// tenant is an account with everything that one can have, and its keys.
+type tenant struct {
+	key, subKey             string
+	tpsp, pool, sub, domain int32
+	label, template         int32
+	poolName                string
+	message, event          string
+}
+
+// settle gives an account everything that one can have.
+func (w *world) settle(key, domain string) (a tenant) {
+	w.t.Helper()
+	a.key = key
+	as := func(method, path string, body any) answer {
+		w.t.Helper()
+		return w.call(method, path, map[string]string{"X-Account-ApiKey": key}, body)
+	}
+	var provider tpspAnswer
+	as("POST", "/api/v1/account/tpsp", w.postmark("Postmark", "outbound")).ok(200, &provider)
+	var sub subAccountAnswer
+	as("POST", "/api/v1/account/subaccount", map[string]any{"name": domain}).ok(201, &sub)
+	var pools []poolAnswer
+	as("GET", "/api/v1/account/ippool", nil).ok(200, &pools)
+	a.tpsp, a.sub, a.subKey, a.pool, a.poolName = provider.ID, sub.ID, sub.APIKey, pools[0].ID, pools[0].Name
+	own := map[string]string{"X-SubAccount-ApiKey": a.subKey}
+	var made domainAnswer
+	w.call("POST", "/api/v1/subaccount/domain", own, map[string]any{"name": domain}).ok(200, &made)
+	var sent []emailResponse
+	w.call("POST", sendPath, own, email("gavin@"+domain)).ok(200, &sent)
+	w.call("POST", "/api/v1/subaccount/suppression", own, map[string]any{"manual": []any{map[string]any{"email": "no@" + domain}}}).ok(200, nil)
+	var events []eventAnswer
+	as("GET", "/api/v1/account/event", nil).ok(200, &events)
+	var label labelAnswer
+	as("POST", "/api/v1/account/label", map[string]any{"name": domain}).ok(200, &label)
+	var stored storedAnswer
+	as("POST", "/api/v1/account/template", map[string]any{"name": domain}).ok(200, &stored)
+	a.label, a.template = label.ID, stored.ID
+	a.domain, a.message, a.event = made.ID, sent[0].MessageID, events[0].EventID
+	return a
+}
+
+// snapshot is what an account sees of itself.
+func (w *world) snapshot(a tenant) string {
+	w.t.Helper()
+	var all strings.Builder
+	for _, path := range []string{"/account/tpsp", fmt.Sprintf("/account/subaccount/%d", a.sub), "/account/ippool", "/account/event", "/account/verify",
+		"/account/label", "/account/template",
+		"/account/message/" + a.message, fmt.Sprintf("/account/ippool/%d/settings", a.pool)} {
+		got := w.call("GET", "/api/v1"+path, map[string]string{"X-Account-ApiKey": a.key}, nil).ok(200, nil)
+		var body any
+		if err := json.Unmarshal(got.body, &body); err != nil {
+			w.t.Fatal(err)
+		}
+		if verified, ok := body.(map[string]any); ok {
+			delete(verified, "checkedAt")
+			delete(verified, "tookMs")
+		}
+		text, err := json.MarshalIndent(body, "", " ")
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		all.Write(append(text, '\n'))
+	}
+	for _, path := range []string{"/subaccount/domain", "/subaccount/suppression?from=2026-01-01&to=2026-01-02"} {
+		all.Write(w.call("GET", "/api/v1"+path, map[string]string{"X-SubAccount-ApiKey": a.subKey}, nil).body)
+	}
+	return all.String()
+}
+
+// Two accounts that have everything: with the keys of one, the ids of the other open nothing, whether they stand in the path, the query or the
+// body, and change nothing.
+func TestTwoAccountsAreStrangers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	mine, theirs := w.settle(w.accountKey, "mine.example.com"), w.settle(w.secondAccount(), "theirs.example.com")
+	before := w.snapshot(theirs)
+	keys := map[string]string{"X-Account-ApiKey": mine.key, "X-SubAccount-ApiKey": mine.subKey}
+	ids := map[string]string{"subaccount": fmt.Sprint(theirs.sub), "tpsp": fmt.Sprint(theirs.tpsp), "ippool": fmt.Sprint(theirs.pool), "message": theirs.message,
+		"event": theirs.event, "domain": fmt.Sprint(theirs.domain),
+		"label": fmt.Sprint(theirs.label), "template": fmt.Sprint(theirs.template)}
+	walked := map[string]int{}
+	for _, o := range (&server{}).operations() {
+		parts := strings.Split(o.Path, "/")
+		if !strings.Contains(o.Path, "{id}") || o.Auth != accountKey && o.Auth != subAccountKey {
+			continue
+		}
+		id, known := ids[parts[4]]
+		if !known {
+			t.Errorf("%s: this test makes no %s of another account", o.Path, parts[4])
+			id = "2147483647"
+		}
+		walked[parts[4]]++
+		path := strings.ReplaceAll(o.Path, "{id}", id) + "?from=2020-01-01&to=2020-01-02&to=x&force=true"
+		a := w.call(o.Method, path, keys, `{"name":"mine now","active":false,"autoWarmupEnabled":true,"warmupInterval":1}`)
+		if a.status != http.StatusNotFound && a.status != http.StatusNotAcceptable {
+			t.Errorf("%s %s: %d %s", o.Method, path, a.status, a.body)
+		}
+		if strings.Contains(string(a.body), "theirs") {
+			t.Errorf("%s %s tells: %s", o.Method, path, a.body)
+		}
+	}
+	for resource := range ids {
+		if walked[resource] == 0 {
+			t.Errorf("no operation with the id of a %s", resource)
+		}
+	}
+	const v1 = "/api/v1/account"
+	for _, c := range []struct {
+		method, path string
+		body         any
+	}{
+		{"POST", v1 + "/ippool", map[string]any{"name": "x", "warmupInterval": 1, "tpsps": []any{theirs.tpsp}}},
+		{"PUT", fmt.Sprintf("%s/ippool/%d", v1, mine.pool), map[string]any{"tpsps": []any{theirs.tpsp}}},
+		{"POST", v1 + "/message/cancel", map[string]any{"subAccountId": theirs.sub}},
+		{"POST", v1 + "/catch-up", map[string]any{"tpspId": theirs.tpsp}},
+		{"POST", v1 + "/templates/sync", map[string]any{"tpspId": theirs.tpsp}},
+		{"POST", v1 + "/suppression/sync", map[string]any{"tpspId": theirs.tpsp}},
+	} {
+		if a := w.call(c.method, c.path, keys, c.body); a.status != http.StatusNotFound && a.status != http.StatusUnprocessableEntity && a.status != http.StatusBadRequest {
+			t.Errorf("%s %s: %d %s", c.method, c.path, a.status, a.body)
+		}
+	}
+	for _, query := range []string{"/event?tpspId=" + ids["tpsp"], "/event?subAccountId=" + ids["subaccount"], "/event?messageId=" + ids["message"],
+		"/event?recipient=gavin@theirs.example.com", "/stat?from=2020-01-01&to=2020-01-02&tpspId=" + ids["tpsp"],
+		"/stat?from=2020-01-01&to=2020-01-02&subAccountId=" + ids["subaccount"]} {
+		if a := w.call("GET", v1+query, keys, nil); a.status == http.StatusOK && string(a.body) != "[]\n" || a.status >= 500 {
+			t.Errorf("%s: %d %s", query, a.status, a.body)
+		}
+	}
+	// Reactivating an address of theirs, which is none of mine, is no error, and nothing happens.
+	w.call("DELETE", "/api/v1/subaccount/suppression", keys, map[string]any{"suppressions": []any{map[string]any{"email": "no@theirs.example.com"}}}).ok(200, nil)
+	if diff := cmp.Diff(before, w.snapshot(theirs)); diff != "" {
+		t.Errorf("something changed: %s", diff)
+	}
+}
+
+// The keys of an account open what is of its sub-accounts by id; the key of one sub-account opens nothing of another one.
+func TestTwoSubAccountsAreStrangers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first := w.settle(w.accountKey, "one.example.com")
+	var second subAccountAnswer
+	w.asAccount("POST", "/api/v1/account/subaccount", map[string]any{"name": "second"}).ok(201, &second)
+	keys := map[string]string{"X-SubAccount-ApiKey": second.APIKey}
+	before := w.snapshot(first)
+	for _, o := range (&server{}).operations() {
+		if o.Auth != subAccountKey || o.Method == http.MethodPost && !strings.Contains(o.Path, "{id}") {
+			continue
+		}
+		path := strings.ReplaceAll(o.Path, "{id}", fmt.Sprint(first.domain))
+		if slices.ContainsFunc(o.query, func(p parameter) bool { return p.Name == "from" }) {
+			path += "?from=2026-01-01&to=2026-01-02"
+		}
+		body := `{"suppressions":[{"email":"no@one.example.com"}]}`
+		a := w.call(o.Method, path, keys, body)
+		if strings.Contains(string(a.body), "one.example.com") && o.Path != "/api/v1/subaccount/suppression" || a.status >= 500 ||
+			strings.Contains(o.Path, "{id}") && a.status < 400 {
+			t.Errorf("%s %s: %d %s", o.Method, path, a.status, a.body)
+		}
+	}
+	if diff := cmp.Diff(before, w.snapshot(first)); diff != "" {
+		t.Errorf("something changed: %s", diff)
+	}
+}
