@@ -38,7 +38,8 @@ type Config struct {
 	SecretKey           secret.Key      // zero = the key file
 	MaxBacklog          int             // messages
 	MinFreeDisk         int64           // bytes
-	DNS                 string          // server to ask for MX records, host:port, or SystemDNS; empty = none is asked
+	DNS                 string          // server to ask, host:port, or SystemDNS; empty = none is asked
+	MailHost            string          // our name in DNS, for the records of senders' domains; empty = the host of PublicURL
 	CallTimeout         time.Duration   // of one call to a provider
 	AskAfter            []time.Duration // since the call whose outcome is unknown; ascending
 	AmbiguousWait       time.Duration   // longer than the last of AskAfter

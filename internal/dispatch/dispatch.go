@@ -53,6 +53,7 @@ type Config struct {
 	Templates   Templates // nil: every message leaves as it is
 
 	Suppressions Suppressions // nil: nobody is suppressed
+	Signers      Signers      // nil: nothing is signed
 
 	Log    *slog.Logger
 	Now    func() time.Time

@@ -75,6 +75,8 @@ func Run(t *testing.T, engine Engine) {
 		"labels are decided once":                labelsShared,
 		"statistics by key":                      statistics,
 		"domains":                                domains,
+		"keys of domains":                        domainKeys,
+		"checks of domains":                      domainChecks,
 		"sent messages without a final report":   awaiting,
 		"the node's name and the store's clock":  whoAndWhen,
 		"leases":                                 leases,
