@@ -132,6 +132,9 @@ func digit(c byte) bool { return '0' <= c && c <= '9' }
 
 // ask asks one server after another until one answers that it knows, or that there is nothing.
 func (c *Client) ask(ctx context.Context, name string, kind uint16) (*dns.Msg, error) {
+	if _, ok := dns.IsDomainName(name); !ok {
+		return nil, errors.New("this is a bad name for DNS: it or a part of it is too long")
+	}
 	servers, err := c.servers()
 	if err != nil {
 		return nil, err

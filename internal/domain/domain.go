@@ -121,7 +121,7 @@ func (s *Service) Create(ctx context.Context, sub *directory.SubAccount, name st
 		}
 		return nil, fmt.Errorf("create domain %q: %w", name, err)
 	}
-	s.hint()
+	defer s.hint() // when the directory has it
 	return d, s.Directory.Reload(ctx)
 }
 

@@ -72,6 +72,9 @@ func dkimFault(texts []string, public string) string {
 	if len(texts) > 1 {
 		return fmt.Sprintf("there are %d TXT records and may be one only: of several, receivers take any", len(texts))
 	}
+	if strings.HasPrefix(strings.TrimSpace(texts[0]), `"`) {
+		return fmt.Sprintf("the TXT record %s is not a DKIM key: it has quotation marks in its text", quote(texts[0]))
+	}
 	tags, err := parseTags(texts[0])
 	if err != nil {
 		return fmt.Sprintf("the TXT record %s is not a DKIM key: %s", quote(texts[0]), err)

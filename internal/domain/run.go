@@ -114,8 +114,13 @@ func (s *Service) checkDue(ctx context.Context, due store.DueDomain) (changed bo
 		return false, ctx.Err()
 	}
 	d := s.Directory.Current().UsedDomain(due.ID)
-	if d == nil { // another node has made or deleted it just now
-		return false, nil
+	if d == nil { // another node has made it just now
+		if err := s.Directory.Refresh(ctx); err != nil {
+			return false, err
+		}
+		if d = s.Directory.Current().UsedDomain(due.ID); d == nil {
+			return false, nil
+		}
 	}
 	if d, err = s.keyed(ctx, d); err != nil {
 		return false, err
