@@ -180,7 +180,7 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 	s.suppress = suppress.New(suppress.Config{Store: s.store, Directory: s.directory, Providers: adapters, Connections: connections, Holder: holder,
 		Every: cfg.SuppressionInterval, Log: s.log, Now: now, Jitter: rand.Float64})
 	s.examiner = doctor.New(doctor.Config{Directory: s.directory, Store: s.store, Adapters: adapters, Connections: connections, CatchUp: s.catching,
-		Templates: s.templates, Planner: planner, PublicURL: s.URL, Transport: s.transport, Claim: dispatch.ClaimLength(cfg.CallTimeout), Now: now})
+		Templates: s.templates, Domains: s.domains, Planner: planner, PublicURL: s.URL, Transport: s.transport, Claim: dispatch.ClaimLength(cfg.CallTimeout), Now: now})
 	installation, err := s.store.Installation(ctx)
 	if err != nil {
 		return fmt.Errorf("read installation: %w", err)

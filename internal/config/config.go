@@ -19,7 +19,7 @@ const (
 	Demo    Scope = "demo"
 	Bench   Scope = "bench"
 	Record  Scope = "record"
-	Client  Scope = "client" // send, events, message, catch-up, templates, suppressions, verify, drill, pause, resume, cancel
+	Client  Scope = "client" // send, events, message, catch-up, templates, suppressions, domains, verify, drill, pause, resume, cancel
 )
 
 // Config is the configuration of one command. Fields of options that its scope does not have are zero, except in [Demo],
