@@ -102,6 +102,7 @@ func (s *Service) keyed(ctx context.Context, d *directory.Domain) (*directory.Do
 
 // check asks DNS about a domain and records what it says. tries is how many checks in a row found nothing new.
 func (s *Service) check(ctx context.Context, d *directory.Domain, tries int) (changed bool, err error) {
+	began := s.Now().UTC()
 	checks := s.look(ctx, d)
 	if ctx.Err() != nil {
 		return false, ctx.Err() // it was cut off: that says nothing of DNS
@@ -110,7 +111,8 @@ func (s *Service) check(ctx context.Context, d *directory.Domain, tries int) (ch
 		tries = 0
 	}
 	now := s.Now().UTC()
-	changed, err = s.Store.RecordDomainCheck(ctx, store.DomainCheck{ID: d.ID, Checks: checks, Next: now.Add(s.pause(&checks, tries)), Tries: tries + 1})
+	changed, err = s.Store.RecordDomainCheck(ctx, store.DomainCheck{ID: d.ID, Checks: checks, Began: began,
+		Next: now.Add(s.pause(&checks, tries)), Tries: tries + 1})
 	if err != nil {
 		return false, fmt.Errorf("record check of domain %q: %w", d.Name, err)
 	}

@@ -30,7 +30,7 @@ type Domains interface {
 	DueDomains(ctx context.Context, now time.Time, most int) ([]DueDomain, error)
 
 	// RecordDomainCheck records what DNS said of a domain, and when it is to be asked again. Nothing happens when the domain is not in
-	// use any more. changed tells whether the checks differ from what was recorded before; only then does the directory change.
+	// use any more, or when a check that began later is recorded. changed tells whether the checks differ from what was recorded before; only then does the directory change.
 	RecordDomainCheck(ctx context.Context, r DomainCheck) (changed bool, err error)
 }
 
@@ -44,6 +44,7 @@ type DueDomain struct {
 type DomainCheck struct {
 	ID     int32
 	Checks directory.DomainChecks
+	Began  time.Time // when DNS was asked
 	Next   time.Time // of the next check
 	Tries  int
 }

@@ -100,14 +100,15 @@ func (db *DB) RecordDomainCheck(ctx context.Context, r store.DomainCheck) (chang
 	}
 	err = db.write(ctx, db.work, "record check of a domain", func(t *tx) error {
 		var differ int
-		t.row([]any{&differ}, `SELECT 1 FROM domain WHERE id = $1 AND deleted = 0 AND checks <> $2`, r.ID, text(checks))
+		t.row([]any{&differ}, `SELECT 1 FROM domain WHERE id = $1 AND deleted = 0 AND checked <= $3 AND checks <> $2`, r.ID, text(checks), engine.Stamp(r.Began))
 		if err := t.flush(); err != nil {
 			return err
 		}
 		if changed = differ > 0; changed {
 			t.changeConfiguration() // before the row, as all do who take both locks
 		}
-		t.exec(`UPDATE domain SET checks = $2, check_at = $3, check_tries = $4 WHERE id = $1 AND deleted = 0`, r.ID, text(checks), engine.Stamp(r.Next), r.Tries)
+		t.exec(`UPDATE domain SET checks = $2, checked = $3, check_at = $4, check_tries = $5 WHERE id = $1 AND deleted = 0 AND checked <= $3`,
+			r.ID, text(checks), engine.Stamp(r.Began), engine.Stamp(r.Next), r.Tries)
 		return nil
 	})
 	return changed, err

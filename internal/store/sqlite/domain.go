@@ -103,12 +103,13 @@ func (db *DB) RecordDomainCheck(ctx context.Context, r store.DomainCheck) (chang
 		return false, err
 	}
 	err = db.write(ctx, rest, func(t *tx) error {
-		n, err := t.changed(`UPDATE domain SET checks = ?1 WHERE id = ?2 AND deleted = 0 AND checks <> ?1`, checks, r.ID)
+		n, err := t.changed(`UPDATE domain SET checks = ?1 WHERE id = ?2 AND deleted = 0 AND checked <= ?3 AND checks <> ?1`, checks, r.ID, engine.Stamp(r.Began))
 		if err != nil {
 			return err
 		}
 		changed = n > 0
-		_, err = t.exec(`UPDATE domain SET check_at = ?, check_tries = ? WHERE id = ? AND deleted = 0`, engine.Stamp(r.Next), r.Tries, r.ID)
+		_, err = t.exec(`UPDATE domain SET checked = ?1, check_at = ?2, check_tries = ?3 WHERE id = ?4 AND deleted = 0 AND checked <= ?1`,
+			engine.Stamp(r.Began), engine.Stamp(r.Next), r.Tries, r.ID)
 		return err
 	})
 	return changed, err

@@ -100,10 +100,11 @@ func domainChecks(t *testing.T, b *bench) {
 		b.must(err)
 		return n
 	}
+	began := b.now
 	record := func(d *directory.Domain, next time.Time, tries int, want bool) {
 		t.Helper()
 		before := revision()
-		changed, err := b.store.RecordDomainCheck(b.ctx(), store.DomainCheck{ID: d.ID, Checks: d.Checks, Next: next, Tries: tries})
+		changed, err := b.store.RecordDomainCheck(b.ctx(), store.DomainCheck{ID: d.ID, Checks: d.Checks, Began: began, Next: next, Tries: tries})
 		b.must(err)
 		if changed != want || b.store.Shared() && (revision() != before) != want {
 			t.Errorf("%s: changed %t, revision %d after %d", d.Name, changed, revision(), before)
@@ -120,6 +121,12 @@ func domainChecks(t *testing.T, b *bench) {
 	}
 	if diff := cmp.Diff([]store.DueDomain{{ID: all[2].ID, Tries: 3}, {ID: all[0].ID, Tries: 1}}, due(b.now.Add(2*time.Hour), 9)); diff != "" {
 		t.Error(diff)
+	}
+	late := all[0]
+	late.Checks, began = directory.DomainChecks{}, b.now.Add(-time.Second)
+	record(&late, b.now, 0, false) // a later check was quicker
+	if list := due(b.now, 9); len(list) != 1 {
+		t.Errorf("due: %v", list)
 	}
 	all[1].Deleted = b.now
 	if diff := cmp.Diff(all, b.domains()); diff != "" {
