@@ -65,6 +65,7 @@ type Config struct {
 // Service manages domains. It is safe for concurrent use.
 type Service struct {
 	Config
+	bits   int           // of keys that are made
 	hints  chan struct{} // holds one; wakes Run
 	making chan struct{} // one for each key that is being made
 	asking chan struct{} // one for each domain that is looked at because a user wants it
@@ -75,7 +76,7 @@ type Service struct {
 
 // New returns a Service. It asks DNS by itself while Run runs.
 func New(c Config) *Service {
-	return &Service{Config: c, hints: make(chan struct{}, 1), making: make(chan struct{}, keysAtOnce), asking: make(chan struct{}, askAtOnce),
+	return &Service{Config: c, bits: keyBits, hints: make(chan struct{}, 1), making: make(chan struct{}, keysAtOnce), asking: make(chan struct{}, askAtOnce),
 		signers: map[int32]signer{}}
 }
 

@@ -35,7 +35,7 @@ func (s *Service) makeKey(ctx context.Context, d *directory.Domain) ([]byte, err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	key, err := rsa.GenerateKey(rand.Reader, keyBits)
+	key, err := rsa.GenerateKey(rand.Reader, s.bits)
 	if err != nil {
 		return nil, err
 	}

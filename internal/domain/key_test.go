@@ -52,7 +52,7 @@ func TestSignatures(t *testing.T) {
 	}
 	for name, message := range map[string]string{
 		"letter": letter, "no body": letter[:strings.Index(letter, "\r\n\r\n")+4], "no end of line": strings.TrimRight(letter, "\r\n"),
-		"big": letter + strings.Repeat("0123456789abcdef\r\n", 50_000),
+		"big": letter + strings.Repeat("0123456789abcdef\r\n", 5_000),
 	} {
 		field, err := sign([]byte(message))
 		w.must(err)
