@@ -18,6 +18,9 @@ import (
 const before00007 = `DROP TABLE facet; DROP TABLE label; DROP TABLE domain; ALTER TABLE message DROP COLUMN labels; ALTER TABLE message DROP COLUMN engaged;
 	ALTER TABLE event DROP COLUMN marks; ALTER TABLE counter DROP COLUMN firsts; DELETE FROM goose_db_version WHERE version_id >= 7`
 
+// before00012 goes before it.
+const before00012 = `DROP TABLE domain_key;`
+
 // TestUpgraded checks a database that was made before there were facets.
 func TestUpgraded(t *testing.T) {
 	t.Parallel()
@@ -50,7 +53,7 @@ func TestUpgraded(t *testing.T) {
 	w.must(w.db.Close())
 	conn, err := pgx.Connect(t.Context(), w.url)
 	w.must(err)
-	_, err = conn.Exec(t.Context(), before00007)
+	_, err = conn.Exec(t.Context(), before00012+before00007)
 	w.must(err)
 	w.must(conn.Close(t.Context()))
 	w.db = open(t, w.url, "one")
