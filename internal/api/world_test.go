@@ -48,6 +48,8 @@ type world struct {
 	dir      *directory.Directory
 	accounts *account.Service
 	tpsps    *tpsp.Service
+	domains  *domain.Service   // it is not running
+	zone     zone              // DNS
 	catching *catchup.Service  // it is not running
 	mirror   *template.Service // nor is it
 	tracking *track.Service
@@ -130,11 +132,13 @@ func newWorldWith(t *testing.T, change func(*Config)) *world {
 		Directory: w.dir, Store: w.db, Adapters: adapters, Connections: w.tpsps, CatchUp: catching, Templates: w.mirror, Planner: planner, PublicURL: w.url,
 		Transport: &http.Transport{}, Claim: claimLength, Now: func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) },
 	})
+	w.domains = domain.New(domain.Config{Directory: w.dir, Store: w.db, Box: box, Resolver: &w.zone, MailHost: "mail.postyard.example", Holder: "test", Now: time.Now,
+		Jitter: func() float64 { return 0.5 }, Log: log})
 	config := Config{
 		Doctor: examiner, Tracking: w.tracking,
 		Directory: w.dir, Accounts: w.accounts, Sender: sender, Providers: w.tpsps,
 		Pools:   ippool.New(ippool.Config{Directory: w.dir, Store: w.db, Now: time.Now, Changed: func() { w.changed.Add(1) }}),
-		Planner: planner, Mailboxes: mx.New(mx.Config{}), Journal: w.db, Events: w.db, Books: w.db, Statistics: w.db, Domains: domain.New(w.dir, w.db, time.Now), Ingest: inbox, CatchUp: catching,
+		Planner: planner, Mailboxes: mx.New(mx.Config{}), Journal: w.db, Events: w.db, Books: w.db, Statistics: w.db, Domains: w.domains, Ingest: inbox, CatchUp: catching,
 		Queue: w.db, Claim: claimLength, Changed: func() { w.changed.Add(1) }, Now: time.Now, Templates: w.mirror,
 		Installation: installation, Log: log,
 		Suppressions: suppress.New(suppress.Config{Store: w.db, Directory: w.dir, Providers: adapters, Connections: w.tpsps, Holder: "test", Log: log,

@@ -520,6 +520,12 @@ func TestDoctorOnAMailServer(t *testing.T) {
 	if d := w.examine(ask); len(d.ailing("fail", before)) > 0 {
 		t.Errorf("%v", d)
 	}
+	if err := w.api.SubAccount(t.Context(), "POST", "/api/v1/subaccount/domain", map[string]string{"name": "shop.example"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if d := w.examine(ask); d.status["domains"] != "warn" || !strings.Contains(d.words["domains"], "mail from shop.example leaves without a signature: not looked at") {
+		t.Errorf("%v", d)
+	}
 }
 
 // door passes connections on, unless it is shut.

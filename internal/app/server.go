@@ -7,6 +7,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ import (
 	"postyard/internal/config"
 	"postyard/internal/directory"
 	"postyard/internal/dispatch"
+	"postyard/internal/dns"
 	"postyard/internal/doctor"
 	"postyard/internal/domain"
 	"postyard/internal/ingest"
@@ -60,6 +62,7 @@ type Server struct {
 	listener   net.Listener
 	http       *http.Server
 	mailboxes  *mx.Classifier
+	domains    *domain.Service
 	accepting  *accept.Service
 	dispatcher *dispatch.Dispatcher
 	ingesting  *ingest.Service
@@ -128,6 +131,20 @@ func resolver(dns string) mx.Resolver {
 	return mx.NewResolver(dns)
 }
 
+// newDomains is told where DNS is, and who we are there.
+func (s *Server) newDomains(cfg config.Config, box *secret.Box, holder string) *domain.Service {
+	c := domain.Config{Directory: s.directory, Store: s.store, Box: box, MailHost: cmp.Or(cfg.MailHost, domain.PublicHost(s.URL)), Holder: holder,
+		Now: s.store.Now, Jitter: rand.Float64, Log: s.log}
+	switch cfg.DNS {
+	case "":
+	case config.SystemDNS:
+		c.Resolver = dns.New("")
+	default:
+		c.Resolver = dns.New(cfg.DNS)
+	}
+	return domain.New(c)
+}
+
 func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Box) error {
 	s.transport = ssrf.NewTransport(ssrf.Options{AllowPrivate: cfg.AllowPrivate, MaxIdleConnsPerHost: cfg.ProviderConcurrency + 4})
 	now, holder := s.store.Now, store.OwnerOf(s.store.Node(), s.run)
@@ -147,8 +164,9 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 	}); err != nil {
 		return err
 	}
+	s.domains = s.newDomains(cfg, box, holder)
 	s.dispatcher = dispatch.New(dispatch.Config{Store: s.store, Directory: s.directory, Providers: adapters, Connections: connections,
-		Templates: s.templates, Tracking: s.tracking, Suppressions: s.store, Log: s.log, Now: now, Jitter: rand.Float64, Node: s.store.Node(), Run: s.run, BatchSize: cfg.BatchSize, Concurrency: cfg.ProviderConcurrency,
+		Templates: s.templates, Tracking: s.tracking, Suppressions: s.store, Signers: s.domains, Log: s.log, Now: now, Jitter: rand.Float64, Node: s.store.Node(), Run: s.run, BatchSize: cfg.BatchSize, Concurrency: cfg.ProviderConcurrency,
 		CallTimeout: cfg.CallTimeout, TTL: cfg.MessageTTL, Grace: cfg.ShutdownGrace, Poll: s.store.poll,
 		Rules: dispatch.Rules{AskAfter: cfg.AskAfter, AmbiguousWait: cfg.AmbiguousWait}})
 	s.mailboxes = mx.New(mx.Config{Resolver: resolver(cfg.DNS), Now: time.Now, Jitter: rand.Float64, Log: s.log})
@@ -166,14 +184,14 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 	s.suppress = suppress.New(suppress.Config{Store: s.store, Directory: s.directory, Providers: adapters, Connections: connections, Holder: holder,
 		Every: cfg.SuppressionInterval, Log: s.log, Now: now, Jitter: rand.Float64})
 	s.examiner = doctor.New(doctor.Config{Directory: s.directory, Store: s.store, Adapters: adapters, Connections: connections, CatchUp: s.catching,
-		Templates: s.templates, Planner: planner, PublicURL: s.URL, Transport: s.transport, Claim: dispatch.ClaimLength(cfg.CallTimeout), Now: now})
+		Templates: s.templates, Domains: s.domains, Planner: planner, PublicURL: s.URL, Transport: s.transport, Claim: dispatch.ClaimLength(cfg.CallTimeout), Now: now})
 	installation, err := s.store.Installation(ctx)
 	if err != nil {
 		return fmt.Errorf("read installation: %w", err)
 	}
 	s.http = newHTTPServer(api.New(api.Config{Directory: s.directory, Accounts: s.Accounts, Sender: s.accepting, Providers: connections,
 		Pools: pools, Planner: planner, Mailboxes: s.mailboxes, Journal: s.store, Events: s.store, Books: s.store, Statistics: s.store,
-		Domains: domain.New(s.directory, s.store, now), Ingest: s.ingesting, CatchUp: s.catching,
+		Domains: s.domains, Ingest: s.ingesting, CatchUp: s.catching,
 		Templates: s.templates, Suppressions: s.suppress, Doctor: s.examiner, Tracking: s.tracking, Queue: s.store, Claim: dispatch.ClaimLength(cfg.CallTimeout), Changed: s.changed, Now: now, Installation: installation,
 		Log: s.log, RateLimit: cfg.RateLimit}), s.log)
 	s.http.RegisterOnShutdown(s.catching.Stop) // requests that ask providers may take long
@@ -201,6 +219,7 @@ func (s *Server) Run(ctx context.Context) error {
 	failed := make(chan error, 2)
 	running.Go(func() { paceCollector(background) })
 	running.Go(func() { s.mailboxes.Run(background) })
+	running.Go(func() { s.domains.Run(background) })
 	running.Go(func() { s.accepting.Run(background) })
 	running.Go(func() { s.ingesting.Run(background) })
 	running.Go(func() { s.registrar.Run(background) })

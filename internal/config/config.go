@@ -19,7 +19,7 @@ const (
 	Demo    Scope = "demo"
 	Bench   Scope = "bench"
 	Record  Scope = "record"
-	Client  Scope = "client" // send, events, message, catch-up, templates, suppressions, verify, drill, pause, resume, cancel
+	Client  Scope = "client" // send, events, message, catch-up, templates, suppressions, domains, verify, drill, pause, resume, cancel
 )
 
 // Config is the configuration of one command. Fields of options that its scope does not have are zero, except in [Demo],
@@ -39,7 +39,8 @@ type Config struct {
 	MaxBacklog          int             // messages
 	RateLimit           int             // requests of a key in a second; 0: as many as there are
 	MinFreeDisk         int64           // bytes
-	DNS                 string          // server to ask for MX records, host:port, or SystemDNS; empty = none is asked
+	DNS                 string          // server to ask, host:port, or SystemDNS; empty = none is asked
+	MailHost            string          // our name in DNS, for the records of senders' domains; empty = the host of PublicURL
 	CallTimeout         time.Duration   // of one call to a provider
 	AskAfter            []time.Duration // since the call whose outcome is unknown; ascending
 	AmbiguousWait       time.Duration   // longer than the last of AskAfter

@@ -51,7 +51,7 @@ func TestDefaults(t *testing.T) {
 	demo := server
 	demo.Listen, demo.Data, demo.LogLevel = "127.0.0.1:8025", "./postyard-demo", slog.LevelWarn
 	demo.SandboxListen, demo.AllowPrivate, demo.ShutdownGrace = "127.0.0.1:8026", true, 5*time.Second
-	demo.SMTPListen = "127.0.0.1:0"
+	demo.SMTPListen, demo.MailHost = "127.0.0.1:0", "mail.postyard.example"
 	demo.SuppressionInterval = 5 * time.Second
 	demo.AskAfter = []time.Duration{time.Second, 2 * time.Second, 3 * time.Second, 4 * time.Second}
 	for scope, want := range map[Scope]Config{
@@ -106,7 +106,7 @@ func TestSourcesAgree(t *testing.T) {
 		"call-timeout": "45s", "suppression-interval": "7m", "ask-after": "1s,1m", "ambiguous-wait": "20m", "message-ttl": "1h", "provider-concurrency": "3",
 		"batch-size": "500", "sandbox-listen": "127.0.0.1:0", "sandbox-url": "http://127.0.0.1:9999", "no-traffic": "true",
 		"url": "https://mail.example.com", "account-key": "AAAABBBBCCCCDDDDEEEE", "subaccount-key": "aaaabbbbccccddddeeee", "json": "true",
-		"database": "postgres://yard:word@db.example.com/yard", "clock-offset": "2m", "dns": "127.0.0.1:5353",
+		"database": "postgres://yard:word@db.example.com/yard", "clock-offset": "2m", "dns": "127.0.0.1:5353", "mail-host": "post.example.com",
 		"seed": "42", "smtp-listen": "127.0.0.1:2525", "smtps-listen": "[::1]:4650", "record-token": "6a6a6a6a-0000-4000-8000-6a6a6a6a6a6a",
 	}
 	for _, o := range table() {
@@ -194,6 +194,21 @@ func TestDNS(t *testing.T) {
 	}
 	if cfg, err := load(t, Demo, "", nil, nil); err != nil || cfg.DNS != "" {
 		t.Errorf("demo: DNS %q, %v; want none", cfg.DNS, err)
+	}
+}
+
+func TestMailHost(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]string{"": "", "Mail.Example.com.": "mail.example.com", "a_b.example": "a_b.example"} {
+		if cfg, err := load(t, Serve, "", []string{"POSTYARD_MAIL_HOST=" + given}, nil); err != nil || cfg.MailHost != want {
+			t.Errorf("%q: %q, %v; want %q", given, cfg.MailHost, err, want)
+		}
+	}
+	for _, bad := range []string{"localhost", "192.0.2.1", "::1", "a..example", "https://mail.example.com", "mail.example.com:25", "m\u00fcnchen.de",
+		strings.Repeat("a", 64) + ".com", strings.Repeat("a.", 130) + "com"} {
+		if cfg, err := load(t, Serve, "", []string{"POSTYARD_MAIL_HOST=" + bad}, nil); err == nil || !strings.Contains(err.Error(), "must be a name in DNS") {
+			t.Errorf("%q: %q, %v", bad, cfg.MailHost, err)
+		}
 	}
 }
 

@@ -77,11 +77,11 @@ func TestFlagsOfAScope(t *testing.T) {
 	t.Parallel()
 	for scope, names := range map[Scope]string{
 		Sandbox: "config data listen log-format log-level seed smtp-listen smtps-listen",
-		Demo:    "config data database dns json listen log-format log-level no-traffic rate-limit sandbox-listen sandbox-url smtp-listen",
+		Demo:    "config data database dns json listen log-format log-level mail-host no-traffic rate-limit sandbox-listen sandbox-url smtp-listen",
 		Bench:   "config database json",
 		Record:  "",
 		Client:  "account-key config json subaccount-key url",
-		Serve: "allow-private ambiguous-wait ask-after batch-size call-timeout clock-offset config data database dns listen log-format log-level max-backlog " +
+		Serve: "allow-private ambiguous-wait ask-after batch-size call-timeout clock-offset config data database dns listen log-format log-level mail-host max-backlog " +
 			"message-ttl min-free-disk provider-concurrency public-url rate-limit shutdown-grace suppression-interval",
 	} {
 		fs := pflag.NewFlagSet("test", pflag.ContinueOnError)

@@ -137,10 +137,17 @@ func serverOptions() []option {
 		defaults: in("10000", Serve, Demo),
 	}, {
 		name: "dns",
-		doc: "Which DNS server to ask who hosts a recipient's domain (MX records), to tell its mailbox provider: those of the system, " +
-			"one by its address, or off. Mail does not wait for the answers. With off, only the name of the domain tells.",
+		doc: "Which DNS server to ask who hosts a recipient's domain (MX records), to tell its mailbox provider, and whether a sender's domain has " +
+			"its records: those of the system, one by its address, or off. Mail does not wait for the answers. With off, only the name of a " +
+			"recipient's domain tells, and no sender's domain is verified.",
 		value:    dnsServer(func(c *Config) *string { return &c.DNS }),
 		defaults: map[Scope]string{Serve: SystemDNS, Demo: "off"},
+	}, {
+		name: "mail-host",
+		doc: "The server's name in DNS, which the records of senders' domains point to (CNAME of SPF, return path and tracking). Empty means the host " +
+			"of public-url, if that is a name.",
+		value:    hostName(func(c *Config) *string { return &c.MailHost }),
+		defaults: map[Scope]string{Serve: "", Demo: "mail.postyard.example"},
 	}, {
 		name:     "shutdown-grace",
 		doc:      "How long a stop waits for calls that are on the wire. What is cut off then is asked for after the next start.",

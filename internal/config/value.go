@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -196,6 +197,22 @@ func dnsServer(at func(*Config) *string) value {
 			return "", errors.New("must have a port number from 1 to 65535")
 		}
 		return s, nil
+	})
+}
+
+// hostName takes a name in DNS, in any case and with or without a dot at its end.
+func hostName(at func(*Config) *string) value {
+	return field("host name", "", at, func(s string) (string, error) {
+		name := strings.ToLower(strings.TrimSuffix(s, "."))
+		_, notAddress := netip.ParseAddr(name)
+		labels := strings.Split(name, ".")
+		bad := func(label string) bool {
+			return label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != ""
+		}
+		if s != "" && (len(name) > 253 || len(labels) < 2 || notAddress == nil || slices.ContainsFunc(labels, bad)) {
+			return "", errors.New("must be a name in DNS, such as mail.example.com")
+		}
+		return name, nil
 	})
 }
 

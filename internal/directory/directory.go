@@ -298,8 +298,26 @@ type Domain struct {
 	AccountID    int32
 	SubAccountID int32
 	Name         string // in lower-case ASCII
+	Selector     string // of its DKIM key; "" while it has none
+	PublicKey    string // DER (SubjectPublicKeyInfo) in base64; the private one stays in the store
+	Checks       DomainChecks
 	Created      time.Time
 	Deleted      time.Time // zero while it is in use; a deleted one keeps its statistics
+}
+
+// DomainChecks is what DNS said about the records of a domain when it was asked last.
+type DomainChecks struct {
+	DKIM       RecordCheck `json:"dkim"`
+	SPF        RecordCheck `json:"spf"`
+	ReturnPath RecordCheck `json:"returnPath"`
+	Track      RecordCheck `json:"track"`
+	DMARC      RecordCheck `json:"dmarc"`
+}
+
+// RecordCheck is what DNS said about one record. Where it did not answer, Verified is what was known before and Reason says so.
+type RecordCheck struct {
+	Verified bool   `json:"verified,omitempty"`
+	Reason   string `json:"reason,omitempty"` // why it is not verified, or could not be looked at; "" also when nobody has looked yet
 }
 
 // Contents is everything that is configured, as the store keeps it.
@@ -398,6 +416,7 @@ type Snapshot struct {
 	domains          map[int32]*Domain
 	whitelisted      map[domainName]bool
 	labels           map[int32]*Label
+	signing          map[domainName][]*Domain // those whose DKIM key stands in DNS, in the order of ids
 }
 
 type poolName struct {
@@ -423,6 +442,7 @@ func newSnapshot(c Contents) *Snapshot {
 		domains:          make(map[int32]*Domain, len(c.Domains)),
 		whitelisted:      make(map[domainName]bool, len(c.Domains)),
 		labels:           make(map[int32]*Label, len(c.Labels)),
+		signing:          map[domainName][]*Domain{},
 	}
 	for _, a := range c.Accounts {
 		s.accounts[a.ID], s.accountsByKey[a.KeyHash] = &a, &a
@@ -439,7 +459,11 @@ func newSnapshot(c Contents) *Snapshot {
 	for _, d := range c.Domains {
 		s.domains[d.ID] = &d
 		if d.Deleted.IsZero() && s.subAccounts[d.SubAccountID] != nil {
-			s.whitelisted[domainName{d.AccountID, d.Name}] = true
+			name := domainName{d.AccountID, d.Name}
+			s.whitelisted[name] = true
+			if d.Selector != "" && d.Checks.DKIM.Verified {
+				s.signing[name] = append(s.signing[name], &d)
+			}
 		}
 	}
 	for _, l := range c.Labels {
@@ -509,6 +533,25 @@ func (s *Snapshot) Whitelisted(accountID int32, name string) bool {
 	return len(s.whitelisted) > 0 && s.whitelisted[domainName{accountID, name}]
 }
 
+// Signing returns the domain whose key signs mail of a sub-account that comes from a domain, or nil: the domain itself or the nearest
+// one above it that the account has whitelisted and whose key stands in DNS. The sub-account's own goes before others of that name.
+func (s *Snapshot) Signing(accountID, subAccountID int32, from string) *Domain {
+	if len(s.signing) == 0 {
+		return nil
+	}
+	for name, above := from, true; above; _, name, above = strings.Cut(name, ".") {
+		list := s.signing[domainName{accountID, name}]
+		if len(list) == 0 {
+			continue
+		}
+		if i := slices.IndexFunc(list, func(d *Domain) bool { return d.SubAccountID == subAccountID }); i >= 0 {
+			return list[i]
+		}
+		return list[0]
+	}
+	return nil
+}
+
 // Domain returns a domain that the sub-account has whitelisted, or nil.
 func (s *Snapshot) Domain(subAccountID, id int32) *Domain {
 	if d := s.domains[id]; d != nil && d.SubAccountID == subAccountID && d.Deleted.IsZero() {
@@ -520,6 +563,19 @@ func (s *Snapshot) Domain(subAccountID, id int32) *Domain {
 // Domains returns the domains that the sub-account has whitelisted, in the order of ids.
 func (s *Snapshot) Domains(subAccountID int32) []*Domain {
 	return sorted(s.domains, func(d *Domain) bool { return d.SubAccountID == subAccountID && d.Deleted.IsZero() }, func(d *Domain) int32 { return d.ID })
+}
+
+// UsedDomain returns a domain that is in use, whatever its sub-account, or nil. It is for the upkeep of domains.
+func (s *Snapshot) UsedDomain(id int32) *Domain {
+	if d := s.domains[id]; d != nil && d.Deleted.IsZero() {
+		return d
+	}
+	return nil
+}
+
+// UsedDomains returns the domains that are in use, of all accounts, in the order of ids.
+func (s *Snapshot) UsedDomains() []*Domain {
+	return sorted(s.domains, func(d *Domain) bool { return d.Deleted.IsZero() }, func(d *Domain) int32 { return d.ID })
 }
 
 // AnyDomain returns one of the account's domains, deleted or not, or nil. It is for statistics.

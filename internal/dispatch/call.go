@@ -104,7 +104,12 @@ func (r *runner) outgoing(ctx context.Context, target *directory.TPSP, jobs []st
 		if content != j.Content {
 			rendered += len(content.Subject) + len(content.HTML) + len(content.Text) + len(content.AMP)
 		}
-		list = append(list, provider.Outgoing{ID: j.ID, AccountID: j.AccountID, SubAccountID: j.SubAccountID, TPSPID: target.ID,
+		sign, unsigned := r.signer(ctx, capable, j)
+		if unsigned != nil {
+			outcomes[i] = *unsigned
+			continue
+		}
+		list = append(list, provider.Outgoing{Sign: sign, ID: j.ID, AccountID: j.AccountID, SubAccountID: j.SubAccountID, TPSPID: target.ID,
 			Mailbox: j.Mailbox, Content: content, Recipient: recipient})
 		places = append(places, i)
 	}

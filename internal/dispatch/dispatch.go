@@ -60,6 +60,7 @@ type Config struct {
 	Tracking    Tracking  // nil: likewise
 
 	Suppressions Suppressions // nil: nobody is suppressed
+	Signers      Signers      // nil: nothing is signed
 
 	Log    *slog.Logger
 	Now    func() time.Time

@@ -57,6 +57,7 @@ const (
 	Errors     = "errors"           // no attempt failed lately
 	Unreadable = "webhook_bodies"   // what came by webhook could be read, and was about our mail
 	Pool       = "pool"             // of the account: an IP pool leads somewhere, with fallbacks
+	Domains    = "domains"          // of the account: DNS has the keys with which its mail is signed
 )
 
 // Check is one thing that was looked at.
@@ -98,7 +99,12 @@ type Templates interface {
 	List(accountID int32) []template.Listed
 }
 
-// Config is what a Service works with. All fields but Patience are required.
+// SenderDomains knows what DNS says about domains; *domain.Service does.
+type SenderDomains interface {
+	Checks(d *directory.Domain) directory.DomainChecks
+}
+
+// Config is what a Service works with. All fields but Domains and Patience are required.
 type Config struct {
 	Directory   *directory.Directory
 	Store       Store
@@ -106,6 +112,7 @@ type Config struct {
 	Connections Connections
 	CatchUp     CatchingUp
 	Templates   Templates
+	Domains     SenderDomains // nil: domains are not looked at
 	Planner     *plan.Planner
 	PublicURL   string            // where providers reach us, without a trailing slash
 	Transport   http.RoundTripper // keeps off addresses that users must not reach
@@ -209,6 +216,7 @@ func (s *Service) Examine(ctx context.Context, accountID int32, q Question) ([]C
 		list = append(list, results[i]...)
 	}
 	list = append(list, e.pools()...)
+	list = append(list, e.domains(examined)...)
 	for i := range list {
 		list[i].Message, list[i].Fix = provider.Clean(list[i].Message, maxMessage), provider.Clean(list[i].Fix, maxMessage)
 	}

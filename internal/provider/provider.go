@@ -85,7 +85,11 @@ type Outgoing struct {
 	Mailbox      mailbox.Class
 	Content      *mail.Content
 	Recipient    mail.Recipient
+	Sign         Sign // nil: it leaves without a signature; only for adapters that compose
 }
+
+// Sign returns the header field that signs a message, as it leaves, with its line end. It stands before the others.
+type Sign func(message []byte) (field []byte, err error)
 
 // Connection is how to reach one account at one provider.
 type Connection struct {
@@ -112,6 +116,7 @@ type Capabilities struct {
 	Templates bool         // the provider holds templates, and renders them
 	Silent    bool         // the provider reports nothing: there is no webhook to register and nothing to read back
 	Tracks    bool         // the provider tells of opens and clicks, by pixels and links of its own
+	Composes  bool         // the adapter writes the message itself, so that it can be signed
 }
 
 // Stream is a message stream of a provider that has such a thing (PM-2).

@@ -209,6 +209,25 @@ func (b *Sandbox) getMessage(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// getSource shows a mail as it came, byte by byte.
+func (b *Sandbox) getSource(w http.ResponseWriter, r *http.Request) {
+	mail, ok := b.mail(w, r)
+	if !ok {
+		return
+	}
+	content, ok := mail.Content.(store.Sourced)
+	if !ok {
+		b.refuse(w, http.StatusNotFound, errors.New("the message did not come as mail: there is no source"))
+		return
+	}
+	w.Header().Set("Content-Type", "message/rfc822")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Content-Disposition", "attachment")
+	if _, err := w.Write(content.Source()); err != nil {
+		b.log.Debug("a source could not be shown", "error", err)
+	}
+}
+
 func (b *Sandbox) raiseEvent(w http.ResponseWriter, r *http.Request) {
 	mail, ok := b.mail(w, r)
 	if !ok {

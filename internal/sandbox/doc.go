@@ -14,6 +14,7 @@
 //	GET    /sandbox/messages?to=&messageId=&limit=&offset=   what was accepted, oldest first; messageId is Metadata.messageId
 //	GET    /sandbox/arrivals?limit=&offset=                  the same without contents: id, messageId, receivedAt
 //	GET    /sandbox/messages/{id}                            one of them, by the provider's id
+//	GET    /sandbox/messages/{id}/source                     as it came by SMTP, byte by byte
 //	POST   /sandbox/messages/{id}/events                     {"kind":"open"|"click"|"complaint"|"unsubscribe"|"bounce","recipient","url","type"}
 //	GET    /sandbox/faults   PUT /sandbox/faults   DELETE /sandbox/faults
 //	GET    /sandbox/settings PUT /sandbox/settings?server=

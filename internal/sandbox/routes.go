@@ -15,6 +15,7 @@ func (b *Sandbox) routes() http.Handler {
 	own.HandleFunc("GET /sandbox/health", b.health)
 	own.HandleFunc("GET /sandbox/messages", b.listMessages)
 	own.HandleFunc("GET /sandbox/messages/{id}", b.getMessage)
+	own.HandleFunc("GET /sandbox/messages/{id}/source", b.getSource)
 	own.HandleFunc("GET /sandbox/arrivals", b.listArrivals)
 	own.HandleFunc("POST /sandbox/messages/{id}/events", b.raiseEvent)
 	own.HandleFunc("GET /sandbox/faults", b.getFaults)

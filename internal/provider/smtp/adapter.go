@@ -76,7 +76,7 @@ func (a *Adapter) Close() error {
 
 // Capabilities implements provider.Adapter.
 func (*Adapter) Capabilities() provider.Capabilities {
-	return provider.Capabilities{Family: event.CustomSMTP, BatchSize: batchSize, Silent: true}
+	return provider.Capabilities{Family: event.CustomSMTP, BatchSize: batchSize, Silent: true, Composes: true}
 }
 
 // nothingTold is what is missing when somebody asks what became of messages.

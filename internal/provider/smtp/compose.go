@@ -71,6 +71,13 @@ func compose(out *provider.Outgoing, now time.Time) (*message, error) {
 		return nil, fmt.Errorf("write MIME: %w", err)
 	}
 	m.raw = raw.Bytes()
+	if out.Sign != nil {
+		field, err := out.Sign(m.raw)
+		if err != nil {
+			return nil, fmt.Errorf("sign: %w", err)
+		}
+		m.raw = slices.Concat(field, m.raw)
+	}
 	return m, nil
 }
 

@@ -3,6 +3,7 @@ package smtp
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -253,5 +254,25 @@ func TestAttachedMessage(t *testing.T) {
 		if got := contentType(file); got != want {
 			t.Errorf("%s is %s, want %s", file, got, want)
 		}
+	}
+}
+
+// A signature is made of the message as it leaves, and stands at its beginning.
+func TestSigned(t *testing.T) {
+	t.Parallel()
+	out := outgoing()
+	unsigned, _ := composed(t, out)
+	var seen []byte
+	out.Sign = func(message []byte) ([]byte, error) {
+		seen = message
+		return []byte("DKIM-Signature: v=1;\r\n b=x\r\n"), nil
+	}
+	m, parsed := composed(t, out)
+	if want := "DKIM-Signature: v=1;\r\n b=x\r\n" + string(seen); string(m.raw) != want || parsed.Header.Get("Dkim-Signature") == "" || len(seen) != len(unsigned.raw) {
+		t.Errorf("%d bytes signed, %d before:\n%s", len(seen), len(unsigned.raw), m.raw)
+	}
+	out.Sign = func([]byte) ([]byte, error) { return nil, errors.New("broken") }
+	if _, err := compose(out, time.Now()); err == nil || !strings.Contains(err.Error(), "sign: broken") {
+		t.Errorf("%v", err)
 	}
 }

@@ -78,6 +78,9 @@ func (m *mail) Metadata() map[string]string {
 	return metadata
 }
 
+// Source implements store.Sourced.
+func (m *mail) Source() []byte { return m.Data }
+
 // View implements store.Content.
 func (m *mail) View() store.View {
 	v := store.View{From: m.From, To: strings.Join(m.To, ", "), Headers: m.header(), Metadata: m.Metadata()}

@@ -29,6 +29,12 @@ type Content interface {
 	Metadata() map[string]string
 }
 
+// Sourced is a Content that came as mail.
+type Sourced interface {
+	// Source is the mail as it came. The caller must not change it.
+	Source() []byte
+}
+
 // View is a message in terms that all providers share. Addresses are as the request had them.
 type View struct {
 	From, To, Cc, Bcc, ReplyTo string

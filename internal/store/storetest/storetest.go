@@ -79,6 +79,8 @@ func Run(t *testing.T, engine Engine) {
 		"labels of accounts":                     accountLabels,
 		"events in the order of time":            eventsInTime,
 		"stretches of events":                    eventStretches,
+		"keys of domains":                        domainKeys,
+		"checks of domains":                      domainChecks,
 		"sent messages without a final report":   awaiting,
 		"the node's name and the store's clock":  whoAndWhen,
 		"leases":                                 leases,

@@ -1,0 +1,18 @@
+-- +goose Up
+
+-- Whitelisted domains get a DKIM key, and DNS is asked about their records. selector is '' while a domain has no key. checks is what DNS
+-- said last, as JSON, '' before the first time, and checked when it was asked; check_at is when it is to be asked again, check_tries how often it
+-- said the same.
+ALTER TABLE domain ADD COLUMN selector TEXT NOT NULL DEFAULT '';
+ALTER TABLE domain ADD COLUMN public_key TEXT NOT NULL DEFAULT '';
+ALTER TABLE domain ADD COLUMN checks TEXT NOT NULL DEFAULT '';
+ALTER TABLE domain ADD COLUMN checked INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE domain ADD COLUMN check_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE domain ADD COLUMN check_tries INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX domain_due ON domain (check_at) WHERE deleted = 0;
+
+-- Private keys of domains that are in use.
+CREATE TABLE domain_key (
+  domain_id INTEGER PRIMARY KEY REFERENCES domain (id),
+  sealed    BLOB NOT NULL
+) STRICT;
