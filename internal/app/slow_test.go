@@ -64,15 +64,18 @@ func serveSlow(t *testing.T, test func(dial func() net.Conn)) {
 func answered(t *testing.T, conn net.Conn, write func() error) (status int, took time.Duration) {
 	t.Helper()
 	began := time.Now()
-	wrote := make(chan error, 1)
-	go func() { wrote <- write() }()
+	wrote := make(chan struct{})
+	go func() {
+		defer close(wrote)
+		_ = write() // it fails when nobody reads any more
+	}()
 	said, err := io.ReadAll(conn)
 	if err != nil {
 		t.Errorf("read: %v", err)
 	}
 	took = time.Since(began)
 	_ = conn.Close()
-	_ = <-wrote // it fails: nobody reads any more
+	<-wrote
 	if len(said) == 0 {
 		return 0, took
 	}
