@@ -378,3 +378,16 @@ func TestDelays(t *testing.T) {
 		}
 	}
 }
+
+// Every statistic has an answer, whatever it is of.
+func TestStatisticsAnswer(t *testing.T) {
+	t.Parallel()
+	w := newTraffic(t)
+	ids := map[string]int32{"subaccount": w.subAccount.ID, "tpsp": w.one, "domain": w.domain}
+	for _, o := range (&server{}).operations() {
+		if o.Auth == accountKey && operationTag(o.Path) == "stat" {
+			path := strings.ReplaceAll(o.Path, "{id}", fmt.Sprint(ids[strings.Split(o.Path, "/")[4]]))
+			w.asAccount("GET", path+days3("&group=welcome"), nil).ok(200, nil)
+		}
+	}
+}
