@@ -405,17 +405,17 @@ func (u *user) suppressions() {
 	u.refused(http.StatusUnprocessableEntity, "deleteSuppression", compat.Call{Body: map[string]any{"suppressions": of("")}})
 }
 
-// receiver takes webhooks, and reads them as strictly as the strictest of SendPost's clients.
-type receiver struct {
+// strictReceiver takes webhooks, and reads them as strictly as the strictest of SendPost's clients.
+type strictReceiver struct {
 	*httptest.Server
 	mu     sync.Mutex
 	events map[string][]int // types by message, in the order of their ids
 	faults []error
 }
 
-func (s *sendPost) receive(t *testing.T) *receiver {
+func (s *sendPost) receive(t *testing.T) *strictReceiver {
 	t.Helper()
-	r := &receiver{events: map[string][]int{}}
+	r := &strictReceiver{events: map[string][]int{}}
 	seen := map[string]bool{}
 	r.Server = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, request *http.Request) {
 		body, err := io.ReadAll(request.Body)
@@ -442,7 +442,7 @@ func (s *sendPost) receive(t *testing.T) *receiver {
 }
 
 // want waits until the events of a message have come.
-func (r *receiver) want(t *testing.T, message string, types ...int) {
+func (r *strictReceiver) want(t *testing.T, message string, types ...int) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("webhooks %v of %s", types, message), 20*time.Second, func() bool {
 		r.mu.Lock()
