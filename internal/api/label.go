@@ -71,7 +71,7 @@ func (s *server) labelOperations(v1 string) []operation {
 	const path = "/account/label"
 	return []operation{
 		op(http.MethodGet, v1+path, accountKey, "list labels", s.forAccount(s.listLabels)).
-			asks(pageParameters("name")...).answers(http.StatusOK, []labelAnswer{}),
+			asks(pageParameters("label's name")...).answers(http.StatusOK, []labelAnswer{}),
 		op(http.MethodPost, v1+path, accountKey, "create a label", s.forAccount(s.createLabel)).
 			body(labelRequest{}).answers(http.StatusOK, labelAnswer{}),
 		op(http.MethodGet, v1+path+"/count", accountKey, "count labels", s.forAccount(s.countLabels)).

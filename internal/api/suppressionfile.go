@@ -142,8 +142,7 @@ func unreadable(err error) error {
 
 // uploaded returns the file of a request: its body, or the first file of a form.
 func uploaded(r *http.Request) (io.Reader, error) {
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || kind != "multipart/form-data" {
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "multipart/form-data" { // what is no media type is no form
 		return r.Body, nil
 	}
 	form, err := r.MultipartReader()
