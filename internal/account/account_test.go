@@ -226,3 +226,48 @@ func (h hangUp) CreateSubAccount(ctx context.Context, s *directory.SubAccount) e
 	defer h.cancel()
 	return h.Store.CreateSubAccount(ctx, s)
 }
+
+func TestLabels(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	fresh := b.bootstrap(t)
+	id := fresh.Account.ID
+	vip, err := b.CreateLabel(t.Context(), id, " VIP ", " #fff ")
+	if err != nil || vip.Name != "VIP" || vip.Color != "#fff" || !vip.Created.Equal(b.now) {
+		t.Fatalf("%+v, %v", vip, err)
+	}
+	if _, err := b.CreateLabel(t.Context(), id, "VIP", ""); !errors.Is(err, account.ErrLabelTaken) {
+		t.Errorf("the same name: %v", err)
+	}
+	if _, err := b.CreateLabel(t.Context(), id, "x", strings.Repeat("c", 33)); err == nil {
+		t.Error("a color of 33 bytes")
+	}
+	sub, err := b.LabelSubAccount(t.Context(), id, fresh.SubAccount.ID, []int32{vip.ID, vip.ID})
+	if err != nil || len(sub.Labels) != 1 {
+		t.Errorf("%+v, %v", sub, err)
+	}
+	for name, err := range map[string]error{
+		"another account's label": func() error { _, err := b.Label(id+1, vip.ID); return err }(),
+		"updated by another":      func() error { _, err := b.UpdateLabel(t.Context(), id+1, vip.ID, "x", ""); return err }(),
+		"deleted by another":      func() error { _, err := b.DeleteLabel(t.Context(), id+1, vip.ID); return err }(),
+	} {
+		if !errors.Is(err, account.ErrNoLabel) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := b.LabelSubAccount(t.Context(), id+1, fresh.SubAccount.ID, nil); !errors.Is(err, account.ErrNotFound) {
+		t.Errorf("labelled by another: %v", err)
+	}
+	if _, err := b.UpdateLabel(t.Context(), id, vip.ID, "very important", ""); err != nil {
+		t.Error(err)
+	}
+	if list := b.Labels(id, "IMPORTANT"); len(list) != 1 || list[0].Color != "" {
+		t.Errorf("%+v", list)
+	}
+	if _, err := b.DeleteLabel(t.Context(), id, vip.ID); err != nil {
+		t.Error(err)
+	}
+	if sub, err := b.SubAccount(id, fresh.SubAccount.ID); err != nil || len(sub.Labels) != 0 {
+		t.Errorf("%+v, %v", sub, err)
+	}
+}

@@ -240,6 +240,16 @@ func TestEventsAreExported(t *testing.T) {
 			t.Errorf("%s: %d rows, want %d, %v", query, len(rows), want+1, err)
 		}
 	}
+	for body, want := range map[string]int{`{"format":"ndjson","type":[69],"recipient":"gavin@example.com"}`: 2, `{"format":"csv","search":"peter"}`: 2,
+		fmt.Sprintf(`{"format":"ndjson","source":"subaccount","sourceId":%d,"tpspId":0}`, w.subAccount.ID): 3, `{"subAccountId":4711,"format":"ndjson"}`: 0, "{}": 4, " ": 4} {
+		if got := bytes.Count(w.asAccount("POST", eventPath+"/export", body).body, []byte("\n")); got != want {
+			t.Errorf("%s: %d lines, want %d", body, got, want)
+		}
+	}
+	if got := w.asAccount("POST", eventPath+"/export?search=gavin&format=ndjson", `{"search":"peter"}`); bytes.Count(got.body, []byte("\n")) != 2 {
+		t.Errorf("the query does not count: %s", got.body)
+	}
+	w.asAccount("POST", eventPath+"/export", `{"type":"x"}`).refused(422, "wrong_type", "type")
 	w.asAccount("POST", eventPath+"/export?format=xlsx", nil).refused(400, "invalid_parameter", "format")
 	w.asAccount("POST", eventPath+"/export?from=x", nil).refused(400, "invalid_parameter", "from")
 	stranger := w.call("POST", eventPath+"/export?format=ndjson", map[string]string{"X-Account-ApiKey": w.secondAccount()}, nil)

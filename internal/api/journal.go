@@ -37,7 +37,7 @@ func (s *server) journalOperations(v1 string) []operation {
 			asks(eventParameters...).answers(http.StatusOK, countAnswer{}),
 		op(http.MethodPost, v1+"/account/event/export", accountKey, "export events as CSV or NDJSON", s.forAccount(s.exportEvents)).
 			asks(parameter{Name: "format", Kind: "string", Summary: "csv, or ndjson: one event a line, as the list has them"}).asks(eventParameters...).
-			answers(http.StatusOK, nil).as("text/csv", "application/x-ndjson"),
+			body(exportRequest{}).answers(http.StatusOK, nil).as("text/csv", "application/x-ndjson"),
 		op(http.MethodGet, v1+"/account/recipient/{email}/messages", accountKey, "list the messages to an address, newest first", s.forAccount(s.listRecipientMessages)).
 			asks(page...).answers(http.StatusOK, []messageAnswer{}),
 		op(http.MethodGet, v1+"/account/subaccount/count", accountKey, "count sub-accounts", s.forAccount(s.countSubAccounts)).
@@ -154,10 +154,54 @@ func (s *server) countEvents(w http.ResponseWriter, r *http.Request, a *director
 	return reply(w, http.StatusOK, countAnswer{int(n)})
 }
 
+// exportRequest says in a body what a query may say as well. What the query says counts.
+type exportRequest struct {
+	Format       string  `json:"format"`
+	Search       string  `json:"search"`
+	Type         []int32 `json:"type"`
+	MessageID    string  `json:"messageId"`
+	Recipient    string  `json:"recipient"`
+	From         string  `json:"from"`
+	To           string  `json:"to"`
+	Provider     string  `json:"provider"`
+	Source       string  `json:"source"`
+	SourceID     int32   `json:"sourceId"`
+	TPSPID       int32   `json:"tpspId"`
+	SubAccountID int32   `json:"subAccountId"`
+}
+
+// exportQuery returns what a request asks for, in its query or its body, which may be empty.
+func exportQuery(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+	q := r.URL.Query()
+	body, err := readBody(w, r, maxBody)
+	if err != nil || len(bytes.TrimSpace(body)) == 0 {
+		return q, err
+	}
+	var in exportRequest
+	if err := decode(body, &in); err != nil {
+		return nil, err
+	}
+	types := make([]string, len(in.Type))
+	for i, t := range in.Type {
+		types[i] = number(t)
+	}
+	for name, value := range map[string]string{"format": in.Format, "search": in.Search, "type": strings.Join(types, ","), "messageId": in.MessageID,
+		"recipient": in.Recipient, "from": in.From, "to": in.To, "provider": in.Provider, "source": in.Source, "sourceId": number(in.SourceID),
+		"tpspId": number(in.TPSPID), "subAccountId": number(in.SubAccountID)} {
+		if value != "" && value != "0" && !q.Has(name) {
+			q.Set(name, value)
+		}
+	}
+	return q, nil
+}
+
 // exportEvents streams what a filter selects, in the order in which it happened: what was recorded before the export began, and
 // nothing else.
 func (s *server) exportEvents(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
-	q := r.URL.Query()
+	q, err := exportQuery(w, r)
+	if err != nil {
+		return err
+	}
 	f, none, err := s.eventFilter(q, a.ID)
 	if err != nil {
 		return err

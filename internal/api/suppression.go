@@ -118,7 +118,7 @@ func (s *server) listSuppressions(w http.ResponseWriter, r *http.Request, sub *d
 }
 
 func (s *server) countSuppressions(w http.ResponseWriter, r *http.Request, sub *directory.SubAccount) error {
-	f, err := suppressionFilter(r, sub)
+	f, err := suppressionSelection(r, sub)
 	if err != nil {
 		return err
 	}

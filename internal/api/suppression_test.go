@@ -116,9 +116,13 @@ func TestSuppressionRefusals(t *testing.T) {
 		"": "from", "?from=2026-01-01": "to", "?from=x&to=2026-01-01": "from", "?from=2026-01-02&to=2026-01-01": "from", "?from=2026-01-01&to=2026-03-03": "to",
 		lately() + "&type=soft": "type", lately() + "&limit=0": "limit", lately() + "&limit=1001": "limit", lately() + "&offset=-1": "offset",
 	} {
-		for _, path := range []string{suppressionPath, suppressionPath + "/count"} {
-			w.asSub("GET", path+query, nil).refused(http.StatusBadRequest, "invalid_parameter", field)
-		}
+		w.asSub("GET", suppressionPath+query, nil).refused(http.StatusBadRequest, "invalid_parameter", field)
+	}
+	for query, field := range map[string]string{"?from=x": "from", "?to=x": "to", "?from=2026-01-02&to=2026-01-01": "from", "?type=soft": "type"} {
+		w.asSub("GET", suppressionPath+"/count"+query, nil).refused(http.StatusBadRequest, "invalid_parameter", field)
+	}
+	for _, query := range []string{"", "?from=2026-01-01", "?to=2030-01-01", "?from=2020-01-01&to=2030-01-01", "?from=2026-01-01&to=2026-01-01"} {
+		w.asSub("GET", suppressionPath+"/count"+query, nil).ok(200, nil)
 	}
 	w.asSub("GET", suppressionPath+"/?from=2026-01-01&to=2026-03-02", nil).ok(200, nil) // 60 days apart
 }

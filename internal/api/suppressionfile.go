@@ -325,28 +325,37 @@ func (f *addressFile) entry(row []string) (e suppress.Entry, err error) {
 	return e, nil
 }
 
-// exportSuppressions streams suppressions, newest first. The file can be imported again.
-func (s *server) exportSuppressions(w http.ResponseWriter, r *http.Request, sub *directory.SubAccount) error {
+// suppressionSelection reads which suppressions a count or an export is about. Nothing is required, and the days may be any.
+func suppressionSelection(r *http.Request, sub *directory.SubAccount) (f store.SuppressionFilter, err error) {
 	q := r.URL.Query()
-	f := store.SuppressionFilter{SubAccountID: sub.ID, From: time.Unix(0, 0), To: time.Unix(0, math.MaxInt64), Search: strings.TrimSpace(q.Get("search")), Limit: suppressedPiece}
-	var err error
+	f = store.SuppressionFilter{SubAccountID: sub.ID, From: time.Unix(0, 0), To: time.Unix(0, math.MaxInt64), Search: strings.TrimSpace(q.Get("search"))}
 	if f.Reason, err = suppressionReason(q); err != nil {
-		return err
+		return f, err
 	}
 	if q.Get("from") != "" {
 		if f.From, err = day(q, "from"); err != nil {
-			return err
+			return f, err
 		}
 	}
 	if q.Get("to") != "" {
 		if f.To, err = day(q, "to"); err != nil {
-			return err
+			return f, err
 		}
 		f.To = f.To.AddDate(0, 0, 1)
 	}
-	if f.From.After(f.To) {
-		return badParameter("from", "must not be after to")
+	if !f.From.Before(f.To) {
+		return f, badParameter("from", "must not be after to")
 	}
+	return f, nil
+}
+
+// exportSuppressions streams suppressions, newest first. The file can be imported again.
+func (s *server) exportSuppressions(w http.ResponseWriter, r *http.Request, sub *directory.SubAccount) error {
+	f, err := suppressionSelection(r, sub)
+	if err != nil {
+		return err
+	}
+	f.Limit = suppressedPiece
 	return s.stream(w, r, mediaCSV, "suppressions.csv", func() (piece []byte, done bool, err error) {
 		list, err := s.Suppressions.List(r.Context(), f)
 		if err != nil {
