@@ -362,3 +362,51 @@ func TestMessagesOfARecipient(t *testing.T) {
 		t.Errorf("a stranger sees %s", stranger.body)
 	}
 }
+
+// endless is a log whose second piece never comes.
+type endless struct {
+	short
+	asked  chan struct{}
+	pieces int
+}
+
+func (e *endless) EventsInTime(ctx context.Context, f store.EventFilter, from store.TallyPlace, look int) ([]store.Event, store.TallyPlace, bool, error) {
+	if e.pieces++; e.pieces == 1 {
+		return e.short.EventsInTime(ctx, f, from, look)
+	}
+	close(e.asked)
+	<-ctx.Done()
+	return nil, from, false, ctx.Err()
+}
+
+// An export ends when the client goes.
+func TestExportIsGivenUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.connect("Postmark", "outbound")
+	w.mail("a@example.com", "b@example.com", "c@example.com")
+	log := &endless{short: short{w.db, 1}, asked: make(chan struct{})}
+	s := &server{Config: Config{Journal: w.db, Events: log, Accounts: w.accounts, Directory: w.dir, Now: time.Now, Log: slog.New(slog.DiscardHandler)}}
+	ended := make(chan struct{})
+	handler := s.observe(s.forAccount(s.exportEvents))
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(ended)
+		handler.ServeHTTP(w, r)
+	}))
+	t.Cleanup(api.Close)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, api.URL, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("X-Account-ApiKey", w.accountKey)
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	<-log.asked
+	cancel()
+	<-ended
+}
