@@ -63,7 +63,7 @@ type lineAnswer struct {
 
 // importSuppressions suppresses the addresses of a CSV file, a few at a time. Lines that cannot be read are named and left out. What was
 // suppressed stays so when the request breaks off; the same file again changes nothing of it.
-func (s *server) importSuppressions(w http.ResponseWriter, r *http.Request, sub *directory.SubAccount) error {
+func (s *server) importSuppressions(w http.ResponseWriter, r *http.Request, sub *directory.SubAccount) (failure error) {
 	q := r.URL.Query()
 	absent, err := suppressionReason(q)
 	if err != nil {
@@ -73,6 +73,14 @@ func (s *server) importSuppressions(w http.ResponseWriter, r *http.Request, sub 
 	if answer.DryRun, err = truth(q, "dryRun"); err != nil {
 		return err
 	}
+	body := r.Body
+	defer func() {
+		if p, refused := errors.AsType[*problem](failure); refused && p.status == http.StatusRequestEntityTooLarge { // so that the client gets to read it
+			if n, err := io.Copy(io.Discard, io.LimitReader(body, maxDrain)); err != nil || n == maxDrain {
+				w.Header().Set("Connection", "close")
+			}
+		}
+	}()
 	if r.ContentLength > maxImport {
 		return unreadable(&http.MaxBytesError{Limit: maxImport})
 	}
