@@ -386,7 +386,8 @@ func TestExportIsGivenUp(t *testing.T) {
 	w.connect("Postmark", "outbound")
 	w.mail("a@example.com", "b@example.com", "c@example.com")
 	log := &endless{short: short{w.db, 1}, asked: make(chan struct{})}
-	s := &server{Config: Config{Journal: w.db, Events: log, Accounts: w.accounts, Directory: w.dir, Now: time.Now, Log: slog.New(slog.DiscardHandler)}}
+	s := &server{Config: Config{Journal: w.db, Events: log, Accounts: w.accounts, Directory: w.dir, Now: time.Now, Log: slog.New(slog.DiscardHandler)},
+		throttle: newThrottle(0, time.Now)}
 	ended := make(chan struct{})
 	handler := s.observe(s.forAccount(s.exportEvents))
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

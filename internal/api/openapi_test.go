@@ -135,7 +135,7 @@ func (t *observed) check(method, target string, request []byte, status int, head
 			return fmt.Errorf("%s took the parameter %s, which is not documented", o.name(), name)
 		}
 	}
-	if s := t.bodies[o.name()]; s != nil && len(request) > 0 {
+	if s := t.bodies[o.name()]; s != nil && len(bytes.TrimSpace(request)) > 0 {
 		if err := valid(s, request); err != nil && !bytes.Contains(request, []byte("null")) { // null is taken for a key that is absent
 			return fmt.Errorf("%s: the body: %w in %s", o.name(), err, request)
 		}
