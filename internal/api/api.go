@@ -98,6 +98,7 @@ type Config struct {
 	Sender       Sender
 	Providers    Providers
 	Pools        Pools
+	IPs          IPs
 	Planner      *plan.Planner
 	Mailboxes    accept.Mailboxes
 	Journal      Journal

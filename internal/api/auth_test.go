@@ -63,7 +63,7 @@ func TestAnotherAccountSeesNothing(t *testing.T) {
 
 	ids := map[string]string{
 		"subaccount": fmt.Sprint(w.subAccount.ID), "tpsp": fmt.Sprint(provider.ID), "ippool": fmt.Sprint(pools[0].ID),
-		"message": message, "event": events[0].EventID, "domain": fmt.Sprint(w.whitelist("example.com").ID),
+		"ip": fmt.Sprint(w.takeIPs("203.0.113.7")[0].ID), "message": message, "event": events[0].EventID, "domain": fmt.Sprint(w.whitelist("example.com").ID),
 	}
 	walked := 0
 	for _, o := range (&server{}).operations() {
@@ -78,7 +78,7 @@ func TestAnotherAccountSeesNothing(t *testing.T) {
 			t.Errorf("%s %s: status %d, %s", o.Method, path, a.status, a.body)
 		}
 	}
-	if walked != 54 {
+	if walked != 60 {
 		t.Errorf("walked %d operations with an id", walked)
 	}
 	for _, path := range []string{

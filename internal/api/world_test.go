@@ -21,11 +21,13 @@ import (
 	"postyard/internal/doctor"
 	"postyard/internal/domain"
 	"postyard/internal/ingest"
+	"postyard/internal/ip"
 	"postyard/internal/ippool"
 	"postyard/internal/mailbox/mx"
 	"postyard/internal/plan"
 	"postyard/internal/provider"
 	"postyard/internal/provider/postmark"
+	"postyard/internal/provider/smtp"
 	"postyard/internal/route"
 	"postyard/internal/sandbox/clock"
 	"postyard/internal/sandbox/hook"
@@ -47,6 +49,7 @@ type world struct {
 	dir      *directory.Directory
 	accounts *account.Service
 	tpsps    *tpsp.Service
+	servers  ip.Servers        // of the operator's own IPs; nobody has one yet
 	catching *catchup.Service  // it is not running
 	mirror   *template.Service // nor is it
 	log      *lockedBuffer
@@ -74,7 +77,8 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.db.Close() })
-	if w.dir, err = directory.Open(t.Context(), w.db); err != nil {
+	w.servers = ip.Servers{"203.0.113.7": {Endpoint: "smtp://127.0.0.1", Port: 1}, "203.0.113.8": {Endpoint: "smtp://127.0.0.1", Port: 1}}
+	if w.dir, err = directory.Open(t.Context(), ip.Loader{Loader: w.db, Servers: w.servers}); err != nil {
 		t.Fatal(err)
 	}
 	box := secret.NewBox(secret.NewKey())
@@ -89,7 +93,7 @@ func newWorld(t *testing.T) *world {
 
 	server := httptest.NewUnstartedServer(nil)
 	w.url = "http://" + server.Listener.Addr().String()
-	adapters := provider.Registry{provider.Postmark: postmark.New(postmark.Config{Transport: &http.Transport{}})}
+	adapters := provider.Registry{provider.Postmark: postmark.New(postmark.Config{Transport: &http.Transport{}}), provider.IP: smtp.New(smtp.Config{Own: true})}
 	w.tpsps = tpsp.NewService(tpsp.Config{
 		Directory: w.dir, Store: w.db, Adapters: adapters, Box: box, PublicURL: w.url, AllowPrivate: true,
 		Now: time.Now, Jitter: func() float64 { return 0.5 }, Log: log,
@@ -126,6 +130,7 @@ func newWorld(t *testing.T) *world {
 		Doctor:    examiner,
 		Directory: w.dir, Accounts: w.accounts, Sender: sender, Providers: w.tpsps,
 		Pools:   ippool.New(ippool.Config{Directory: w.dir, Store: w.db, Now: time.Now, Changed: func() { w.changed.Add(1) }}),
+		IPs:     ip.New(ip.Config{Directory: w.dir, Store: w.db, Servers: w.servers, Now: time.Now}),
 		Planner: planner, Mailboxes: mx.New(mx.Config{}), Journal: w.db, Books: w.db, Statistics: w.db, Domains: domain.New(w.dir, w.db, time.Now), Ingest: inbox, CatchUp: catching,
 		Queue: w.db, Claim: claimLength, Changed: func() { w.changed.Add(1) }, Now: time.Now, Templates: w.mirror,
 		Installation: installation, Log: log,

@@ -103,7 +103,7 @@ func TestSourcesAgree(t *testing.T) {
 	values := map[string]string{
 		"listen": "[::1]:9000", "data": "/srv/yard", "log-level": "debug", "log-format": "json", "public-url": "https://mail.example.com/yard",
 		"allow-private": "true", "secret-key": testKey, "max-backlog": "7000", "min-free-disk": "1.5GB", "shutdown-grace": "0s",
-		"call-timeout": "45s", "suppression-interval": "7m", "ask-after": "1s,1m", "ambiguous-wait": "20m", "message-ttl": "1h", "provider-concurrency": "3",
+		"call-timeout": "45s", "suppression-interval": "7m", "ip": "203.0.113.7=smtp://user:word@smarthost.example.com:587,2001:db8::7=smtps://[::1]", "ask-after": "1s,1m", "ambiguous-wait": "20m", "message-ttl": "1h", "provider-concurrency": "3",
 		"batch-size": "500", "sandbox-listen": "127.0.0.1:0", "sandbox-url": "http://127.0.0.1:9999", "no-traffic": "true",
 		"url": "https://mail.example.com", "account-key": "AAAABBBBCCCCDDDDEEEE", "subaccount-key": "aaaabbbbccccddddeeee", "json": "true",
 		"database": "postgres://yard:word@db.example.com/yard", "clock-offset": "2m", "dns": "127.0.0.1:5353",

@@ -51,6 +51,7 @@ type Store interface {
 	Suppressions
 	Trouble
 	Hooks
+	IPs
 	Close() error
 }
 
@@ -246,7 +247,7 @@ type Job struct {
 type Settlement struct {
 	Job     *Job
 	Owner   string
-	Trigger lifecycle.Trigger // Accept, Requeue, Doubt, Drop
+	Trigger lifecycle.Trigger // Accept, Requeue, Doubt, Drop, Bounce
 	Outcome *provider.Outcome // nil when no call was made: an answer about an unknown message that says nothing
 	At      time.Time
 
@@ -261,7 +262,7 @@ type Settlement struct {
 
 	Mark   Mark        // set on the message when not zero
 	Sent   event.Type  // Accept: the type of the sent event, written once per message and family
-	Drop   *event.Type // Drop: the type of the dropped event
+	Drop   *event.Type // Drop, Bounce: the type of the event that says so
 	Detail event.Detail
 
 	Inactive []string // addresses that the provider delivers nothing to: they become suppressed
@@ -411,6 +412,7 @@ type Event struct {
 	MessageID    mail.ID
 	PoolID       int32
 	TPSPID       int32
+	IPID         int32
 	Type         event.Type
 	Mailbox      mailbox.Class
 	Recipient    string
@@ -429,7 +431,7 @@ type EventFilter struct {
 	AccountID    int32
 	SubAccountID int32
 	MessageID    mail.ID
-	TPSPIDs      []int32 // nil: any
+	TPSPIDs      []int32 // nil: any; a negative one is an IP's
 	Types        []event.Type
 	Recipient    string    // exact address, case-insensitive
 	From, To     time.Time // occurrence, From included, To excluded

@@ -230,7 +230,7 @@ func (n *New) checkSettings() (err error) {
 	if n.Name, err = directory.ParseName(n.Name); err != nil {
 		return err
 	}
-	n.Limits, err = parseLimits(n.Limits)
+	n.Limits, err = ParseLimits(n.Limits)
 	return err
 }
 

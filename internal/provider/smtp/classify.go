@@ -7,6 +7,7 @@ import (
 
 	gosmtp "github.com/emersion/go-smtp"
 
+	"postyard/internal/event"
 	"postyard/internal/provider"
 )
 
@@ -106,6 +107,12 @@ func judge(at stage, r reply) provider.Outcome {
 		out.Class, out.Elsewhere = provider.Rejected, true // policy is this server's; another may carry the message
 	default:
 		out.Class = provider.Rejected
+		if at == recipient {
+			out.Bounce = event.HardBounced
+			if r.is(2, 2) { // the mailbox is full
+				out.Bounce = event.SoftBounced
+			}
+		}
 	}
 	return out
 }
