@@ -78,7 +78,7 @@ func TestAnotherAccountSeesNothing(t *testing.T) {
 			t.Errorf("%s %s: status %d, %s", o.Method, path, a.status, a.body)
 		}
 	}
-	if walked != 60 {
+	if walked != 68 {
 		t.Errorf("walked %d operations with an id", walked)
 	}
 	for _, path := range []string{

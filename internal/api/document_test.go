@@ -66,7 +66,8 @@ func TestOurFieldsAreDocumented(t *testing.T) {
 		"IP pools":     {poolSettings{}, warningAnswer{}, routeAnswer{}, namedEgress{}, wayAnswer{}, passedOverAnswer{}, firstChoiceAnswer{}},
 		"Verification": {verifyAnswer{}, stateCounts{}, differenceAnswer{}, counterAnswer{}, facetAnswer{}, awaitingAnswer{}},
 		"Statistics": {domainRow{}, reasonRow{}, deviceRow{}, clientRow{}, osRow{}, countryRow{}, engagement{}, delayAnswer{}, delaySpan{}, countAnswer{},
-			tpspRow{}, subAccountRow{}, providerRow{}, groupRow{}, counters{}, coreCounters{}, statCounters{}, totalCounters{}},
+			tpspRow{}, ipRow{}, subAccountRow{}, providerRow{}, groupRow{}, counters{}, coreCounters{}, statCounters{}, totalCounters{}},
+		"IPs":    {ipSettings{}, allocateRequest{}, ipChanges{}},
 		"Doctor": {checkAnswer{}},
 	} {
 		_, text, _ := strings.Cut(string(raw), "\n## "+section+"\n")

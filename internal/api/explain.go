@@ -165,12 +165,12 @@ func (s *server) limitReached(ctx context.Context, t *directory.TPSP, class mail
 	var why wait
 	if t.Limits.PerHour > 0 {
 		if _, free := limit.Room(t.Limits.PerHour, taken.Whole, now, s.Claim); !free.IsZero() {
-			why = wait{fmt.Sprintf("the provider's limit of %d messages an hour is reached", t.Limits.PerHour), free}
+			why = wait{fmt.Sprintf("%s's limit of %d messages an hour is reached", t.Noun(), t.Limits.PerHour), free}
 		}
 	}
 	if lane > 0 {
 		if _, free := limit.Room(lane, taken.Lanes[class], now, s.Claim); free.After(why.until) {
-			why = wait{fmt.Sprintf("the provider's limit of %d messages an hour to %s is reached", lane, class), free}
+			why = wait{fmt.Sprintf("%s's limit of %d messages an hour to %s is reached", t.Noun(), lane, class), free}
 		}
 	}
 	return why, nil

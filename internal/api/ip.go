@@ -12,6 +12,8 @@ import (
 	"postyard/internal/mail"
 	"postyard/internal/mailbox"
 	"postyard/internal/route"
+	"postyard/internal/secret"
+	"postyard/internal/tpsp"
 )
 
 // IPs manages the operator's own IPs; *ip.Service is one.
@@ -142,6 +144,8 @@ func (s *server) ipOperations(v1 string) []operation {
 			answers(http.StatusOK, ipSettings{}),
 		op(http.MethodGet, v1+ips+"/{id}/ippool", accountKey, "list the IP pools that an IP is in", s.forAccount(s.listPoolsOfIP)).
 			answers(http.StatusOK, []poolAnswer{}),
+		op(http.MethodPost, v1+"/tpsp/test/custom-smtp", accountKey, "try a mail server without adding it", s.forAccount(s.tryMailServer)).
+			body(mailServerRequest{}).answers(http.StatusOK, triedAnswer{}),
 		op(http.MethodPost, v1+ips+"/{id}/drill", accountKey, "rehearse an outage of an IP", s.forAccount(s.drillIP)).
 			body(drillRequest{}).answers(http.StatusOK, ipSettings{}),
 	}
@@ -307,6 +311,37 @@ func (s *server) listPoolsOfIP(w http.ResponseWriter, r *http.Request, a *direct
 		return err
 	}
 	return s.replyPools(w, r, a, func(p *route.Pool) bool { return slices.Contains(p.Members, t.Egress()) })
+}
+
+// mailServerRequest is how a mail server is reached, as the body has it that adds one.
+type mailServerRequest struct {
+	Endpoint string `json:"endpoint"`
+	Port     int    `json:"port"`
+	Key      string `json:"key"`    // user name
+	Secret   string `json:"secret"` // password
+	Domain   string `json:"domain"` // the name for EHLO
+}
+
+// triedAnswer says that a mail server can be added; one that cannot is refused as its addition would be.
+type triedAnswer struct {
+	Success bool   `json:"success"`
+	Message string `json:"message"`
+}
+
+func (s *server) tryMailServer(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
+	var in mailServerRequest
+	if err := decodeBody(w, r, &in); err != nil {
+		return err
+	}
+	if err := s.Providers.TryMailServer(r.Context(), a.ID, tpsp.New{Endpoint: in.Endpoint, Port: in.Port, Domain: in.Domain,
+		Key: secret.NewString(in.Key), Secret: secret.NewString(in.Secret)}); err != nil {
+		return err
+	}
+	words := "the mail server answers"
+	if in.Key != "" {
+		words = "the mail server answers, and takes the user name and the password"
+	}
+	return reply(w, http.StatusOK, triedAnswer{true, words})
 }
 
 func (s *server) drillIP(w http.ResponseWriter, r *http.Request, a *directory.Account) error {

@@ -180,8 +180,8 @@ func (t *TPSP) IsIP() bool { return t.ID < 0 }
 // IPID returns the id of an IP, or 0 for a TPSP.
 func (t *TPSP) IPID() int32 { return t.Egress().IPID() }
 
-// noun is what people call it.
-func (t *TPSP) noun() string {
+// Noun is what people call it: the provider, the IP.
+func (t *TPSP) Noun() string {
 	if t.IsIP() {
 		return "the IP"
 	}
@@ -269,13 +269,13 @@ func (t *TPSP) Egress() route.Egress { return route.Egress(t.ID) }
 func (t *TPSP) Away(now time.Time) string {
 	switch {
 	case !t.Deleted.IsZero():
-		return t.noun() + " was deleted"
+		return t.Noun() + " was deleted"
 	case t.Paused:
-		return t.noun() + " is paused"
+		return t.Noun() + " is paused"
 	case t.Missing:
 		return "the IP is not in the server's configuration any more"
 	case now.Before(t.Drill):
-		return "an outage of " + t.noun() + " is rehearsed until " + t.Drill.UTC().Format(time.RFC3339)
+		return "an outage of " + t.Noun() + " is rehearsed until " + t.Drill.UTC().Format(time.RFC3339)
 	case t.Health.Stopped:
 		return t.Stopped(t.Health.Reason)
 	default:
@@ -284,13 +284,13 @@ func (t *TPSP) Away(now time.Time) string {
 }
 
 // Stopped says that no mail leaves through it because of a reason that its breaker has.
-func (t *TPSP) Stopped(reason string) string { return t.noun() + " is not used for now: " + reason }
+func (t *TPSP) Stopped(reason string) string { return t.Noun() + " is not used for now: " + reason }
 
 // Refuses says why the provider does not take mail of a sender domain at present, or "".
 func (t *TPSP) Refuses(domain string, now time.Time) string {
 	for i := range t.Refused {
 		if t.Refused[i].Domain == domain && now.Before(t.Refused[i].ProbeAt) {
-			return t.noun() + " refuses mail from " + domain + ": " + t.Refused[i].Reason
+			return t.Noun() + " refuses mail from " + domain + ": " + t.Refused[i].Reason
 		}
 	}
 	return ""

@@ -46,6 +46,7 @@ func (r *runner) evacuate(ctx context.Context, target *directory.TPSP, why strin
 // abandon moves what waits for a TPSP that was deleted to another egress of its plan, one that is in use if there is one, and drops
 // what has none.
 func (r *runner) abandon(ctx context.Context, target *directory.TPSP, now time.Time) (more bool, err error) {
+	why := target.Away(now)
 	f := store.QueuedFilter{AccountID: target.AccountID, Egress: r.egress}
 	return r.move(ctx, &r.abandoning, f, now, func(q *store.Queued) store.Move {
 		to, _ := q.Plan.After(r.egress, func(e route.Egress) bool { return r.d.usable(e, "", now) })
@@ -53,9 +54,9 @@ func (r *runner) abandon(ctx context.Context, target *directory.TPSP, now time.T
 			to, _ = q.Plan.After(r.egress, func(e route.Egress) bool { return r.d.Directory.Current().Uses(target.AccountID, e) != nil })
 		}
 		if to == 0 {
-			return store.Move{Drop: store.ReasonDeleted}
+			return store.Move{Drop: why}
 		}
-		return store.Move{To: to, Waiting: "moved on from " + r.egress.String() + ": " + store.ReasonDeleted}
+		return store.Move{To: to, Waiting: "moved on from " + r.egress.String() + ": " + why}
 	})
 }
 

@@ -657,7 +657,16 @@ type Replan struct {
 const (
 	ReasonPoolChanged     = "the IP pool was changed"
 	ReasonProviderChanged = "the provider was changed"
+	ReasonIPChanged       = "the IP was changed"
 )
+
+// ReasonChanged is why the messages of an egress are planned anew.
+func ReasonChanged(e route.Egress) string {
+	if e < 0 {
+		return ReasonIPChanged
+	}
+	return ReasonProviderChanged
+}
 
 // Awaited is a message that its provider has, and has not reported about.
 type Awaited struct {

@@ -146,6 +146,23 @@ func (s *Service) admit(ctx context.Context, t provider.Type, conn provider.Conn
 	return server, s.refuseDuplicate(t, &conn, server)
 }
 
+// TryMailServer checks the connection of a mail server as Create does, and makes nothing (CS-2). It fails with a *mail.FieldError or the
+// server's *provider.SetupError.
+func (s *Service) TryMailServer(ctx context.Context, accountID int32, n New) error {
+	n.Type = provider.CustomSMTP
+	if err := s.checkConnection(&n); err != nil {
+		return err
+	}
+	conn := n.connection()
+	conn.AccountID = accountID
+	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
+	defer cancel()
+	if err := s.Adapters[n.Type].Check(ctx, conn); err != nil {
+		return fmt.Errorf("check mail server: %w", refusal(ctx, err))
+	}
+	return nil
+}
+
 // identify returns the provider's id of the account that a connection's key opens, "" when it has none.
 func (s *Service) identify(ctx context.Context, t provider.Type, conn provider.Connection) (string, error) {
 	if a, ok := s.Adapters[t].(provider.Identifier); ok {

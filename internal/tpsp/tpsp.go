@@ -29,6 +29,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"log/slog"
 	"strings"
 	"sync"
@@ -150,6 +151,8 @@ type Service struct {
 // NewService returns a Service.
 func NewService(c Config) *Service {
 	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
+	c.Adapters = maps.Clone(c.Adapters)
+	delete(c.Adapters, provider.IP) // users connect no servers of the operator's
 	return &Service{
 		Config: c, keys: newVault(c.Box, keyPurpose), secrets: newVault(c.Box, secretPurpose), passwords: newVault(c.Box, passwordPurpose),
 		busy: newExclusive(), hints: make(chan struct{}, 1),

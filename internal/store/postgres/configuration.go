@@ -275,7 +275,7 @@ func (t *tx) updateTPSP(p *directory.TPSP) error {
 		t.exec(`DELETE FROM suppression_push WHERE tpsp_id = $1`, p.ID)
 	}
 	if !same {
-		t.askReplan(p.AccountID, 0, p.Egress(), store.ReasonProviderChanged)
+		t.askReplan(p.AccountID, 0, p.Egress(), store.ReasonChanged(p.Egress()))
 	}
 	t.setLimits(p.ID, p.Limits)
 	return nil

@@ -271,7 +271,7 @@ func (t *tx) updateTPSP(p *directory.TPSP) error {
 	if found, err := t.one([]any{&same}, `SELECT 1 FROM tpsp WHERE id = ? AND paused = ? AND allow_raw = ?`, p.ID, p.Paused, p.AllowRaw); err != nil {
 		return err
 	} else if !found {
-		if err := t.askReplan(p.AccountID, 0, p.Egress(), store.ReasonProviderChanged); err != nil {
+		if err := t.askReplan(p.AccountID, 0, p.Egress(), store.ReasonChanged(p.Egress())); err != nil {
 			return err
 		}
 	}
