@@ -161,6 +161,6 @@ func (m *message) end(j *journal, to lifecycle.State, egress route.Egress, attem
 		return err
 	}
 	j.record(&m.owner, happening{egress: egress, typ: typ, effect: effect, recipient: m.to, occurredAt: at, recordedAt: at,
-		detail: detail})
+		detail: detail, facets: engine.OwnFacets(typ, d)})
 	return nil
 }

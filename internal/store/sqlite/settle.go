@@ -271,7 +271,8 @@ func (t *tx) end(o *owner, to lifecycle.State, egress route.Egress, attempts int
 	if err != nil {
 		return err
 	}
-	t.record(o, happening{egress: egress, typ: typ, effect: effect, recipient: o.to, occurredAt: at, recordedAt: at, detail: detail})
+	t.record(o, happening{egress: egress, typ: typ, effect: effect, recipient: o.to, occurredAt: at, recordedAt: at, detail: detail,
+		facets: engine.OwnFacets(typ, d)})
 	return nil
 }
 

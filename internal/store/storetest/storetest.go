@@ -108,6 +108,8 @@ func Run(t *testing.T, engine Engine) {
 		"a provider moves":                       movedProvider,
 		"pools must not be emptied":              emptiedPools,
 		"reports count for who sent":             reportsBySender,
+		"IPs are allocated":                      ips,
+		"mail goes through IPs":                  mailThroughIP,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
