@@ -28,12 +28,12 @@ type IPs interface {
 
 // ipAnswer is SendPost's IP, which strict clients take no other key in (CL-2). What it may have and we do not know is left out.
 type ipAnswer struct {
-	ID       int32    `json:"id"`
-	PublicIP string   `json:"publicIP"`
-	Created  int64    `json:"created"`
-	Type     int      `json:"type"`
-	State    int      `json:"state"` // 1: mail leaves through it; 0: not now
-	Labels   []string `json:"labels"`
+	ID       int32      `json:"id"`
+	PublicIP string     `json:"publicIP"`
+	Created  int64      `json:"created"`
+	Type     int        `json:"type"`
+	State    int        `json:"state"`  // 1: mail leaves through it; 0: not now
+	Labels   []struct{} `json:"labels"` // there are none
 	mailboxSettings
 }
 
@@ -103,7 +103,7 @@ func (l *mailboxSettings) of(class mailbox.Class) *string {
 }
 
 func (s *server) ipAnswer(t *directory.TPSP) (ipAnswer, error) {
-	answer := ipAnswer{ID: t.IPID(), PublicIP: t.Name, Created: nanos(t.Created), Labels: []string{}}
+	answer := ipAnswer{ID: t.IPID(), PublicIP: t.Name, Created: nanos(t.Created), Labels: []struct{}{}}
 	if t.Away(s.Now()) == "" {
 		answer.State = 1
 	}

@@ -93,7 +93,8 @@ func newWorld(t *testing.T) *world {
 
 	server := httptest.NewUnstartedServer(nil)
 	w.url = "http://" + server.Listener.Addr().String()
-	adapters := provider.Registry{provider.Postmark: postmark.New(postmark.Config{Transport: &http.Transport{}}), provider.IP: smtp.New(smtp.Config{Own: true})}
+	adapters := provider.Registry{provider.Postmark: postmark.New(postmark.Config{Transport: &http.Transport{}}), provider.IP: smtp.New(smtp.Config{Own: true}),
+		provider.CustomSMTP: smtp.New(smtp.Config{AllowPrivate: true})}
 	w.tpsps = tpsp.NewService(tpsp.Config{
 		Directory: w.dir, Store: w.db, Adapters: adapters, Box: box, PublicURL: w.url, AllowPrivate: true,
 		Now: time.Now, Jitter: func() float64 { return 0.5 }, Log: log,
