@@ -156,12 +156,12 @@ func (d *Demo) SetUp(ctx context.Context) (*demo.Scene, error) {
 	if err != nil {
 		return nil, err
 	}
-	smtp := ""
-	if d.sandbox != nil {
-		smtp = d.sandbox.SMTPURL
+	smtp, address := "", ""
+	if d.sandbox != nil && d.sandbox.SMTPURL != "" {
+		smtp, address = d.sandbox.SMTPURL, DemoIP
 	}
 	return demo.SetUp(ctx, demo.Config{URL: d.server.URL, AccountID: account.ID, AccountKey: key, SandboxURL: d.sandboxURL,
-		SMTPURL: smtp, NoTraffic: d.noTraffic})
+		SMTPURL: smtp, IP: address, NoTraffic: d.noTraffic})
 }
 
 func (d *Demo) close() error {
