@@ -138,7 +138,9 @@ func TestOwnIP(t *testing.T) {
 	// Limits hold.
 	s.account(http.MethodPut, path, map[string]any{"ratePerHour": 1}, nil)
 	limited := s.through("own", "dan@gmail.com")
-	waitFor(t, "the limit", func() bool { return strings.Contains(s.explain(limited).Waiting, "the IP's limit of 1 messages an hour is reached") })
+	waitFor(t, "the limit", func() bool {
+		return strings.Contains(s.explain(limited).Waiting, "the IP's limit of 1 messages an hour is reached")
+	})
 	s.account(http.MethodPut, path, map[string]any{"ratePerHour": 0}, nil)
 	s.want("[0 9]", 1, limited)
 	s.wantBalance()

@@ -328,6 +328,28 @@ func TestBalancedByReports(t *testing.T) {
 	}
 }
 
+// A message that the operator's own mail server refused for its recipient's sake bounced and was never sent; one that a provider is to have
+// had was.
+func TestBalancedByARefusal(t *testing.T) {
+	t.Parallel()
+	l := balanced(t)
+	add := func(typ event.Type) *store.Entry {
+		e := l.add(lifecycle.Bounced, []provider.Class{provider.Rejected}, processed, hard)
+		e.Events[1].Effect = store.EffectOf(lifecycle.Bounce)
+		l.retype(len(l.entries)-1, 1, typ)
+		return e
+	}
+	add(4)
+	add(3)
+	if r := l.verify(DefaultAwaiting); !r.OK() {
+		t.Errorf("%q", lines(r))
+	}
+	add(72)
+	if r := l.verify(DefaultAwaiting); len(r.Differences) != 1 || !strings.Contains(lines(r)[0], "bounced, without a sent event") {
+		t.Errorf("%q", lines(r))
+	}
+}
+
 // A minute between the clocks of two nodes is no difference.
 func TestClocksDiffer(t *testing.T) {
 	t.Parallel()

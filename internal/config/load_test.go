@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -286,5 +287,33 @@ func TestSecretsDoNotPrint(t *testing.T) {
 		if strings.Contains(shown, testKey) || strings.Contains(shown, "LEAK") {
 			t.Errorf("shows a secret: %s", shown)
 		}
+	}
+}
+
+// The flag may be given several times, the file may have a list, and no help or error shows what is in them.
+func TestIPs(t *testing.T) {
+	t.Parallel()
+	want := []IP{{Address: "203.0.113.7", Server: secret.NewString("smtp://u:word@one")}, {Address: "2001:db8::7", Server: secret.NewString("smtps://[::1]:465")}}
+	for name, source := range map[string]struct {
+		file      string
+		env, args []string
+	}{
+		"flags":       {"", nil, []string{"--ip", "203.0.113.7=smtp://u:word@one", "--ip", "2001:DB8::7=smtps://[::1]:465"}},
+		"one flag":    {"", nil, []string{"--ip", "203.0.113.7=smtp://u:word@one, 2001:db8::7=smtps://[::1]:465"}},
+		"environment": {"", []string{"POSTYARD_IP=203.0.113.7=smtp://u:word@one,2001:db8::7=smtps://[::1]:465,"}, nil},
+		"a list":      {"ip:\n  - 203.0.113.7=smtp://u:word@one\n  - 2001:db8::7=smtps://[::1]:465\n", nil, nil},
+	} {
+		cfg, err := load(t, Serve, source.file, source.env, source.args)
+		if err != nil || !slices.EqualFunc(want, cfg.IPs, func(a, b IP) bool { return a.Address == b.Address && a.Server.Reveal() == b.Server.Reveal() }) {
+			t.Errorf("%s: %+v, %v", name, cfg.IPs, err)
+		}
+		if shown := fmt.Sprintf("%+v", cfg.IPs); strings.Contains(shown, "word") {
+			t.Errorf("%s: shown as %s", name, shown)
+		}
+	}
+	fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	Flags(fs, Serve)
+	if err := fs.Parse([]string{"--ip", "203.0.113.7=smtp://u:word@one"}); err != nil || strings.Contains(fs.Lookup("ip").Value.String(), "word") {
+		t.Errorf("%v, shown as %s", err, fs.Lookup("ip").Value)
 	}
 }

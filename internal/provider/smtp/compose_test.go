@@ -255,3 +255,16 @@ func TestAttachedMessage(t *testing.T) {
 		}
 	}
 }
+
+// Mail through an IP does not name a provider.
+func TestHeadersThroughAnIP(t *testing.T) {
+	t.Parallel()
+	out := outgoing()
+	out.TPSPID = -3
+	_, parsed := composed(t, out)
+	for name, want := range map[string]string{"X-Sendpost-Message-Uuid": testID.String(), "X-Sendpost-Tpsp-Id": "", "X-Sendpost-Tpsp-Type": ""} {
+		if got := parsed.Header.Get(name); got != want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
