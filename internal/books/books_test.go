@@ -13,6 +13,7 @@ import (
 	"postyard/internal/lifecycle"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
+	"postyard/internal/route"
 	"postyard/internal/store"
 )
 
@@ -347,6 +348,17 @@ func TestBalancedByARefusal(t *testing.T) {
 	add(72)
 	if r := l.verify(DefaultAwaiting); len(r.Differences) != 1 || !strings.Contains(lines(r)[0], "bounced, without a sent event") {
 		t.Errorf("%q", lines(r))
+	}
+}
+
+// Nobody reports about mail through IPs, so it awaits no report.
+func TestIPsAreSilent(t *testing.T) {
+	t.Parallel()
+	l := balanced(t)
+	before := l.verify(0).AwaitingCount
+	l.entries[aSent].Egress = route.IP(1)
+	if after := l.verify(0).AwaitingCount; before == 0 || after != before-1 {
+		t.Errorf("%d await a report, and %d when one left through an IP", before, after)
 	}
 }
 
