@@ -271,7 +271,7 @@ func (s *Service) check(n *New) error {
 }
 
 func (s *Service) checkConnection(n *New) error {
-	if s.Adapters[n.Type] == nil {
+	if n.Type == provider.IP || s.Adapters[n.Type] == nil { // users connect no servers of the operator's
 		return mail.Invalid("unknown_provider_type", "type", "%s", s.knownTypes(n.Type))
 	}
 	if secret.IsMasked(n.Secret.Reveal()) {
@@ -320,6 +320,9 @@ func notInKey(r rune) bool { return r <= ' ' || r > '~' }
 func (s *Service) knownTypes(t provider.Type) string {
 	var known []string
 	for k := range s.Adapters {
+		if k == provider.IP {
+			continue
+		}
 		known = append(known, fmt.Sprintf("%d (%s)", k, k.Name()))
 	}
 	slices.Sort(known)

@@ -30,7 +30,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -151,8 +150,6 @@ type Service struct {
 // NewService returns a Service.
 func NewService(c Config) *Service {
 	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
-	c.Adapters = maps.Clone(c.Adapters)
-	delete(c.Adapters, provider.IP) // users connect no servers of the operator's
 	return &Service{
 		Config: c, keys: newVault(c.Box, keyPurpose), secrets: newVault(c.Box, secretPurpose), passwords: newVault(c.Box, passwordPurpose),
 		busy: newExclusive(), hints: make(chan struct{}, 1),
