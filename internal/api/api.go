@@ -58,6 +58,7 @@ type Accounts interface {
 type Providers interface {
 	Streams(ctx context.Context, t provider.Type, key secret.String, endpoint string) ([]provider.Stream, error)
 	Create(ctx context.Context, accountID int32, n tpsp.New) (*directory.TPSP, *route.Pool, error)
+	TryMailServer(ctx context.Context, accountID int32, n tpsp.New) error
 	TPSP(accountID, id int32) (*directory.TPSP, error)
 	Update(ctx context.Context, accountID, id int32, change tpsp.Change) (*directory.TPSP, error)
 	RegisterWebhook(ctx context.Context, accountID, id int32) (*directory.TPSP, error)
@@ -102,6 +103,7 @@ type Config struct {
 	Sender       Sender
 	Providers    Providers
 	Pools        Pools
+	IPs          IPs
 	Planner      *plan.Planner
 	Mailboxes    accept.Mailboxes
 	Journal      Journal

@@ -32,17 +32,11 @@ func (s *server) drillTPSP(w http.ResponseWriter, r *http.Request, a *directory.
 	if _, err := s.Providers.TPSP(a.ID, id); err != nil {
 		return err // before the body is judged
 	}
-	var in drillRequest
-	if err := decodeBody(w, r, &in); err != nil {
+	length, err := readDrill(w, r)
+	if err != nil {
 		return err
 	}
-	switch {
-	case in.Seconds == nil:
-		return mail.Invalid("missing_seconds", "seconds", "seconds is needed: how long the drill lasts; 0 ends it")
-	case *in.Seconds < 0 || *in.Seconds > maxDrill:
-		return mail.Invalid("invalid_seconds", "seconds", "seconds is a whole number from 1 to %d, or 0, which ends the drill", maxDrill)
-	}
-	t, err := s.Providers.Drill(r.Context(), a.ID, id, time.Duration(*in.Seconds)*time.Second)
+	t, err := s.Providers.Drill(r.Context(), a.ID, id, length)
 	if err != nil {
 		return err
 	}
@@ -52,6 +46,21 @@ func (s *server) drillTPSP(w http.ResponseWriter, r *http.Request, a *directory.
 		return err
 	}
 	return reply(w, http.StatusOK, answer)
+}
+
+// readDrill reads how long a drill lasts; 0 ends it.
+func readDrill(w http.ResponseWriter, r *http.Request) (time.Duration, error) {
+	var in drillRequest
+	if err := decodeBody(w, r, &in); err != nil {
+		return 0, err
+	}
+	switch {
+	case in.Seconds == nil:
+		return 0, mail.Invalid("missing_seconds", "seconds", "seconds is needed: how long the drill lasts; 0 ends it")
+	case *in.Seconds < 0 || *in.Seconds > maxDrill:
+		return 0, mail.Invalid("invalid_seconds", "seconds", "seconds is a whole number from 1 to %d, or 0, which ends the drill", maxDrill)
+	}
+	return time.Duration(*in.Seconds) * time.Second, nil
 }
 
 // pausedAnswer tells whether the mail of a sub-account waits. SendPost's SubAccount takes no extra keys.

@@ -66,10 +66,11 @@ func TestOurFieldsAreDocumented(t *testing.T) {
 		"IP pools":     {poolSettings{}, warningAnswer{}, routeAnswer{}, namedEgress{}, wayAnswer{}, passedOverAnswer{}, firstChoiceAnswer{}},
 		"Verification": {verifyAnswer{}, stateCounts{}, differenceAnswer{}, counterAnswer{}, facetAnswer{}, awaitingAnswer{}},
 		"Statistics": {domainRow{}, reasonRow{}, deviceRow{}, clientRow{}, osRow{}, countryRow{}, engagement{}, delayAnswer{}, delaySpan{}, countAnswer{},
-			tpspRow{}, subAccountRow{}, providerRow{}, groupRow{}, counters{}, coreCounters{}, statCounters{}, totalCounters{}, cycleAnswer{}},
+			tpspRow{}, ipRow{}, subAccountRow{}, providerRow{}, groupRow{}, counters{}, coreCounters{}, statCounters{}, totalCounters{}, cycleAnswer{}},
 		"Doctor":       {checkAnswer{}},
 		"Suppressions": {importAnswer{}, lineAnswer{}},
 		"Labels":       {labelAnswer{}, label{}, labelRequest{}},
+		"IPs":          {ipSettings{}, allocateRequest{}, ipChanges{}},
 	} {
 		_, text, _ := strings.Cut(string(raw), "\n## "+section+"\n")
 		text, _, ok := strings.Cut(text, "\n## ")

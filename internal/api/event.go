@@ -42,7 +42,7 @@ func (s *server) eventAnswer(e *store.Event) eventAnswer {
 	detail := e.Detail
 	detail.Provider = nil // not in SendPost's schema; getProviderFields shows it
 	return eventAnswer{
-		EventID: s.eventID(e.Seq), Groups: orEmpty(e.Groups), IPPoolID: e.PoolID, TPSPID: e.TPSPID,
+		EventID: s.eventID(e.Seq), Groups: orEmpty(e.Groups), IPID: e.IPID, IPPoolID: e.PoolID, TPSPID: e.TPSPID,
 		MessageType: string(e.Mailbox), MessageSubject: e.Subject, AccountID: e.AccountID, SubAccountID: e.SubAccountID,
 		MessageID: e.MessageID.String(), Type: int(e.Type), From: e.From.Email, FromName: e.From.Name, To: e.Recipient,
 		ToName: e.ToName, SubmittedAt: nanos(e.OccurredAt), SMTPCode: detail.SMTPCode, SMTPDescription: detail.SMTPDescription,

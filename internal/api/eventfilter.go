@@ -9,6 +9,7 @@ import (
 
 	"postyard/internal/event"
 	"postyard/internal/provider"
+	"postyard/internal/route"
 	"postyard/internal/store"
 )
 
@@ -42,10 +43,14 @@ func (s *server) eventFilter(q url.Values, accountID int32) (f store.EventFilter
 	return f, none || nothing, err
 }
 
-// eventSource reads whose events a query asks for: of which TPSP, which kind of provider, which sub-account. SendPost's
+// eventSource reads whose events a query asks for: of which TPSP or IP, which kind of provider, which sub-account. SendPost's
 // dashboard says the same with source and sourceId.
 func (s *server) eventSource(q url.Values, f *store.EventFilter) (none bool, err error) {
 	tpspID, err := optionalID(q, "tpspId")
+	if err != nil {
+		return false, err
+	}
+	ipID, err := optionalID(q, "ipId")
 	if err != nil {
 		return false, err
 	}
@@ -63,14 +68,20 @@ func (s *server) eventSource(q url.Values, f *store.EventFilter) (none bool, err
 	case source == "tpsp":
 		none = tpspID != 0 && tpspID != sourceID
 		tpspID = sourceID
+	case source == "ip":
+		none = ipID != 0 && ipID != sourceID
+		ipID = sourceID
 	case source == "subaccount":
 		none = f.SubAccountID != 0 && f.SubAccountID != sourceID
 		f.SubAccountID = sourceID
 	default:
-		return false, badParameter("source", "must be tpsp or subaccount")
+		return false, badParameter("source", "must be tpsp, ip or subaccount")
 	}
 	if tpspID != 0 {
 		f.TPSPIDs = []int32{tpspID}
+	}
+	if ipID != 0 {
+		f.TPSPIDs, none = []int32{int32(route.IP(ipID))}, none || tpspID != 0
 	}
 	if name := q.Get("provider"); name != "" {
 		t, ok := providerType(name)
@@ -81,7 +92,7 @@ func (s *server) eventSource(q url.Values, f *store.EventFilter) (none bool, err
 		if tpspID != 0 {
 			of = slices.DeleteFunc(of, func(id int32) bool { return id != tpspID })
 		}
-		f.TPSPIDs, none = of, none || len(of) == 0
+		f.TPSPIDs, none = of, none || len(of) == 0 || ipID != 0
 	}
 	return none, nil
 }

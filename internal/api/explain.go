@@ -24,6 +24,7 @@ type explainAnswer struct {
 	DueAt             int64           `json:"dueAt"`   // while pending: until when, in ns; 0 when it may leave at once
 	Mark              string          `json:"mark"`    // resent: may be a duplicate; unconfirmed: may be lost; "" for all others
 	TPSPID            int32           `json:"tpspId"`
+	IPID              int32           `json:"ipId"` // 0: through a TPSP
 	ProviderMessageID string          `json:"providerMessageId"`
 	Plan              planAnswer      `json:"plan"`
 	Attempts          []attemptAnswer `json:"attempts"` // in their order
@@ -34,7 +35,8 @@ type attemptAnswer struct {
 	N          int    `json:"n"`
 	Egress     string `json:"egress"` // TPSP_5
 	TPSPID     int32  `json:"tpspId"`
-	Provider   string `json:"provider"` // the provider's name in this account
+	IPID       int32  `json:"ipId"`
+	Provider   string `json:"provider"` // the provider's name in this account, or the IP's address
 	Began      int64  `json:"began"`
 	Finished   int64  `json:"finished"`   // 0 while the call is open
 	DurationMs int64  `json:"durationMs"` // 0 while the call is open
@@ -68,7 +70,7 @@ func (s *server) explainMessage(w http.ResponseWriter, r *http.Request, a *direc
 	if err != nil {
 		return err
 	}
-	answer := explainAnswer{MessageID: m.ID.String(), State: m.State.String(), Mark: markNames[m.Mark], TPSPID: m.Egress.TPSPID(),
+	answer := explainAnswer{MessageID: m.ID.String(), State: m.State.String(), Mark: markNames[m.Mark], TPSPID: m.Egress.TPSPID(), IPID: m.Egress.IPID(),
 		ProviderMessageID: m.ProviderID, Plan: planAnswerOf(m.Plan), Attempts: make([]attemptAnswer, len(attempts))}
 	for i := range attempts {
 		answer.Attempts[i] = s.attemptAnswerOf(&attempts[i])
@@ -105,7 +107,7 @@ func (s *server) waiting(ctx context.Context, m *store.Message) (wait, error) {
 	if m.Waiting != "" && m.DueAt.After(now) {
 		return wait{m.Waiting, m.DueAt}, nil
 	}
-	t := s.Directory.Current().AnyTPSP(m.Egress.TPSPID())
+	t := s.Directory.Current().Egress(m.Egress)
 	if t == nil {
 		return wait{m.Waiting, m.DueAt}, nil
 	}
@@ -128,7 +130,7 @@ func (s *server) waiting(ctx context.Context, m *store.Message) (wait, error) {
 // braked says which brake of the operator holds a message, if any.
 func (s *server) braked(m *store.Message, now time.Time) wait {
 	current := s.Directory.Current()
-	pool, sub, t := current.Pool(m.AccountID, m.PoolID), current.SubAccount(m.AccountID, m.SubAccountID), current.AnyTPSP(m.Egress.TPSPID())
+	pool, sub, t := current.Pool(m.AccountID, m.PoolID), current.SubAccount(m.AccountID, m.SubAccountID), current.Egress(m.Egress)
 	switch {
 	case pool != nil && pool.Paused:
 		return wait{reason: fmt.Sprintf("the IP pool %q is paused", pool.Name)}
@@ -163,21 +165,21 @@ func (s *server) limitReached(ctx context.Context, t *directory.TPSP, class mail
 	var why wait
 	if t.Limits.PerHour > 0 {
 		if _, free := limit.Room(t.Limits.PerHour, taken.Whole, now, s.Claim); !free.IsZero() {
-			why = wait{fmt.Sprintf("the provider's limit of %d messages an hour is reached", t.Limits.PerHour), free}
+			why = wait{fmt.Sprintf("%s's limit of %d messages an hour is reached", t.Noun(), t.Limits.PerHour), free}
 		}
 	}
 	if lane > 0 {
 		if _, free := limit.Room(lane, taken.Lanes[class], now, s.Claim); free.After(why.until) {
-			why = wait{fmt.Sprintf("the provider's limit of %d messages an hour to %s is reached", lane, class), free}
+			why = wait{fmt.Sprintf("%s's limit of %d messages an hour to %s is reached", t.Noun(), lane, class), free}
 		}
 	}
 	return why, nil
 }
 
 func (s *server) attemptAnswerOf(a *store.Attempt) attemptAnswer {
-	answer := attemptAnswer{N: a.N, Egress: a.Egress.String(), TPSPID: a.Egress.TPSPID(), Began: nanos(a.Began), HTTPStatus: a.HTTPStatus,
+	answer := attemptAnswer{N: a.N, Egress: a.Egress.String(), TPSPID: a.Egress.TPSPID(), IPID: a.Egress.IPID(), Began: nanos(a.Began), HTTPStatus: a.HTTPStatus,
 		Code: a.Code, Text: a.Text, Answer: a.Answer}
-	if t := s.Directory.Current().AnyTPSP(a.Egress.TPSPID()); t != nil {
+	if t := s.Directory.Current().Egress(a.Egress); t != nil {
 		answer.Provider = t.Name
 	}
 	if !a.Finished.IsZero() {

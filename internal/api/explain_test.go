@@ -15,8 +15,8 @@ import (
 )
 
 var (
-	explainKeys = []string{"messageID", "state", "waiting", "dueAt", "attempts", "mark", "tpspId", "providerMessageId", "plan"}
-	attemptKeys = []string{"n", "egress", "tpspId", "provider", "began", "finished", "durationMs", "class", "httpStatus", "code", "text", "answer"}
+	explainKeys = []string{"messageID", "state", "waiting", "dueAt", "attempts", "mark", "tpspId", "ipId", "providerMessageId", "plan"}
+	attemptKeys = []string{"n", "egress", "tpspId", "ipId", "provider", "began", "finished", "durationMs", "class", "httpStatus", "code", "text", "answer"}
 )
 
 // TestExplain tells where a message stands before anything was sent: the world has no dispatcher.

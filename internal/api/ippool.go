@@ -18,7 +18,7 @@ type poolAnswer struct {
 	Name                       string         `json:"name"`
 	Type                       int            `json:"type"` // 0 shared, 1 dedicated
 	Created                    int64          `json:"created"`
-	IPs                        []struct{}     `json:"ips"`
+	IPs                        []ipAnswer     `json:"ips"`
 	ThirdPartySendingProviders []officialTPSP `json:"thirdPartySendingProviders"`
 	ToAccountIPPools           []poolAnswer   `json:"toAccountIPPools"`
 	RoutingStrategy            int            `json:"routingStrategy"`
@@ -55,14 +55,22 @@ func (s *server) onePoolAnswer(now *directory.Snapshot, p *route.Pool) (poolAnsw
 	answer := poolAnswer{
 		ID: p.ID, Name: p.Name, Created: nanos(p.Created), RoutingStrategy: int(p.Strategy), RoutingMetaData: p.RoutingMetaData,
 		WarmupInterval: p.WarmupInterval,
-		IPs:            []struct{}{}, ThirdPartySendingProviders: []officialTPSP{}, ToAccountIPPools: []poolAnswer{},
+		IPs:            []ipAnswer{}, ThirdPartySendingProviders: []officialTPSP{}, ToAccountIPPools: []poolAnswer{},
 	}
 	if over := now.Pool(p.AccountID, p.Overflow); over != nil {
 		answer.ShouldOverflow, answer.OverflowPoolName = true, over.Name
 	}
 	for _, e := range p.Members {
-		t := now.TPSP(p.AccountID, e.TPSPID())
+		t := now.Uses(p.AccountID, e)
 		if t == nil {
+			continue
+		}
+		if t.IsIP() {
+			shown, err := s.ipAnswer(t)
+			if err != nil {
+				return poolAnswer{}, err
+			}
+			answer.IPs = append(answer.IPs, shown)
 			continue
 		}
 		official, err := s.officialTPSP(t)
@@ -75,12 +83,17 @@ func (s *server) onePoolAnswer(now *directory.Snapshot, p *route.Pool) (poolAnsw
 }
 
 func (s *server) listPools(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
+	return s.replyPools(w, r, a, func(*route.Pool) bool { return true })
+}
+
+// replyPools lists those pools that are wanted.
+func (s *server) replyPools(w http.ResponseWriter, r *http.Request, a *directory.Account, wanted func(*route.Pool) bool) error {
 	p, err := listPage(r.URL.Query())
 	if err != nil {
 		return err
 	}
 	now := s.Directory.Current()
-	list := cut(slices.DeleteFunc(now.Pools(a.ID), func(pool *route.Pool) bool { return !contains(pool.Name, p.search) }), p)
+	list := cut(slices.DeleteFunc(now.Pools(a.ID), func(pool *route.Pool) bool { return !wanted(pool) || !contains(pool.Name, p.search) }), p)
 	answers := make([]poolAnswer, len(list))
 	for i, pool := range list {
 		if answers[i], err = s.poolAnswer(now, pool); err != nil {

@@ -205,7 +205,9 @@ func TestExplainPool(t *testing.T) {
 		w.asAccount("GET", path+"/explain?"+query, nil).ok(200, &x)
 		return x
 	}
-	named := func(id int32, name string) namedEgress { return namedEgress{fmt.Sprintf("TPSP_%d", id), id, name} }
+	named := func(id int32, name string) namedEgress {
+		return namedEgress{Egress: fmt.Sprintf("TPSP_%d", id), TPSPID: id, Name: name}
+	}
 	embedded := cmp.AllowUnexported(wayAnswer{}, firstChoiceAnswer{})
 	want := routeAnswer{Mailbox: "gmail", Sender: "example.com", Rule: `pool "mine", by mailbox provider: gmail, round robin over 1, turn 1`,
 		Egresses: []wayAnswer{{named(one, "One"), "mine", "its turn"}, {named(two, "Two"), "two-pool", "by overflow, when those before it cannot or have reached a limit"}},

@@ -21,6 +21,7 @@ type warningAnswer struct {
 	Code    string `json:"code"`
 	Egress  string `json:"egress"` // TPSP_5, "" when it is about nobody in particular
 	TPSPID  int32  `json:"tpspId"`
+	IPID    int32  `json:"ipId"`
 	Message string `json:"message"`
 }
 
@@ -33,7 +34,7 @@ func (s *server) poolWarnings(w http.ResponseWriter, r *http.Request, a *directo
 	for _, warning := range s.Planner.Warnings(s.Directory.Current(), pool) {
 		answer := warningAnswer{Code: warning.Code, Message: warning.Message}
 		if warning.Egress != 0 {
-			answer.Egress, answer.TPSPID = warning.Egress.String(), warning.Egress.TPSPID()
+			answer.Egress, answer.TPSPID, answer.IPID = warning.Egress.String(), warning.Egress.TPSPID(), warning.Egress.IPID()
 		}
 		answers = append(answers, answer)
 	}
@@ -58,6 +59,7 @@ type routeAnswer struct {
 type namedEgress struct {
 	Egress string `json:"egress"` // TPSP_5
 	TPSPID int32  `json:"tpspId"`
+	IPID   int32  `json:"ipId"`
 	Name   string `json:"name"`
 }
 
@@ -79,8 +81,8 @@ type firstChoiceAnswer struct {
 }
 
 func nameEgress(now *directory.Snapshot, e route.Egress) namedEgress {
-	answer := namedEgress{Egress: e.String(), TPSPID: e.TPSPID()}
-	if t := now.AnyTPSP(e.TPSPID()); t != nil {
+	answer := namedEgress{Egress: e.String(), TPSPID: e.TPSPID(), IPID: e.IPID()}
+	if t := now.Egress(e); t != nil {
 		answer.Name = t.Name
 	}
 	return answer

@@ -34,7 +34,7 @@ type messageAnswer struct {
 	MessageID       string            `json:"messageID"`
 	AccountID       int32             `json:"accountID"`
 	SubAccountID    int32             `json:"subAccountID"`
-	IPID            int32             `json:"ipID"` // 0: mail through a TPSP has no IP of ours
+	IPID            int32             `json:"ipID"` // 0: it leaves through a TPSP
 	AccountIPPoolID int32             `json:"accountIPPoolID"`
 	PublicIP        string            `json:"publicIP"`
 	LocalIP         string            `json:"localIP"`
@@ -71,6 +71,9 @@ func (s *server) getMessage(w http.ResponseWriter, r *http.Request, a *directory
 	answer, err := messageAnswerOf(m, s.poolName(m))
 	if err != nil {
 		return fmt.Errorf("message %s: %w", m.ID, err)
+	}
+	if t := s.Directory.Current().Egress(m.Egress); t != nil && t.IsIP() {
+		answer.IPID, answer.PublicIP = t.IPID(), t.Name
 	}
 	return reply(w, http.StatusOK, answer)
 }

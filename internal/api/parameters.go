@@ -16,7 +16,8 @@ var (
 		parameter{Name: "type", Kind: "string", Summary: "only events of these types: ids, in a comma list"},
 		parameter{Name: "subAccountId", Kind: "integer", Summary: "only mail of this sub-account"},
 		parameter{Name: "tpspId", Kind: "integer", Summary: "only mail through this provider"},
-		parameter{Name: "filterBy", Kind: "string", Summary: "provider, type, subaccount or tpsp: filterValue says which"},
+		parameter{Name: "ipId", Kind: "integer", Summary: "only mail through this IP"},
+		parameter{Name: "filterBy", Kind: "string", Summary: "provider, type, subaccount, tpsp or ip: filterValue says which"},
 		parameter{Name: "filterValue", Kind: "string", Summary: "the value that filterBy names"})
 	rowParameters = append(pageParameters("name"),
 		parameter{Name: "sortBy", Kind: "string", Summary: "name, or the counter by which the rows are sorted"},
@@ -34,9 +35,10 @@ var (
 		{Name: "from", Kind: "string", Summary: "since this day, or this instant as RFC 3339 has it"},
 		{Name: "to", Kind: "string", Summary: "until this day, included, or before this instant"},
 		{Name: "tpspId", Kind: "integer", Summary: "only events of mail through this provider"},
+		{Name: "ipId", Kind: "integer", Summary: "only events of mail through this IP"},
 		{Name: "provider", Kind: "string", Summary: "only events of providers of this kind: its name or type id"},
 		{Name: "subAccountId", Kind: "integer", Summary: "only events of this sub-account"},
-		{Name: "source", Kind: "string", Summary: "tpsp or subaccount: sourceId says which"},
+		{Name: "source", Kind: "string", Summary: "tpsp, ip or subaccount: sourceId says which"},
 		{Name: "sourceId", Kind: "integer", Summary: "the id that source names"},
 	}
 	eventPageParameters = []parameter{

@@ -13,6 +13,7 @@ import (
 	"postyard/internal/doctor"
 	"postyard/internal/domain"
 	"postyard/internal/ingest"
+	"postyard/internal/ip"
 	"postyard/internal/ippool"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
@@ -48,7 +49,7 @@ const statusClientGone = 499
 //
 //	401  the webhook's credentials are missing or wrong (keys are judged by refuseKey)
 //	422  the request breaks a rule; also: the provider refuses the key, the stream, ...
-//	403  the name (or the key with its stream) is taken, as SendPost has it
+//	403  the name (or the key with its stream, or the IP) is taken, as SendPost has it
 //	404  the id is not one of the account's
 //	406  the default sub-account cannot be deleted; a list of suppressions is empty: as SendPost has it
 //	409  the idempotency key was used for another request, or its request is being worked on; messages still wait for the provider or the IP pool that is to be deleted; other IP pools lead to the one that is; a verification or an examination of the
@@ -77,6 +78,15 @@ func problemOf(err error) *problem {
 		return &problem{status: http.StatusConflict, Code: "messages_waiting", Message: e.Error(), Field: "force"}
 	}
 	if e, ok := errors.AsType[*tpsp.PoolsError](err); ok {
+		return &problem{status: http.StatusConflict, Code: "ippools_would_be_empty", Message: e.Error(), Field: "force"}
+	}
+	if e, ok := errors.AsType[*ip.TakenError](err); ok {
+		return &problem{status: http.StatusForbidden, Code: "ip_taken", Message: e.Error(), Field: "ips"}
+	}
+	if e, ok := errors.AsType[*ip.WaitingError](err); ok {
+		return &problem{status: http.StatusConflict, Code: "messages_waiting", Message: e.Error(), Field: "force"}
+	}
+	if e, ok := errors.AsType[*ip.PoolsError](err); ok {
 		return &problem{status: http.StatusConflict, Code: "ippools_would_be_empty", Message: e.Error(), Field: "force"}
 	}
 	if e, ok := errors.AsType[*ippool.WaitingError](err); ok {
@@ -118,6 +128,8 @@ func problemOfCause(err error) *problem {
 		return &problem{status: http.StatusForbidden, Code: "name_taken", Message: ippool.ErrNameTaken.Error(), Field: "name"}
 	case errors.Is(err, ippool.ErrNotFound):
 		return notFound(ippool.ErrNotFound.Error())
+	case errors.Is(err, ip.ErrNotFound):
+		return notFound(ip.ErrNotFound.Error())
 	case errors.Is(err, tpsp.ErrNotFound):
 		return notFound(tpsp.ErrNotFound.Error())
 	case errors.Is(err, tpsp.ErrBusy):

@@ -383,7 +383,7 @@ func TestDelays(t *testing.T) {
 func TestStatisticsAnswer(t *testing.T) {
 	t.Parallel()
 	w := newTraffic(t)
-	ids := map[string]int32{"subaccount": w.subAccount.ID, "tpsp": w.one, "domain": w.domain}
+	ids := map[string]int32{"subaccount": w.subAccount.ID, "tpsp": w.one, "domain": w.domain, "ip": w.takeIPs("203.0.113.7")[0].ID}
 	for _, o := range (&server{}).operations() {
 		if o.Auth == accountKey && operationTag(o.Path) == "stat" {
 			path := strings.ReplaceAll(o.Path, "{id}", fmt.Sprint(ids[strings.Split(o.Path, "/")[4]]))

@@ -21,7 +21,7 @@ func readStatFilter(q url.Values, f *store.StatFilter, most int) (err error) {
 	if by := q.Get("filterBy"); by != "" {
 		name, ok := filterNames[strings.ToLower(by)]
 		if !ok {
-			return badParameter("filterBy", "must be provider, type, subaccount or tpsp")
+			return badParameter("filterBy", "must be provider, type, subaccount, tpsp or ip")
 		}
 		if q.Get(name) != "" {
 			return badParameter("filterBy", "the query has "+name+" already")
@@ -49,11 +49,19 @@ func readStatFilter(q url.Values, f *store.StatFilter, most int) (err error) {
 	if err != nil {
 		return err
 	}
+	ip, err := optionalID(q, "ipId")
+	if err != nil {
+		return err
+	}
 	switch {
 	case sub != 0 && f.SubAccountID != 0:
 		return badParameter("subAccountId", "these are the statistics of one sub-account already")
 	case tpsp != 0 && f.Egress != 0:
 		return badParameter("tpspId", "these are the statistics of one provider already")
+	case ip != 0 && f.Egress != 0:
+		return badParameter("ipId", "these are the statistics of one IP already")
+	case ip != 0 && tpsp != 0:
+		return badParameter("ipId", "no mail leaves through a provider and an IP")
 	}
 	if sub != 0 {
 		f.SubAccountID = sub
@@ -61,11 +69,14 @@ func readStatFilter(q url.Values, f *store.StatFilter, most int) (err error) {
 	if tpsp != 0 {
 		f.Egress = route.TPSP(tpsp)
 	}
+	if ip != 0 {
+		f.Egress = route.IP(ip)
+	}
 	return nil
 }
 
 // filterNames are the parameters that filterBy stands for.
-var filterNames = map[string]string{"provider": "provider", "type": "type", "subaccount": "subAccountId", "tpsp": "tpspId"}
+var filterNames = map[string]string{"provider": "provider", "type": "type", "subaccount": "subAccountId", "tpsp": "tpspId", "ip": "ipId"}
 
 // cloneWith returns a query with another value.
 func cloneWith(q url.Values, name, value string) url.Values {

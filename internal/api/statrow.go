@@ -34,7 +34,8 @@ type breakdown struct {
 	words     string
 	by        store.StatKey
 	dimension store.Dimension
-	shape     func(*statRow) any // a row as the answer has it
+	keeps     func(key int64) bool // nil: all
+	shape     func(*statRow) any   // a row as the answer has it
 }
 
 // list is an empty answer.
@@ -95,7 +96,7 @@ type (
 )
 
 var (
-	byTPSP = breakdown{name: "tpsp", words: "provider", by: store.ByEgress,
+	byTPSP = breakdown{name: "tpsp", words: "provider", by: store.ByEgress, keeps: func(e int64) bool { return e >= 0 },
 		shape: func(r *statRow) any { return tpspRow{r.id, r.name, r.row()} }}
 	bySubAccount = breakdown{name: "subaccount", words: "sub-account", by: store.BySubAccount,
 		shape: func(r *statRow) any { return subAccountRow{r.id, r.name, r.row()} }}
@@ -134,6 +135,9 @@ func (s *server) rows(r *http.Request, b breakdown, f store.StatFilter) (rows []
 	if err != nil {
 		return nil, p, err
 	}
+	if b.keeps != nil {
+		sums = slices.DeleteFunc(sums, func(sum store.Stat) bool { return !b.keeps(sum.Key) })
+	}
 	var row *statRow
 	for i := range sums {
 		if i == 0 || sums[i].Key != sums[i-1].Key || sums[i].Value != sums[i-1].Value {
@@ -154,8 +158,9 @@ func (s *server) namer(r *http.Request, b breakdown, accountID, subAccountID int
 	switch b.by {
 	case store.ByEgress:
 		return func(row *statRow) {
-			row.id = int64(route.Egress(row.id).TPSPID())
-			if t := view.AnyTPSP(int32(row.id)); t != nil && t.AccountID == accountID {
+			e := route.Egress(row.id)
+			row.id = int64(max(e.TPSPID(), e.IPID()))
+			if t := view.Egress(e); t != nil && t.AccountID == accountID {
 				row.name = t.Name
 			}
 		}, nil

@@ -60,7 +60,7 @@ type webhookAnswer struct {
 
 // healthAnswer tells whether mail goes through the TPSP.
 type healthAnswer struct {
-	State          string          `json:"state"` // ok, impaired (some mail is refused), stopped, paused, drill
+	State          string          `json:"state"` // ok, impaired (some mail is refused), stopped, paused, drill; of an IP also missing: it is not configured any more
 	Reason         string          `json:"reason"`
 	Since          int64           `json:"since"`   // 0 when it is not known
 	ProbeAt        int64           `json:"probeAt"` // when mail tries it again, 0 when that depends on nothing but the user
@@ -125,6 +125,8 @@ func healthAnswerOf(t *directory.TPSP, now time.Time) healthAnswer {
 	switch {
 	case t.Paused:
 		answer.State, answer.Reason = "paused", t.Away(now)
+	case t.Missing:
+		answer.State, answer.Reason = "missing", t.Away(now)
 	case now.Before(t.Drill):
 		answer.State, answer.Reason, answer.ProbeAt = "drill", t.Away(now), nanos(t.Drill)
 	case t.Health.Stopped:

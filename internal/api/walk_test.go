@@ -15,13 +15,13 @@ import (
 type tenant struct {
 	key, subKey             string
 	tpsp, pool, sub, domain int32
-	label, template         int32
+	label, template, ip     int32
 	poolName                string
 	message, event          string
 }
 
 // settle gives an account everything that one can have.
-func (w *world) settle(key, domain string) (a tenant) {
+func (w *world) settle(key, domain, address string) (a tenant) {
 	w.t.Helper()
 	a.key = key
 	as := func(method, path string, body any) answer {
@@ -47,7 +47,10 @@ func (w *world) settle(key, domain string) (a tenant) {
 	as("POST", "/api/v1/account/label", map[string]any{"name": domain}).ok(200, &label)
 	var stored storedAnswer
 	as("POST", "/api/v1/account/template", map[string]any{"name": domain}).ok(200, &stored)
-	a.label, a.template = label.ID, stored.ID
+	as("PUT", ipPath+"/allocate", map[string]any{"ips": []string{address}, "overflowPool": false}).ok(200, nil)
+	var ips []ipAnswer
+	as("GET", ipPath, nil).ok(200, &ips)
+	a.label, a.template, a.ip = label.ID, stored.ID, ips[0].ID
 	a.domain, a.message, a.event = made.ID, sent[0].MessageID, events[0].EventID
 	return a
 }
@@ -57,7 +60,7 @@ func (w *world) snapshot(a tenant) string {
 	w.t.Helper()
 	var all strings.Builder
 	for _, path := range []string{"/account/tpsp", fmt.Sprintf("/account/subaccount/%d", a.sub), "/account/ippool", "/account/event", "/account/verify",
-		"/account/label", "/account/template",
+		"/account/label", "/account/template", "/account/ip",
 		"/account/message/" + a.message, fmt.Sprintf("/account/ippool/%d/settings", a.pool)} {
 		got := w.call("GET", "/api/v1"+path, map[string]string{"X-Account-ApiKey": a.key}, nil).ok(200, nil)
 		var body any
@@ -85,12 +88,12 @@ func (w *world) snapshot(a tenant) string {
 func TestTwoAccountsAreStrangers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	mine, theirs := w.settle(w.accountKey, "mine.example.com"), w.settle(w.secondAccount(), "theirs.example.com")
+	mine, theirs := w.settle(w.accountKey, "mine.example.com", "203.0.113.7"), w.settle(w.secondAccount(), "theirs.example.com", "203.0.113.8")
 	before := w.snapshot(theirs)
 	keys := map[string]string{"X-Account-ApiKey": mine.key, "X-SubAccount-ApiKey": mine.subKey}
 	ids := map[string]string{"subaccount": fmt.Sprint(theirs.sub), "tpsp": fmt.Sprint(theirs.tpsp), "ippool": fmt.Sprint(theirs.pool), "message": theirs.message,
 		"event": theirs.event, "domain": fmt.Sprint(theirs.domain),
-		"label": fmt.Sprint(theirs.label), "template": fmt.Sprint(theirs.template)}
+		"label": fmt.Sprint(theirs.label), "template": fmt.Sprint(theirs.template), "ip": fmt.Sprint(theirs.ip)}
 	walked := map[string]int{}
 	for _, o := range (&server{}).operations() {
 		parts := strings.Split(o.Path, "/")
@@ -151,7 +154,7 @@ func TestTwoAccountsAreStrangers(t *testing.T) {
 func TestTwoSubAccountsAreStrangers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	first := w.settle(w.accountKey, "one.example.com")
+	first := w.settle(w.accountKey, "one.example.com", "203.0.113.7")
 	var second subAccountAnswer
 	w.asAccount("POST", "/api/v1/account/subaccount", map[string]any{"name": "second"}).ok(201, &second)
 	keys := map[string]string{"X-SubAccount-ApiKey": second.APIKey}

@@ -21,11 +21,13 @@ import (
 	"postyard/internal/doctor"
 	"postyard/internal/domain"
 	"postyard/internal/ingest"
+	"postyard/internal/ip"
 	"postyard/internal/ippool"
 	"postyard/internal/mailbox/mx"
 	"postyard/internal/plan"
 	"postyard/internal/provider"
 	"postyard/internal/provider/postmark"
+	"postyard/internal/provider/smtp"
 	"postyard/internal/route"
 	"postyard/internal/sandbox/clock"
 	"postyard/internal/sandbox/hook"
@@ -50,6 +52,7 @@ type world struct {
 	tpsps    *tpsp.Service
 	domains  *domain.Service   // it is not running
 	zone     zone              // DNS
+	servers  ip.Servers        // of the operator's own IPs; nobody has one yet
 	catching *catchup.Service  // it is not running
 	mirror   *template.Service // nor is it
 	tracking *track.Service
@@ -83,7 +86,8 @@ func newWorldWith(t *testing.T, change func(*Config)) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.db.Close() })
-	if w.dir, err = directory.Open(t.Context(), w.db); err != nil {
+	w.servers = ip.Servers{"203.0.113.7": {Endpoint: "smtp://127.0.0.1", Port: 1}, "203.0.113.8": {Endpoint: "smtp://127.0.0.1", Port: 1}}
+	if w.dir, err = directory.Open(t.Context(), ip.Loader{Loader: w.db, Servers: w.servers}); err != nil {
 		t.Fatal(err)
 	}
 	box := secret.NewBox(secret.NewKey())
@@ -98,7 +102,8 @@ func newWorldWith(t *testing.T, change func(*Config)) *world {
 
 	server := httptest.NewUnstartedServer(nil)
 	w.url = "http://" + server.Listener.Addr().String()
-	adapters := provider.Registry{provider.Postmark: postmark.New(postmark.Config{Transport: &http.Transport{}})}
+	adapters := provider.Registry{provider.Postmark: postmark.New(postmark.Config{Transport: &http.Transport{}}), provider.IP: smtp.New(smtp.Config{Own: true}),
+		provider.CustomSMTP: smtp.New(smtp.Config{AllowPrivate: true})}
 	w.tpsps = tpsp.NewService(tpsp.Config{
 		Directory: w.dir, Store: w.db, Adapters: adapters, Box: box, PublicURL: w.url, AllowPrivate: true,
 		Now: time.Now, Jitter: func() float64 { return 0.5 }, Log: log,
@@ -138,6 +143,7 @@ func newWorldWith(t *testing.T, change func(*Config)) *world {
 		Doctor: examiner, Tracking: w.tracking,
 		Directory: w.dir, Accounts: w.accounts, Sender: sender, Providers: w.tpsps,
 		Pools:   ippool.New(ippool.Config{Directory: w.dir, Store: w.db, Now: time.Now, Changed: func() { w.changed.Add(1) }}),
+		IPs:     ip.New(ip.Config{Directory: w.dir, Store: w.db, Servers: w.servers, Now: time.Now}),
 		Planner: planner, Mailboxes: mx.New(mx.Config{}), Journal: w.db, Events: w.db, Books: w.db, Statistics: w.db, Domains: w.domains, Ingest: inbox, CatchUp: catching,
 		Queue: w.db, Claim: claimLength, Changed: func() { w.changed.Add(1) }, Now: time.Now, Templates: w.mirror,
 		Installation: installation, Log: log,

@@ -15,10 +15,14 @@ import (
 	"postyard/internal/config"
 	"postyard/internal/demo"
 	"postyard/internal/sandbox"
+	"postyard/internal/secret"
 )
 
 // SandboxToken is the server token that every sandbox knows.
 const SandboxToken = sandbox.DemoServerToken
+
+// DemoIP is the public address of the demo's own IP; behind it is the sandbox's mail server.
+const DemoIP = "203.0.113.7"
 
 // Demo is a server and a sandbox in one process.
 type Demo struct {
@@ -65,6 +69,10 @@ func NewDemo(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *Demo,
 		d.sandboxURL = d.sandbox.URL
 	}
 	again := cfg
+	if d.sandbox != nil && d.sandbox.SMTPURL != "" {
+		again.IPs = []config.IP{{Address: DemoIP, Server: secret.NewString("smtp://" + sandbox.DemoSMTPUser + ":" + sandbox.DemoSMTPPassword + "@" +
+			d.sandbox.smtp.Addr().String())}}
+	}
 	again.Listen = sameAgain(cfg.Listen, last.Listen)
 	if d.server, err = NewServer(ctx, again, log); err != nil {
 		return nil, err
@@ -148,12 +156,12 @@ func (d *Demo) SetUp(ctx context.Context) (*demo.Scene, error) {
 	if err != nil {
 		return nil, err
 	}
-	smtp := ""
-	if d.sandbox != nil {
-		smtp = d.sandbox.SMTPURL
+	smtp, address := "", ""
+	if d.sandbox != nil && d.sandbox.SMTPURL != "" {
+		smtp, address = d.sandbox.SMTPURL, DemoIP
 	}
 	return demo.SetUp(ctx, demo.Config{URL: d.server.URL, AccountID: account.ID, AccountKey: key, SandboxURL: d.sandboxURL,
-		SMTPURL: smtp, NoTraffic: d.noTraffic})
+		SMTPURL: smtp, IP: address, NoTraffic: d.noTraffic})
 }
 
 func (d *Demo) close() error {

@@ -32,6 +32,7 @@ import (
 	"postyard/internal/doctor"
 	"postyard/internal/domain"
 	"postyard/internal/ingest"
+	"postyard/internal/ip"
 	"postyard/internal/ippool"
 	"postyard/internal/mailbox/mx"
 	"postyard/internal/plan"
@@ -67,6 +68,7 @@ type Server struct {
 	dispatcher *dispatch.Dispatcher
 	ingesting  *ingest.Service
 	registrar  *tpsp.Registrar
+	ips        *ip.Service
 	catching   *catchup.Service
 	examiner   *doctor.Service
 	templates  *template.Service
@@ -93,13 +95,17 @@ func NewServer(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *Ser
 			err = errors.Join(err, s.close())
 		}
 	}()
+	servers, err := mailServers(cfg.IPs)
+	if err != nil {
+		return nil, err
+	}
 	if s.store, err = openStorage(ctx, cfg, log); err != nil {
 		return nil, err
 	}
 	var box *secret.Box
 	if err = s.patiently(ctx, func() (err error) {
 		if box, err = openBox(ctx, cfg, s.store); err == nil {
-			s.directory, err = directory.Open(ctx, s.store)
+			s.directory, err = directory.Open(ctx, ip.Loader{Loader: s.store, Servers: servers})
 		}
 		return err
 	}); err != nil {
@@ -109,7 +115,7 @@ func NewServer(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *Ser
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	s.URL = cfg.BaseURL(s.listener.Addr().String())
-	return s, s.assemble(ctx, cfg, box)
+	return s, s.assemble(ctx, cfg, box, servers)
 }
 
 // providers is the registry: one line for each kind of provider.
@@ -117,6 +123,7 @@ func providers(transport *http.Transport, allowPrivate bool, now func() time.Tim
 	return provider.Registry{
 		provider.Postmark:   postmark.New(postmark.Config{Transport: transport, Now: now}),
 		provider.CustomSMTP: smtp.New(smtp.Config{Dial: transport.DialContext, AllowPrivate: allowPrivate, Now: now}),
+		provider.IP:         smtp.New(smtp.Config{Own: true, AllowPrivate: true, Now: now}), // the operator set its addresses, not a user
 	}
 }
 
@@ -145,15 +152,17 @@ func (s *Server) newDomains(cfg config.Config, box *secret.Box, holder string) *
 	return domain.New(c)
 }
 
-func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Box) error {
+func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Box, servers ip.Servers) error {
 	s.transport = ssrf.NewTransport(ssrf.Options{AllowPrivate: cfg.AllowPrivate, MaxIdleConnsPerHost: cfg.ProviderConcurrency + 4})
 	now, holder := s.store.Now, store.OwnerOf(s.store.Node(), s.run)
 	adapters := providers(s.transport, cfg.AllowPrivate, now)
 	s.adapters = adapters
 	s.Accounts = account.New(s.directory, s.store, box, now)
-	connections := tpsp.NewService(tpsp.Config{Directory: s.directory, Store: s.store, Adapters: adapters, Box: box, PublicURL: s.URL,
+	s.ips = ip.New(ip.Config{Directory: s.directory, Store: s.store, Servers: servers, Now: now})
+	tpsps := tpsp.NewService(tpsp.Config{Directory: s.directory, Store: s.store, Adapters: adapters, Box: box, PublicURL: s.URL,
 		AllowPrivate: cfg.AllowPrivate, Holder: holder, Now: now, Jitter: rand.Float64, Log: s.log})
-	s.registrar = tpsp.NewRegistrar(connections)
+	connections := ways{tpsps, s.ips}
+	s.registrar = tpsp.NewRegistrar(tpsps)
 	s.tracking = track.New(track.Config{Key: box.Derive("track.token"), PublicURL: s.URL, Store: s.store, Directory: s.directory, Providers: adapters,
 		Log: s.log, Now: now})
 	var err error
@@ -190,7 +199,7 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		return fmt.Errorf("read installation: %w", err)
 	}
 	s.http = newHTTPServer(api.New(api.Config{Directory: s.directory, Accounts: s.Accounts, Sender: s.accepting, Providers: connections,
-		Pools: pools, Planner: planner, Mailboxes: s.mailboxes, Journal: s.store, Events: s.store, Books: s.store, Statistics: s.store,
+		Pools: pools, IPs: s.ips, Planner: planner, Mailboxes: s.mailboxes, Journal: s.store, Events: s.store, Books: s.store, Statistics: s.store,
 		Domains: s.domains, Ingest: s.ingesting, CatchUp: s.catching,
 		Templates: s.templates, Suppressions: s.suppress, Doctor: s.examiner, Tracking: s.tracking, Queue: s.store, Claim: dispatch.ClaimLength(cfg.CallTimeout), Changed: s.changed, Now: now, Installation: installation,
 		Log: s.log, RateLimit: cfg.RateLimit}), s.log)

@@ -134,8 +134,10 @@ func (s *Server) Bootstrap(ctx context.Context, name string) (fresh account.Fres
 		if err := s.directory.Reload(ctx); err != nil {
 			return err
 		}
-		fresh, created, err = s.Accounts.Bootstrap(ctx, name)
-		return err
+		if fresh, created, err = s.Accounts.Bootstrap(ctx, name); err != nil {
+			return err
+		}
+		return s.adoptIPs(ctx)
 	})
 	if err != nil {
 		return fresh, false, err

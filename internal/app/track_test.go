@@ -38,14 +38,14 @@ func (l *letter) header(name string) string {
 	return ""
 }
 
-// mailServer is a sandbox that takes mail by SMTP, connected to the stage as a provider.
-type mailServer struct {
+// relay is a sandbox that takes mail by SMTP, connected to the stage as a provider.
+type relay struct {
 	*stage
 	pool string
 }
 
 // mailServer starts one.
-func (s *stage) mailServer() *mailServer {
+func (s *stage) mailServer() *relay {
 	s.t.Helper()
 	box, err := NewSandbox(s.t.Context(), SandboxConfig{Listen: "127.0.0.1:0", SMTPListen: "127.0.0.1:0"}, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -68,11 +68,11 @@ func (s *stage) mailServer() *mailServer {
 	scene.SandboxURL = box.URL
 	part := *s
 	part.Scene = &scene
-	return &mailServer{&part, made.IPPool.Name}
+	return &relay{&part, made.IPPool.Name}
 }
 
 // post sends an email to one recipient through the mail server, and returns the message's id.
-func (m *mailServer) post(to string, email map[string]any) string {
+func (m *relay) post(to string, email map[string]any) string {
 	m.t.Helper()
 	email["from"], email["to"], email["ippool"] = map[string]any{"email": "shop@example.com"}, []map[string]any{{"email": to}}, m.pool
 	if email["subject"] == nil {
@@ -86,7 +86,7 @@ func (m *mailServer) post(to string, email map[string]any) string {
 }
 
 // letter waits for a message to arrive.
-func (m *mailServer) letter(id string) *letter {
+func (m *relay) letter(id string) *letter {
 	m.t.Helper()
 	var box struct {
 		Total    int
@@ -237,7 +237,7 @@ func TestUnsubscribeByPostmark(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw := &mailServer{s, made.IPPool.Name}
+	raw := &relay{s, made.IPPool.Name}
 	id := raw.post("ana@example.net", map[string]any{"htmlBody": `<a href="{{unsubscribe}}">leave</a> <a href="https://shop.example.com">shop</a>`})
 	s.want("[69 70 71]", 1, id)
 	l := raw.letter(id)

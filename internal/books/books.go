@@ -175,9 +175,9 @@ func (v *verification) checkMessage(e *store.Entry) {
 	v.await(e)
 }
 
-// await notes a message whose provider has been silent for too long.
+// await notes a message whose provider has been silent for too long. Nobody reports about mail through IPs.
 func (v *verification) await(e *store.Entry) {
-	if e.State != lifecycle.Sent || len(e.Events) == 0 {
+	if e.State != lifecycle.Sent || len(e.Events) == 0 || e.Egress.IPID() != 0 {
 		return
 	}
 	since := e.Events[0].OccurredAt

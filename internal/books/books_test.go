@@ -13,6 +13,7 @@ import (
 	"postyard/internal/lifecycle"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
+	"postyard/internal/route"
 	"postyard/internal/store"
 )
 
@@ -325,6 +326,39 @@ func TestBalancedByReports(t *testing.T) {
 	l.count(keyOf(last, copied), copied.OccurredAt, 1)
 	if r := l.verify(DefaultAwaiting); !r.OK() {
 		t.Errorf("%q", lines(r))
+	}
+}
+
+// A message that the operator's own mail server refused for its recipient's sake bounced and was never sent; one that a provider is to have
+// had was.
+func TestBalancedByARefusal(t *testing.T) {
+	t.Parallel()
+	l := balanced(t)
+	add := func(typ event.Type) *store.Entry {
+		e := l.add(lifecycle.Bounced, []provider.Class{provider.Rejected}, processed, hard)
+		e.Events[1].Effect = store.EffectOf(lifecycle.Bounce)
+		l.retype(len(l.entries)-1, 1, typ)
+		return e
+	}
+	add(4)
+	add(3)
+	if r := l.verify(DefaultAwaiting); !r.OK() {
+		t.Errorf("%q", lines(r))
+	}
+	add(72)
+	if r := l.verify(DefaultAwaiting); len(r.Differences) != 1 || !strings.Contains(lines(r)[0], "bounced, without a sent event") {
+		t.Errorf("%q", lines(r))
+	}
+}
+
+// Nobody reports about mail through IPs, so it awaits no report.
+func TestIPsAreSilent(t *testing.T) {
+	t.Parallel()
+	l := balanced(t)
+	before := l.verify(0).AwaitingCount
+	l.entries[aSent].Egress = route.IP(1)
+	if after := l.verify(0).AwaitingCount; before == 0 || after != before-1 {
+		t.Errorf("%d await a report, and %d when one left through an IP", before, after)
 	}
 }
 

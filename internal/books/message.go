@@ -98,7 +98,7 @@ func checkEvents(e *store.Entry, differ differing) {
 			differ(KindEvents, fmt.Sprintf("%s of type %d, %s", amount(sent[family], "event"), typ, nameOf(typ)), "a message has 1 at most")
 		}
 	}
-	if hasProvider(e.State) && len(sent) == 0 {
+	if hasProvider(e.State) && len(sent) == 0 && !refusedAtOnce(e) {
 		differ(KindEvents, e.State.String()+", without a sent event", "a provider's message has 1")
 	}
 	if e.State == lifecycle.Dropped && dropped == 0 {
@@ -109,6 +109,15 @@ func checkEvents(e *store.Entry, differ differing) {
 // hasProvider tells whether a message in that state has been with a provider, as every such message has.
 func hasProvider(s lifecycle.State) bool {
 	return s == lifecycle.Sent || s == lifecycle.Delivered || s == lifecycle.Bounced
+}
+
+// refusedAtOnce tells whether the operator's own mail server refused a message for its recipient's sake while it was handed over: it
+// bounced, and was never sent.
+func refusedAtOnce(e *store.Entry) bool {
+	return e.State == lifecycle.Bounced && slices.ContainsFunc(e.Events, func(h store.EntryEvent) bool {
+		info, _ := event.Describe(h.Type)
+		return info.Family == event.Native && h.Effect == store.EffectOf(lifecycle.Bounce)
+	})
 }
 
 func isKnown(t event.Type) bool {

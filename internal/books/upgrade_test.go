@@ -12,7 +12,8 @@ import (
 
 // before00007 takes away what the migrations 7 and later brought, so that the next start brings it again.
 const before00007 = `DROP TABLE domain_key; DROP TABLE idempotency; DROP TABLE stored_template; DROP TABLE sub_account_label; DROP TABLE account_label; DROP TABLE facet; DROP TABLE label; DROP TABLE domain;
-	ALTER TABLE message DROP COLUMN labels; ALTER TABLE message DROP COLUMN engaged; ALTER TABLE event DROP COLUMN marks; ALTER TABLE counter DROP COLUMN firsts; DELETE FROM goose_db_version WHERE version_id >= 7`
+	ALTER TABLE message DROP COLUMN labels; ALTER TABLE message DROP COLUMN engaged; ALTER TABLE event DROP COLUMN marks; ALTER TABLE counter DROP COLUMN firsts; DROP INDEX tpsp_ip;
+	ALTER TABLE tpsp DROP COLUMN auto_warmup; DELETE FROM goose_db_version WHERE version_id >= 7`
 
 // TestUpgraded verifies a database that was made before there were facets: it balances, its first opens and clicks are counted as
 // they would have been, and it goes on balancing when its old messages are opened.

@@ -98,7 +98,8 @@ func mailServer(s *demo.Scene) string {
 	if s.SMTP == nil {
 		return ""
 	}
-	return fmt.Sprintf("It is a mail server, too, to be connected as a provider of type 6:\n  endpoint %s, key %s, secret %s\n", s.SMTP.URL, s.SMTP.User, s.SMTP.Password)
+	return fmt.Sprintf("It is a mail server, too, to be connected as a provider of type 6:\n  endpoint %s, key %s, secret %s\n"+
+		"Behind the IP %s, which can be put into IP pools, is that mail server.\n", s.SMTP.URL, s.SMTP.User, s.SMTP.Password, s.IP)
 }
 
 // curl is the first email as a command to paste.

@@ -41,8 +41,11 @@ func (p *program) showChecks(list []client.Check) error {
 	}
 	for _, c := range list {
 		about := ""
-		if c.TPSPID != 0 {
+		switch {
+		case c.TPSPID != 0:
 			about = fmt.Sprintf("%s (%d): ", c.TPSP, c.TPSPID)
+		case c.TPSP != "": // an IP
+			about = c.TPSP + ": "
 		}
 		if err := p.say("%-4s  %-*s  %s\n", row(c.Status), width, row(c.Check), row(about+c.Message)); err != nil {
 			return err

@@ -45,7 +45,7 @@ type column struct{ key, title string }
 
 // statColumns are those that are shown when an answer has them, in this order.
 var statColumns = []column{
-	{"date", "DAY"}, {"tpspId", "ID"}, {"sid", "ID"}, {"id", "ID"}, {"name", "NAME"}, {"provider", "MAILBOX"}, {"group", "GROUP"}, {"reason", "REASON"},
+	{"date", "DAY"}, {"tpspId", "ID"}, {"ipid", "ID"}, {"publicIP", "IP"}, {"sid", "ID"}, {"id", "ID"}, {"name", "NAME"}, {"provider", "MAILBOX"}, {"group", "GROUP"}, {"reason", "REASON"},
 	{"device", "DEVICE"}, {"client", "PROGRAM"}, {"os", "SYSTEM"}, {"country", "COUNTRY"}, {"upToSeconds", "SECONDS"},
 	{"processed", "PROCESSED"}, {"sent", "SENT"}, {"delivered", "DELIVERED"}, {"dropped", "DROPPED"}, {"hardBounced", "HARD"}, {"softBounced", "SOFT"},
 	{"opened", "OPENED"}, {"uniqueOpened", "OPENERS"}, {"clicked", "CLICKED"}, {"uniqueClicked", "CLICKERS"}, {"unsubscribed", "UNSUBSCRIBED"},

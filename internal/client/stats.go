@@ -27,6 +27,11 @@ func StatsPath(q StatsQuery) (string, error) {
 	case "day":
 	case "total":
 		path += "/aggregate"
+	case "ip":
+		if q.TPSPID != 0 {
+			return "", errors.New("the statistics of a provider cannot be by IP: leave --tpsp out")
+		}
+		path += "/aggregate/ip"
 	case "tpsp":
 		if q.TPSPID != 0 {
 			return "", errors.New("the statistics of one provider cannot be by provider: leave --tpsp out")
@@ -50,7 +55,7 @@ func StatsPath(q StatsQuery) (string, error) {
 }
 
 // StatsBy lists what statistics are by.
-var StatsBy = []string{"day", "total", "tpsp", "provider", "subaccount", "domain", "group", "reason", "device", "client", "os", "country", "engagement", "delay"}
+var StatsBy = []string{"day", "total", "tpsp", "ip", "provider", "subaccount", "domain", "group", "reason", "device", "client", "os", "country", "engagement", "delay"}
 
 // Stats returns statistics as the server answers.
 func (c *Client) Stats(ctx context.Context, q StatsQuery, out any) error {

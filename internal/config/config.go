@@ -48,6 +48,7 @@ type Config struct {
 	ProviderConcurrency int // calls in parallel to one provider
 	BatchSize           int // messages in one call
 	ShutdownGrace       time.Duration
+	IPs                 []IP
 	SuppressionInterval time.Duration // between two readings of a provider's suppression list; 0 = the usual
 
 	// Sandbox and Demo.
@@ -70,6 +71,12 @@ type Config struct {
 	URL           string // without a slash at the end
 	AccountKey    secret.String
 	SubAccountKey secret.String
+}
+
+// IP is one of the operator's own IPs.
+type IP struct {
+	Address string        // the public address
+	Server  secret.String // URL of the mail server that sends from there: smtp://user:password@host:587
 }
 
 // SystemDNS as the DNS server means those that the system is set up with.

@@ -58,13 +58,20 @@ func TestBadValues(t *testing.T) {
 		{"public-url", "https://mail.example.com:0", "port number"},
 		{"public-url", "https://mail.example.com:", "port number"},
 		{"secret-key", "key-leak", "32 bytes"},
+		{"ip", "203.0.113.7", "URL for 203.0.113.7"},
+		{"ip", "smarthost=smtp://u:pw-leak@host", "ADDRESS=URL"},
+		{"ip", "0.0.0.0=smtp://u:pw-leak@host", "ADDRESS=URL"},
+		{"ip", "203.0.113.7=https://u:pw-leak@host", "smtp://, smtp+starttls:// or smtps://"},
+		{"ip", "203.0.113.7=smtp://u:pw-leak@", "names a host"},
+		{"ip", "203.0.113.7=smtp://u:pw-leak%zz@host", "%2C for a comma"},
+		{"ip", "203.0.113.7=smtp://one,::ffff:203.0.113.7=smtp://u:pw-leak@two", "203.0.113.7 once only"},
 	} {
 		t.Run(tc.option+"="+tc.text, func(t *testing.T) {
 			t.Parallel()
 			name := option{name: tc.option}.env()
 			_, err := load(t, Serve, "", []string{name + "=" + tc.text}, nil)
 			e := wantError(t, err, tc.option, "environment variable "+name, tc.rule)
-			if hidden := tc.option == "public-url" || tc.option == "secret-key"; hidden != (e.Value == "") {
+			if hidden := tc.option == "public-url" || tc.option == "secret-key" || tc.option == "ip"; hidden != (e.Value == "") {
 				t.Errorf("the error's value is %q", e.Value)
 			}
 			if strings.Contains(err.Error(), "leak") {

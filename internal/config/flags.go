@@ -36,6 +36,9 @@ func (f *flagText) String() string {
 
 // Set implements [pflag.Value]. It takes every text, because pflag would quote a refused one.
 func (f *flagText) Set(text string) error {
+	if f.value.more && f.text != "" {
+		text = f.text + "," + text
+	}
 	f.text = text
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -103,7 +104,7 @@ func TestSourcesAgree(t *testing.T) {
 	values := map[string]string{
 		"listen": "[::1]:9000", "data": "/srv/yard", "log-level": "debug", "log-format": "json", "public-url": "https://mail.example.com/yard",
 		"allow-private": "true", "secret-key": testKey, "max-backlog": "7000", "rate-limit": "7", "min-free-disk": "1.5GB", "shutdown-grace": "0s",
-		"call-timeout": "45s", "suppression-interval": "7m", "ask-after": "1s,1m", "ambiguous-wait": "20m", "message-ttl": "1h", "provider-concurrency": "3",
+		"call-timeout": "45s", "suppression-interval": "7m", "ip": "203.0.113.7=smtp://user:word@smarthost.example.com:587,2001:db8::7=smtps://[::1]", "ask-after": "1s,1m", "ambiguous-wait": "20m", "message-ttl": "1h", "provider-concurrency": "3",
 		"batch-size": "500", "sandbox-listen": "127.0.0.1:0", "sandbox-url": "http://127.0.0.1:9999", "no-traffic": "true",
 		"url": "https://mail.example.com", "account-key": "AAAABBBBCCCCDDDDEEEE", "subaccount-key": "aaaabbbbccccddddeeee", "json": "true",
 		"database": "postgres://yard:word@db.example.com/yard", "clock-offset": "2m", "dns": "127.0.0.1:5353", "mail-host": "post.example.com",
@@ -301,5 +302,33 @@ func TestSecretsDoNotPrint(t *testing.T) {
 		if strings.Contains(shown, testKey) || strings.Contains(shown, "LEAK") {
 			t.Errorf("shows a secret: %s", shown)
 		}
+	}
+}
+
+// The flag may be given several times, the file may have a list, and no help or error shows what is in them.
+func TestIPs(t *testing.T) {
+	t.Parallel()
+	want := []IP{{Address: "203.0.113.7", Server: secret.NewString("smtp://u:word@one")}, {Address: "2001:db8::7", Server: secret.NewString("smtps://[::1]:465")}}
+	for name, source := range map[string]struct {
+		file      string
+		env, args []string
+	}{
+		"flags":       {"", nil, []string{"--ip", "203.0.113.7=smtp://u:word@one", "--ip", "2001:DB8::7=smtps://[::1]:465"}},
+		"one flag":    {"", nil, []string{"--ip", "203.0.113.7=smtp://u:word@one, 2001:db8::7=smtps://[::1]:465"}},
+		"environment": {"", []string{"POSTYARD_IP=203.0.113.7=smtp://u:word@one,2001:db8::7=smtps://[::1]:465,"}, nil},
+		"a list":      {"ip:\n  - 203.0.113.7=smtp://u:word@one\n  - 2001:db8::7=smtps://[::1]:465\n", nil, nil},
+	} {
+		cfg, err := load(t, Serve, source.file, source.env, source.args)
+		if err != nil || !slices.EqualFunc(want, cfg.IPs, func(a, b IP) bool { return a.Address == b.Address && a.Server.Reveal() == b.Server.Reveal() }) {
+			t.Errorf("%s: %+v, %v", name, cfg.IPs, err)
+		}
+		if shown := fmt.Sprintf("%+v", cfg.IPs); strings.Contains(shown, "word") {
+			t.Errorf("%s: shown as %s", name, shown)
+		}
+	}
+	fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	Flags(fs, Serve)
+	if err := fs.Parse([]string{"--ip", "203.0.113.7=smtp://u:word@one"}); err != nil || strings.Contains(fs.Lookup("ip").Value.String(), "word") {
+		t.Errorf("%v, shown as %s", err, fs.Lookup("ip").Value)
 	}
 }

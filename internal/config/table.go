@@ -195,6 +195,14 @@ func sendingOptions() []option {
 		defaults: in("100", Serve),
 		fixed:    in("100", Demo),
 	}, {
+		name: "ip",
+		doc: "The operator's own IPs: a public address and the URL of the mail server that sends from it, as ADDRESS=smtp://USER:PASSWORD@HOST:PORT. " +
+			"The schemes are smtp (STARTTLS where it is offered), smtp+starttls and smtps; ?hello=NAME is what the server calls itself. Can be given several " +
+			"times. Better given by file or environment when it holds a password: other users of the machine can read a command line.",
+		value:    ips(func(c *Config) *[]IP { return &c.IPs }),
+		defaults: in("", Serve),
+		fixed:    in("", Demo),
+	}, {
 		name: "suppression-interval",
 		doc: "How often providers' suppression lists are read, to learn what was changed there by hand or by unsubscribing. What users change here is " +
 			"done there at once.",

@@ -23,6 +23,7 @@ type value struct {
 	typ   string // for people: "duration"
 	limit string // for people: "1s to 10m"; empty = none
 	list  bool   // several, separated by commas, or a YAML list
+	more  bool   // the flag may be given several times: each adds to the list
 	flip  bool   // a flag without a value means true
 	hide  bool   // errors must not quote the text: it is, or may hold, a secret
 	key   bool   // it is a secret: not shown in any way
@@ -132,6 +133,44 @@ func size(at func(*Config) *int64) value {
 		}
 		return int64(n), nil
 	})
+}
+
+// ips takes addresses with the URLs of mail servers, which may hold passwords.
+func ips(at func(*Config) *[]IP) value {
+	v := field("IPs", "", at, func(s string) ([]IP, error) {
+		var list []IP
+		for part := range strings.SplitSeq(s, ",") {
+			if part = strings.TrimSpace(part); part == "" {
+				continue
+			}
+			one, err := parseIP(part)
+			if err != nil {
+				return nil, err
+			}
+			if slices.ContainsFunc(list, func(other IP) bool { return other.Address == one.Address }) {
+				return nil, fmt.Errorf("must name %s once only", one.Address)
+			}
+			list = append(list, one)
+		}
+		return list, nil
+	})
+	v.list, v.more, v.hide, v.key = true, true, true, true
+	return v
+}
+
+func parseIP(s string) (IP, error) {
+	address, server, _ := strings.Cut(s, "=")
+	a, err := netip.ParseAddr(strings.TrimSpace(address))
+	if err != nil || a.Zone() != "" || a.IsUnspecified() || a.IsMulticast() {
+		return IP{}, errors.New("must be a list of ADDRESS=URL, such as 203.0.113.7=smtp://user:password@smarthost.example.com:587")
+	}
+	one := IP{Address: a.Unmap().String(), Server: secret.NewString(strings.TrimSpace(server))}
+	u, err := url.Parse(one.Server.Reveal())
+	if err != nil || !slices.Contains([]string{"smtp", "smtp+starttls", "smtps"}, u.Scheme) || u.Hostname() == "" {
+		return IP{}, fmt.Errorf("must have a URL for %s that starts with smtp://, smtp+starttls:// or smtps:// and names a host; "+
+			"in a user name or a password write %%2C for a comma, %%40 for @, %%3A for a colon and %%2F for a slash", one.Address)
+	}
+	return one, nil
 }
 
 // named is one of the values that can be chosen from.

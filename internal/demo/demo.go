@@ -35,6 +35,7 @@ type Scene struct {
 	SandboxURL    string                  `json:"sandboxUrl"`
 	SandboxToken  string                  `json:"sandboxToken"`
 	SMTP          *MailServer             `json:"smtp,omitempty"`      // when the sandbox takes mail by SMTP
+	IP            string                  `json:"ip,omitempty"`        // a public address of the operator's own; its mail server is the sandbox's
 	MessageID     string                  `json:"messageId,omitempty"` // of the first email, when it was sent now
 }
 
@@ -52,6 +53,7 @@ type Config struct {
 	AccountKey secret.String
 	SandboxURL string
 	SMTPURL    string // "": the sandbox takes no mail by SMTP, or runs elsewhere
+	IP         string // the configured IP; "": none
 	NoTraffic  bool   // send no email
 }
 
@@ -61,6 +63,7 @@ func SetUp(ctx context.Context, c Config) (*Scene, error) {
 	s := &Scene{URL: c.URL, AccountID: c.AccountID, AccountAPIKey: c.AccountKey.Reveal(), Template: sandbox.DemoTemplateAlias,
 		SandboxURL: c.SandboxURL, SandboxToken: sandbox.DemoServerToken}
 	if c.SMTPURL != "" {
+		s.IP = c.IP
 		s.SMTP = &MailServer{URL: c.SMTPURL, User: sandbox.DemoSMTPUser, Password: sandbox.DemoSMTPPassword}
 	}
 	if err := s.makeSubAccounts(ctx, api); err != nil {

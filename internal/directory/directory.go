@@ -150,9 +150,11 @@ func SuppressionSyncNamed(name string) (SuppressionSync, bool) {
 	return SuppressionSync(max(i, 0)), i >= 0
 }
 
-// TPSP is one connection to one provider account: for Postmark a server token and one message stream.
+// TPSP is one connection to one provider account: for Postmark a server token and one message stream. One of the operator's own IPs is
+// a TPSP as well, for all that has to do with sending: its id is negative, its name is the public address, and how to reach its mail
+// server stands in the server's configuration.
 type TPSP struct {
-	ID        int32
+	ID        int32 // of an IP: the IP's id, negative
 	AccountID int32
 	Name      string
 	Type      provider.Type
@@ -177,6 +179,23 @@ type TPSP struct {
 	Deleted   time.Time // zero while it is in use; a deleted one still attributes late events
 
 	SuppressionSync SuppressionSync // for providers that have a list
+
+	Missing    bool // an IP that the configuration does not have any more: it has no mail server
+	AutoWarmup bool // of an IP: kept for SendPost's operation
+}
+
+// IsIP tells whether it is one of the operator's own IPs.
+func (t *TPSP) IsIP() bool { return t.ID < 0 }
+
+// IPID returns the id of an IP, or 0 for a TPSP.
+func (t *TPSP) IPID() int32 { return t.Egress().IPID() }
+
+// Noun is what people call it: the provider, the IP.
+func (t *TPSP) Noun() string {
+	if t.IsIP() {
+		return "the IP"
+	}
+	return "the provider"
 }
 
 // PastHook is a connection that a TPSP had before a user changed it, with the webhook that stood there. Its webhook is removed from the
@@ -254,29 +273,34 @@ func (t *TPSP) Mute() bool {
 }
 
 // Egress returns the TPSP as a way out.
-func (t *TPSP) Egress() route.Egress { return route.TPSP(t.ID) }
+func (t *TPSP) Egress() route.Egress { return route.Egress(t.ID) }
 
 // Away says why mail cannot leave through the TPSP at a moment, or "".
 func (t *TPSP) Away(now time.Time) string {
 	switch {
 	case !t.Deleted.IsZero():
-		return "the provider was deleted"
+		return t.Noun() + " was deleted"
 	case t.Paused:
-		return "the provider is paused"
+		return t.Noun() + " is paused"
+	case t.Missing:
+		return "the IP is not in the server's configuration any more"
 	case now.Before(t.Drill):
-		return "an outage of the provider is rehearsed until " + t.Drill.UTC().Format(time.RFC3339)
+		return "an outage of " + t.Noun() + " is rehearsed until " + t.Drill.UTC().Format(time.RFC3339)
 	case t.Health.Stopped:
-		return "the provider is not used for now: " + t.Health.Reason
+		return t.Stopped(t.Health.Reason)
 	default:
 		return ""
 	}
 }
 
+// Stopped says that no mail leaves through it because of a reason that its breaker has.
+func (t *TPSP) Stopped(reason string) string { return t.Noun() + " is not used for now: " + reason }
+
 // Refuses says why the provider does not take mail of a sender domain at present, or "".
 func (t *TPSP) Refuses(domain string, now time.Time) string {
 	for i := range t.Refused {
 		if t.Refused[i].Domain == domain && now.Before(t.Refused[i].ProbeAt) {
-			return "the provider refuses mail from " + domain + ": " + t.Refused[i].Reason
+			return t.Noun() + " refuses mail from " + domain + ": " + t.Refused[i].Reason
 		}
 	}
 	return ""
@@ -411,6 +435,7 @@ type Snapshot struct {
 	subAccountsByKey map[KeyHash]*SubAccount
 	tpsps            map[int32]*TPSP
 	everyTPSP        []*TPSP // sorted once: every webhook walks it
+	ips              map[int32]*TPSP
 	pools            map[int32]*route.Pool
 	poolsByName      map[poolName]*route.Pool
 	domains          map[int32]*Domain
@@ -437,6 +462,7 @@ func newSnapshot(c Contents) *Snapshot {
 		subAccounts:      make(map[int32]*SubAccount, len(c.SubAccounts)),
 		subAccountsByKey: make(map[KeyHash]*SubAccount, len(c.SubAccounts)),
 		tpsps:            make(map[int32]*TPSP, len(c.TPSPs)),
+		ips:              map[int32]*TPSP{},
 		pools:            make(map[int32]*route.Pool, len(c.Pools)),
 		poolsByName:      make(map[poolName]*route.Pool, len(c.Pools)),
 		domains:          make(map[int32]*Domain, len(c.Domains)),
@@ -451,6 +477,10 @@ func newSnapshot(c Contents) *Snapshot {
 		s.subAccounts[a.ID], s.subAccountsByKey[a.KeyHash] = &a, &a
 	}
 	for _, t := range c.TPSPs {
+		if t.IsIP() {
+			s.ips[t.IPID()] = &t
+			continue
+		}
 		s.tpsps[t.ID] = &t
 	}
 	for _, p := range c.Pools {
@@ -521,6 +551,53 @@ func (s *Snapshot) EveryTPSP() []*TPSP { return s.everyTPSP }
 // AnyTPSP returns a TPSP whatever its account, deleted or not, or nil. It is for the dispatcher and for late events;
 // requests of users go through TPSP.
 func (s *Snapshot) AnyTPSP(id int32) *TPSP { return s.tpsps[id] }
+
+// Egress returns a TPSP or an IP whatever its account, deleted or not, or nil. It is for the dispatcher and for what happened before.
+func (s *Snapshot) Egress(e route.Egress) *TPSP {
+	if id := e.IPID(); id > 0 {
+		return s.ips[id]
+	}
+	return s.tpsps[e.TPSPID()]
+}
+
+// EveryEgress returns the TPSPs and IPs of all accounts, deleted ones included.
+func (s *Snapshot) EveryEgress() []*TPSP {
+	if len(s.ips) == 0 {
+		return s.everyTPSP
+	}
+	return append(slices.Clone(s.everyTPSP), sorted(s.ips, func(*TPSP) bool { return true }, (*TPSP).IPID)...)
+}
+
+// IP returns one of the account's IPs that is in use, or nil.
+func (s *Snapshot) IP(accountID, id int32) *TPSP {
+	if t := s.ips[id]; t != nil && t.AccountID == accountID && t.Deleted.IsZero() {
+		return t
+	}
+	return nil
+}
+
+// IPs returns the account's IPs that are in use, in the order of ids.
+func (s *Snapshot) IPs(accountID int32) []*TPSP {
+	return sorted(s.ips, func(t *TPSP) bool { return t.AccountID == accountID && t.Deleted.IsZero() }, (*TPSP).IPID)
+}
+
+// IPWithAddress returns the IP in use that has a public address, whatever its account, or nil.
+func (s *Snapshot) IPWithAddress(address string) *TPSP {
+	for _, t := range s.ips {
+		if t.Name == address && t.Deleted.IsZero() {
+			return t
+		}
+	}
+	return nil
+}
+
+// Uses returns the account's egress when it is in use, or nil.
+func (s *Snapshot) Uses(accountID int32, e route.Egress) *TPSP {
+	if t := s.Egress(e); t != nil && t.AccountID == accountID && t.Deleted.IsZero() {
+		return t
+	}
+	return nil
+}
 
 // Owns tells whether a TPSP, deleted or not, is one of the account's.
 func (s *Snapshot) Owns(accountID, tpspID int32) bool {

@@ -299,3 +299,46 @@ func TestPastConnections(t *testing.T) {
 		}
 	}
 }
+
+// IPs are found as egresses and by their own ids, and are no TPSPs.
+func TestIPs(t *testing.T) {
+	t.Parallel()
+	c := twoTenants()
+	c.TPSPs = append(c.TPSPs, TPSP{ID: -101, AccountID: 1, Type: provider.IP, Name: "203.0.113.7"}, TPSP{ID: -2, AccountID: 1, Type: provider.IP, Name: "203.0.113.8"},
+		TPSP{ID: -3, AccountID: 1, Type: provider.IP, Name: "203.0.113.9", Deleted: then}, TPSP{ID: -4, AccountID: 2, Type: provider.IP, Name: "203.0.113.9"})
+	d, err := Open(t.Context(), &loader{contents: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := d.Current()
+	if got := ids(s.IPs(1), (*TPSP).IPID); !slices.Equal(got, []int32{2, 101}) {
+		t.Errorf("the account's IPs: %v", got)
+	}
+	if got := ids(s.TPSPs(1), func(t *TPSP) int32 { return t.ID }); !slices.Equal(got, []int32{101, 102}) {
+		t.Errorf("the account's TPSPs: %v", got)
+	}
+	if got := ids(s.EveryTPSP(), func(t *TPSP) int32 { return t.ID }); !slices.Equal(got, []int32{101, 102, 103, 201}) {
+		t.Errorf("all TPSPs: %v", got)
+	}
+	if got := len(s.EveryEgress()); got != 8 {
+		t.Errorf("%d egresses", got)
+	}
+	one, ip := s.Egress(route.TPSP(101)), s.Egress(route.IP(101))
+	if one == nil || one.IsIP() || one.IPID() != 0 || ip == nil || !ip.IsIP() || ip.IPID() != 101 || ip.Egress() != route.IP(101) {
+		t.Errorf("%+v, %+v", one, ip)
+	}
+	for name, found := range map[string]*TPSP{
+		"another's": s.IP(1, 4), "deleted": s.IP(1, 3), "none": s.IP(1, 0), "below": s.IP(1, -101), "as a TPSP": s.TPSP(1, -101), "any TPSP": s.AnyTPSP(-101),
+		"another's in use": s.Uses(1, route.IP(4)), "deleted in use": s.Uses(1, route.IP(3)), "no egress": s.Egress(0),
+	} {
+		if found != nil {
+			t.Errorf("%s: %+v", name, found)
+		}
+	}
+	if s.Uses(1, route.IP(2)) == nil || s.Uses(1, route.TPSP(101)) == nil || s.IP(1, 2) == nil || s.Egress(route.IP(3)) == nil {
+		t.Error("in use, and not found")
+	}
+	if at := s.IPWithAddress("203.0.113.9"); at == nil || at.AccountID != 2 || s.IPWithAddress("203.0.113.10") != nil {
+		t.Errorf("by address: %+v", at)
+	}
+}

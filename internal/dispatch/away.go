@@ -30,7 +30,7 @@ type moving struct {
 
 // usable tells whether mail of a sender may go to an egress at present.
 func (d *Dispatcher) usable(e route.Egress, senderDomain string, now time.Time) bool {
-	t := d.Directory.Current().AnyTPSP(e.TPSPID())
+	t := d.Directory.Current().Egress(e)
 	return t != nil && t.Away(now) == "" && t.Refuses(senderDomain, now) == ""
 }
 
@@ -46,16 +46,17 @@ func (r *runner) evacuate(ctx context.Context, target *directory.TPSP, why strin
 // abandon moves what waits for a TPSP that was deleted to another egress of its plan, one that is in use if there is one, and drops
 // what has none.
 func (r *runner) abandon(ctx context.Context, target *directory.TPSP, now time.Time) (more bool, err error) {
+	why := target.Away(now)
 	f := store.QueuedFilter{AccountID: target.AccountID, Egress: r.egress}
 	return r.move(ctx, &r.abandoning, f, now, func(q *store.Queued) store.Move {
 		to, _ := q.Plan.After(r.egress, func(e route.Egress) bool { return r.d.usable(e, "", now) })
 		if to == 0 {
-			to, _ = q.Plan.After(r.egress, func(e route.Egress) bool { return r.d.Directory.Current().TPSP(target.AccountID, e.TPSPID()) != nil })
+			to, _ = q.Plan.After(r.egress, func(e route.Egress) bool { return r.d.Directory.Current().Uses(target.AccountID, e) != nil })
 		}
 		if to == 0 {
-			return store.Move{Drop: store.ReasonDeleted}
+			return store.Move{Drop: why}
 		}
-		return store.Move{To: to, Waiting: "moved on from " + r.egress.String() + ": " + store.ReasonDeleted}
+		return store.Move{To: to, Waiting: "moved on from " + r.egress.String() + ": " + why}
 	})
 }
 
@@ -141,7 +142,7 @@ func overflowOf(p route.Plan, pool *route.Pool, usable func(route.Egress) bool) 
 
 // noteSenders records which sender domains the provider refuses, and which it takes again.
 func (r *runner) noteSenders(ctx context.Context, seen senders, now time.Time) {
-	target := r.d.Directory.Current().AnyTPSP(r.egress.TPSPID())
+	target := r.d.Directory.Current().Egress(r.egress)
 	if target == nil {
 		return
 	}

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -176,15 +177,36 @@ func unanswered(s store.Settlement, q *inquiry, answer string, until, again time
 	return s
 }
 
+// dropped ends a message. What the operator's own mail server refuses for the recipient's sake bounces: there is nobody else to report it.
 func dropped(s store.Settlement, family event.Family, o *provider.Outcome) store.Settlement {
 	s.Trigger = lifecycle.Drop
 	typ := typeOf(family, event.Dropped)
+	if family == event.Native && o.Bounce != event.Processed {
+		s.Trigger = lifecycle.Bounce
+		typ = typeOf(family, o.Bounce)
+		if o.Bounce == event.HardBounced {
+			s.Inactive = []string{s.Job.Recipient.Email}
+		}
+	}
 	s.Drop = &typ
 	s.Detail = event.Detail{SMTPDescription: words(o)}
+	if family == event.Native || family == event.CustomSMTP {
+		s.Detail.SMTPCode = replyCode(o.Code)
+	}
 	if o.Code != "" {
 		s.Detail.Provider = map[string]string{"ErrorCode": o.Code}
 	}
 	return s
+}
+
+// replyCode returns the code of a mail server's reply, "550 5.1.1", or 0.
+func replyCode(code string) int {
+	first, _, _ := strings.Cut(code, " ")
+	n, err := strconv.Atoi(first)
+	if err != nil || n < 200 || n > 599 {
+		return 0
+	}
+	return n
 }
 
 func requeued(s store.Settlement, to route.Egress, due time.Time, o *provider.Outcome) store.Settlement {

@@ -47,6 +47,8 @@ func brief(s store.Settlement) string {
 		fmt.Fprintf(&text, "accept with %d", s.Sent)
 	case lifecycle.Drop:
 		fmt.Fprintf(&text, "drop with %d", *s.Drop)
+	case lifecycle.Bounce:
+		fmt.Fprintf(&text, "bounce with %d", *s.Drop)
 	case lifecycle.Doubt:
 		fmt.Fprintf(&text, "doubt at %d for %s", s.Egress, s.DueAt.Sub(s.At))
 	case lifecycle.Requeue:
@@ -118,6 +120,37 @@ func TestDecide(t *testing.T) {
 				t.Errorf("%s: %+v", test.name, s)
 			}
 		}
+	}
+}
+
+// What the operator's own mail server refuses for the recipient's sake bounces, and is never failed over; through a provider of type 6 the
+// same is a drop.
+func TestDecideBounces(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		family     event.Family
+		bounce     event.Kind
+		code, want string
+		smtpCode   int
+		suppressed bool
+	}{
+		{event.Native, event.HardBounced, "550 5.1.1", "bounce with 4", 550, true},
+		{event.Native, event.SoftBounced, "552 5.2.2", "bounce with 3", 552, false},
+		{event.Native, 0, "554", "drop with 1", 554, false},
+		{event.Native, 0, "", "drop with 1", 0, false},
+		{event.CustomSMTP, event.HardBounced, "550 5.1.1", "drop with 62", 550, false},
+		{event.Postmark, 0, "406", "drop with 74", 0, false},
+	} {
+		o := &provider.Outcome{Class: provider.Rejected, Bounce: test.bounce, Code: test.code, Text: "no"}
+		s := decide(job(2, 0), o, provider.Capabilities{Family: test.family}, rules, clock, 0, always)
+		if got := brief(s); got != test.want || s.Detail.SMTPCode != test.smtpCode || s.Detail.SMTPDescription != "no" ||
+			slices.Equal(s.Inactive, []string{"ada@example.org"}) != test.suppressed {
+			t.Errorf("%+v: %s, %+v, %v", test, got, s.Detail, s.Inactive)
+		}
+	}
+	withheld := &provider.Outcome{Class: provider.Rejected, Unsent: true, Withheld: true, Text: "suppressed"}
+	if got := brief(decide(job(2, 0), withheld, provider.Capabilities{Family: event.Native}, rules, clock, 0, always)); got != "drop with 1" {
+		t.Errorf("withheld: %s", got)
 	}
 }
 

@@ -133,7 +133,7 @@ func (d *Dispatcher) WakeAll() { d.wakeOthers(0) }
 
 // wakeOthers wakes every egress but one.
 func (d *Dispatcher) wakeOthers(e route.Egress) {
-	for _, t := range d.Directory.Current().EveryTPSP() {
+	for _, t := range d.Directory.Current().EveryEgress() {
 		if t.Egress() != e {
 			d.Wake(t.Egress())
 		}
@@ -152,7 +152,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	d.mu.Lock()
 	d.start = func(r *runner) { running.Go(func() { r.run(ctx, wire) }) }
 	d.mu.Unlock()
-	for _, t := range d.Directory.Current().EveryTPSP() {
+	for _, t := range d.Directory.Current().EveryEgress() {
 		d.Wake(t.Egress())
 	}
 	running.Go(func() { d.sweep(ctx) })

@@ -117,7 +117,7 @@ func (r *runner) showHealth(ctx context.Context) {
 	if b := &r.breaker; b.open {
 		health = directory.Health{Stopped: true, Reason: b.reason, Since: b.since, ProbeAt: b.probeAt, Wait: b.wait}
 	}
-	err := r.save(ctx, func(ctx context.Context) error { return r.d.Store.UpdateHealth(ctx, r.egress.TPSPID(), health) })
+	err := r.save(ctx, func(ctx context.Context) error { return r.d.Store.UpdateHealth(ctx, int32(r.egress), health) })
 	r.unsaved = err != nil
 	if err != nil {
 		r.log.Error("the provider's health could not be saved; trying again", "error", err)

@@ -147,13 +147,13 @@ func (r *runner) work(ctx, wire context.Context, running *sync.WaitGroup) time.D
 	if wait := r.retryAt.Sub(now); wait > 0 {
 		return wait
 	}
-	target := r.d.Directory.Current().AnyTPSP(r.egress.TPSPID())
+	target := r.d.Directory.Current().Egress(r.egress)
 	if target == nil || r.d.Providers[target.Type] == nil {
 		return r.d.Poll // nothing can carry its mail; it waits for a version of the program that can
 	}
 	if r.unsaved {
 		r.showHealth(ctx)
-		target = r.d.Directory.Current().AnyTPSP(r.egress.TPSPID()) // what was saved is in it now
+		target = r.d.Directory.Current().Egress(r.egress) // what was saved is in it now
 	}
 	r.follow(target.Health)
 	sleep, err := r.serve(ctx, wire, running, target, now)
@@ -212,7 +212,7 @@ func (r *runner) serve(ctx, wire context.Context, running *sync.WaitGroup, targe
 func (r *runner) away(target *directory.TPSP, now time.Time) string {
 	why := target.Away(now)
 	if why == "" && r.breaker.open {
-		why = "the provider is not used for now: " + r.breaker.reason
+		why = target.Stopped(r.breaker.reason)
 	}
 	return why
 }

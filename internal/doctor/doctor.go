@@ -12,6 +12,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -165,6 +166,7 @@ type exam struct {
 	Question
 	view  *directory.Snapshot
 	tpsps []*directory.TPSP // of the account
+	ips   []*directory.TPSP // of the account
 	now   time.Time
 	slots chan struct{} // one for each provider that is looked at now; of the examination, so that accounts do not wait for each other
 
@@ -178,8 +180,8 @@ func (s *Service) Examine(ctx context.Context, accountID int32, q Question) ([]C
 	defer cancel()
 	e := &exam{Service: s, accountID: accountID, Question: q, view: s.Directory.Current(), now: s.Now().UTC(), asked: make(chan struct{}),
 		slots: make(chan struct{}, atOnce)}
-	e.tpsps = e.view.TPSPs(accountID)
-	examined := e.tpsps
+	e.tpsps, e.ips = e.view.TPSPs(accountID), e.view.IPs(accountID)
+	examined := slices.Concat(e.tpsps, e.ips)
 	if q.TPSPID != 0 {
 		t := e.view.TPSP(accountID, q.TPSPID)
 		if t == nil {
@@ -201,7 +203,7 @@ func (s *Service) Examine(ctx context.Context, accountID int32, q Question) ([]C
 		looking.Go(func() { results[i], errs[i] = e.patient(ctx, t) })
 	}
 	var list []Check
-	if len(e.tpsps) == 0 {
+	if len(e.tpsps)+len(e.ips) == 0 {
 		list = append(list, Check{Name: Providers, Status: Fail, Message: "the account has no provider, so it can send no mail",
 			Fix: `POST /api/v1/account/tpsp with {"name": ..., "type": 4, "key": ..., "messageStream": ...}`})
 	}
@@ -258,7 +260,7 @@ func (e *exam) patient(ctx context.Context, t *directory.TPSP) ([]Check, error) 
 		defer func() { <-e.slots }()
 		p.remote(ctx)
 	case <-ctx.Done():
-		p.add(Provider, Warn, "not looked at: other providers took all the time", "postyard doctor --tpsp %d", t.ID)
+		p.add(Provider, Warn, "not looked at: other providers took all the time", "%s", p.again())
 	}
 	p.local()
 	// The store has its own time, and is asked even when providers used ours up.
@@ -288,7 +290,23 @@ func (p *patient) check(name string, status Status, message, fix string, args ..
 	if len(args) > 0 {
 		fix = fmt.Sprintf(fix, args...)
 	}
-	return Check{Name: name, TPSPID: p.t.ID, TPSP: p.t.Name, Status: status, Message: message, Fix: fix}
+	return Check{Name: name, TPSPID: p.t.Egress().TPSPID(), TPSP: p.t.Name, Status: status, Message: message, Fix: fix}
+}
+
+// again is the command that looks at it once more.
+func (p *patient) again() string {
+	if p.t.IsIP() {
+		return "postyard doctor once more"
+	}
+	return fmt.Sprintf("postyard doctor --tpsp %d", p.t.ID)
+}
+
+// path is where the egress is changed.
+func (p *patient) path() string {
+	if p.t.IsIP() {
+		return fmt.Sprintf("/api/v1/account/ip/%d", p.t.IPID())
+	}
+	return fmt.Sprintf("/api/v1/account/tpsp/%d", p.t.ID)
 }
 
 // shortSecret is a length at which a secret may be a word: taking it out would spoil more than it hides.

@@ -16,7 +16,9 @@ func (p *patient) local() {
 	p.inUse()
 	p.senders()
 	p.inPool()
-	p.catchUp()
+	if !p.t.IsIP() {
+		p.catchUp()
+	}
 }
 
 func (p *patient) inUse() {
@@ -24,7 +26,11 @@ func (p *patient) inUse() {
 	reason := t.Away(p.now)
 	switch {
 	case t.Paused:
-		p.add(InUse, Warn, reason, `PUT /api/v1/account/tpsp/%d with {"active": true}`, t.ID)
+		p.add(InUse, Warn, reason, `PUT %s with {"active": true}`, p.path())
+	case t.Missing:
+		p.add(InUse, Fail, reason, "start the server with the option ip for %s again, or DELETE %s", t.Name, p.path())
+	case p.now.Before(t.Drill) && t.IsIP():
+		p.add(InUse, Warn, reason, `POST %s/drill with {"seconds": 0}`, p.path())
 	case p.now.Before(t.Drill):
 		p.add(InUse, Warn, reason, "postyard drill --end %d", t.ID)
 	case t.Health.Stopped:
@@ -64,6 +70,11 @@ func (p *patient) inPool() {
 	}
 	if len(names) > 0 {
 		p.add(InPool, OK, "IP pools that lead to it: "+strings.Join(names, ", "), "")
+		return
+	}
+	if p.t.IsIP() {
+		p.add(InPool, Warn, "no IP pool leads to it, so it gets no mail",
+			`POST /api/v1/account/ippool with {"name": "...", "ips": [{"publicIP": %q}], "warmupInterval": 24}`, p.t.Name)
 		return
 	}
 	p.add(InPool, Fail, "no IP pool leads to it, so it gets no mail",
@@ -128,7 +139,7 @@ func (e *exam) noPool() Check {
 func (e *exam) pool(pool *route.Pool) (list []Check) {
 	for _, w := range e.Planner.Warnings(e.view, pool) {
 		c := Check{Name: Pool, TPSPID: w.Egress.TPSPID(), Status: Warn, Message: fmt.Sprintf("IP pool %q: %s", pool.Name, w.Message)}
-		if t := e.view.AnyTPSP(c.TPSPID); t != nil {
+		if t := e.view.Egress(w.Egress); t != nil {
 			c.TPSP = t.Name
 		}
 		change := fmt.Sprintf("PUT /api/v1/account/ippool/%d with ", pool.ID)

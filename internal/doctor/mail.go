@@ -45,7 +45,9 @@ func (p *patient) mail(ctx context.Context) error {
 	}
 	p.waiting(groups, more, full, failures.Last)
 	p.errors(&failures)
-	p.strange(strange)
+	if !p.t.IsIP() {
+		p.strange(strange)
+	}
 	return nil
 }
 
@@ -54,12 +56,12 @@ func (p *patient) full(taken store.Permits) func(mailbox.Class) (string, time.Ti
 	return func(class mailbox.Class) (reason string, until time.Time) {
 		if n := p.t.Limits.PerHour; n > 0 {
 			if _, until = limit.Room(n, taken.Whole, p.now, p.Claim); !until.IsZero() {
-				reason = fmt.Sprintf("the provider's limit of %d messages an hour is reached", n)
+				reason = fmt.Sprintf("%s's limit of %d messages an hour is reached", p.t.Noun(), n)
 			}
 		}
 		if n := p.t.Limits.Mailbox[class]; n > 0 {
 			if _, free := limit.Room(n, taken.Lanes[class], p.now, p.Claim); free.After(until) {
-				reason, until = fmt.Sprintf("the provider's limit of %d messages an hour to %s is reached", n, class), free
+				reason, until = fmt.Sprintf("%s's limit of %d messages an hour to %s is reached", p.t.Noun(), n, class), free
 			}
 		}
 		return reason, until
@@ -100,7 +102,7 @@ func (p *patient) why(g *store.Delay, full func(mailbox.Class) (string, time.Tim
 		return reason{cmp.Or(g.Waiting, "their time has not come"), Warn, look}, g.DueFirst
 	}
 	if limited, free := full(g.Mailbox); limited != "" {
-		return reason{limited, Warn, fmt.Sprintf(`wait, or raise it: PUT /api/v1/account/tpsp/%d with "ratePerHour" or "mailboxLimits"`, p.t.ID)}, free
+		return reason{limited, Warn, fmt.Sprintf(`wait, or raise it: PUT %s with "ratePerHour" or "mailboxLimits"`, p.path())}, free
 	}
 	ready := g.Since
 	if g.DueLast.After(ready) {

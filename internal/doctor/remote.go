@@ -39,6 +39,9 @@ func (p *patient) remote(ctx context.Context) {
 		p.add(Provider, Fail, "this version has no adapter for the provider's type", "DELETE /api/v1/account/tpsp/%d", p.t.ID)
 		return
 	}
+	if p.t.Missing {
+		return // in_use tells
+	}
 	conn, err := p.Connections.Connection(p.t)
 	if err != nil {
 		p.add(Token, Fail, "the stored key cannot be opened: "+err.Error(), "start the server with the POSTYARD_SECRET_KEY that it was stored with")
@@ -98,6 +101,10 @@ func (p *patient) server(ctx context.Context, adapter provider.Adapter, conn pro
 	ctx, cancel := context.WithTimeout(ctx, p.Patience)
 	defer cancel()
 	if err := adapter.Check(ctx, conn); err != nil {
+		if p.t.IsIP() {
+			p.add(Server, Fail, words(ctx, err), "repair the mail server of %s, or start the server with another one in the option ip", p.t.Name)
+			return
+		}
 		p.add(Server, Fail, words(ctx, err), "repair the server; or PUT /api/v1/account/tpsp/%d with the endpoint, port, key and secret "+
 			"that it takes", p.t.ID)
 	} else {

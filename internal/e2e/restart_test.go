@@ -38,7 +38,7 @@ func TestDemoForPrograms(t *testing.T) {
 		t.Fatal(err)
 	}
 	keys := slices.Sorted(maps.Keys(printed))
-	want := []string{"accountApiKey", "accountId", "messageId", "pool", "sandboxToken", "sandboxUrl", "smtp", "stream", "subAccounts", "template", "tpspId", "url"}
+	want := []string{"accountApiKey", "accountId", "ip", "messageId", "pool", "sandboxToken", "sandboxUrl", "smtp", "stream", "subAccounts", "template", "tpspId", "url"}
 	if diff := cmp.Diff(want, keys); diff != "" {
 		t.Errorf("keys: %s", diff)
 	}

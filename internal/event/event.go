@@ -63,6 +63,7 @@ var catalogue = []Info{
 	{6, "Clicked", Native, Clicked},
 	{7, "Unsubscribed", Native, Unsubscribed},
 	{8, "Spam", Native, Spam},
+	{9, "Sent", Native, Sent}, // SendPost uses 9 to 13 and does not publish for what; ours for mail that the operator's own mail server took
 
 	{14, "SG Sent", SendGrid, Sent},
 	{15, "SG Delivered", SendGrid, Delivered},

@@ -17,6 +17,7 @@ const published = `
 6 - Clicked Clicked
 7 - Unsubscribed Unsubscribed
 8 - Spam Spam
+9 - Sent Sent
 14 SG SGSent Sent
 15 SG SGDelivered Delivered
 16 SG SGDeferred Deferred
@@ -144,7 +145,7 @@ func TestDescribe(t *testing.T) {
 			t.Errorf("Describe(%d) = %+v, %t, want %+v", info.Type, got, ok, info)
 		}
 	}
-	for _, unknown := range []Type{-1 << 40, -1, 9, 10, 11, 12, 13, 26, 47, 79, 100, 1 << 40} {
+	for _, unknown := range []Type{-1 << 40, -1, 10, 11, 12, 13, 26, 47, 79, 100, 1 << 40} {
 		if got, ok := Describe(unknown); ok || got != (Info{}) {
 			t.Errorf("Describe(%d) = %+v, %t, want nothing", unknown, got, ok)
 		}
@@ -193,7 +194,7 @@ func TestTypeOfFallsBackToNative(t *testing.T) {
 		{"SES calls its Sent Processed", AmazonSES, Sent, 27, true},
 		{"and has no Processed", AmazonSES, Processed, 0, true},
 		{"SparkPost has no Processed", SparkPost, Processed, 0, true},
-		{"native mail has no Sent", Native, Sent, 0, false},
+		{"native mail has a Sent of ours", Native, Sent, 9, true},
 		{"Postmark has no Deferred, nor has native mail", Postmark, Deferred, 0, false},
 		{"only SendGrid has unsubscribe groups", Mailgun, GroupUnsubscribe, 0, false},
 		{"a family that is not one", Family(200), Delivered, 0, false},

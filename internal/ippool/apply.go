@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"postyard/internal/directory"
+	"postyard/internal/ip"
 	"postyard/internal/mail"
 	"postyard/internal/route"
 )
@@ -33,7 +34,7 @@ func (s *Service) apply(p *route.Pool, c *Changes) error {
 		return err
 	}
 	if (c.TPSPs != nil || c.IPs != nil) && len(p.Members) == 0 && p.Overflow == 0 && len(p.Targets) == 0 {
-		return mail.Invalid("empty_ippool", "tpsps", "an IP pool needs a TPSP, or another pool that it leads to")
+		return mail.Invalid("empty_ippool", "tpsps", "an IP pool needs a TPSP, an IP, or another pool that it leads to")
 	}
 	return applyStrategy(p, c)
 }
@@ -64,10 +65,20 @@ func applyNumbers(p *route.Pool, c *Changes) error {
 // applyMembers sets the TPSPs, then the IPs, each in the order given; those of the other kind stay as they were.
 func applyMembers(now *directory.Snapshot, p *route.Pool, c *Changes) error {
 	if c.IPs != nil {
-		if len(*c.IPs) > 0 { // none can be connected yet
-			return mail.Invalid("unknown_ip", "ips", "the account has no IP %q", strings.TrimSpace((*c.IPs)[0]))
-		}
 		p.Members = slices.DeleteFunc(p.Members, func(e route.Egress) bool { return e < 0 })
+		for _, given := range *c.IPs {
+			e, err := findIP(now, p.AccountID, given)
+			if err != nil {
+				return err
+			}
+			if slices.Contains(p.Members, e) {
+				return mail.Invalid("duplicate_ip", "ips", "the IP %s stands there twice", strings.TrimSpace(given))
+			}
+			p.Members = append(p.Members, e)
+		}
+		if c.TPSPs == nil && len(p.Members) > route.MaxMembers {
+			return mail.Invalid("too_many_members", "ips", "an IP pool has at most %d TPSPs and IPs", route.MaxMembers)
+		}
 	}
 	if c.TPSPs == nil {
 		return nil
@@ -92,6 +103,21 @@ func applyMembers(now *directory.Snapshot, p *route.Pool, c *Changes) error {
 	}
 	p.Members = members
 	return nil
+}
+
+// findIP finds one of the account's IPs by its address.
+func findIP(now *directory.Snapshot, accountID int32, given string) (route.Egress, error) {
+	const shown = 64
+	address, err := ip.ParseAddress(given)
+	if err != nil {
+		return 0, mail.Invalid("invalid_ip", "ips", "%.*q: %s", shown, given, err)
+	}
+	for _, t := range now.IPs(accountID) {
+		if t.Name == address {
+			return t.Egress(), nil
+		}
+	}
+	return 0, mail.Invalid("unknown_ip", "ips", "the account has no IP %q", address)
 }
 
 // applyOthers sets where the pool leads.

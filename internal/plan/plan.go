@@ -144,7 +144,7 @@ func (c *Course) From(domain string) *Course {
 
 // stand judges an egress for a content, which may be nil.
 func (p *Planner) stand(view *directory.Snapshot, e route.Egress, c *mail.Content, sender string, now time.Time) stand {
-	t := view.AnyTPSP(e.TPSPID())
+	t := view.Egress(e)
 	if t == nil || !t.Deleted.IsZero() {
 		return stand{Standing: route.Unable, reason: "it is not connected any more"}
 	}
@@ -258,7 +258,7 @@ func (p *Planner) turn(k *known, key turnKey, seq uint64) uint64 {
 // Processed returns the type of a planned message's processed event: the family of its first choice says which.
 func (p *Planner) Processed(view *directory.Snapshot, plan route.Plan) event.Type {
 	family := event.Native
-	if t := view.AnyTPSP(plan.First().TPSPID()); t != nil {
+	if t := view.Egress(plan.First()); t != nil {
 		family = p.providers[t.Type].Capabilities().Family
 	}
 	processed, _ := event.TypeOf(family, event.Processed) // the native family has it, so every family does

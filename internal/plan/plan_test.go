@@ -99,6 +99,7 @@ func TestStandings(t *testing.T) {
 		"paused":             {func(t *directory.TPSP) { t.Paused = true }, []route.Egress{4}, "paused"},
 		"paused and stopped": {func(t *directory.TPSP) { t.Paused, t.Health.Stopped = true, true }, []route.Egress{4}, "paused"},
 		"deleted":            {func(t *directory.TPSP) { t.Deleted = now }, []route.Egress{4}, "not connected"},
+		"an IP that is gone": {func(t *directory.TPSP) { t.Missing = true }, []route.Egress{4, 3}, "not in the server's configuration"},
 		"of another version": {func(t *directory.TPSP) { t.Type = 999 }, []route.Egress{4}, "does not know"},
 	} {
 		view := world(t, func(list []directory.TPSP) { test.edit(&list[2]) }, route.Pool{Members: []route.Egress{3, 4}})

@@ -65,7 +65,7 @@ func (p *Planner) Warnings(view *directory.Snapshot, pool *route.Pool) []Warning
 			if slices.Contains(egresses, e) {
 				continue
 			}
-			if t := view.AnyTPSP(e.TPSPID()); t == nil || p.providers[t.Type] == nil || !t.Deleted.IsZero() {
+			if t := view.Egress(e); t == nil || p.providers[t.Type] == nil || !t.Deleted.IsZero() {
 				warn(NotConnected, e, "%s: %s", e, p.stand(view, e, nil, "", now).reason)
 				continue
 			}
@@ -87,7 +87,7 @@ func (p *Planner) Warnings(view *directory.Snapshot, pool *route.Pool) []Warning
 
 // Name returns how people know an egress: its name and its id.
 func Name(view *directory.Snapshot, e route.Egress) string {
-	if t := view.AnyTPSP(e.TPSPID()); t != nil {
+	if t := view.Egress(e); t != nil {
 		return fmt.Sprintf("%q (%s)", t.Name, e)
 	}
 	return e.String()
@@ -95,7 +95,7 @@ func Name(view *directory.Snapshot, e route.Egress) string {
 
 // inUse warns of an egress that takes no mail now.
 func inUse(view *directory.Snapshot, e route.Egress, now time.Time) (list []Warning) {
-	t := view.AnyTPSP(e.TPSPID())
+	t := view.Egress(e)
 	reason := t.Away(now)
 	switch {
 	case t.Paused:
@@ -117,7 +117,7 @@ func (p *Planner) carry(view *directory.Snapshot, egresses []route.Egress) (list
 		var able []route.Egress
 		var unable []Warning
 		for _, e := range egresses {
-			t := view.AnyTPSP(e.TPSPID())
+			t := view.Egress(e)
 			content := probes[i].content
 			if p.Templates != nil && content.Template != "" {
 				content.Template = cmp.Or(p.Templates.Usable(t.AccountID), content.Template)

@@ -31,6 +31,9 @@ const (
 	CustomSMTP Type = 6
 )
 
+// IP is the type of the operator's own mail servers, which SendPost has no number for.
+const IP Type = -1
+
 // Class says what an outcome means for the message and for the egress.
 type Class uint8
 
@@ -67,6 +70,7 @@ type Outcome struct {
 	WholeCall         bool          // the refusal is about the call, not about this message: a smaller batch may pass
 	SenderOnly        bool          // Account, because of the message's sender: other senders are not affected
 	Own               bool          // Transient, for the message's own sake (greylisted, its mailbox is full): others are not affected
+	Bounce            event.Kind    // Rejected, by the recipient's server or for its mailbox: HardBounced or SoftBounced; zero: it is not the recipient
 	Elsewhere         bool          // Rejected, because this provider lacks something (a template, the will to carry it) that another may have
 	Unsent            bool          // no call was made: no time was left (Transient), or nothing to send (Rejected); it says nothing of the provider
 	Unwritten         bool          // the provider has seen nothing of the message: the call did not get that far
@@ -81,7 +85,7 @@ type Outgoing struct {
 	ID           mail.ID
 	AccountID    int32
 	SubAccountID int32
-	TPSPID       int32
+	TPSPID       int32 // negative: through an IP
 	Mailbox      mailbox.Class
 	Content      *mail.Content
 	Recipient    mail.Recipient

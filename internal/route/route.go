@@ -17,6 +17,12 @@ type Egress int32
 // TPSP returns the egress of a third-party sending provider.
 func TPSP(id int32) Egress { return Egress(id) }
 
+// IP returns the egress of one of the operator's own IPs.
+func IP(id int32) Egress { return Egress(-id) }
+
+// IPID returns the id of the IP, or 0 when the egress is none.
+func (e Egress) IPID() int32 { return max(-int32(e), 0) }
+
 // TPSPID returns the id of the TPSP, or 0 when the egress is none.
 func (e Egress) TPSPID() int32 { return max(int32(e), 0) }
 

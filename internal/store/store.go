@@ -55,6 +55,7 @@ type Store interface {
 	Trouble
 	Hooks
 	Idempotency
+	IPs
 	Close() error
 }
 
@@ -252,7 +253,7 @@ type Job struct {
 type Settlement struct {
 	Job     *Job
 	Owner   string
-	Trigger lifecycle.Trigger // Accept, Requeue, Doubt, Drop
+	Trigger lifecycle.Trigger // Accept, Requeue, Doubt, Drop, Bounce
 	Outcome *provider.Outcome // nil when no call was made: an answer about an unknown message that says nothing
 	At      time.Time
 
@@ -267,7 +268,7 @@ type Settlement struct {
 
 	Mark   Mark        // set on the message when not zero
 	Sent   event.Type  // Accept: the type of the sent event, written once per message and family
-	Drop   *event.Type // Drop: the type of the dropped event
+	Drop   *event.Type // Drop, Bounce: the type of the event that says so
 	Detail event.Detail
 
 	Inactive []string // addresses that the provider delivers nothing to: they become suppressed
@@ -417,6 +418,7 @@ type Event struct {
 	MessageID    mail.ID
 	PoolID       int32
 	TPSPID       int32
+	IPID         int32
 	Type         event.Type
 	Mailbox      mailbox.Class
 	Recipient    string
@@ -435,7 +437,7 @@ type EventFilter struct {
 	AccountID    int32
 	SubAccountID int32
 	MessageID    mail.ID
-	TPSPIDs      []int32 // nil: any
+	TPSPIDs      []int32 // nil: any; a negative one is an IP's
 	Types        []event.Type
 	Recipient    string    // exact address, case-insensitive
 	Search       string    // a part of the recipient's address, case-insensitive
@@ -662,7 +664,16 @@ type Replan struct {
 const (
 	ReasonPoolChanged     = "the IP pool was changed"
 	ReasonProviderChanged = "the provider was changed"
+	ReasonIPChanged       = "the IP was changed"
 )
+
+// ReasonChanged is why the messages of an egress are planned anew.
+func ReasonChanged(e route.Egress) string {
+	if e < 0 {
+		return ReasonIPChanged
+	}
+	return ReasonProviderChanged
+}
 
 // Awaited is a message that its provider has, and has not reported about.
 type Awaited struct {

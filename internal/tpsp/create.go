@@ -146,6 +146,23 @@ func (s *Service) admit(ctx context.Context, t provider.Type, conn provider.Conn
 	return server, s.refuseDuplicate(t, &conn, server)
 }
 
+// TryMailServer checks the connection of a mail server as Create does, and makes nothing (CS-2). It fails with a *mail.FieldError or the
+// server's *provider.SetupError.
+func (s *Service) TryMailServer(ctx context.Context, accountID int32, n New) error {
+	n.Type = provider.CustomSMTP
+	if err := s.checkConnection(&n); err != nil {
+		return err
+	}
+	conn := n.connection()
+	conn.AccountID = accountID
+	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
+	defer cancel()
+	if err := s.Adapters[n.Type].Check(ctx, conn); err != nil {
+		return fmt.Errorf("check mail server: %w", refusal(ctx, err))
+	}
+	return nil
+}
+
 // identify returns the provider's id of the account that a connection's key opens, "" when it has none.
 func (s *Service) identify(ctx context.Context, t provider.Type, conn provider.Connection) (string, error) {
 	if a, ok := s.Adapters[t].(provider.Identifier); ok {
@@ -230,7 +247,7 @@ func (n *New) checkSettings() (err error) {
 	if n.Name, err = directory.ParseName(n.Name); err != nil {
 		return err
 	}
-	n.Limits, err = parseLimits(n.Limits)
+	n.Limits, err = ParseLimits(n.Limits)
 	return err
 }
 
@@ -254,7 +271,7 @@ func (s *Service) check(n *New) error {
 }
 
 func (s *Service) checkConnection(n *New) error {
-	if s.Adapters[n.Type] == nil {
+	if n.Type == provider.IP || s.Adapters[n.Type] == nil { // users connect no servers of the operator's
 		return mail.Invalid("unknown_provider_type", "type", "%s", s.knownTypes(n.Type))
 	}
 	if secret.IsMasked(n.Secret.Reveal()) {
@@ -303,6 +320,9 @@ func notInKey(r rune) bool { return r <= ' ' || r > '~' }
 func (s *Service) knownTypes(t provider.Type) string {
 	var known []string
 	for k := range s.Adapters {
+		if k == provider.IP {
+			continue
+		}
 		known = append(known, fmt.Sprintf("%d (%s)", k, k.Name()))
 	}
 	slices.Sort(known)

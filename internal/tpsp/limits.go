@@ -21,8 +21,8 @@ func DefaultPerHour(t provider.Type) int {
 	}
 }
 
-// parseLimits returns limits without those that limit nothing, or a *mail.FieldError.
-func parseLimits(l limit.Limits) (limit.Limits, error) {
+// ParseLimits returns limits without those that limit nothing, or a *mail.FieldError.
+func ParseLimits(l limit.Limits) (limit.Limits, error) {
 	if l.PerHour < 0 || l.PerHour > limit.MostWhole {
 		return l, mail.Invalid("invalid_limit", "ratePerHour", "ratePerHour is a number of messages an hour from 1 to %d, or 0 for no limit", limit.MostWhole)
 	}

@@ -39,6 +39,9 @@ type Config struct {
 	// Now is the clock for Date; nil means time.Now.
 	Now func() time.Time
 
+	// Own says that the servers are the operator's own IPs, which are no provider: events are native.
+	Own bool
+
 	// Idle is how long an unused connection is kept; 0 means half a minute.
 	Idle time.Duration
 }
@@ -75,8 +78,12 @@ func (a *Adapter) Close() error {
 }
 
 // Capabilities implements provider.Adapter.
-func (*Adapter) Capabilities() provider.Capabilities {
-	return provider.Capabilities{Family: event.CustomSMTP, BatchSize: batchSize, Silent: true, Composes: true}
+func (a *Adapter) Capabilities() provider.Capabilities {
+	family := event.CustomSMTP
+	if a.Own {
+		family = event.Native
+	}
+	return provider.Capabilities{Family: family, BatchSize: batchSize, Silent: true, Composes: true}
 }
 
 // nothingTold is what is missing when somebody asks what became of messages.

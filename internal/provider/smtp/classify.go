@@ -7,6 +7,7 @@ import (
 
 	gosmtp "github.com/emersion/go-smtp"
 
+	"postyard/internal/event"
 	"postyard/internal/provider"
 )
 
@@ -106,8 +107,21 @@ func judge(at stage, r reply) provider.Outcome {
 		out.Class, out.Elsewhere = provider.Rejected, true // policy is this server's; another may carry the message
 	default:
 		out.Class = provider.Rejected
+		out.Bounce = bounce(at, r)
 	}
 	return out
+}
+
+// bounce says what a final answer to the recipient means for the address, 0 when it is not about that: the server's system (x.3.x) or the
+// conversation (x.5.x, 500 to 504).
+func bounce(at stage, r reply) event.Kind {
+	switch {
+	case at != recipient || r.code < 550 || r.about(3) || r.about(5):
+		return 0
+	case r.is(2, 2): // the mailbox is full
+		return event.SoftBounced
+	}
+	return event.HardBounced
 }
 
 // ofMessage tells whether an answer may be about one message only: the server has heard whom it is for, and goes on to talk to us.

@@ -7,6 +7,7 @@ import (
 
 	gosmtp "github.com/emersion/go-smtp"
 
+	"postyard/internal/event"
 	"postyard/internal/provider"
 )
 
@@ -123,6 +124,9 @@ func TestJudge(t *testing.T) {
 		{content, reply{554, [3]int{5, 2, 3}, "longer than allowed"}, other},
 	} {
 		o := judge(tc.at, tc.r)
+		if o.Bounce != 0 && (tc.at != recipient || tc.want != no) {
+			t.Errorf("stage %d, %s %q: bounces", tc.at, tc.r.codes(), tc.r.text)
+		}
 		if got := (verdict{o.Class, o.SenderOnly, o.Elsewhere, o.Own}); got != tc.want {
 			t.Errorf("stage %d, %s %q: %v %+v, want %v %+v", tc.at, tc.r.codes(), tc.r.text, got.class, got, tc.want.class, tc.want)
 		}
@@ -182,4 +186,45 @@ func FuzzJudge(f *testing.F) {
 			t.Errorf("words %q", words)
 		}
 	})
+}
+
+// What is refused at RCPT TO for good bounces, but for what is said of us, of the conversation, or of a policy.
+func TestBounces(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		at   stage
+		r    reply
+		want event.Kind
+	}{
+		{recipient, reply{550, [3]int{5, 1, 1}, "unknown"}, event.HardBounced},
+		{recipient, reply{550, [3]int{}, ""}, event.HardBounced},
+		{recipient, reply{550, [3]int{5, 4, 1}, "Recipient address rejected: Access denied"}, event.HardBounced},
+		{recipient, reply{556, [3]int{5, 1, 10}, "null MX"}, event.HardBounced},
+		{recipient, reply{552, [3]int{5, 2, 2}, "full"}, event.SoftBounced},
+		{recipient, reply{554, [3]int{5, 2, 2}, "over quota"}, event.SoftBounced},
+		{recipient, reply{503, [3]int{}, "MAIL first"}, 0},
+		{recipient, reply{501, [3]int{5, 1, 3}, "syntax"}, 0},
+		{recipient, reply{550, [3]int{5, 3, 0}, "broken"}, 0},
+		{recipient, reply{554, [3]int{5, 5, 1}, "no"}, 0},
+		{recipient, reply{554, [3]int{5, 7, 1}, "policy"}, 0},
+		{recipient, reply{554, [3]int{}, "Relay access denied"}, 0},
+		{recipient, reply{552, [3]int{}, "too big"}, 0},
+		{recipient, reply{450, [3]int{4, 1, 1}, "later"}, 0},
+		{sender, reply{550, [3]int{5, 1, 1}, "no"}, 0},
+		{content, reply{554, [3]int{5, 6, 0}, "syntax"}, 0},
+	} {
+		if got := judge(tc.at, tc.r).Bounce; got != tc.want {
+			t.Errorf("stage %d, %s %q: %d, want %d", tc.at, tc.r.codes(), tc.r.text, got, tc.want)
+		}
+	}
+}
+
+func TestFamilies(t *testing.T) {
+	t.Parallel()
+	if f := New(Config{}).Capabilities().Family; f != event.CustomSMTP {
+		t.Errorf("a provider's events are of family %d", f)
+	}
+	if f := New(Config{Own: true}).Capabilities().Family; f != event.Native {
+		t.Errorf("an IP's events are of family %d", f)
+	}
 }

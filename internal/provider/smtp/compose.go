@@ -58,9 +58,12 @@ func compose(out *provider.Outgoing, now time.Time) (*message, error) {
 	}
 	for name, value := range map[gomail.Header]string{
 		messageHeader: out.ID.String(), accountHeader: number(out.AccountID), subAccountHeader: number(out.SubAccountID),
-		tpspHeader: number(out.TPSPID), typeHeader: strconv.Itoa(int(provider.CustomSMTP)),
 	} {
 		msg.SetGenHeader(name, value)
+	}
+	if out.TPSPID > 0 { // not through an IP
+		msg.SetGenHeader(tpspHeader, number(out.TPSPID))
+		msg.SetGenHeader(typeHeader, strconv.Itoa(int(provider.CustomSMTP)))
 	}
 	addBodies(msg, c)
 	if err := attach(msg, c.Attachments); err != nil {

@@ -276,3 +276,16 @@ func TestSigned(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// Mail through an IP does not name a provider.
+func TestHeadersThroughAnIP(t *testing.T) {
+	t.Parallel()
+	out := outgoing()
+	out.TPSPID = -3
+	_, parsed := composed(t, out)
+	for name, want := range map[string]string{"X-Sendpost-Message-Uuid": testID.String(), "X-Sendpost-Tpsp-Id": "", "X-Sendpost-Tpsp-Type": ""} {
+		if got := parsed.Header.Get(name); got != want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}

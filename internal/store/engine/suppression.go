@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postyard/internal/event"
+	"postyard/internal/lifecycle"
 	"postyard/internal/provider"
 	"postyard/internal/store"
 )
@@ -56,12 +57,16 @@ func SuppressionOf(r *provider.Report, p *store.Parsed, accountID, subAccountID 
 		Detail: r.SMTPDescription, Source: store.ByReport, TPSPID: EgressOf(p, r).TPSPID(), Since: r.OccurredAt, Created: p.Now}, r.Suppresses && r.Recipient != ""
 }
 
-// InactiveOf returns what the outcome of a call suppresses. The provider does not say why.
+// InactiveOf returns what the outcome of a call suppresses. A provider does not say why; a mail server that refuses the recipient does.
 func InactiveOf(s *store.Settlement) []store.Suppression {
 	list := make([]store.Suppression, 0, len(s.Inactive))
+	reason, source := provider.Manual, store.ByAnswer
+	if s.Trigger == lifecycle.Bounce {
+		reason, source = provider.HardBounce, store.ByReport
+	}
 	for _, email := range s.Inactive {
 		list = append(list, store.Suppression{AccountID: s.Job.AccountID, SubAccountID: s.Job.SubAccountID, Email: strings.ToLower(email),
-			Reason: provider.Manual, Detail: s.Outcome.Text, Source: store.ByAnswer, TPSPID: s.Job.Egress.TPSPID(), Since: s.At, Created: s.At})
+			Reason: reason, Detail: s.Outcome.Text, Source: source, TPSPID: s.Job.Egress.TPSPID(), Since: s.At, Created: s.At})
 	}
 	return list
 }

@@ -185,7 +185,7 @@ func (t *tx) plan(batch []store.Submission, next map[int32]uint64, held engine.W
 // inUse keeps the egresses of the batch from being deleted before the commit. What it returns tells, after the next flush,
 // whether one was deleted since its messages were planned.
 func (t *tx) inUse(list []incoming) (gone func(route.Egress) bool) {
-	ids := slices.Compact(slices.Sorted(slices.Values(column(list, func(m *incoming) int32 { return m.egress.TPSPID() }))))
+	ids := slices.Compact(slices.Sorted(slices.Values(column(list, func(m *incoming) int32 { return int32(m.egress) }))))
 	found := map[int32]bool{}
 	t.each(func(rows pgx.Rows) error {
 		var id int32
@@ -193,7 +193,7 @@ func (t *tx) inUse(list []incoming) (gone func(route.Egress) bool) {
 		found[id] = true
 		return err
 	}, `SELECT id FROM tpsp WHERE id = ANY ($1) AND deleted = 0 ORDER BY id FOR KEY SHARE`, ids)
-	return func(e route.Egress) bool { return !found[e.TPSPID()] }
+	return func(e route.Egress) bool { return !found[int32(e)] }
 }
 
 func (t *tx) insertContents(list []contentRow) {

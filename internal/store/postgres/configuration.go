@@ -212,7 +212,7 @@ func (t *tx) setMembers(p *route.Pool) {
 	for i, e := range p.Members {
 		// One that was deleted since it was read is left out.
 		t.exec(`INSERT INTO pool_member (pool_id, position, egress) SELECT $1::int, $2::int, $3::int
-			WHERE $3::int <= 0 OR EXISTS (SELECT FROM tpsp WHERE id = $3::int AND deleted = 0)`, p.ID, int32(i), int32(e))
+			WHERE EXISTS (SELECT FROM tpsp WHERE id = $3::int AND deleted = 0)`, p.ID, int32(i), int32(e))
 	}
 	for i, target := range p.Targets {
 		t.exec(`INSERT INTO pool_target (pool_id, position, target) VALUES ($1, $2, $3)`, p.ID, int32(i), target)
@@ -265,9 +265,9 @@ func (db *DB) UpdateTPSP(ctx context.Context, p *directory.TPSP) error {
 func (t *tx) updateTPSP(p *directory.TPSP) error {
 	var same bool
 	t.row([]any{&same}, `SELECT paused = $2 AND allow_raw = $3 FROM tpsp WHERE id = $1`, p.ID, p.Paused, p.AllowRaw)
-	if err := t.touch(`UPDATE tpsp SET name = $3, policy = $4, paused = $5, allow_raw = $6, per_hour = $7, suppression_sync = $8
+	if err := t.touch(`UPDATE tpsp SET name = $3, policy = $4, paused = $5, allow_raw = $6, per_hour = $7, suppression_sync = $8, auto_warmup = $9
 			WHERE account_id = $1 AND id = $2 AND deleted = 0`,
-		p.AccountID, p.ID, text(p.Name), int16(p.Policy), p.Paused, p.AllowRaw, int32(p.Limits.PerHour), int16(p.SuppressionSync)); err != nil {
+		p.AccountID, p.ID, text(p.Name), int16(p.Policy), p.Paused, p.AllowRaw, int32(p.Limits.PerHour), int16(p.SuppressionSync), p.AutoWarmup); err != nil {
 		return err
 	}
 	if p.SuppressionSync != directory.SyncBoth {
@@ -275,7 +275,7 @@ func (t *tx) updateTPSP(p *directory.TPSP) error {
 		t.exec(`DELETE FROM suppression_push WHERE tpsp_id = $1`, p.ID)
 	}
 	if !same {
-		t.askReplan(p.AccountID, 0, route.TPSP(p.ID), store.ReasonProviderChanged)
+		t.askReplan(p.AccountID, 0, p.Egress(), store.ReasonChanged(p.Egress()))
 	}
 	t.setLimits(p.ID, p.Limits)
 	return nil
@@ -358,7 +358,7 @@ func (db *DB) Admit(ctx context.Context, tpspID int32, domain string) error {
 // DeleteTPSP implements store.Configuration. Whoever accepts messages for the TPSP holds its row, so none slips through
 // between the look into the queue and the commit.
 func (db *DB) DeleteTPSP(ctx context.Context, accountID, id int32, force bool, now time.Time) error {
-	egress := int32(route.TPSP(id))
+	egress := id
 	return db.configure(ctx, "delete provider", func(t *tx) error {
 		t.exec(`SELECT FROM pool WHERE auto_tpsp = $1 OR id IN (SELECT pool_id FROM pool_member WHERE egress = $1) ORDER BY id FOR UPDATE`, egress)
 		t.exec(`SELECT FROM tpsp WHERE id = $1 FOR UPDATE`, id)

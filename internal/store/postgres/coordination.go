@@ -55,7 +55,7 @@ func (db *DB) Listening(ctx context.Context, silence, overlap time.Duration) (ga
 		}
 		gap = time.Duration(now - last)
 		t.changeConfiguration()
-		t.exec(`UPDATE tpsp SET catch_up = $1 WHERE deleted = 0 AND (catch_up = 0 OR catch_up > $1)`, last-int64(overlap))
+		t.exec(`UPDATE tpsp SET catch_up = $1 WHERE deleted = 0 AND id > 0 AND (catch_up = 0 OR catch_up > $1)`, last-int64(overlap))
 		return nil
 	})
 	return gap, err

@@ -32,7 +32,7 @@ func (db *DB) LoadDirectory(ctx context.Context) (c directory.Contents, err erro
 			stream, policy, allow_raw, paused, drill_until, per_hour, catch_up,
 			hook_state, hook_ref, hook_username, hook_sealed_password, hook_error, hook_tries, hook_next_try,
 			stopped, stop_reason, stopped_since, probe_at, probe_wait, created, deleted, server, hook_probes, hook_paused,
-			suppression_sync FROM tpsp ORDER BY id`)
+			suppression_sync, auto_warmup FROM tpsp ORDER BY id`)
 		t.each(func(rows pgx.Rows) error { return scanPast(rows, c.TPSPs) }, `SELECT `+pastColumns+` FROM past_hook ORDER BY tpsp_id, id`)
 		t.each(func(rows pgx.Rows) error { return scanRefusal(rows, c.TPSPs) },
 			`SELECT tpsp_id, domain, reason, since, probe_at, probe_wait FROM refused_sender ORDER BY tpsp_id, domain`)
@@ -86,7 +86,7 @@ func scanTPSP(rows pgx.Rows) (p directory.TPSP, err error) {
 	if err := rows.Scan(&p.ID, &p.AccountID, &p.Name, &p.Type, &p.Domain, &p.Endpoint, &p.Port, &p.SealedKey, &p.Secret, &hash,
 		&p.Stream, &p.Policy, &p.AllowRaw, &p.Paused, &drill, &p.Limits.PerHour, &catchUp,
 		&w.State, &w.Ref, &w.Username, &w.SealedPassword, &w.Error, &w.Tries, &next,
-		&h.Stopped, &h.Reason, &since, &probeAt, &h.Wait, &created, &deleted, &w.Server, &probes, &paused, &p.SuppressionSync); err != nil {
+		&h.Stopped, &h.Reason, &since, &probeAt, &h.Wait, &created, &deleted, &w.Server, &probes, &paused, &p.SuppressionSync, &p.AutoWarmup); err != nil {
 		return p, err
 	}
 	if err := engine.UnpackWebhook(w, probes, paused); err != nil {

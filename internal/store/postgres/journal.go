@@ -139,7 +139,8 @@ func scanEvent(rows pgx.Rows) (e store.Event, err error) {
 		&e.Recipient, &e.Copy, &occurred, &recorded, &detail, &recipient, &shown); err != nil {
 		return e, err
 	}
-	e.TPSPID, e.OccurredAt, e.RecordedAt = egress.TPSPID(), engine.Time(occurred), engine.Time(recorded)
+	e.TPSPID, e.IPID = egress.TPSPID(), egress.IPID()
+	e.OccurredAt, e.RecordedAt = engine.Time(occurred), engine.Time(recorded)
 	if e.Mailbox, err = mailbox.ByID(class); err != nil {
 		return e, err
 	}

@@ -24,7 +24,7 @@ func (t *tx) readLimits(c store.Claim) *engine.Gate {
 		g.Limit(lane, perHour)
 		return err
 	}, `SELECT -1, per_hour FROM tpsp WHERE id = $1 AND per_hour > 0 UNION ALL SELECT mailbox, per_hour FROM tpsp_limit WHERE tpsp_id = $1`,
-		c.Egress.TPSPID())
+		int32(c.Egress))
 	return g
 }
 

@@ -59,7 +59,7 @@ func (db *DB) Rearrange(ctx context.Context, batch []store.Move, now time.Time) 
 
 func (db *DB) rearrange(ctx context.Context, batch []store.Move, now time.Time) (n int, err error) {
 	ids := sorted(column(batch, func(m *store.Move) mail.ID { return m.ID }))
-	targets := column(batch, func(m *store.Move) int32 { return m.To.TPSPID() })
+	targets := column(batch, func(m *store.Move) int32 { return int32(m.To) })
 	err = db.write(ctx, db.work, "rearrange", func(t *tx) error {
 		n = 0
 		priorities, inUse := map[int32]int32{}, map[int32]bool{}
@@ -82,7 +82,7 @@ func (db *DB) rearrange(ctx context.Context, batch []store.Move, now time.Time) 
 		for i := range batch {
 			m := &batch[i]
 			p := l.pending(m.ID)
-			if p == nil || p.egress != m.From || p.status != engine.Ready && p.status != engine.Delayed || m.Drop == "" && !inUse[m.To.TPSPID()] {
+			if p == nil || p.egress != m.From || p.status != engine.Ready && p.status != engine.Delayed || m.Drop == "" && !inUse[int32(m.To)] {
 				continue
 			}
 			if err := l.rearrange(&t.journal, p, m, priorities, now); err != nil {

@@ -76,10 +76,12 @@ func (l *ledger) settle(j *journal, s *store.Settlement) error {
 	default:
 		l.leave(p, s.At)
 		m.mark = max(m.mark, s.Mark)
-		if to == lifecycle.Dropped {
-			return m.drop(j, s.Job.Egress, p.attempts, *s.Drop, s.At, &s.Detail)
+		switch to {
+		case lifecycle.Dropped, lifecycle.Bounced:
+			return m.end(j, to, s.Job.Egress, p.attempts, *s.Drop, s.At, &s.Detail)
+		default:
+			return m.becomeSent(j, s, to, p.attempts)
 		}
-		return m.becomeSent(j, s, to, p.attempts)
 	}
 	return nil
 }
@@ -144,12 +146,21 @@ func (m *message) name(egress route.Egress, providerID string) {
 
 // drop records that nobody will try the message any more. It has left the queue already.
 func (m *message) drop(j *journal, egress route.Egress, attempts int, typ event.Type, at time.Time, d *event.Detail) error {
-	m.state, m.attempts, m.egress, m.changed = lifecycle.Dropped, attempts, egress, true
+	return m.end(j, lifecycle.Dropped, egress, attempts, typ, at, d)
+}
+
+// end is drop, or records that the message bounced before a provider had it.
+func (m *message) end(j *journal, to lifecycle.State, egress route.Egress, attempts int, typ event.Type, at time.Time, d *event.Detail) error {
+	m.state, m.attempts, m.egress, m.changed = to, attempts, egress, true
+	effect := store.EffectOf(lifecycle.Drop)
+	if to == lifecycle.Bounced {
+		effect = store.EffectOf(lifecycle.Bounce)
+	}
 	detail, err := engine.Detail(d)
 	if err != nil {
 		return err
 	}
-	j.record(&m.owner, happening{egress: egress, typ: typ, effect: store.EffectOf(lifecycle.Drop), recipient: m.to, occurredAt: at, recordedAt: at,
-		detail: detail})
+	j.record(&m.owner, happening{egress: egress, typ: typ, effect: effect, recipient: m.to, occurredAt: at, recordedAt: at,
+		detail: detail, facets: engine.OwnFacets(typ, d)})
 	return nil
 }

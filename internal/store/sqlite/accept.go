@@ -147,7 +147,7 @@ func (t *tx) inUse(e route.Egress) error {
 		return known
 	}
 	var id int32
-	found, err := t.one([]any{&id}, `SELECT id FROM tpsp WHERE id = ? AND deleted = 0`, e.TPSPID())
+	found, err := t.one([]any{&id}, `SELECT id FROM tpsp WHERE id = ? AND deleted = 0`, int32(e))
 	if err == nil && !found {
 		err = fmt.Errorf("egress %s: %w", e, store.ErrConflict)
 	}

@@ -206,7 +206,7 @@ func (t *tx) setMembers(p *route.Pool) error {
 		}
 	}
 	for i, e := range p.Members {
-		if err := t.inUse(e); errors.Is(err, store.ErrConflict) && e.TPSPID() > 0 {
+		if err := t.inUse(e); errors.Is(err, store.ErrConflict) {
 			continue // it was deleted since it was read
 		}
 		if _, err := t.exec(`INSERT INTO pool_member (pool_id, position, egress) VALUES (?, ?, ?)`, p.ID, i, int32(e)); err != nil {
@@ -271,13 +271,13 @@ func (t *tx) updateTPSP(p *directory.TPSP) error {
 	if found, err := t.one([]any{&same}, `SELECT 1 FROM tpsp WHERE id = ? AND paused = ? AND allow_raw = ?`, p.ID, p.Paused, p.AllowRaw); err != nil {
 		return err
 	} else if !found {
-		if err := t.askReplan(p.AccountID, 0, route.TPSP(p.ID), store.ReasonProviderChanged); err != nil {
+		if err := t.askReplan(p.AccountID, 0, p.Egress(), store.ReasonChanged(p.Egress())); err != nil {
 			return err
 		}
 	}
-	if err := orMissing(t.changed(`UPDATE tpsp SET name = ?, policy = ?, paused = ?, allow_raw = ?, per_hour = ?, suppression_sync = ?
+	if err := orMissing(t.changed(`UPDATE tpsp SET name = ?, policy = ?, paused = ?, allow_raw = ?, per_hour = ?, suppression_sync = ?, auto_warmup = ?
 			WHERE account_id = ? AND id = ? AND deleted = 0`,
-		p.Name, int(p.Policy), p.Paused, p.AllowRaw, p.Limits.PerHour, int(p.SuppressionSync), p.AccountID, p.ID)); err != nil {
+		p.Name, int(p.Policy), p.Paused, p.AllowRaw, p.Limits.PerHour, int(p.SuppressionSync), p.AutoWarmup, p.AccountID, p.ID)); err != nil {
 		return err
 	}
 	if p.SuppressionSync != directory.SyncBoth {
@@ -427,7 +427,7 @@ func (db *DB) DeleteTPSP(ctx context.Context, accountID, id int32, force bool, n
 			return err
 		}
 		var one int
-		if pending, err := t.one([]any{&one}, `SELECT 1 FROM queue WHERE egress = ? LIMIT 1`, int32(route.TPSP(id))); err != nil || pending && !force {
+		if pending, err := t.one([]any{&one}, `SELECT 1 FROM queue WHERE egress = ? LIMIT 1`, id); err != nil || pending && !force {
 			return errors.Join(err, store.ErrConflict)
 		}
 		if empty, err := each(t, func(rows *row) (name string, err error) { err = rows.Scan(&name); return name, err }, emptiedPools, id); err != nil {
@@ -478,7 +478,7 @@ func (db *DB) LoadDirectory(ctx context.Context) (c directory.Contents, err erro
 			stream, policy, allow_raw, paused, drill_until, per_hour,
 			hook_state, hook_ref, hook_username, hook_sealed_password, hook_error, hook_tries, hook_next_try,
 			stopped, stop_reason, stopped_since, probe_at, probe_wait, created, deleted, catch_up, server, hook_probes, hook_paused,
-			suppression_sync FROM tpsp`); err != nil {
+			suppression_sync, auto_warmup FROM tpsp`); err != nil {
 		return c, err
 	}
 	for i := range c.TPSPs {
@@ -573,7 +573,7 @@ func scanTPSP(rows *sql.Rows) (p directory.TPSP, err error) {
 	err = rows.Scan(&p.ID, &p.AccountID, &p.Name, &p.Type, &p.Domain, &p.Endpoint, &p.Port, &p.SealedKey, &p.Secret, (*hashColumn)(&p.KeyHash),
 		&p.Stream, &p.Policy, &p.AllowRaw, &p.Paused, &drill, &p.Limits.PerHour,
 		&w.State, &w.Ref, &w.Username, &w.SealedPassword, &w.Error, &w.Tries, &next,
-		&h.Stopped, &h.Reason, &since, &probeAt, &h.Wait, &created, &deleted, &catchUp, &w.Server, &probes, &paused, &p.SuppressionSync)
+		&h.Stopped, &h.Reason, &since, &probeAt, &h.Wait, &created, &deleted, &catchUp, &w.Server, &probes, &paused, &p.SuppressionSync, &p.AutoWarmup)
 	if err == nil {
 		err = engine.UnpackWebhook(w, probes, paused)
 	}

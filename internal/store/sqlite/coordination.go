@@ -83,7 +83,7 @@ const setCatchUp = `UPDATE tpsp SET catch_up = CASE catch_up WHEN 0 THEN ?1 ELSE
 
 // catchUpAll has every TPSP in use caught up with, from a time on or an earlier one that is set.
 func (t *tx) catchUpAll(from time.Time) error {
-	_, err := t.exec(setCatchUp+` WHERE deleted = 0`, engine.Stamp(from))
+	_, err := t.exec(setCatchUp+` WHERE deleted = 0 AND id > 0`, engine.Stamp(from))
 	return err
 }
 

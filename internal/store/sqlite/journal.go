@@ -156,7 +156,8 @@ func scanEvent(rows *sql.Rows) (e store.Event, err error) {
 		&e.From.Email, &e.From.Name, &e.Subject, &groups); err != nil {
 		return e, err
 	}
-	e.TPSPID, e.OccurredAt, e.RecordedAt = route.Egress(egress).TPSPID(), engine.Time(occurred), engine.Time(recorded)
+	e.TPSPID, e.IPID = route.Egress(egress).TPSPID(), route.Egress(egress).IPID()
+	e.OccurredAt, e.RecordedAt = engine.Time(occurred), engine.Time(recorded)
 	if e.Mailbox, err = mailbox.ByID(class); err != nil {
 		return e, err
 	}

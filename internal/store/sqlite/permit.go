@@ -25,7 +25,7 @@ func (t *tx) openGate(c store.Claim) (*gate, error) {
 	var perHour int
 	var stopped bool
 	if _, err := t.one([]any{&perHour, &stopped}, `SELECT per_hour, paused OR drill_until > ? FROM tpsp WHERE id = ?`,
-		engine.Stamp(c.Now), c.Egress.TPSPID()); err != nil || stopped {
+		engine.Stamp(c.Now), int32(c.Egress)); err != nil || stopped {
 		return nil, err
 	}
 	if perHour > 0 {
@@ -36,7 +36,7 @@ func (t *tx) openGate(c store.Claim) (*gate, error) {
 		err = rows.Scan(&lane, &perHour)
 		g.Limit(lane, perHour)
 		return none, err
-	}, `SELECT mailbox, per_hour FROM tpsp_limit WHERE tpsp_id = ?`, c.Egress.TPSPID()); err != nil {
+	}, `SELECT mailbox, per_hour FROM tpsp_limit WHERE tpsp_id = ?`, int32(c.Egress)); err != nil {
 		return nil, err
 	}
 	for _, lane := range g.Limited() {

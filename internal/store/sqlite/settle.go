@@ -130,6 +130,7 @@ func (t *tx) becomeSent(o *stored, s *store.Settlement, to lifecycle.State, atte
 var (
 	sentEffect    = store.EffectOf(lifecycle.Accept)
 	droppedEffect = store.EffectOf(lifecycle.Drop)
+	bouncedEffect = store.EffectOf(lifecycle.Bounce)
 )
 
 // closeAttempt records how the call ended. What the provider says when it is asked later stands beside what the call gave. That
@@ -212,7 +213,7 @@ func (t *tx) leave(s *store.Settlement, to lifecycle.State, attempts int) error 
 	if to == lifecycle.Sent {
 		return t.becomeSent(o, s, to, attempts)
 	}
-	return t.drop(&o.owner, s.Job.Egress, attempts, *s.Drop, s.At, &s.Detail)
+	return t.end(&o.owner, to, s.Job.Egress, attempts, *s.Drop, s.At, &s.Detail)
 }
 
 // confirm writes the sent event, once per message and family, and the provider's id.
@@ -253,15 +254,25 @@ func (t *tx) sent(o *stored, egress route.Egress, providerID string, typ event.T
 
 // drop records that nobody will try the message any more. The queue row is gone already.
 func (t *tx) drop(o *owner, egress route.Egress, attempts int, typ event.Type, at time.Time, d *event.Detail) error {
+	return t.end(o, lifecycle.Dropped, egress, attempts, typ, at, d)
+}
+
+// end is drop, or records that the message bounced before a provider had it.
+func (t *tx) end(o *owner, to lifecycle.State, egress route.Egress, attempts int, typ event.Type, at time.Time, d *event.Detail) error {
+	effect := droppedEffect
+	if to == lifecycle.Bounced {
+		effect = bouncedEffect
+	}
 	if _, err := t.exec(`UPDATE message SET state = ?, attempts = ?, egress = ? WHERE id = ?`,
-		int(lifecycle.Dropped), attempts, int32(egress), o.id[:]); err != nil {
+		int(to), attempts, int32(egress), o.id[:]); err != nil {
 		return err
 	}
 	detail, err := engine.Detail(d)
 	if err != nil {
 		return err
 	}
-	t.record(o, happening{egress: egress, typ: typ, effect: droppedEffect, recipient: o.to, occurredAt: at, recordedAt: at, detail: detail})
+	t.record(o, happening{egress: egress, typ: typ, effect: effect, recipient: o.to, occurredAt: at, recordedAt: at, detail: detail,
+		facets: engine.OwnFacets(typ, d)})
 	return nil
 }
 

@@ -313,6 +313,7 @@ func revisions(t *testing.T, b *bench) {
 	changed("set catch-up", b.store.CatchUpFrom(b.ctx(), second.ID, b.now))
 	changed("end catch-up", b.store.CaughtUp(b.ctx(), second.ID, b.now))
 	changed("delete provider", b.store.DeleteTPSP(b.ctx(), b.account.ID, second.ID, false, b.now))
+	changed("allocate IPs", b.store.AllocateIPs(b.ctx(), []*directory.TPSP{b.newIP(b.account.ID, "203.0.113.7")}))
 	b.newAccount("third")
 	changed("create account", nil)
 	last := revision()

@@ -118,6 +118,8 @@ func Run(t *testing.T, engine Engine) {
 		"answers are kept under keys":            keptAnswers,
 		"a key is taken once":                    keyTakenOnce,
 		"kept answers are forgotten":             forgottenAnswers,
+		"IPs are allocated":                      ips,
+		"mail goes through IPs":                  mailThroughIP,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
