@@ -50,6 +50,8 @@ type Config struct {
 	Mailboxes Mailboxes
 	Now       func() time.Time
 
+	AllowPrivate bool // webhookEndpoint may lead to private addresses
+
 	MaxBacklog int64                     // pending messages from which on requests are refused; 0 is no limit
 	Room       func() error              // says why nothing may be written just now (a full disk), or nil
 	Wake       func(egress route.Egress) // called after messages for an egress became durable
@@ -119,6 +121,9 @@ func (s *Service) Accept(ctx context.Context, sub *directory.SubAccount, req *Re
 		return nil, err
 	}
 	if bad := checkRequest(req); bad != nil {
+		return nil, bad
+	}
+	if bad := checkWebhook(&req.Content, s.AllowPrivate); bad != nil {
 		return nil, bad
 	}
 	results, err := s.place(ctx, sub, req)
@@ -221,7 +226,7 @@ func (s *Service) compose(view *directory.Snapshot, sub *directory.SubAccount, p
 	}
 	now, n := s.Now(), len(req.Recipients)
 	submission := placed{first: make([]route.Egress, n), Submission: store.Submission{AccountID: sub.AccountID, SubAccountID: sub.ID, Content: content,
-		Groups: req.Content.Groups, SubmittedAt: now, Messages: make([]store.NewMessage, 0, n)}}
+		Groups: req.Content.Groups, Hook: req.Content.WebhookEndpoint, SubmittedAt: now, Messages: make([]store.NewMessage, 0, n)}}
 	if domain := mail.Domain(req.Content.From.Email); view.Whitelisted(sub.AccountID, domain) {
 		submission.Domain = domain
 	}

@@ -109,6 +109,7 @@ type Config struct {
 	Queue        Queue
 	Templates    Templates
 	Suppressions Suppressions
+	Webhooks     Webhooks
 	Doctor       Doctor
 	Claim        time.Duration    // how long a claim of the dispatcher lasts: until then a permit of it may be used
 	Changed      func()           // called when what waits may leave now: limits, pauses and drills have changed

@@ -59,11 +59,14 @@ func TestAnotherAccountSeesNothing(t *testing.T) {
 	if len(events) != 1 || len(pools) != 1 {
 		t.Fatalf("%d events, %d pools", len(events), len(pools))
 	}
+	var hook hookAnswer
+	w.asAccount("POST", "/api/v1/account/webhook", map[string]any{"url": "http://127.0.0.1:9/hook"}).ok(200, &hook)
 	stranger := map[string]string{"X-Account-ApiKey": w.secondAccount()}
 
 	ids := map[string]string{
 		"subaccount": fmt.Sprint(w.subAccount.ID), "tpsp": fmt.Sprint(provider.ID), "ippool": fmt.Sprint(pools[0].ID),
 		"message": message, "event": events[0].EventID, "domain": fmt.Sprint(w.whitelist("example.com").ID),
+		"webhook": fmt.Sprint(hook.ID),
 	}
 	walked := 0
 	for _, o := range (&server{}).operations() {
@@ -78,11 +81,11 @@ func TestAnotherAccountSeesNothing(t *testing.T) {
 			t.Errorf("%s %s: status %d, %s", o.Method, path, a.status, a.body)
 		}
 	}
-	if walked != 54 {
+	if walked != 65 {
 		t.Errorf("walked %d operations with an id", walked)
 	}
 	for _, path := range []string{
-		"/api/v1/account/tpsp/", "/api/v1/account/ippool", "/api/v1/account/event/",
+		"/api/v1/account/tpsp/", "/api/v1/account/ippool", "/api/v1/account/event/", "/api/v1/account/webhook", "/api/v1/account/webhookendpoint",
 		"/api/v1/account/event/?messageId=" + message, "/api/v1/account/event/?tpspId=" + ids["tpsp"],
 		"/api/v1/account/event/?subAccountId=" + ids["subaccount"], "/api/v1/account/event/?provider=postmark",
 		"/api/v1/account/stat?from=2020-01-01&to=2020-01-02",

@@ -125,7 +125,7 @@ func (s *server) operations() []operation {
 
 		op(http.MethodGet, "/healthz", noKey, "tell that the process lives", s.forAnyone(s.healthz)),
 		op(http.MethodGet, "/readyz", noKey, "tell that the server can work", s.forAnyone(s.readyz)),
-	}, s.statOperations(v1), s.domainOperations(v1), s.doctorOperations(), s.suppressionOperations())
+	}, s.statOperations(v1), s.domainOperations(v1), s.doctorOperations(), s.suppressionOperations(), s.webhookOperations(v1))
 }
 
 func (s *server) router() http.Handler {

@@ -37,6 +37,7 @@ import (
 	"postyard/internal/suppress"
 	"postyard/internal/template"
 	"postyard/internal/tpsp"
+	"postyard/internal/webhook"
 )
 
 // world is a whole server over real HTTP, with a database on disk, in front of a simulated Postmark. Only the dispatcher is
@@ -102,7 +103,7 @@ func newWorld(t *testing.T) *world {
 	planner := plan.New(adapters, time.Now)
 	planner.Templates = w.mirror
 	sender := accept.New(accept.Config{
-		Store: w.db, Directory: w.dir, Planner: planner, Mailboxes: mx.New(mx.Config{}), Now: time.Now,
+		Store: w.db, Directory: w.dir, Planner: planner, Mailboxes: mx.New(mx.Config{}), Now: time.Now, AllowPrivate: true,
 		Room: func() error { return nil }, Wake: func(route.Egress) {},
 	})
 	inbox := ingest.New(ingest.Config{
@@ -122,7 +123,11 @@ func newWorld(t *testing.T) *world {
 		Directory: w.dir, Store: w.db, Adapters: adapters, Connections: w.tpsps, CatchUp: catching, Templates: w.mirror, Planner: planner, PublicURL: w.url,
 		Transport: &http.Transport{}, Claim: claimLength, Now: func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) },
 	})
+	hooks := webhook.New(webhook.Config{Store: w.db, Directory: w.dir, Box: box, Transport: &http.Transport{}, AllowPrivate: true, Installation: installation,
+		Holder: "test", Now: time.Now, Jitter: func() float64 { return 0.5 }, Log: log})
+	runAll(t, hooks.Run)
 	server.Config.Handler = New(Config{
+		Webhooks:  hooks,
 		Doctor:    examiner,
 		Directory: w.dir, Accounts: w.accounts, Sender: sender, Providers: w.tpsps,
 		Pools:   ippool.New(ippool.Config{Directory: w.dir, Store: w.db, Now: time.Now, Changed: func() { w.changed.Add(1) }}),

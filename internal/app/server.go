@@ -43,6 +43,7 @@ import (
 	"postyard/internal/suppress"
 	"postyard/internal/template"
 	"postyard/internal/tpsp"
+	"postyard/internal/webhook"
 )
 
 // Server is one Postyard server.
@@ -68,6 +69,8 @@ type Server struct {
 	templates  *template.Service
 	suppress   *suppress.Service
 	replanning *replan.Service
+	hooks      *webhook.Service
+	posting    *http.Transport // of hooks
 	grace      time.Duration
 }
 
@@ -151,7 +154,7 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 	planner := plan.New(adapters, now)
 	planner.Templates = s.templates
 	s.accepting = accept.New(accept.Config{Store: s.store, Directory: s.directory, Planner: planner, Mailboxes: s.mailboxes, Now: now,
-		MaxBacklog: int64(cfg.MaxBacklog), Room: s.store.room, Wake: s.dispatcher.Wake})
+		AllowPrivate: cfg.AllowPrivate, MaxBacklog: int64(cfg.MaxBacklog), Room: s.store.room, Wake: s.dispatcher.Wake})
 	s.replanning = replan.New(replan.Config{Store: s.store, Directory: s.directory, Planner: planner, Holder: holder, Wake: s.dispatcher.Wake, Now: now,
 		Log: s.log})
 	pools := ippool.New(ippool.Config{Directory: s.directory, Store: s.store, Now: now, Changed: s.changed})
@@ -167,10 +170,14 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 	if err != nil {
 		return fmt.Errorf("read installation: %w", err)
 	}
+	s.posting = ssrf.NewTransport(ssrf.Options{AllowPrivate: cfg.AllowPrivate})
+	s.hooks = webhook.New(webhook.Config{Store: s.store, Directory: s.directory, Box: box, Transport: s.posting, AllowPrivate: cfg.AllowPrivate,
+		Installation: installation, Holder: holder, Now: now, Jitter: rand.Float64, Log: s.log})
+	s.store.recorded = s.hooks.Hint
 	s.http = newHTTPServer(api.New(api.Config{Directory: s.directory, Accounts: s.Accounts, Sender: s.accepting, Providers: connections,
 		Pools: pools, Planner: planner, Mailboxes: s.mailboxes, Journal: s.store, Books: s.store, Statistics: s.store,
 		Domains: domain.New(s.directory, s.store, now), Ingest: s.ingesting, CatchUp: s.catching,
-		Templates: s.templates, Suppressions: s.suppress, Doctor: s.examiner, Queue: s.store, Claim: dispatch.ClaimLength(cfg.CallTimeout), Changed: s.changed, Now: now, Installation: installation,
+		Templates: s.templates, Suppressions: s.suppress, Webhooks: s.hooks, Doctor: s.examiner, Queue: s.store, Claim: dispatch.ClaimLength(cfg.CallTimeout), Changed: s.changed, Now: now, Installation: installation,
 		Log: s.log}), s.log)
 	s.http.RegisterOnShutdown(s.catching.Stop) // requests that ask providers may take long
 	s.http.RegisterOnShutdown(s.templates.Stop)
@@ -204,6 +211,7 @@ func (s *Server) Run(ctx context.Context) error {
 	running.Go(func() { s.templates.Run(background) })
 	running.Go(func() { s.suppress.Run(background) })
 	running.Go(func() { s.replanning.Run(background) })
+	running.Go(func() { s.hooks.Run(background) })
 	if s.store.Shared() {
 		running.Go(func() { s.follow(background) })
 	}
@@ -245,8 +253,10 @@ func (s *Server) close() error {
 			errs = append(errs, err)
 		}
 	}
-	if s.transport != nil {
-		s.transport.CloseIdleConnections()
+	for _, t := range []*http.Transport{s.transport, s.posting} {
+		if t != nil {
+			t.CloseIdleConnections()
+		}
 	}
 	for _, a := range s.adapters {
 		if held, ok := a.(io.Closer); ok { // it has connections of its own

@@ -51,6 +51,7 @@ type Store interface {
 	Suppressions
 	Trouble
 	Hooks
+	Outbox
 	Close() error
 }
 
@@ -119,6 +120,7 @@ type Submission struct {
 	Content      []byte   // mail.Content as JSON
 	Groups       []string // that its messages are counted under
 	Domain       string   // the sender's domain, when its messages are counted under it
+	Hook         string   // the URL that its events are posted to, "" for none
 	SubmittedAt  time.Time
 	Messages     []NewMessage
 }
