@@ -46,7 +46,7 @@ type Outbox interface {
 	// OutEvents returns events by their Seq, in its order. Those that are not there are left out.
 	OutEvents(ctx context.Context, seqs []int64) ([]OutEvent, error)
 
-	// OutContents reads contents without bodies and attachments, by OutEvent.Content.
+	// OutContents reads contents without bodies and attachments, by OutEvent.Content. Those that are not there, or cannot be read, are left out.
 	OutContents(ctx context.Context, refs []string) (map[string]*mail.Content, error)
 
 	// Enqueue makes deliveries of the events after one place up to another, and moves the place. ErrConflict: it is another place by now.

@@ -34,6 +34,12 @@ func (db *DB) CreateEndpoint(ctx context.Context, e *store.Endpoint) error {
 const insertEndpoint = `INSERT INTO endpoint (account_id, url, url_hash, named, enabled, kinds, sealed_secret, since, created, updated)
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id`
 
+// insertNamed looks first, as an insertion that is not made takes an id, too.
+const insertNamed = `INSERT INTO endpoint (account_id, url, url_hash, named, enabled, kinds, sealed_secret, since, created, updated)
+	SELECT $1::int, $2::text, $3::bytea, $4::boolean, $5::boolean, $6::int, $7::bytea, $8::bigint, $9::bigint, $10::bigint
+	WHERE NOT EXISTS (SELECT FROM endpoint WHERE account_id = $1 AND named AND url_hash = $3 AND deleted = 0)
+	ON CONFLICT (account_id, named, url_hash) WHERE deleted = 0 DO NOTHING`
+
 func endpointValues(e *store.Endpoint) []any {
 	return []any{e.AccountID, text(e.URL), urlHash(e.URL), e.Named, e.Enabled, int32(e.Kinds), notNil(e.Secret), e.Since, engine.Stamp(e.Created),
 		engine.Stamp(e.Updated)}
@@ -65,7 +71,7 @@ func (db *DB) NamedEndpoints(ctx context.Context, list []store.Endpoint) (found 
 		found = nil
 		for i := range ordered {
 			e := &ordered[i]
-			t.exec(strings.Replace(insertEndpoint, "RETURNING id", "ON CONFLICT (account_id, named, url_hash) WHERE deleted = 0 DO NOTHING", 1), endpointValues(e)...)
+			t.exec(insertNamed, endpointValues(e)...)
 			t.each(scanInto(&found, scanEndpoint), `SELECT `+engine.EndpointColumns+` FROM endpoint WHERE account_id = $1 AND named AND url_hash = $2 AND deleted = 0`,
 				e.AccountID, urlHash(e.URL))
 		}
@@ -230,7 +236,7 @@ func (db *DB) OutEvents(ctx context.Context, seqs []int64) ([]store.OutEvent, er
 	return o.Events, err
 }
 
-// OutContents implements store.Outbox. One content at a time is in memory.
+// OutContents implements store.Outbox. One content at a time is in memory; what cannot be read is left out.
 func (db *DB) OutContents(ctx context.Context, refs []string) (map[string]*mail.Content, error) {
 	ids := make([]pgtype.UUID, len(refs))
 	for i, ref := range refs {
@@ -245,7 +251,9 @@ func (db *DB) OutContents(ctx context.Context, refs []string) (map[string]*mail.
 		var id [16]byte
 		var body pgtype.DriverBytes // is decoded before the next row
 		if err = rows.Scan(&id, &body); err == nil {
-			found[string(id[:])], err = engine.OutContent(body)
+			if c, bad := engine.OutContent(body); bad == nil {
+				found[string(id[:])] = c
+			}
 		}
 		return none, err
 	}, `SELECT id, body FROM content WHERE id = ANY ($1)`, ids)

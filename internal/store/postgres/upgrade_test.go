@@ -15,7 +15,8 @@ import (
 )
 
 // before00007 takes away what the migrations 7 and later brought, so that the next start brings it again.
-const before00007 = `DROP TABLE facet; DROP TABLE label; DROP TABLE domain; ALTER TABLE message DROP COLUMN labels; ALTER TABLE message DROP COLUMN engaged;
+const before00007 = `DROP TABLE outbox; DROP TABLE delivery_try; DROP TABLE delivery; DROP TABLE content_hook; DROP TABLE endpoint;
+	DROP TABLE facet; DROP TABLE label; DROP TABLE domain; ALTER TABLE message DROP COLUMN labels; ALTER TABLE message DROP COLUMN engaged;
 	ALTER TABLE event DROP COLUMN marks; ALTER TABLE counter DROP COLUMN firsts; DELETE FROM goose_db_version WHERE version_id >= 7`
 
 // TestUpgraded checks a database that was made before there were facets.

@@ -168,9 +168,9 @@ func (db *DB) OutboxPlace(ctx context.Context) (place int64, err error) {
 }
 
 const (
-	outEventColumns = `e.seq, e.account_id, e.sub_account_id, e.message_id, e.pool_id, e.egress, e.type, e.marks, e.mailbox, e.recipient, e.occurred_at,
-		e.recorded_at, e.detail, m.recipient, coalesce(m.submitted_at, 0), coalesce(m.content_id, 0), coalesce(h.url, ''), m.id IS NULL`
-	outEventJoins = ` e LEFT JOIN message m ON m.id = e.message_id LEFT JOIN content_hook h ON h.content_id = m.content_id ORDER BY e.seq`
+	outEventColumns = `page.seq, page.account_id, page.sub_account_id, page.message_id, page.pool_id, page.egress, page.type, page.marks, page.mailbox, page.recipient, page.occurred_at,
+		page.recorded_at, page.detail, m.recipient, coalesce(m.submitted_at, 0), coalesce(m.content_id, 0), coalesce(h.url, ''), m.id IS NULL`
+	outEventJoins = ` page LEFT JOIN message m ON m.id = page.message_id LEFT JOIN content_hook h ON h.content_id = m.content_id ORDER BY page.seq`
 	outboundQuery = `SELECT ` + outEventColumns + ` FROM (SELECT * FROM event WHERE seq > ? ORDER BY seq LIMIT ?)` + outEventJoins
 
 	// The account's events in the order of recording: what happened at which time is another order.
@@ -224,13 +224,18 @@ func (db *DB) OutboundOf(ctx context.Context, accountID int32, from, to time.Tim
 	return engine.Outbound(list, 0, after, limit)
 }
 
+// outEventsQuery reads so many events.
+func outEventsQuery(n int) string {
+	return `SELECT ` + outEventColumns + ` FROM (SELECT * FROM event WHERE seq IN (` + marks(n) + `))` + outEventJoins
+}
+
 // OutEvents implements store.Outbox.
 func (db *DB) OutEvents(ctx context.Context, seqs []int64) ([]store.OutEvent, error) {
 	args := make([]any, len(seqs))
 	for i, seq := range seqs {
 		args[i] = seq
 	}
-	rows, err := db.workPool.QueryContext(ctx, `SELECT `+outEventColumns+` FROM (SELECT * FROM event WHERE seq IN (`+marks(len(seqs))+`))`+outEventJoins, args...)
+	rows, err := db.workPool.QueryContext(ctx, outEventsQuery(len(seqs)), args...)
 	if err != nil {
 		return nil, failed("read events to post", err)
 	}
@@ -242,7 +247,12 @@ func (db *DB) OutEvents(ctx context.Context, seqs []int64) ([]store.OutEvent, er
 	return o.Events, err
 }
 
-// OutContents implements store.Outbox.
+// outContentsQuery reads so many contents.
+func outContentsQuery(n int) string {
+	return `SELECT id, body FROM content WHERE id IN (` + marks(n) + `)`
+}
+
+// OutContents implements store.Outbox. What cannot be read is left out.
 func (db *DB) OutContents(ctx context.Context, refs []string) (map[string]*mail.Content, error) {
 	ids := make([]any, len(refs))
 	for i, ref := range refs {
@@ -252,7 +262,7 @@ func (db *DB) OutContents(ctx context.Context, refs []string) (map[string]*mail.
 		}
 		ids[i] = id
 	}
-	rows, err := db.workPool.QueryContext(ctx, `SELECT id, body FROM content WHERE id IN (`+marks(len(ids))+`)`, ids...)
+	rows, err := db.workPool.QueryContext(ctx, outContentsQuery(len(ids)), ids...)
 	if err != nil {
 		return nil, failed("read contents", err)
 	}
@@ -261,7 +271,9 @@ func (db *DB) OutContents(ctx context.Context, refs []string) (map[string]*mail.
 		var id int64
 		var body sql.RawBytes // is decoded before the next row
 		if err = rows.Scan(&id, &body); err == nil {
-			found[strconv.FormatInt(id, 10)], err = engine.OutContent(body)
+			if c, bad := engine.OutContent(body); bad == nil {
+				found[strconv.FormatInt(id, 10)] = c
+			}
 		}
 		return none, err
 	})

@@ -107,6 +107,11 @@ func Run(t *testing.T, engine Engine) {
 		"strange webhooks are counted":           strange,
 		"a provider moves":                       movedProvider,
 		"pools must not be emptied":              emptiedPools,
+		"endpoints":                              endpoints,
+		"events to post":                         outbound,
+		"deliveries":                             deliveries,
+		"deliveries are replayed":                replays,
+		"what is left of deliveries is swept":    sweptOutbox,
 		"reports count for who sent":             reportsBySender,
 	} {
 		t.Run(name, func(t *testing.T) {
