@@ -460,6 +460,9 @@ func (s *server) testWebhook(w http.ResponseWriter, r *http.Request, a *director
 		DurationMs: tested.Took.Milliseconds()})
 }
 
+// replayFor is how long a replay of a time may take.
+const replayFor = 15 * time.Minute
+
 func (s *server) replayWebhook(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
 	e, err := s.findWebhook(r, a)
 	if err != nil {
@@ -469,6 +472,7 @@ func (s *server) replayWebhook(w http.ResponseWriter, r *http.Request, a *direct
 	if err := decodeBody(w, r, &in); err != nil {
 		return err
 	}
+	s.allowTime(w, r, replayFor)
 	window := in.From != "" || in.To != ""
 	var n int
 	switch {

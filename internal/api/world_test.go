@@ -119,13 +119,13 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	examiner := doctor.New(doctor.Config{
-		Directory: w.dir, Store: w.db, Adapters: adapters, Connections: w.tpsps, CatchUp: catching, Templates: w.mirror, Planner: planner, PublicURL: w.url,
-		Transport: &http.Transport{}, Claim: claimLength, Now: func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) },
-	})
 	hooks := webhook.New(webhook.Config{Store: w.db, Directory: w.dir, Box: box, Transport: &http.Transport{}, AllowPrivate: true, Installation: installation,
 		Holder: "test", Now: time.Now, Jitter: func() float64 { return 0.5 }, Log: log})
 	runAll(t, hooks.Run)
+	examiner := doctor.New(doctor.Config{
+		Directory: w.dir, Store: w.db, Adapters: adapters, Connections: w.tpsps, CatchUp: catching, Templates: w.mirror, Planner: planner, Webhooks: hooks, PublicURL: w.url,
+		Transport: &http.Transport{}, Claim: claimLength, Now: func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) },
+	})
 	server.Config.Handler = New(Config{
 		Webhooks:  hooks,
 		Doctor:    examiner,

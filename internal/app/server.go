@@ -164,8 +164,6 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		Log: s.log, Now: now, Jitter: rand.Float64})
 	s.suppress = suppress.New(suppress.Config{Store: s.store, Directory: s.directory, Providers: adapters, Connections: connections, Holder: holder,
 		Every: cfg.SuppressionInterval, Log: s.log, Now: now, Jitter: rand.Float64})
-	s.examiner = doctor.New(doctor.Config{Directory: s.directory, Store: s.store, Adapters: adapters, Connections: connections, CatchUp: s.catching,
-		Templates: s.templates, Planner: planner, PublicURL: s.URL, Transport: s.transport, Claim: dispatch.ClaimLength(cfg.CallTimeout), Now: now})
 	installation, err := s.store.Installation(ctx)
 	if err != nil {
 		return fmt.Errorf("read installation: %w", err)
@@ -174,6 +172,8 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 	s.hooks = webhook.New(webhook.Config{Store: s.store, Directory: s.directory, Box: box, Transport: s.posting, AllowPrivate: cfg.AllowPrivate,
 		Installation: installation, Holder: holder, Now: now, Jitter: rand.Float64, Log: s.log})
 	s.store.recorded = s.hooks.Hint
+	s.examiner = doctor.New(doctor.Config{Directory: s.directory, Store: s.store, Adapters: adapters, Connections: connections, CatchUp: s.catching,
+		Templates: s.templates, Planner: planner, Webhooks: s.hooks, PublicURL: s.URL, Transport: s.transport, Claim: dispatch.ClaimLength(cfg.CallTimeout), Now: now})
 	s.http = newHTTPServer(api.New(api.Config{Directory: s.directory, Accounts: s.Accounts, Sender: s.accepting, Providers: connections,
 		Pools: pools, Planner: planner, Mailboxes: s.mailboxes, Journal: s.store, Books: s.store, Statistics: s.store,
 		Domains: domain.New(s.directory, s.store, now), Ingest: s.ingesting, CatchUp: s.catching,

@@ -57,6 +57,7 @@ const (
 	Errors     = "errors"           // no attempt failed lately
 	Unreadable = "webhook_bodies"   // what came by webhook could be read, and was about our mail
 	Pool       = "pool"             // of the account: an IP pool leads somewhere, with fallbacks
+	Hooks      = "webhooks"         // of the account: events get through to its webhooks
 )
 
 // Check is one thing that was looked at.
@@ -107,6 +108,7 @@ type Config struct {
 	CatchUp     CatchingUp
 	Templates   Templates
 	Planner     *plan.Planner
+	Webhooks    Webhooks
 	PublicURL   string            // where providers reach us, without a trailing slash
 	Transport   http.RoundTripper // keeps off addresses that users must not reach
 	Claim       time.Duration     // how long a claim of the dispatcher lasts
@@ -209,6 +211,11 @@ func (s *Service) Examine(ctx context.Context, accountID int32, q Question) ([]C
 		list = append(list, results[i]...)
 	}
 	list = append(list, e.pools()...)
+	hooks, err := e.webhooks(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("examine webhooks: %w", err)
+	}
+	list = append(list, hooks...)
 	for i := range list {
 		list[i].Message, list[i].Fix = provider.Clean(list[i].Message, maxMessage), provider.Clean(list[i].Fix, maxMessage)
 	}

@@ -1,12 +1,14 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -283,4 +285,126 @@ func TestWebhooks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWebhookKills kills the server, and the receiver, again and again while events are posted: every event arrives, each under one id.
+func TestWebhookKills(t *testing.T) {
+	t.Parallel()
+	for name, args := range map[string][]string{"SQLite": nil, "PostgreSQL": {"--database", pgtest.Database(t)}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			args := append([]string{"demo", "--json", "--no-traffic", "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--sandbox-url", calmWitness(t)}, args...)
+			r, random := newReceiver(t), seeded(t)
+			p := start(t, args...)
+			scene := &demo.Scene{}
+			p.decode(`"accountApiKey"`, scene)
+			r.hook(scene, "/one")
+			const kills = 4
+			acknowledged := newLedger()
+			for i := range kills {
+				load, stop := context.WithCancel(t.Context())
+				var running sync.WaitGroup
+				for j := range 3 {
+					running.Go(func() { acknowledged.sendUntil(load, t, scene, fmt.Sprintf("w%d-%d", i, j)) })
+				}
+				acknowledged.waitFor(t, 20)
+				<-time.After(time.Duration(random.IntN(300)) * time.Millisecond)
+				if i%2 == 0 {
+					p.kill()
+				} else {
+					r.kill()
+					<-time.After(time.Duration(random.IntN(300)) * time.Millisecond)
+					r.start()
+				}
+				stop()
+				running.Wait()
+				if i%2 == 0 {
+					p = start(t, args...)
+					scene = &demo.Scene{}
+					p.decode(`"accountApiKey"`, scene)
+				}
+			}
+			acknowledged.settle(t, scene, 2*time.Minute)
+			r.complete(scene, "/one", 2*time.Minute)
+			doubled := 0
+			for _, e := range r.events("/one") {
+				doubled += e.times - 1
+			}
+			t.Logf("%d events, %d of them more than once", len(r.events("/one")), doubled)
+		})
+	}
+}
+
+// calmWitness starts a sandbox that outlives the servers.
+func calmWitness(t *testing.T) (url string) {
+	t.Helper()
+	var listening struct{ URL string }
+	start(t, "sandbox", "--listen", "127.0.0.1:0", "--log-format", "json").decode(`"inbox"`, &listening)
+	return listening.URL
+}
+
+// TestWebhookLeaders kills the node that posts, one after another: another one goes on.
+func TestWebhookLeaders(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, calmWitness(t))
+	r := newReceiver(t)
+	r.hook(c.scene, "/one")
+	acknowledged := newLedger()
+	load, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { acknowledged.sendUntil(load, t, c.scene, "leaders") })
+	for _, n := range c.nodes { // one of them posts
+		acknowledged.waitFor(t, 20)
+		before := len(r.events("/one"))
+		n.kill()
+		eventually(t, "another node posts", time.Minute, func() bool { return len(r.events("/one")) > before+20 })
+		n.start()
+		n.line(`"serving"`)
+	}
+	stop()
+	running.Wait()
+	direct := *c.scene // the balancer may know a connection to a node that was killed
+	direct.URL = "http://" + c.nodes[0].listen
+	acknowledged.settle(t, &direct, 2*time.Minute)
+	r.complete(&direct, "/one", time.Minute)
+}
+
+// TestWebhookCommands uses the commands as a person would.
+func TestWebhookCommands(t *testing.T) {
+	t.Parallel()
+	p := start(t, "demo", "--json", "--no-traffic", "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--sandbox-listen", "127.0.0.1:0")
+	scene := &demo.Scene{}
+	p.decode(`"accountApiKey"`, scene)
+	r := newReceiver(t)
+	environ := []string{"POSTYARD_URL=" + scene.URL, "POSTYARD_ACCOUNT_KEY=" + scene.AccountAPIKey}
+	do := func(code int, want string, args ...string) {
+		t.Helper()
+		if got := run(t, environ, append([]string{"webhooks"}, args...)...); got.code != code || !strings.Contains(got.out+got.err, want) {
+			t.Errorf("%v: code %d\n%s%s\nwant %q", args, got.code, got.out, got.err, want)
+		}
+	}
+	do(1, "no kind", "add", r.url("/x"), "--events", "nothing")
+	do(0, "hardBounced,spam", "add", r.url("/x"), "--events", "hardBounced,spam")
+	do(1, "HTTP 403", "add", r.url("/x"))
+	do(0, "ok", "list")
+	do(0, "whsec_", "secret", "1")
+	do(0, `"formerValidTo":1`, "secret", "1", "--rotate", "--json")
+	do(0, "200", "test", "1", "--event", "delivered")
+	do(0, " 72 ", "test", "1", "--type", "72")
+	r.answer(http.StatusTeapot)
+	do(1, "HTTP 418", "test", "1")
+	do(0, "paused", "pause", "1")
+	do(0, "a user paused it", "list")
+	if got := run(t, environ, "doctor"); !strings.Contains(got.out, "postyard webhooks resume 1") {
+		t.Errorf("doctor: %s", got.out)
+	}
+	do(0, "ok", "resume", "1")
+	do(0, "TIME", "attempts", "1")
+	do(0, "0 events", "replay", "1", "--missing")
+	do(0, `"queued":0`, "replay", "1", "--from", "2026-01-01", "--json")
+	do(1, "HTTP 422", "replay", "1")
+	do(1, "no event", "replay", "1", "--event", "x")
+	do(1, "not the id", "delete", "x")
+	do(0, "deleted", "delete", "1")
+	do(1, "HTTP 404", "delete", "1")
 }

@@ -209,7 +209,8 @@ func (w *world) setUp(transport http.RoundTripper) {
 func (w *world) start() {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.Context()))
 	var running sync.WaitGroup
-	running.Go(func() { w.service.Run(ctx) })
+	service := w.service // another one may take its place
+	running.Go(func() { service.Run(ctx) })
 	w.stop = func() { cancel(); running.Wait() }
 }
 
