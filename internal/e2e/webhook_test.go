@@ -219,8 +219,9 @@ func (r *receiver) complete(s *demo.Scene, path string, within time.Duration) {
 		}
 		return len(got) >= len(want)
 	})
+	log := inLog(r.t, s)
 	for id := range r.events(path) {
-		if _, ok := inLog(r.t, s)[id]; !ok {
+		if _, ok := log[id]; !ok {
 			r.t.Errorf("%s is in no log", id)
 		}
 	}
