@@ -43,3 +43,11 @@ func (s *storage) Ingest(ctx context.Context, batch []store.Parsed) (store.Inges
 	result, err := s.Store.Ingest(ctx, batch)
 	return result, s.told(err)
 }
+
+// hookPoll is how often is looked for events that nobody told of: within one process there are none.
+func (s *storage) hookPoll() time.Duration {
+	if s.Shared() {
+		return 0
+	}
+	return time.Second
+}

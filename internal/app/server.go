@@ -170,7 +170,7 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 	}
 	s.posting = ssrf.NewTransport(ssrf.Options{AllowPrivate: cfg.AllowPrivate})
 	s.hooks = webhook.New(webhook.Config{Store: s.store, Directory: s.directory, Box: box, Transport: s.posting, AllowPrivate: cfg.AllowPrivate,
-		Installation: installation, Holder: holder, Now: now, Jitter: rand.Float64, Log: s.log})
+		Installation: installation, Holder: holder, Now: now, Jitter: rand.Float64, Log: s.log, Poll: s.store.hookPoll()})
 	s.store.recorded = s.hooks.Hint
 	s.examiner = doctor.New(doctor.Config{Directory: s.directory, Store: s.store, Adapters: adapters, Connections: connections, CatchUp: s.catching,
 		Templates: s.templates, Planner: planner, Webhooks: s.hooks, PublicURL: s.URL, Transport: s.transport, Claim: dispatch.ClaimLength(cfg.CallTimeout), Now: now})

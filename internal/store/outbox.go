@@ -40,7 +40,8 @@ type Outbox interface {
 	// Outbound returns events that were recorded after a Seq, at most limit, in their order.
 	Outbound(ctx context.Context, after int64, limit int) (Outbound, error)
 
-	// OutboundOf is Outbound of one account, for events that happened from From on and before To.
+	// OutboundOf is Outbound of one account, in the order of when events happened, then of their Seq: those from a time on (at that time itself, those
+	// after a Seq) and before another one. The next page is from LastAt and after Last.
 	OutboundOf(ctx context.Context, accountID int32, from, to time.Time, after int64, limit int) (Outbound, error)
 
 	// OutEvents returns events by their Seq, in its order. Those that are not there are left out.
@@ -149,9 +150,10 @@ type EndpointFilter struct {
 
 // Outbound are events, and the state of the configuration that was valid for them.
 type Outbound struct {
-	Revision int64 // changes with endpoints, and with Changed
-	Last     int64 // Seq of the last event that was looked at; the given one when there was none
-	More     bool  // there may be others behind it
+	Revision int64     // changes with endpoints, and with Changed
+	Last     int64     // Seq of the last event that was looked at; the given one when there was none
+	LastAt   time.Time // when that happened
+	More     bool      // there may be others behind it
 	Events   []OutEvent
 }
 

@@ -301,7 +301,7 @@ func (s *Service) ReplayWindow(ctx context.Context, accountID, id int32, from, t
 		if err != nil {
 			return n, err
 		}
-		after, more = o.Last, o.More
+		from, after, more = o.LastAt, o.Last, o.More
 		var seqs []int64
 		for i := range o.Events {
 			if wants(e, &o.Events[i]) {

@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"postyard/internal/sendpost"
@@ -49,12 +50,21 @@ type lane struct {
 	again  bool           // behind was said while loading
 	look   time.Time      // when deliveries whose time has come are to be read; zero: there are none
 
+	rounds  int // of backing off: calls that failed since it began
 	flying  int
 	loading bool
 	stalled bool
 	gone    bool // the endpoint was deleted
 	timer   *time.Timer
 	timed   time.Time // when it goes off; zero: it does not
+}
+
+// backOff is how long an endpoint is left alone after so many rounds.
+func backOff(rounds int) time.Duration {
+	if rounds > 8 { // 2^9 s is more
+		return longestWait
+	}
+	return min(firstWait<<rounds, longestWait)
 }
 
 // backsOff tells whether the endpoint is tried by one delivery at a time.
@@ -91,14 +101,21 @@ func (l *leader) adopt(all map[int32]*endpoint) {
 		p := l.lanes[id]
 		switch {
 		case p == nil:
-			p = &lane{ep: ep, state: ep.Standing, held: map[int64]bool{}, behind: true}
+			p = &lane{ep: ep, state: ep.Standing, held: map[int64]bool{}, behind: true, rounds: max(ep.Standing.Failures-backOffAfter, 0)}
 			l.lanes[id] = p
+		case p.ep.Paused != "" && ep.Paused == "" && l.pausing(id): // it is not recorded yet
+			ep = p.ep
 		case p.ep.Paused != "" && ep.Paused == "": // a user wants it to be tried now
 			p.state.Failures, p.state.FailingAt, p.state.NextTry = 0, time.Time{}, time.Time{}
 		}
 		p.ep, p.look = ep, now
 		l.kick(p)
 	}
+}
+
+// pausing tells whether it is still to be recorded that an endpoint is paused.
+func (l *leader) pausing(id int32) bool {
+	return slices.ContainsFunc(l.pauses, func(p pause) bool { return p.id == id })
 }
 
 // hand gives new deliveries to the lanes.
@@ -389,12 +406,13 @@ func (l *leader) judge(p *lane, d store.Delivery, a *answer, probe bool) store.T
 		t.Fate, t.Next = store.Retry, now.Add(l.spread(gaps[t.Tries-1]))
 		l.lookAt(p, t.Next)
 	}
-	if p.backsOff() {
-		wait := longestWait
-		if n := s.Failures - backOffAfter; n < 9 { // 2^9 s is more
-			wait = min(firstWait<<n, longestWait)
-		}
-		s.NextTry = now.Add(l.spread(wait))
+	switch {
+	case probe:
+		p.rounds++
+		s.NextTry = now.Add(l.spread(backOff(p.rounds)))
+	case s.Failures == backOffAfter: // calls that were made along with this one say nothing new
+		p.rounds = 0
+		s.NextTry = now.Add(l.spread(backOff(0)))
 	}
 	if until := now.Add(a.wait); a.wait > 0 && s.NextTry.Before(until) {
 		s.NextTry = until

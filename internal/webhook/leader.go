@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -23,7 +24,7 @@ const (
 	tryRecords      = 500   // that are written together
 	endpointsAtOnce = 500   // that are read together
 	sweepAtOnce     = 1000
-	mostSweeps      = 300 // at a time
+	mostSweeps      = 5000 // at a time
 	drainFor        = 3 * time.Second
 )
 
@@ -84,7 +85,7 @@ func (l *leader) begin(ctx context.Context) (err error) {
 
 // follow makes deliveries of what is recorded, until ctx ends or the lease is lost.
 func (l *leader) follow(ctx context.Context) {
-	ticker := time.NewTicker(pollEvery)
+	ticker := time.NewTicker(cmp.Or(l.Poll, pollEvery))
 	defer ticker.Stop()
 	for {
 		more, err := l.step(ctx)

@@ -35,7 +35,7 @@ type Store interface {
 	Release(ctx context.Context, name, holder string) error
 }
 
-// Config is what a Service works with. All fields are required.
+// Config is what a Service works with. All fields but Poll are required.
 type Config struct {
 	Store        Store
 	Directory    *directory.Directory
@@ -47,6 +47,9 @@ type Config struct {
 	Now          func() time.Time  // the store's clock
 	Jitter       func() float64    // uniform in [0,1)
 	Log          *slog.Logger
+
+	// Poll is how often is looked for events that nobody hinted at: those of other nodes. 0 is four times a second.
+	Poll time.Duration
 }
 
 // Service keeps the webhooks of accounts and posts to them while Run runs. It is safe for concurrent use.
@@ -78,8 +81,8 @@ const (
 	leaseName  = "webhooks"
 	leaseFor   = 10 * time.Second
 	renewEvery = 3 * time.Second
-	pollEvery  = 250 * time.Millisecond // for events of other nodes; our own are hinted at
-	sweepEvery = time.Minute
+	pollEvery  = 250 * time.Millisecond
+	sweepEvery = 10 * time.Minute
 	again      = time.Second // after the store was away
 )
 

@@ -228,7 +228,7 @@ func TestShape(t *testing.T) {
 // TestTenTries has one event fail for good while others succeed: it is tried ten times over 75 hours, and kept.
 func TestTenTries(t *testing.T) {
 	t.Parallel()
-	inWorld(t, func(w *world) {
+	inPatientWorld(t, time.Hour, func(w *world) {
 		e := w.hook("http://a.example/", store.HookProcessed)
 		bad := w.accept("bad@gmail.com")[0].String()
 		w.receivers["a.example"].set(func(c *call) (int, time.Duration) {
@@ -279,7 +279,7 @@ func TestTenTries(t *testing.T) {
 // TestBackOff has a receiver die: it is tried by one event at a time, those that wait lose no try, and all come when it is back.
 func TestBackOff(t *testing.T) {
 	t.Parallel()
-	inWorld(t, func(w *world) {
+	inPatientWorld(t, time.Hour, func(w *world) {
 		r := w.receivers["a.example"]
 		e := w.hook("http://a.example/", store.HookProcessed)
 		r.set(func(*call) (int, time.Duration) { return http.StatusServiceUnavailable, 0 })
@@ -299,7 +299,8 @@ func TestBackOff(t *testing.T) {
 				probes = append(probes, at)
 			}
 		}
-		if n := len(calls) - len(probes); n != callsOfLane {
+		// Before the fifth has failed, each that fails makes room for another one.
+		if n := len(calls) - len(probes); n < callsOfLane || n > callsOfLane+backOffAfter {
 			w.Errorf("%d calls at first", n)
 		}
 		for i, at := range probes {
@@ -307,8 +308,7 @@ func TestBackOff(t *testing.T) {
 			if i > 0 {
 				before = probes[i-1]
 			}
-			// The first calls were three more than it takes.
-			if want := min(firstWait<<(i+3), longestWait); (at - before - want).Abs() > 200*time.Millisecond {
+			if want := min(firstWait<<i, longestWait); (at - before - want).Abs() > 200*time.Millisecond {
 				w.Errorf("probe %d after %s, want %s", i, at-before, want)
 			}
 		}
@@ -340,7 +340,7 @@ func TestBackOff(t *testing.T) {
 // TestPaused has endpoints paused by what they answer, by time and by a user: the queue stays, and new events join it, also over a restart.
 func TestPaused(t *testing.T) {
 	t.Parallel()
-	inWorld(t, func(w *world) {
+	inPatientWorld(t, time.Hour, func(w *world) {
 		gone, failing, paused := w.hook("http://a.example/", store.HookProcessed), w.hook("http://b.example/", store.HookProcessed), w.hook("http://c.example/", store.HookProcessed)
 		w.receivers["a.example"].set(func(*call) (int, time.Duration) { return http.StatusGone, 0 })
 		w.receivers["b.example"].dead = true
@@ -465,6 +465,9 @@ func TestNamed(t *testing.T) {
 		if len(named) != 2 {
 			w.Fatalf("%+v", named)
 		}
+		if named[0].URL == "http://a.example/" { // they may have been made together
+			named[0], named[1] = named[1], named[0]
+		}
 		types := func(host string) string {
 			n := map[string]int{}
 			for _, c := range w.receivers[host].all() {
@@ -484,7 +487,8 @@ func TestNamed(t *testing.T) {
 			w.Errorf("%d webhooks of the account", len(list))
 		}
 		// One of them is deleted while it fails; the next message makes it anew.
-		w.receivers["b.example"].dead = true
+		r := w.receivers["b.example"]
+		r.set(func(*call) (int, time.Duration) { return http.StatusServiceUnavailable, 0 })
 		w.named = "http://b.example/named"
 		w.accept("dan@gmail.com")
 		pass(time.Second)
@@ -492,11 +496,12 @@ func TestNamed(t *testing.T) {
 			w.Fatal(err)
 		}
 		pass(time.Minute)
-		w.receivers["b.example"].dead = false
+		r.set(nil)
+		before := len(r.all())
 		w.accept("eve@gmail.com")
 		pass(5 * time.Minute)
-		if got := types("b.example"); got != "map[ann@gmail.com 69:1 ann@gmail.com 70:1 ann@gmail.com 71:1 eve@gmail.com 69:1]" {
-			w.Error(got)
+		if calls := r.all()[before:]; len(calls) != 1 || calls[0].Event.To != "eve@gmail.com" {
+			w.Errorf("%d calls", len(calls))
 		}
 	})
 }
@@ -504,7 +509,7 @@ func TestNamed(t *testing.T) {
 // TestReplay posts one event again, those of a time, and none of others.
 func TestReplay(t *testing.T) {
 	t.Parallel()
-	inWorld(t, func(w *world) {
+	inPatientWorld(t, time.Hour, func(w *world) {
 		old := w.accept("old@gmail.com")[0]
 		pass(time.Hour)
 		e := w.hook("http://a.example/", store.HookProcessed)
@@ -561,7 +566,7 @@ func isField(err error) bool {
 // TestRotation verifies signatures with the library of Standard Webhooks, by the old secret and by the new one.
 func TestRotation(t *testing.T) {
 	t.Parallel()
-	inWorld(t, func(w *world) {
+	inPatientWorld(t, time.Hour, func(w *world) {
 		e := w.hook("http://a.example/", store.HookProcessed)
 		reveal := func() string {
 			s, err := w.service.Secret(w.Context(), w.account, e.ID)

@@ -128,6 +128,12 @@ func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes", Net: "unix
 // inWorld runs a test in a bubble with receivers at http://a.example, http://b.example and http://c.example.
 func inWorld(t *testing.T, test func(w *world)) {
 	t.Helper()
+	inPatientWorld(t, 0, test)
+}
+
+// inPatientWorld is inWorld with a service that looks for what nobody hinted at so often only: days pass quickly.
+func inPatientWorld(t *testing.T, poll time.Duration, test func(w *world)) {
+	t.Helper()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{T: t, receivers: map[string]*receiver{}}
@@ -174,6 +180,7 @@ func inWorld(t *testing.T, test func(w *world)) {
 		w.must(err)
 		defer func() { w.must(w.db.Close()) }()
 		w.setUp(transport)
+		w.service.Poll = poll
 		w.start()
 		defer func() { w.stop() }()
 		test(w)

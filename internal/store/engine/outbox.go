@@ -65,7 +65,7 @@ func (r *OutEventRow) Done() (store.OutEvent, error) {
 func Outbound(rows []OutEventRow, revision, after int64, limit int) (o store.Outbound, err error) {
 	o = store.Outbound{Revision: revision, Last: after, More: len(rows) >= limit, Events: make([]store.OutEvent, 0, len(rows))}
 	for i := range rows {
-		o.Last = rows[i].Seq
+		o.Last, o.LastAt = rows[i].Seq, Time(rows[i].Occurred)
 		if rows[i].Gone {
 			continue
 		}

@@ -179,11 +179,12 @@ func (db *DB) OutboxPlace(ctx context.Context) (place int64, err error) {
 const (
 	outEventColumns = `e.seq, e.account_id, e.sub_account_id, e.message_id, e.pool_id, e.egress, e.type, e.marks, e.mailbox, e.recipient, e.occurred_at,
 		e.recorded_at, e.detail, m.recipient, coalesce(m.submitted_at, 0), m.content_id, coalesce(h.url, ''), m.id IS NULL`
-	outEventJoins = ` e LEFT JOIN message m ON m.id = e.message_id LEFT JOIN content_hook h ON h.content_id = m.content_id ORDER BY e.seq`
+	outEventTables = ` e LEFT JOIN message m ON m.id = e.message_id LEFT JOIN content_hook h ON h.content_id = m.content_id`
+	outEventJoins  = outEventTables + ` ORDER BY e.seq`
 
-	// The account's events in the order of recording.
-	outboundOfQuery = `SELECT ` + outEventColumns + ` FROM (SELECT * FROM event WHERE account_id = $1 AND seq > $2 AND occurred_at >= $3 AND occurred_at < $4
-		ORDER BY seq LIMIT $5)` + outEventJoins
+	// By the index of an account's days.
+	outboundOfQuery = `SELECT ` + outEventColumns + ` FROM (SELECT * FROM event WHERE account_id = $1 AND occurred_at >= $3 AND occurred_at < $4
+		AND (occurred_at > $3 OR seq > $2) ORDER BY occurred_at, seq LIMIT $5)` + outEventTables + ` ORDER BY e.occurred_at, e.seq`
 
 	// Nothing is to be posted anywhere.
 	outboxIdle = `SELECT NOT EXISTS (SELECT FROM endpoint WHERE deleted = 0) AND NOT EXISTS (SELECT FROM content_hook)`

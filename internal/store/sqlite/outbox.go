@@ -170,12 +170,13 @@ func (db *DB) OutboxPlace(ctx context.Context) (place int64, err error) {
 const (
 	outEventColumns = `page.seq, page.account_id, page.sub_account_id, page.message_id, page.pool_id, page.egress, page.type, page.marks, page.mailbox, page.recipient, page.occurred_at,
 		page.recorded_at, page.detail, m.recipient, coalesce(m.submitted_at, 0), coalesce(m.content_id, 0), coalesce(h.url, ''), m.id IS NULL`
-	outEventJoins = ` page LEFT JOIN message m ON m.id = page.message_id LEFT JOIN content_hook h ON h.content_id = m.content_id ORDER BY page.seq`
-	outboundQuery = `SELECT ` + outEventColumns + ` FROM (SELECT * FROM event WHERE seq > ? ORDER BY seq LIMIT ?)` + outEventJoins
+	outEventTables = ` page LEFT JOIN message m ON m.id = page.message_id LEFT JOIN content_hook h ON h.content_id = m.content_id`
+	outEventJoins  = outEventTables + ` ORDER BY page.seq`
+	outboundQuery  = `SELECT ` + outEventColumns + ` FROM (SELECT * FROM event WHERE seq > ? ORDER BY seq LIMIT ?)` + outEventJoins
 
-	// The account's events in the order of recording: what happened at which time is another order.
-	outboundOfQuery = `SELECT ` + outEventColumns + ` FROM (SELECT * FROM event WHERE account_id = ? AND seq > ? AND +occurred_at >= ? AND +occurred_at < ?
-		ORDER BY seq LIMIT ?)` + outEventJoins
+	// By the index of an account's days.
+	outboundOfQuery = `SELECT ` + outEventColumns + ` FROM (SELECT * FROM event WHERE account_id = ?1 AND occurred_at >= ?3 AND occurred_at < ?4
+		AND (occurred_at > ?3 OR seq > ?2) ORDER BY occurred_at, seq LIMIT ?5)` + outEventTables + ` ORDER BY page.occurred_at, page.seq`
 
 	// Nothing is to be posted anywhere.
 	outboxIdle = `SELECT NOT EXISTS (SELECT 1 FROM endpoint WHERE deleted = 0) AND NOT EXISTS (SELECT 1 FROM content_hook)`

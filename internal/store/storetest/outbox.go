@@ -193,6 +193,21 @@ func outbound(t *testing.T, b *bench) {
 		b.must(err)
 		return len(o.Events)
 	}
+	pages, seen := 0, map[int64]bool{}
+	for at, last, more := start, int64(0), true; more; pages++ {
+		o, err := b.store.OutboundOf(b.ctx(), b.account.ID, at, b.now.Add(1), last, 2)
+		b.must(err)
+		for _, e := range o.Events {
+			if seen[e.Seq] {
+				t.Errorf("%d comes twice", e.Seq)
+			}
+			seen[e.Seq] = true
+		}
+		at, last, more = o.LastAt, o.Last, o.More
+	}
+	if len(seen) != 6 || pages != 4 {
+		t.Errorf("%d events in %d pages", len(seen), pages)
+	}
 	stranger, _ := b.newAccount("stranger")
 	if early, late, none, others := window(b.account.ID, start, b.now), window(b.account.ID, b.now, b.now.Add(1)), window(b.account.ID, b.now.Add(1), b.now.Add(9)),
 		window(stranger.ID, start, b.now.Add(9)); early != 3 || late != 3 || none != 0 || others != 0 {
