@@ -74,18 +74,26 @@ func (l *leader) recordSome(ctx context.Context) (more bool, err error) {
 		s.EndpointID = id
 		list = append(list, s)
 	}
-	if err := l.writePauses(ctx, pauses); err != nil {
-		return true, err
-	}
 	if len(tries) > 0 {
 		if err := l.Store.RecordTries(ctx, tries, list); err != nil {
 			return true, err
 		}
+		l.recorded(batch, rest)
+	}
+	if err := l.writePauses(ctx, pauses); err != nil { // after the tries that say why
+		return true, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.outcomes = append(rest, l.outcomes[len(batch)+len(rest):]...)
 	l.pauses = l.pauses[len(pauses):]
+	return len(l.outcomes) > 0 || len(l.pauses) > 0, nil
+}
+
+// recorded forgets outcomes that were written, and lets go on who waited for that.
+func (l *leader) recorded(batch, rest []outcome) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.outcomes = append(rest, l.outcomes[len(batch)+len(rest):]...)
 	for _, o := range batch {
 		if o.try.Fate != store.Kept {
 			delete(o.lane.held, o.try.Seq)
@@ -95,7 +103,6 @@ func (l *leader) recordSome(ctx context.Context) (more bool, err error) {
 		}
 	}
 	l.unstall()
-	return len(l.outcomes) > 0 || len(l.pauses) > 0, nil
 }
 
 // pick takes outcomes of which no two are of the same delivery; the others come later.
