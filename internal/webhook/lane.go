@@ -237,7 +237,7 @@ func (l *leader) load(p *lane) {
 		return
 	}
 	p.loading, p.again = true, false
-	after, behind, limit := p.after, p.behind, loadAtOnce+len(p.held)
+	id, after, behind, limit := p.ep.ID, p.after, p.behind, loadAtOnce+len(p.held)
 	if due {
 		p.look = time.Time{}
 	}
@@ -245,10 +245,10 @@ func (l *leader) load(p *lane) {
 		var ready, delayed []store.Delivery
 		var err error
 		if due {
-			delayed, err = l.Store.Delayed(l.calling, p.ep.ID, limit)
+			delayed, err = l.Store.Delayed(l.calling, id, limit)
 		}
 		if behind && err == nil {
-			ready, err = l.Store.Ready(l.calling, p.ep.ID, after, loadAtOnce)
+			ready, err = l.Store.Ready(l.calling, id, after, loadAtOnce)
 		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
