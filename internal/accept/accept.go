@@ -53,6 +53,8 @@ type Config struct {
 	Templates Templates // nil: there are no stored ones, and tags are not looked at
 	Now       func() time.Time
 
+	AllowPrivate bool // webhookEndpoint may lead to private addresses
+
 	MaxBacklog int64                     // pending messages from which on requests are refused; 0 is no limit
 	Room       func() error              // says why nothing may be written just now (a full disk), or nil
 	Wake       func(egress route.Egress) // called after messages for an egress became durable
@@ -197,6 +199,9 @@ func (s *Service) prepare(ctx context.Context, accountID int32, requests []*Requ
 		if bad := checkRequest(r); bad != nil {
 			return part(requests, i, bad)
 		}
+		if bad := checkWebhook(&r.Content, s.AllowPrivate); bad != nil {
+			return part(requests, i, bad)
+		}
 	}
 	return nil
 }
@@ -319,7 +324,7 @@ func (s *Service) compose(view *directory.Snapshot, sub *directory.SubAccount, p
 		return submission, nil, fmt.Errorf("accept: encode content: %w", err)
 	}
 	now, n := s.Now(), len(req.Recipients)
-	submission = store.Submission{AccountID: sub.AccountID, SubAccountID: sub.ID, Content: content, Groups: req.Content.Groups, SubmittedAt: now,
+	submission = store.Submission{AccountID: sub.AccountID, SubAccountID: sub.ID, Content: content, Groups: req.Content.Groups, Hook: req.Content.WebhookEndpoint, SubmittedAt: now,
 		Messages: make([]store.NewMessage, 0, n)}
 	if domain := mail.Domain(req.Content.From.Email); view.Whitelisted(sub.AccountID, domain) {
 		submission.Domain = domain

@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
-	"net/url"
 	"strings"
 	"unicode/utf8"
 
 	"postyard/internal/mail"
+	"postyard/internal/ssrf"
 )
 
 // checkRequest applies the rules that hold for the request as a whole, and puts its addresses into canonical form.
@@ -40,7 +40,7 @@ func checkRequest(req *Request) *mail.FieldError {
 			return bad
 		}
 	}
-	for _, check := range []func(*mail.Content) *mail.FieldError{checkSubject, checkFields, checkHeaders, checkGroups, checkAttachments, checkWebhook} {
+	for _, check := range []func(*mail.Content) *mail.FieldError{checkSubject, checkFields, checkHeaders, checkGroups, checkAttachments} {
 		if bad := check(c); bad != nil {
 			return bad
 		}
@@ -144,13 +144,13 @@ func checkAttachments(c *mail.Content) *mail.FieldError {
 	return nil
 }
 
-func checkWebhook(c *mail.Content) *mail.FieldError {
+// checkWebhook refuses a webhookEndpoint that no event may be posted to.
+func checkWebhook(c *mail.Content, allowPrivate bool) *mail.FieldError {
 	if c.WebhookEndpoint == "" {
 		return nil
 	}
-	u, err := url.Parse(c.WebhookEndpoint)
-	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return mail.Invalid("invalid_webhook_endpoint", "webhookEndpoint", "an absolute http or https URL is needed")
+	if _, err := ssrf.CheckURL(c.WebhookEndpoint, allowPrivate); err != nil {
+		return mail.Invalid("invalid_webhook_endpoint", "webhookEndpoint", "events cannot be posted to webhookEndpoint: %s", err)
 	}
 	return nil
 }

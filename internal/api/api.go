@@ -116,6 +116,7 @@ type Config struct {
 	Queue        Queue
 	Templates    Templates
 	Suppressions Suppressions
+	Webhooks     Webhooks
 	Doctor       Doctor
 	Tracking     Tracking
 	Claim        time.Duration    // how long a claim of the dispatcher lasts: until then a permit of it may be used

@@ -65,6 +65,8 @@ func TestAnotherAccountSeesNothing(t *testing.T) {
 	if len(events) != 1 || len(pools) != 1 {
 		t.Fatalf("%d events, %d pools", len(events), len(pools))
 	}
+	var hook hookAnswer
+	w.asAccount("POST", "/api/v1/account/webhook", map[string]any{"url": "http://127.0.0.1:9/hook"}).ok(200, &hook)
 	stranger := map[string]string{"X-Account-ApiKey": w.secondAccount()}
 
 	ids := map[string]string{
@@ -72,6 +74,7 @@ func TestAnotherAccountSeesNothing(t *testing.T) {
 		"ip": fmt.Sprint(w.takeIPs("203.0.113.7")[0].ID), "message": message, "event": events[0].EventID, "domain": fmt.Sprint(w.whitelist("example.com").ID),
 		"label":    fmt.Sprint(w.label("VIP").ID),
 		"template": fmt.Sprint(w.store(map[string]any{"name": "Hello"}).ID),
+		"webhook":  fmt.Sprint(hook.ID),
 	}
 	walked := map[string]bool{}
 	for _, o := range (&server{}).operations() {
@@ -93,7 +96,7 @@ func TestAnotherAccountSeesNothing(t *testing.T) {
 		t.Errorf("walked %v", walked)
 	}
 	for _, path := range []string{
-		"/api/v1/account/tpsp/", "/api/v1/account/ippool", "/api/v1/account/event/", "/api/v1/account/template",
+		"/api/v1/account/tpsp/", "/api/v1/account/ippool", "/api/v1/account/event/", "/api/v1/account/template", "/api/v1/account/webhook", "/api/v1/account/webhookendpoint",
 		"/api/v1/account/event/?messageId=" + message, "/api/v1/account/event/?tpspId=" + ids["tpsp"],
 		"/api/v1/account/event/?subAccountId=" + ids["subaccount"], "/api/v1/account/event/?provider=postmark",
 		"/api/v1/account/stat?from=2020-01-01&to=2020-01-02",

@@ -1,42 +1,19 @@
 package api
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
 
 	"github.com/go-chi/chi/v5"
 
 	"postyard/internal/directory"
 	"postyard/internal/event"
+	"postyard/internal/sendpost"
 	"postyard/internal/store"
 )
 
 // eventAnswer is SendPost's Event.
-type eventAnswer struct {
-	EventID         string       `json:"eventID"`
-	Groups          []string     `json:"groups"`
-	IPID            int32        `json:"ipID"`
-	IPPoolID        int32        `json:"ipPoolID"`
-	DomainID        int32        `json:"domainID"`
-	TPSPID          int32        `json:"tpspId"` // 0: native
-	MessageType     string       `json:"messageType"`
-	MessageSubject  string       `json:"messageSubject"`
-	AccountID       int32        `json:"accountID"`
-	SubAccountID    int32        `json:"subAccountID"`
-	MessageID       string       `json:"messageID"`
-	Type            int          `json:"type"`
-	From            string       `json:"from"`
-	FromName        string       `json:"fromName"`
-	To              string       `json:"to"`
-	ToName          string       `json:"toName"`
-	SubmittedAt     int64        `json:"submittedAt"` // when it happened
-	SMTPCode        int          `json:"smtpCode"`
-	SMTPDescription string       `json:"smtpDescription"`
-	EventMetadata   event.Detail `json:"eventMetadata"`
-}
+type eventAnswer = sendpost.Event[event.Detail]
 
 func (s *server) eventAnswer(e *store.Event) eventAnswer {
 	detail := e.Detail
@@ -50,23 +27,11 @@ func (s *server) eventAnswer(e *store.Event) eventAnswer {
 	}
 }
 
-// seqDigits is how many hexadecimal digits of an event's sequence number stand in its id.
-const seqDigits = 16
-
-// eventID returns the public id of an event: unique over all installations, ordered within one.
-func (s *server) eventID(seq int64) string {
-	return fmt.Sprintf("%s-%0*x", s.Installation, seqDigits, uint64(seq))
-}
+// eventID returns the public id of an event.
+func (s *server) eventID(seq int64) string { return sendpost.EventID(s.Installation, seq) }
 
 // seqOf reads an id that eventID gave out.
-func (s *server) seqOf(id string) (int64, bool) {
-	digits, ok := strings.CutPrefix(id, s.Installation+"-")
-	if !ok || len(digits) != seqDigits {
-		return 0, false
-	}
-	seq, err := strconv.ParseInt(digits, 16, 64)
-	return seq, err == nil && seq > 0 && s.eventID(seq) == id
-}
+func (s *server) seqOf(id string) (int64, bool) { return sendpost.SeqOf(s.Installation, id) }
 
 // listEvents lists events. Without an order they come as they were recorded, so pages by offset do not shift while new ones
 // arrive; pages by cursor (after, before) never do.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -315,6 +316,37 @@ func TestTryingAMailServer(t *testing.T) {
 	if !strings.Contains(p.Message, "not today") || strings.Contains(p.Message, "hidden-word") {
 		t.Errorf("%+v", p)
 	}
+	w.asAccount("POST", path, map[string]any{"endpoint": greeter(t)}).ok(200, nil)
 	w.call("POST", path, map[string]string{"X-SubAccount-ApiKey": w.subKey}, "{}").refused(401, "missing_api_key", "X-Account-ApiKey")
 	w.asAccount("POST", "/api/v1/account/tpsp", map[string]any{"name": "x", "type": -1, "endpoint": "smtp://127.0.0.1"}).refused(422, "unknown_provider_type", "type")
+}
+
+// greeter is a mail server that takes nothing, and says so politely.
+func greeter(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Write([]byte("220 mail.example.com\r\n"))
+			for lines := bufio.NewScanner(conn); lines.Scan() && lines.Text() != "QUIT"; {
+				_, _ = conn.Write([]byte("250 OK\r\n"))
+			}
+			_, _ = conn.Write([]byte("221 bye\r\n"))
+			_ = conn.Close()
+		}
+	}()
+	t.Cleanup(func() {
+		_ = listener.Close()
+		<-done
+	})
+	return listener.Addr().String()
 }

@@ -1,8 +1,6 @@
 package api
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"net/http"
 
@@ -10,14 +8,12 @@ import (
 
 	"postyard/internal/directory"
 	"postyard/internal/mail"
+	"postyard/internal/sendpost"
 	"postyard/internal/store"
 )
 
 // person is SendPost's Person.
-type person struct {
-	Name  string `json:"name"`
-	Email string `json:"email"`
-}
+type person = sendpost.Person
 
 // recipientAnswer is SendPost's Message.to: one object, with the copies as plain addresses (CL-5) and custom fields as
 // strings (CL-4).
@@ -109,11 +105,11 @@ func (s *server) poolName(m *store.Message) string {
 
 func messageAnswerOf(m *store.Message, pool string) (messageAnswer, error) {
 	c := m.Content
-	own, err := texts(m.Recipient.CustomFields)
+	own, err := sendpost.Texts(m.Recipient.CustomFields)
 	if err != nil {
 		return messageAnswer{}, err
 	}
-	fields, err := texts(c.CustomFields)
+	fields, err := sendpost.Texts(c.CustomFields)
 	if err != nil {
 		return messageAnswer{}, err
 	}
@@ -123,7 +119,7 @@ func messageAnswerOf(m *store.Message, pool string) (messageAnswer, error) {
 	}
 	answer := messageAnswer{
 		MessageID: m.ID.String(), AccountID: m.AccountID, SubAccountID: m.SubAccountID, AccountIPPoolID: m.PoolID,
-		EmailType: string(m.Mailbox), SubmittedAt: nanos(m.SubmittedAt), From: person{c.From.Name, c.From.Email},
+		EmailType: string(m.Mailbox), SubmittedAt: nanos(m.SubmittedAt), From: person{Name: c.From.Name, Email: c.From.Email},
 		To: to, HeaderTo: to, HeaderCC: to.CC, HeaderBCC: to.BCC, Attachments: make([]string, len(c.Attachments)),
 		Groups: orEmpty(c.Groups), IPPool: pool, Headers: c.Headers, CustomFields: fields,
 		Subject: c.Subject, PreText: c.PreText, HTMLBody: c.HTML, TextBody: c.Text, AMPBody: c.AMP,
@@ -131,7 +127,7 @@ func messageAnswerOf(m *store.Message, pool string) (messageAnswer, error) {
 		Attempt: m.Attempts, WebhookEndpoint: c.WebhookEndpoint, MXRecords: []string{},
 	}
 	if c.ReplyTo != nil {
-		answer.ReplyTo = person{c.ReplyTo.Name, c.ReplyTo.Email}
+		answer.ReplyTo = person{Name: c.ReplyTo.Name, Email: c.ReplyTo.Email}
 	}
 	if answer.Headers == nil {
 		answer.Headers = map[string]string{}
@@ -140,34 +136,6 @@ func messageAnswerOf(m *store.Message, pool string) (messageAnswer, error) {
 		answer.Attachments[i] = file.Filename
 	}
 	return answer, nil
-}
-
-// texts shows custom fields as strings (CL-4): strings as they are, everything else as its JSON text.
-func texts(fields json.RawMessage) (map[string]string, error) {
-	out := map[string]string{}
-	if len(fields) == 0 {
-		return out, nil
-	}
-	var values map[string]json.RawMessage
-	if err := json.Unmarshal(fields, &values); err != nil {
-		return nil, fmt.Errorf("read customFields: %w", err)
-	}
-	for name, value := range values {
-		var text string
-		if value[0] == '"' {
-			if err := json.Unmarshal(value, &text); err != nil {
-				return nil, fmt.Errorf("read customFields.%s: %w", name, err)
-			}
-			out[name] = text
-			continue
-		}
-		var compact bytes.Buffer
-		if err := json.Compact(&compact, value); err != nil {
-			return nil, fmt.Errorf("read customFields.%s: %w", name, err)
-		}
-		out[name] = compact.String()
-	}
-	return out, nil
 }
 
 func addresses(list []mail.Address) []string {

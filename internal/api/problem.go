@@ -22,6 +22,7 @@ import (
 	"postyard/internal/template"
 	"postyard/internal/tpsp"
 	"postyard/internal/track"
+	"postyard/internal/webhook"
 )
 
 // problem is a refusal as the client sees it.
@@ -148,6 +149,12 @@ func problemOfCause(err error) *problem {
 		return &problem{status: http.StatusConflict, Code: "catch_up_running", Message: catchup.ErrRunning.Error(), Field: "tpspId"}
 	case errors.Is(err, track.ErrUnknown):
 		return notFound(track.ErrUnknown.Error())
+	case errors.Is(err, webhook.ErrNotFound):
+		return notFound(webhook.ErrNotFound.Error())
+	case errors.Is(err, webhook.ErrDuplicate):
+		return &problem{status: http.StatusForbidden, Code: "duplicate_webhook", Message: webhook.ErrDuplicate.Error(), Field: "url"}
+	case errors.Is(err, webhook.ErrTooMany):
+		return &problem{status: http.StatusUnprocessableEntity, Code: "too_many_webhooks", Message: webhook.ErrTooMany.Error()}
 	case errors.Is(err, store.ErrNotFound):
 		return notFound("the account has no such thing")
 	case errors.Is(err, store.ErrConflict):

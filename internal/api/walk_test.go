@@ -15,7 +15,8 @@ import (
 type tenant struct {
 	key, subKey             string
 	tpsp, pool, sub, domain int32
-	label, template, ip     int32
+	label, template         int32
+	ip, webhook             int32
 	poolName                string
 	message, event          string
 }
@@ -50,7 +51,9 @@ func (w *world) settle(key, domain, address string) (a tenant) {
 	as("PUT", ipPath+"/allocate", map[string]any{"ips": []string{address}, "overflowPool": false}).ok(200, nil)
 	var ips []ipAnswer
 	as("GET", ipPath, nil).ok(200, &ips)
-	a.label, a.template, a.ip = label.ID, stored.ID, ips[0].ID
+	var hook struct{ ID int32 }
+	as("POST", "/api/v1/account/webhook", map[string]any{"url": "https://" + domain + "/hook", "enabled": true}).ok(200, &hook)
+	a.label, a.template, a.ip, a.webhook = label.ID, stored.ID, ips[0].ID, hook.ID
 	a.domain, a.message, a.event = made.ID, sent[0].MessageID, events[0].EventID
 	return a
 }
@@ -60,7 +63,7 @@ func (w *world) snapshot(a tenant) string {
 	w.t.Helper()
 	var all strings.Builder
 	for _, path := range []string{"/account/tpsp", fmt.Sprintf("/account/subaccount/%d", a.sub), "/account/ippool", "/account/event", "/account/verify",
-		"/account/label", "/account/template", "/account/ip",
+		"/account/label", "/account/template", "/account/ip", "/account/webhook",
 		"/account/message/" + a.message, fmt.Sprintf("/account/ippool/%d/settings", a.pool)} {
 		got := w.call("GET", "/api/v1"+path, map[string]string{"X-Account-ApiKey": a.key}, nil).ok(200, nil)
 		var body any
@@ -93,7 +96,7 @@ func TestTwoAccountsAreStrangers(t *testing.T) {
 	keys := map[string]string{"X-Account-ApiKey": mine.key, "X-SubAccount-ApiKey": mine.subKey}
 	ids := map[string]string{"subaccount": fmt.Sprint(theirs.sub), "tpsp": fmt.Sprint(theirs.tpsp), "ippool": fmt.Sprint(theirs.pool), "message": theirs.message,
 		"event": theirs.event, "domain": fmt.Sprint(theirs.domain),
-		"label": fmt.Sprint(theirs.label), "template": fmt.Sprint(theirs.template), "ip": fmt.Sprint(theirs.ip)}
+		"label": fmt.Sprint(theirs.label), "template": fmt.Sprint(theirs.template), "ip": fmt.Sprint(theirs.ip), "webhook": fmt.Sprint(theirs.webhook)}
 	walked := map[string]int{}
 	for _, o := range (&server{}).operations() {
 		parts := strings.Split(o.Path, "/")

@@ -40,6 +40,7 @@ import (
 	"postyard/internal/template"
 	"postyard/internal/tpsp"
 	"postyard/internal/track"
+	"postyard/internal/webhook"
 )
 
 // world is a whole server over real HTTP, with a database on disk, in front of a simulated Postmark. Only the dispatcher is
@@ -116,7 +117,7 @@ func newWorldWith(t *testing.T, change func(*Config)) *world {
 	planner := plan.New(adapters, time.Now)
 	planner.Templates = w.mirror
 	sender := accept.New(accept.Config{
-		Store: w.db, Directory: w.dir, Planner: planner, Mailboxes: mx.New(mx.Config{}), Templates: w.mirror, Now: time.Now,
+		Store: w.db, Directory: w.dir, Planner: planner, Mailboxes: mx.New(mx.Config{}), Templates: w.mirror, Now: time.Now, AllowPrivate: true,
 		Room: func() error { return nil }, Wake: func(route.Egress) {},
 	})
 	inbox := ingest.New(ingest.Config{
@@ -133,14 +134,17 @@ func newWorldWith(t *testing.T, change func(*Config)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	hooks := webhook.New(webhook.Config{Store: w.db, Directory: w.dir, Box: box, Transport: &http.Transport{}, AllowPrivate: true, Installation: installation,
+		Holder: "test", Now: time.Now, Jitter: func() float64 { return 0.5 }, Log: log})
+	runAll(t, hooks.Run)
 	examiner := doctor.New(doctor.Config{
-		Directory: w.dir, Store: w.db, Adapters: adapters, Connections: w.tpsps, CatchUp: catching, Templates: w.mirror, Planner: planner, PublicURL: w.url,
+		Directory: w.dir, Store: w.db, Adapters: adapters, Connections: w.tpsps, CatchUp: catching, Templates: w.mirror, Planner: planner, Webhooks: hooks, PublicURL: w.url,
 		Transport: &http.Transport{}, Claim: claimLength, Now: func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) },
 	})
 	w.domains = domain.New(domain.Config{Directory: w.dir, Store: w.db, Box: box, Resolver: &w.zone, MailHost: "mail.postyard.example", Holder: "test", Now: time.Now,
 		Jitter: func() float64 { return 0.5 }, Log: log})
 	config := Config{
-		Doctor: examiner, Tracking: w.tracking,
+		Webhooks: hooks, Doctor: examiner, Tracking: w.tracking,
 		Directory: w.dir, Accounts: w.accounts, Sender: sender, Providers: w.tpsps,
 		Pools:   ippool.New(ippool.Config{Directory: w.dir, Store: w.db, Now: time.Now, Changed: func() { w.changed.Add(1) }}),
 		IPs:     ip.New(ip.Config{Directory: w.dir, Store: w.db, Servers: w.servers, Now: time.Now}),

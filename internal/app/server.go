@@ -47,6 +47,7 @@ import (
 	"postyard/internal/template"
 	"postyard/internal/tpsp"
 	"postyard/internal/track"
+	"postyard/internal/webhook"
 )
 
 // Server is one Postyard server.
@@ -75,6 +76,8 @@ type Server struct {
 	suppress   *suppress.Service
 	tracking   *track.Service
 	replanning *replan.Service
+	hooks      *webhook.Service
+	posting    *http.Transport // of hooks
 	grace      time.Duration
 }
 
@@ -182,7 +185,7 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 	planner := plan.New(adapters, now)
 	planner.Templates = s.templates
 	s.accepting = accept.New(accept.Config{Store: s.store, Directory: s.directory, Planner: planner, Mailboxes: s.mailboxes, Templates: s.templates, Now: now,
-		MaxBacklog: int64(cfg.MaxBacklog), Room: s.store.room, Wake: s.dispatcher.Wake})
+		AllowPrivate: cfg.AllowPrivate, MaxBacklog: int64(cfg.MaxBacklog), Room: s.store.room, Wake: s.dispatcher.Wake})
 	s.replanning = replan.New(replan.Config{Store: s.store, Directory: s.directory, Planner: planner, Holder: holder, Wake: s.dispatcher.Wake, Now: now,
 		Log: s.log})
 	pools := ippool.New(ippool.Config{Directory: s.directory, Store: s.store, Now: now, Changed: s.changed})
@@ -192,16 +195,20 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		Log: s.log, Now: now, Jitter: rand.Float64})
 	s.suppress = suppress.New(suppress.Config{Store: s.store, Directory: s.directory, Providers: adapters, Connections: connections, Holder: holder,
 		Every: cfg.SuppressionInterval, Log: s.log, Now: now, Jitter: rand.Float64})
-	s.examiner = doctor.New(doctor.Config{Directory: s.directory, Store: s.store, Adapters: adapters, Connections: connections, CatchUp: s.catching,
-		Templates: s.templates, Domains: s.domains, Planner: planner, PublicURL: s.URL, Transport: s.transport, Claim: dispatch.ClaimLength(cfg.CallTimeout), Now: now})
 	installation, err := s.store.Installation(ctx)
 	if err != nil {
 		return fmt.Errorf("read installation: %w", err)
 	}
+	s.posting = ssrf.NewTransport(ssrf.Options{AllowPrivate: cfg.AllowPrivate})
+	s.hooks = webhook.New(webhook.Config{Store: s.store, Directory: s.directory, Box: box, Transport: s.posting, AllowPrivate: cfg.AllowPrivate,
+		Installation: installation, Holder: holder, Now: now, Jitter: rand.Float64, Log: s.log, Poll: s.store.hookPoll()})
+	s.store.recorded = s.hooks.Hint
+	s.examiner = doctor.New(doctor.Config{Directory: s.directory, Store: s.store, Adapters: adapters, Connections: connections, CatchUp: s.catching,
+		Templates: s.templates, Domains: s.domains, Planner: planner, Webhooks: s.hooks, PublicURL: s.URL, Transport: s.transport, Claim: dispatch.ClaimLength(cfg.CallTimeout), Now: now})
 	s.http = newHTTPServer(api.New(api.Config{Directory: s.directory, Accounts: s.Accounts, Sender: s.accepting, Providers: connections,
 		Pools: pools, IPs: s.ips, Planner: planner, Mailboxes: s.mailboxes, Journal: s.store, Events: s.store, Books: s.store, Statistics: s.store,
 		Domains: s.domains, Ingest: s.ingesting, CatchUp: s.catching,
-		Templates: s.templates, Suppressions: s.suppress, Doctor: s.examiner, Tracking: s.tracking, Queue: s.store, Claim: dispatch.ClaimLength(cfg.CallTimeout), Changed: s.changed, Now: now, Installation: installation,
+		Templates: s.templates, Suppressions: s.suppress, Webhooks: s.hooks, Doctor: s.examiner, Tracking: s.tracking, Queue: s.store, Claim: dispatch.ClaimLength(cfg.CallTimeout), Changed: s.changed, Now: now, Installation: installation,
 		Log: s.log, RateLimit: cfg.RateLimit}), s.log)
 	s.http.RegisterOnShutdown(s.catching.Stop) // requests that ask providers may take long
 	s.http.RegisterOnShutdown(s.templates.Stop)
@@ -237,6 +244,7 @@ func (s *Server) Run(ctx context.Context) error {
 	running.Go(func() { s.suppress.Run(background) })
 	running.Go(func() { s.tracking.Run(background) })
 	running.Go(func() { s.replanning.Run(background) })
+	running.Go(func() { s.hooks.Run(background) })
 	if s.store.Shared() {
 		running.Go(func() { s.follow(background) })
 	}
@@ -278,8 +286,10 @@ func (s *Server) close() error {
 			errs = append(errs, err)
 		}
 	}
-	if s.transport != nil {
-		s.transport.CloseIdleConnections()
+	for _, t := range []*http.Transport{s.transport, s.posting} {
+		if t != nil {
+			t.CloseIdleConnections()
+		}
 	}
 	for _, a := range s.adapters {
 		if held, ok := a.(io.Closer); ok { // it has connections of its own

@@ -21,6 +21,8 @@ type storage struct {
 	dir  *datadir.Dir  // nil when the store itself has the data directory
 	poll time.Duration // how often to look for what other nodes did
 	room func() error
+
+	recorded func() // called after events were
 }
 
 const (

@@ -25,6 +25,7 @@ type Options struct {
 	Database         secret.String // URL of an empty PostgreSQL database; zero: SQLite in a temporary directory
 	ProviderLatency  time.Duration // of a call to the provider, at most a minute
 	MailboxProviders int           // that the recipients are spread over, see MaxMailboxProviders
+	Webhooks         int           // of life, that get every event; see MaxWebhooks
 	Environ          []string      // of the processes that are started; options of Postyard in it are left out
 }
 
@@ -32,6 +33,7 @@ type Options struct {
 const (
 	MaxDuration    = 5 * time.Minute // the sandbox keeps every mail in memory
 	MaxConnections = 4096
+	MaxWebhooks    = 10
 )
 
 // MaxMailboxProviders is how many different mailbox providers recipients can be spread over.
@@ -45,6 +47,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("connections must be from 1 to %d", MaxConnections)
 	case o.ProviderLatency < 0 || o.ProviderLatency > time.Minute:
 		return errors.New("the provider's latency must be from 0 to 1m")
+	case o.Webhooks < 0 || o.Webhooks > MaxWebhooks:
+		return fmt.Errorf("webhooks must be from 0 to %d", MaxWebhooks)
 	case o.MailboxProviders < 1 || o.MailboxProviders > MaxMailboxProviders:
 		return fmt.Errorf("mailbox providers must be from 1 to %d", MaxMailboxProviders)
 	}
@@ -65,6 +69,8 @@ type Result struct {
 	BooksDiffer         int64   `json:"booksDiffer"`         // places in which the server's books do not balance
 	Messages            int     `json:"messages"`            // acknowledged
 	Events              int     `json:"events"`              // acknowledged, or expected of the provider
+	Webhooks            int     `json:"webhooks"`            // calls that the account's webhooks got, with a signature that fits
+	WebhooksAgain       int     `json:"webhooksAgain"`       // of them, those for an event that had come
 	Seconds             float64 `json:"seconds"`             // of the measured part
 	Connections         int     `json:"connections"`
 	MailboxProviders    int     `json:"mailboxProviders"`
@@ -215,11 +221,16 @@ func (r *run) ingest() error {
 	return r.checkEvents(reports)
 }
 
-// life measures messages from the request to the provider's reports: each is accepted, sent, delivered and opened.
-func (r *run) life() error {
+// life measures messages from the request to the provider's reports: each is accepted, sent, delivered and opened, and webhooks get every event.
+func (r *run) life() (err error) {
 	if err := r.stage.report(r.ctx); err != nil {
 		return err
 	}
+	hooks, err := r.stage.hook(r.ctx, r.Webhooks, r.problems)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, hooks.close()) }()
 	began := r.now()
 	latencies := r.sendMail()
 	n := int64(r.ledger.len())
@@ -227,9 +238,18 @@ func (r *run) life() error {
 	if err != nil {
 		return err
 	}
+	if r.Webhooks > 0 {
+		const each = 4 // processed, sent, delivered, opened
+		if end, err = r.awaitHooks(hooks, each*r.ledger.len()); err != nil {
+			return err
+		}
+	}
 	r.measured(r.ledger.len(), began, end)
 	r.percentiles(latencies)
 	if _, err := r.arrive(); err != nil {
+		return err
+	}
+	if err := r.checkHooks(hooks); err != nil {
 		return err
 	}
 	return r.checkEvents(lifeEvents{r.ledger})

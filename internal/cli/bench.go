@@ -39,11 +39,12 @@ message or an event was lost or doubled, a request failed, or the books do not b
   accept    requests of 2 KB with one recipient, answered after the fsync; the provider is held meanwhile
   dispatch  a backlog leaves through the provider
   ingest    a provider's reports about messages that were sent
-  life      messages that are accepted, sent, reported as delivered and as opened`
+  life      messages that are accepted, sent, reported as delivered and as opened, with every event posted to webhooks`
 	f := c.Flags()
 	f.DurationVar(&o.Duration, "duration", 10*time.Second, "how long load is put on the server")
 	f.IntVar(&o.Connections, "connections", 64, "connections that carry it")
 	f.DurationVar(&o.ProviderLatency, "provider-latency", 20*time.Millisecond, "how long a call to the provider takes")
+	f.IntVar(&o.Webhooks, "webhooks", 2, "webhooks of the account that get every event, in life; at most "+strconv.Itoa(bench.MaxWebhooks))
 	f.IntVar(&o.MailboxProviders, "mailbox-providers", 4, "different mailbox providers of the recipients, at most "+strconv.Itoa(bench.MaxMailboxProviders))
 	return c
 }
@@ -70,6 +71,8 @@ func (p *program) showBench(r *bench.Result) error {
 		row("server's peak memory", figure(r.PeakRSSMb)+" MiB"),
 		row("messages", strconv.Itoa(r.Messages)),
 		row("events", strconv.Itoa(r.Events)),
+		row("webhook calls", strconv.Itoa(r.Webhooks)),
+		row("of these more than once", strconv.Itoa(r.WebhooksAgain)),
 		row("measured for", figure(r.Seconds)+" s"),
 		row("connections", strconv.Itoa(r.Connections)),
 		row("mailbox providers", strconv.Itoa(r.MailboxProviders)),

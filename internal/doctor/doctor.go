@@ -59,6 +59,7 @@ const (
 	Unreadable = "webhook_bodies"   // what came by webhook could be read, and was about our mail
 	Pool       = "pool"             // of the account: an IP pool leads somewhere, with fallbacks
 	Domains    = "domains"          // of the account: DNS has the keys with which its mail is signed
+	Hooks      = "webhooks"         // of the account: events get through to its webhooks
 )
 
 // Check is one thing that was looked at.
@@ -115,6 +116,7 @@ type Config struct {
 	Templates   Templates
 	Domains     SenderDomains // nil: domains are not looked at
 	Planner     *plan.Planner
+	Webhooks    Webhooks
 	PublicURL   string            // where providers reach us, without a trailing slash
 	Transport   http.RoundTripper // keeps off addresses that users must not reach
 	Claim       time.Duration     // how long a claim of the dispatcher lasts
@@ -219,6 +221,11 @@ func (s *Service) Examine(ctx context.Context, accountID int32, q Question) ([]C
 	}
 	list = append(list, e.pools()...)
 	list = append(list, e.domains(examined)...)
+	hooks, err := e.webhooks(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("examine webhooks: %w", err)
+	}
+	list = append(list, hooks...)
 	for i := range list {
 		list[i].Message, list[i].Fix = provider.Clean(list[i].Message, maxMessage), provider.Clean(list[i].Fix, maxMessage)
 	}

@@ -104,7 +104,7 @@ func (h *hospital) open(t *testing.T, providers int32, publicURL string, transpo
 		t.Fatal(err)
 	}
 	adapters := provider.Registry{provider.Postmark: h}
-	return New(Config{Directory: dir, Store: h, Adapters: adapters, Connections: h, CatchUp: h, Templates: h, Planner: plan.New(adapters, time.Now),
+	return New(Config{Directory: dir, Store: h, Adapters: adapters, Connections: h, CatchUp: h, Templates: h, Planner: plan.New(adapters, time.Now), Webhooks: noHooks{},
 		PublicURL: publicURL, Transport: transport, Claim: time.Minute, Now: time.Now})
 }
 

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -72,6 +73,18 @@ type Recipient struct {
 	CC           []Address       `json:"cc,omitempty"`
 	BCC          []Address       `json:"bcc,omitempty"`
 	CustomFields json.RawMessage `json:"customFields,omitempty"` // a JSON object, or empty
+}
+
+// AddressOf finds an address, in any case of letters, as the request had it. One that is not there is returned as it is.
+func (r *Recipient) AddressOf(email string) Address {
+	for _, list := range [][]Address{{r.Address}, r.CC, r.BCC} {
+		for _, a := range list {
+			if strings.EqualFold(a.Email, email) {
+				return a
+			}
+		}
+	}
+	return Address{Email: email}
 }
 
 // Without returns the recipient without some of its copies.

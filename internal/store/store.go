@@ -56,6 +56,7 @@ type Store interface {
 	Hooks
 	Idempotency
 	IPs
+	Outbox
 	Close() error
 }
 
@@ -125,6 +126,7 @@ type Submission struct {
 	Content      []byte   // mail.Content as JSON
 	Groups       []string // that its messages are counted under
 	Domain       string   // the sender's domain, when its messages are counted under it
+	Hook         string   // the URL that its events are posted to, "" for none
 	SubmittedAt  time.Time
 	Messages     []NewMessage
 	Keep         *KeptAnswer // the request has a key; nil: it has none

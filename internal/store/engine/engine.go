@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"postyard/internal/event"
@@ -165,16 +164,7 @@ func TriggerOf(r *provider.Report, isCopy bool) lifecycle.Trigger {
 }
 
 // AddressOf finds an address as the request had it; the log keeps addresses in lower case, to be found by.
-func AddressOf(r *mail.Recipient, email string) mail.Address {
-	for _, list := range [][]mail.Address{{r.Address}, r.CC, r.BCC} {
-		for _, a := range list {
-			if strings.EqualFold(a.Email, email) {
-				return a
-			}
-		}
-	}
-	return mail.Address{Email: email}
-}
+func AddressOf(r *mail.Recipient, email string) mail.Address { return r.AddressOf(email) }
 
 // Content decodes a stored content.
 func Content(body []byte) (*mail.Content, error) { return mail.DecodeContent(body) }

@@ -53,6 +53,7 @@ type incoming struct {
 type contentRow struct {
 	id         mail.ID
 	head, body []byte
+	hook       string
 }
 
 // Accept implements store.Queue.
@@ -67,7 +68,7 @@ func (db *DB) Accept(ctx context.Context, batch []store.Submission) error {
 		if err != nil {
 			return err
 		}
-		contents = append(contents, contentRow{s.Messages[0].ID, h, s.Content})
+		contents = append(contents, contentRow{s.Messages[0].ID, h, s.Content, s.Hook})
 	}
 	var learned []engine.Label
 	err := db.minding(func(known bool) error {
@@ -201,6 +202,11 @@ func (t *tx) insertContents(list []contentRow) {
 		column(list, func(c *contentRow) pgtype.UUID { return uuidOf(c.id) }),
 		column(list, func(c *contentRow) []byte { return c.head }),
 		column(list, func(c *contentRow) []byte { return notNil(c.body) }))
+	for i := range list {
+		if c := &list[i]; c.hook != "" {
+			t.exec(`INSERT INTO content_hook (content_id, url) VALUES ($1, $2)`, uuidOf(c.id), text(c.hook))
+		}
+	}
 }
 
 func (t *tx) insertMessages(list []incoming) {

@@ -52,16 +52,21 @@ type acceptedRows struct {
 	contentID                 int64 // the last one
 	contents, messages, queue []any
 	withheld                  []any // values of withheldRows
+	hooks                     []any // values of hookRows
 }
 
 var (
 	contentRows = newInsert(`content (id, body)`)
 	messageRows = newInsert(`message (id, account_id, sub_account_id, content_id, pool_id, mailbox, recipient, to_addr, plan, submitted_at, egress, labels)`)
+	hookRows    = newInsert(`content_hook (content_id, url)`)
 	queueRows   = newInsert(`queue (id, egress, mailbox, status, rank, sub_account_id, pool_id, priority, ways)`)
 )
 
 func (rows *acceptedRows) write(t *tx) error {
 	if err := t.execAll(contentRows, rows.contents); err != nil {
+		return err
+	}
+	if err := t.execAll(hookRows, rows.hooks); err != nil {
 		return err
 	}
 	if err := t.execAll(messageRows, rows.messages); err != nil {
@@ -96,6 +101,9 @@ func (t *tx) submit(s *store.Submission, sequences map[int32]uint64, rows *accep
 	}
 	rows.contentID++
 	rows.contents = append(rows.contents, rows.contentID, s.Content)
+	if s.Hook != "" {
+		rows.hooks = append(rows.hooks, rows.contentID, s.Hook)
+	}
 	at := engine.Stamp(s.SubmittedAt)
 	labels, err := t.label(s)
 	if err != nil {

@@ -38,7 +38,22 @@ func TestPlans(t *testing.T) {
 	if _, _, err := db.Expire(t.Context(), store.Expiry{Now: now, Limit: 1}); err != nil {
 		t.Fatal(err)
 	}
+	one := store.DeliveryKey{EndpointID: 1, Seq: 1}
+	if err := db.Enqueue(t.Context(), 0, 0, []store.DeliveryKey{one}); err != nil {
+		t.Fatal(err)
+	}
+	tries := []store.Try{{DeliveryKey: one}, {DeliveryKey: store.DeliveryKey{EndpointID: 1, Seq: 2}, Fate: store.Retry}}
+	if err := db.RecordTries(t.Context(), tries, []store.EndpointStanding{{EndpointID: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.RequeueMissing(t.Context(), 1, now, 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.SweepOutbox(t.Context(), now, 1); err != nil {
+		t.Fatal(err)
+	}
 	queries := []string{
+		outboundQuery, outboundOfQuery, outEventsQuery(9), outContentsQuery(9), readyQuery, delayedQuery,
 		nextDueQuery, oldQuery, awaitingQuery, entriesQuery, callsQuery(500), entryEventsQuery(500), countedQuery, tallyQuery, nextDayQuery,
 		namedQuery, firstsQuery, labelsQuery, facetsQuery, facetEventsQuery,
 	}
@@ -47,7 +62,7 @@ func TestPlans(t *testing.T) {
 		query, _ := statQuery(&f)
 		queries = append(queries, query)
 	}
-	for _, b := range []*bulk{messagesByID, receiptsByID, moves[lifecycle.Delivered], engagedBy[store.EngagedOpened], heldRows, suppressionRows} {
+	for _, b := range []*bulk{messagesByID, receiptsByID, moves[lifecycle.Delivered], engagedBy[store.EngagedOpened], heldRows, suppressionRows, deliveryRows, requeuedRows, deliveredRows} {
 		queries = append(queries, b.queries[:]...)
 	}
 	for query := range db.writer.stmts {
@@ -89,7 +104,7 @@ func TestPlans(t *testing.T) {
 }
 
 // bad are steps that touch every row.
-var bad = regexp.MustCompile(`SCAN (queue|q|message|m|event|e|content|attempt|a|receipt|counter|facet|label|suppression|s|suppression_mirror)\b|USE TEMP B-TREE FOR ORDER BY`)
+var bad = regexp.MustCompile(`SCAN (queue|q|message|m|event|e|content|attempt|a|receipt|counter|facet|label|suppression|s|suppression_mirror|delivery|endpoint)\b|USE TEMP B-TREE FOR ORDER BY`)
 
 // highest is the highest number of a numbered placeholder.
 func highest(query string) (n int) {
