@@ -180,7 +180,7 @@ func TestWhoGetsWhat(t *testing.T) {
 			w.Error(diff)
 		}
 		wantMessage := fmt.Sprintf(`{"messageID":"%s","accountID":1,"subAccountID":1,"ipID":0,"publicIP":"","localIP":"","emailType":"gmail","submittedAt":%d,`+
-			`"from":{"name":"Shop","email":"shop@example.com"},"replyTo":{"name":"","email":""},"to":[{"name":"Ann","email":"Ann@gmail.com","customFields":{"own":true},`+
+			`"from":{"name":"Shop","email":"shop@example.com"},"replyTo":{"name":"","email":""},"to":[{"name":"Ann","email":"Ann@gmail.com","customFields":{"own":"true"},`+
 			`"cc":[{"name":"Copy","email":"copy@example.net","customFields":{}}],"bcc":[]}],"groups":["g"],"ipPool":"pool","headers":{"X-Order":"7"},`+
 			`"customFields":{"n":"1","s":"x"},"trackOpens":false,"trackClicks":false,"webhookEndpoint":""}`, id, recorded[first(want["/all"])].RecordedAt.Unix())
 		if diff := cmp.Diff(wantMessage, message); diff != "" {
