@@ -36,6 +36,7 @@ import (
 	mailstore "postyard/internal/sandbox/store"
 	"postyard/internal/secret"
 	"postyard/internal/store/sqlite"
+	"postyard/internal/store/sqlite/sqlitetest"
 	"postyard/internal/suppress"
 	"postyard/internal/template"
 	"postyard/internal/tpsp"
@@ -83,7 +84,7 @@ func newWorldWith(t *testing.T, change func(*Config)) *world {
 	w := &world{t: t, log: &lockedBuffer{}}
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
-	if w.db, err = sqlite.Open(t.Context(), t.TempDir()); err != nil {
+	if w.db, err = sqlite.Open(t.Context(), sqlitetest.Dir(t)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.db.Close() })

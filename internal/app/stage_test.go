@@ -23,6 +23,7 @@ import (
 	"postyard/internal/config"
 	"postyard/internal/demo"
 	"postyard/internal/secret"
+	"postyard/internal/store/sqlite/sqlitetest"
 )
 
 func TestMain(m *testing.M) {
@@ -61,7 +62,7 @@ const longest = time.Minute
 // newStage starts a demo; change may alter its configuration, and its server before it runs.
 func newStage(t *testing.T, change ...func(*config.Config, *Server)) *stage {
 	t.Helper()
-	cfg := config.Config{Listen: "127.0.0.1:0", SandboxListen: "127.0.0.1:0", Data: t.TempDir(), AllowPrivate: true,
+	cfg := config.Config{Listen: "127.0.0.1:0", SandboxListen: "127.0.0.1:0", Data: sqlitetest.Dir(t), AllowPrivate: true,
 		NoTraffic: true, CallTimeout: 4 * time.Second, AskAfter: []time.Duration{300 * time.Millisecond, 600 * time.Millisecond, time.Second},
 		AmbiguousWait: time.Minute, MessageTTL: time.Hour, ProviderConcurrency: 4, BatchSize: 50, ShutdownGrace: 5 * time.Second}
 	for _, f := range change {

@@ -31,6 +31,7 @@ import (
 	"postyard/internal/secret"
 	"postyard/internal/store"
 	"postyard/internal/store/sqlite"
+	"postyard/internal/store/sqlite/sqlitetest"
 )
 
 // yard is a server without its HTTP side on a clock that runs as fast as the work is done: the real store, planner, dispatcher
@@ -143,7 +144,7 @@ func newYard(t *testing.T, providers int, strategy route.Strategy, metadata func
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		y := &yard{T: t, accepted: map[string]time.Time{}}
-		dir := t.TempDir()
+		dir := sqlitetest.Dir(t)
 		y.inBubble(dir, providers, strategy, metadata, change, test)
 	})
 }

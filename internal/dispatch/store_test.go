@@ -14,12 +14,13 @@ import (
 	"postyard/internal/route"
 	"postyard/internal/store"
 	"postyard/internal/store/sqlite"
+	"postyard/internal/store/sqlite/sqlitetest"
 )
 
 // openStore opens the real store in a directory of the test's.
 func openStore(t *testing.T) *sqlite.DB {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), t.TempDir())
+	db, err := sqlite.Open(t.Context(), sqlitetest.Dir(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"postyard/internal/dns/dnstest"
 	"postyard/internal/secret"
 	"postyard/internal/store/sqlite"
+	"postyard/internal/store/sqlite/sqlitetest"
 )
 
 const mailHost = "mail.postyard.example"
@@ -40,7 +41,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t}
 	var err error
-	if w.db, err = sqlite.Open(t.Context(), t.TempDir()); err != nil {
+	if w.db, err = sqlite.Open(t.Context(), sqlitetest.Dir(t)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -17,6 +17,7 @@ import (
 	"postyard/internal/provider"
 	"postyard/internal/route"
 	"postyard/internal/store/sqlite"
+	"postyard/internal/store/sqlite/sqlitetest"
 )
 
 var now = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
@@ -33,7 +34,7 @@ func newWorld(t *testing.T, configured ...string) *world {
 	t.Helper()
 	w := &world{t: t}
 	var err error
-	if w.db, err = sqlite.Open(t.Context(), t.TempDir()); err != nil {
+	if w.db, err = sqlite.Open(t.Context(), sqlitetest.Dir(t)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.db.Close() })

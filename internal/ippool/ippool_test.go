@@ -18,6 +18,7 @@ import (
 	"postyard/internal/provider"
 	"postyard/internal/route"
 	"postyard/internal/store/sqlite"
+	"postyard/internal/store/sqlite/sqlitetest"
 )
 
 var now = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
@@ -33,7 +34,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), t.TempDir())
+	db, err := sqlite.Open(t.Context(), sqlitetest.Dir(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 	"postyard/internal/secret"
 	"postyard/internal/store"
 	"postyard/internal/store/sqlite"
+	"postyard/internal/store/sqlite/sqlitetest"
 )
 
 // carrier is an adapter of providers that carry everything, or templates only.
@@ -53,7 +54,7 @@ func newWorld(t *testing.T, providers int) *world {
 	t.Helper()
 	w := &world{T: t, now: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)}
 	var err error
-	w.db, err = sqlite.Open(t.Context(), t.TempDir())
+	w.db, err = sqlite.Open(t.Context(), sqlitetest.Dir(t))
 	w.must(err)
 	t.Cleanup(func() { w.must(w.db.Close()) })
 	a := directory.Account{Name: "acme", KeyHash: secret.Hash("a"), SealedKey: []byte("k"), Created: w.now}

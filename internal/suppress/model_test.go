@@ -19,6 +19,7 @@ import (
 	"postyard/internal/secret"
 	"postyard/internal/store"
 	"postyard/internal/store/sqlite"
+	"postyard/internal/store/sqlite/sqlitetest"
 )
 
 // world is the real store and service in front of a provider's list that lags and fails.
@@ -177,7 +178,7 @@ func (w *world) here(ctx context.Context, sub int32) (emails []string, err error
 func TestListsConverge(t *testing.T) {
 	t.Parallel()
 	ctx, worlds := t.Context(), 0
-	db, err := sqlite.Open(ctx, t.TempDir())
+	db, err := sqlite.Open(ctx, sqlitetest.Dir(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"postyard/internal/route"
 	"postyard/internal/secret"
 	"postyard/internal/store/sqlite"
+	"postyard/internal/store/sqlite/sqlitetest"
 )
 
 // bundle is a Service over a real database, with a provider that does what a test says.
@@ -31,7 +32,7 @@ type bundle struct {
 // setup must be called in a synctest bubble: the clock is the bubble's.
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), t.TempDir())
+	db, err := sqlite.Open(t.Context(), sqlitetest.Dir(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,7 @@ import (
 	"postyard/internal/sendpost"
 	"postyard/internal/store"
 	"postyard/internal/store/sqlite"
+	"postyard/internal/store/sqlite/sqlitetest"
 )
 
 // world is a store with an account and a service that posts, on a clock that runs as fast as the work is done, and receivers that are reached over pipes.
@@ -134,7 +135,7 @@ func inWorld(t *testing.T, test func(w *world)) {
 // inPatientWorld is inWorld with a service that looks for what nobody hinted at so often only: days pass quickly.
 func inPatientWorld(t *testing.T, poll time.Duration, test func(w *world)) {
 	t.Helper()
-	dir := t.TempDir()
+	dir := sqlitetest.Dir(t)
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{T: t, receivers: map[string]*receiver{}}
 		listeners := map[string]*pipes{}

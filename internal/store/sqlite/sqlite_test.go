@@ -1,31 +1,13 @@
 package sqlite
 
 import (
-	"context"
 	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
-
-	"postyard/internal/store"
-	"postyard/internal/store/storetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-func TestContract(t *testing.T) {
-	t.Parallel()
-	storetest.Run(t, func(t *testing.T) func() store.Store {
-		dir := t.TempDir()
-		return func() store.Store {
-			db, err := Open(context.Background(), dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return db
-		}
-	})
-}
 
 func TestSecondProcessIsKeptOut(t *testing.T) {
 	t.Parallel()
