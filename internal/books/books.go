@@ -24,6 +24,7 @@ import (
 	"fmt"
 	"time"
 
+	"postyard/internal/event"
 	"postyard/internal/lifecycle"
 	"postyard/internal/mail"
 	"postyard/internal/route"
@@ -175,9 +176,9 @@ func (v *verification) checkMessage(e *store.Entry) {
 	v.await(e)
 }
 
-// await notes a message whose provider has been silent for too long. Nobody reports about mail through IPs.
+// await notes a message whose provider has been silent for too long. Nobody reports about mail through mail servers.
 func (v *verification) await(e *store.Entry) {
-	if e.State != lifecycle.Sent || len(e.Events) == 0 || e.Egress.IPID() != 0 {
+	if e.State != lifecycle.Sent || len(e.Events) == 0 || e.Egress.IPID() != 0 || byMailServer(e) {
 		return
 	}
 	since := e.Events[0].OccurredAt
@@ -193,4 +194,19 @@ func (v *verification) await(e *store.Entry) {
 	if len(v.report.Awaiting) < maxAwaiting {
 		v.report.Awaiting = append(v.report.Awaiting, Awaiting{e.ID, e.Egress, e.ProviderID, since})
 	}
+}
+
+// byMailServer tells whether a mail server took a message, and no provider.
+func byMailServer(e *store.Entry) (taken bool) {
+	for _, happened := range e.Events {
+		info, ok := event.Describe(happened.Type)
+		switch {
+		case !ok || info.Kind != event.Sent:
+		case info.Family != event.Native && info.Family != event.CustomSMTP:
+			return false
+		default:
+			taken = true
+		}
+	}
+	return taken
 }

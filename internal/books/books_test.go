@@ -351,14 +351,25 @@ func TestBalancedByARefusal(t *testing.T) {
 	}
 }
 
-// Nobody reports about mail through IPs, so it awaits no report.
-func TestIPsAreSilent(t *testing.T) {
+// Nobody reports about mail through IPs and other mail servers, so it awaits no report.
+func TestMailServersAreSilent(t *testing.T) {
 	t.Parallel()
 	l := balanced(t)
 	before := l.verify(0).AwaitingCount
 	l.entries[aSent].Egress = route.IP(1)
 	if after := l.verify(0).AwaitingCount; before == 0 || after != before-1 {
 		t.Errorf("%d await a report, and %d when one left through an IP", before, after)
+	}
+	for typ, less := range map[event.Type]int64{59: 1, 9: 1, 70: 0} {
+		l := balanced(t)
+		for i, happened := range l.entries[aSent].Events {
+			if info, ok := event.Describe(happened.Type); ok && info.Kind == event.Sent {
+				l.retype(aSent, i, typ)
+			}
+		}
+		if after := l.verify(0).AwaitingCount; after != before-less {
+			t.Errorf("%d await a report, and %d when one was sent as type %d", before, after, typ)
+		}
 	}
 }
 

@@ -124,6 +124,9 @@ func (s *Service) mirrored(x *index, accountID int32, c *mail.Content, prefer []
 	return m
 }
 
+// storeRetry is how long a message waits after its template could not be read.
+const storeRetry = time.Second
+
 func (s *Service) render(ctx context.Context, m *store.MirroredTemplate, j *store.Job) (*mail.Content, *provider.Outcome) {
 	model, err := mail.MergeFields(j.Content.CustomFields, j.Recipient.CustomFields)
 	if err != nil {
@@ -134,7 +137,7 @@ func (s *Service) render(ctx context.Context, m *store.MirroredTemplate, j *stor
 	case err == nil:
 		return filled(j.Content, r), nil
 	case errors.Is(err, store.ErrUnavailable) || ctx.Err() != nil:
-		return nil, &provider.Outcome{Class: provider.Transient, Unsent: true, Text: cut(err.Error())}
+		return nil, &provider.Outcome{Class: provider.Transient, Unsent: true, RetryAfter: storeRetry, Text: cut(err.Error())}
 	default:
 		return nil, refused(err.Error())
 	}

@@ -28,6 +28,7 @@ type ownTemplates = store.StoredTemplates
 
 // shelf is a store in memory, and a provider whose templates are what the test says.
 type shelf struct {
+	away bool // the store is not there
 	provider.Adapter
 	ownTemplates // which these tests do not need
 	mu           sync.Mutex
@@ -133,6 +134,9 @@ func (f *shelf) Template(_ context.Context, id int32, alias string) (*store.Mirr
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.loads++
+	if f.away {
+		return nil, fmt.Errorf("%w: a restart", store.ErrUnavailable)
+	}
 	for _, m := range f.kept[id] {
 		if m.Alias == alias {
 			return &m, nil
@@ -647,4 +651,23 @@ func FuzzMirror(f *testing.F) {
 			t.Errorf("subject %q", r.Subject)
 		}
 	})
+}
+
+// A template that cannot be read because the store is away has its messages wait for a moment, and not leave otherwise.
+func TestStoreAway(t *testing.T) {
+	t.Parallel()
+	f, s := newShelf(t, 1)
+	f.server[1] = []provider.Template{text("known", "x")}
+	f.sync(t, s)
+	target := s.Directory.Current().AnyTPSP(2)
+	job := &store.Job{AccountID: 1, Content: &mail.Content{Template: "known", HTML: "<p>body</p>"}, Plan: route.Plan{Egresses: []route.Egress{target.Egress()}}}
+	f.away = true
+	content, outcome := s.Outgoing(t.Context(), target, provider.Capabilities{}, job)
+	if content != nil || outcome == nil || outcome.Class != provider.Transient || !outcome.Unsent || outcome.RetryAfter != time.Second {
+		t.Errorf("%+v, %+v", content, outcome)
+	}
+	f.away = false
+	if content, outcome = s.Outgoing(t.Context(), target, provider.Capabilities{}, job); outcome != nil || content.Text != "x" {
+		t.Errorf("when it is back: %+v, %+v", content, outcome)
+	}
 }
