@@ -16,6 +16,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,6 +35,7 @@ import (
 	"postyard/internal/ingest"
 	"postyard/internal/ip"
 	"postyard/internal/ippool"
+	"postyard/internal/mail"
 	"postyard/internal/mailbox/mx"
 	"postyard/internal/plan"
 	"postyard/internal/provider"
@@ -155,6 +157,17 @@ func (s *Server) newDomains(cfg config.Config, box *secret.Box, holder string) *
 	return domain.New(c)
 }
 
+// trackingHost tells where the links of a message stand; nil: at the public URL. With https that is so unless there are certificates for the
+// senders' names: a link that a browser warns of is worse than one with our name.
+func (s *Server) trackingHost(cfg config.Config) func(*store.Job) string {
+	if strings.HasPrefix(s.URL, "https:") && !cfg.TrackingDomains {
+		return nil
+	}
+	return func(j *store.Job) string {
+		return s.domains.TrackingURL(s.URL, j.AccountID, j.SubAccountID, mail.Domain(j.Content.From.Email))
+	}
+}
+
 func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Box, servers ip.Servers) error {
 	s.transport = ssrf.NewTransport(ssrf.Options{AllowPrivate: cfg.AllowPrivate, MaxIdleConnsPerHost: cfg.ProviderConcurrency + 4})
 	now, holder := s.store.Now, store.OwnerOf(s.store.Node(), s.run)
@@ -166,8 +179,9 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		AllowPrivate: cfg.AllowPrivate, Holder: holder, Now: now, Jitter: rand.Float64, Log: s.log})
 	connections := ways{tpsps, s.ips}
 	s.registrar = tpsp.NewRegistrar(tpsps)
+	s.domains = s.newDomains(cfg, box, holder)
 	s.tracking = track.New(track.Config{Key: box.Derive("track.token"), PublicURL: s.URL, Store: s.store, Directory: s.directory, Providers: adapters,
-		Log: s.log, Now: now})
+		Log: s.log, Now: now, Host: s.trackingHost(cfg)})
 	var err error
 	if err = s.patiently(ctx, func() (err error) {
 		s.templates, err = template.New(ctx, template.Config{Store: s.store, Directory: s.directory, Providers: adapters, Connections: connections,
@@ -176,7 +190,6 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 	}); err != nil {
 		return err
 	}
-	s.domains = s.newDomains(cfg, box, holder)
 	s.dispatcher = dispatch.New(dispatch.Config{Store: s.store, Directory: s.directory, Providers: adapters, Connections: connections,
 		Templates: s.templates, Tracking: s.tracking, Suppressions: s.store, Signers: s.domains, Log: s.log, Now: now, Jitter: rand.Float64, Node: s.store.Node(), Run: s.run, BatchSize: cfg.BatchSize, Concurrency: cfg.ProviderConcurrency,
 		CallTimeout: cfg.CallTimeout, TTL: cfg.MessageTTL, Grace: cfg.ShutdownGrace, Poll: s.store.poll,

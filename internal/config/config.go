@@ -41,6 +41,7 @@ type Config struct {
 	MinFreeDisk         int64           // bytes
 	DNS                 string          // server to ask, host:port, or SystemDNS; empty = none is asked
 	MailHost            string          // our name in DNS, for the records of senders' domains; empty = the host of PublicURL
+	TrackingDomains     bool            // links stand at the senders' tracking names also when PublicURL is https
 	CallTimeout         time.Duration   // of one call to a provider
 	AskAfter            []time.Duration // since the call whose outcome is unknown; ascending
 	AmbiguousWait       time.Duration   // longer than the last of AskAfter

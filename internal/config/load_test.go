@@ -107,7 +107,7 @@ func TestSourcesAgree(t *testing.T) {
 		"call-timeout": "45s", "suppression-interval": "7m", "ip": "203.0.113.7=smtp://user:word@smarthost.example.com:587,2001:db8::7=smtps://[::1]", "ask-after": "1s,1m", "ambiguous-wait": "20m", "message-ttl": "1h", "provider-concurrency": "3",
 		"batch-size": "500", "sandbox-listen": "127.0.0.1:0", "sandbox-url": "http://127.0.0.1:9999", "no-traffic": "true",
 		"url": "https://mail.example.com", "account-key": "AAAABBBBCCCCDDDDEEEE", "subaccount-key": "aaaabbbbccccddddeeee", "json": "true",
-		"database": "postgres://yard:word@db.example.com/yard", "clock-offset": "2m", "dns": "127.0.0.1:5353", "mail-host": "post.example.com",
+		"database": "postgres://yard:word@db.example.com/yard", "clock-offset": "2m", "dns": "127.0.0.1:5353", "mail-host": "post.example.com", "tracking-domains": "true",
 		"seed": "42", "smtp-listen": "127.0.0.1:2525", "smtps-listen": "[::1]:4650", "record-token": "6a6a6a6a-0000-4000-8000-6a6a6a6a6a6a",
 	}
 	for _, o := range table() {

@@ -149,6 +149,13 @@ func serverOptions() []option {
 		value:    hostName(func(c *Config) *string { return &c.MailHost }),
 		defaults: map[Scope]string{Serve: "", Demo: "mail.postyard.example"},
 	}, {
+		name: "tracking-domains",
+		doc: "Links in mail stand at the senders' own tracking domains (track.<domain>), once these lead to the server, also when public-url is https: " +
+			"whatever ends TLS in front of the server has to have certificates for them. With http they do so in any case.",
+		value:    boolean(func(c *Config) *bool { return &c.TrackingDomains }),
+		defaults: in("false", Serve),
+		fixed:    in("false", Demo),
+	}, {
 		name:     "shutdown-grace",
 		doc:      "How long a stop waits for calls that are on the wire. What is cut off then is asked for after the next start.",
 		value:    duration(func(c *Config) *time.Duration { return &c.ShutdownGrace }, 0, 10*time.Minute),

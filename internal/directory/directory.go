@@ -442,6 +442,7 @@ type Snapshot struct {
 	whitelisted      map[domainName]bool
 	labels           map[int32]*Label
 	signing          map[domainName][]*Domain // those whose DKIM key stands in DNS, in the order of ids
+	tracking         map[domainName][]*Domain // those whose tracking name does
 }
 
 type poolName struct {
@@ -469,6 +470,7 @@ func newSnapshot(c Contents) *Snapshot {
 		whitelisted:      make(map[domainName]bool, len(c.Domains)),
 		labels:           make(map[int32]*Label, len(c.Labels)),
 		signing:          map[domainName][]*Domain{},
+		tracking:         map[domainName][]*Domain{},
 	}
 	for _, a := range c.Accounts {
 		s.accounts[a.ID], s.accountsByKey[a.KeyHash] = &a, &a
@@ -493,6 +495,9 @@ func newSnapshot(c Contents) *Snapshot {
 			s.whitelisted[name] = true
 			if d.Selector != "" && d.Checks.DKIM.Verified {
 				s.signing[name] = append(s.signing[name], &d)
+			}
+			if d.Checks.Track.Verified {
+				s.tracking[name] = append(s.tracking[name], &d)
 			}
 		}
 	}
@@ -613,11 +618,20 @@ func (s *Snapshot) Whitelisted(accountID int32, name string) bool {
 // Signing returns the domain whose key signs mail of a sub-account that comes from a domain, or nil: the domain itself or the nearest
 // one above it that the account has whitelisted and whose key stands in DNS. The sub-account's own goes before others of that name.
 func (s *Snapshot) Signing(accountID, subAccountID int32, from string) *Domain {
-	if len(s.signing) == 0 {
+	return nearest(s.signing, accountID, subAccountID, from)
+}
+
+// Tracking is Signing for the domain whose tracking name in DNS leads to us.
+func (s *Snapshot) Tracking(accountID, subAccountID int32, from string) *Domain {
+	return nearest(s.tracking, accountID, subAccountID, from)
+}
+
+func nearest(domains map[domainName][]*Domain, accountID, subAccountID int32, from string) *Domain {
+	if len(domains) == 0 {
 		return nil
 	}
 	for name, above := from, true; above; _, name, above = strings.Cut(name, ".") {
-		list := s.signing[domainName{accountID, name}]
+		list := domains[domainName{accountID, name}]
 		if len(list) == 0 {
 			continue
 		}

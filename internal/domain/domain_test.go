@@ -482,3 +482,38 @@ func TestCreateAndDelete(t *testing.T) {
 		t.Error("another key")
 	}
 }
+
+func TestTrackingURL(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const public = "https://" + mailHost + ":8443/post"
+	at := func(sub *directory.SubAccount, from string) string {
+		return w.TrackingURL(public, sub.AccountID, sub.ID, from)
+	}
+	d := w.create(w.sub, "shop.example.com")
+	if got := at(w.sub, d.Name); got != "" {
+		t.Errorf("before its record is set: %q", got)
+	}
+	w.publish(d)
+	w.verify(d)
+	const own = "https://track.shop.example.com:8443/post"
+	for name, test := range map[string]struct{ got, want string }{
+		"itself":              {at(w.sub, d.Name), own},
+		"below":               {at(w.sub, "news.shop.example.com"), own},
+		"above":               {at(w.sub, "example.com"), ""},
+		"another sub-account": {at(w.other, d.Name), own},
+		"another account":     {at(w.alien, d.Name), ""},
+		"elsewhere":           {w.TrackingURL("https://post.example.net", w.sub.AccountID, w.sub.ID, d.Name), ""},
+		"no name":             {w.TrackingURL("http://127.0.0.1:8025", w.sub.AccountID, w.sub.ID, d.Name), ""},
+		"http":                {w.TrackingURL("http://MAIL.postyard.example", w.sub.AccountID, w.sub.ID, d.Name), "http://track.shop.example.com"},
+	} {
+		if test.got != test.want {
+			t.Errorf("%s: %q, want %q", name, test.got, test.want)
+		}
+	}
+	w.zone.Remove("track.shop.example.com")
+	w.verify(d)
+	if got := at(w.sub, d.Name); got != "" {
+		t.Errorf("after it was taken away: %q", got)
+	}
+}

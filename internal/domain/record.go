@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -24,16 +25,37 @@ type Records struct {
 	DKIM, SPF, ReturnPath, Track, DMARC, GPT Record
 }
 
+const trackLabel = "track."
+
 // Records returns the DNS records that a domain is to have.
 func (s *Service) Records(d *directory.Domain) Records {
 	r := Records{
 		DKIM: Record{Type: "TXT"}, SPF: Record{"sp-bounce." + d.Name, "CNAME", s.MailHost}, ReturnPath: Record{"sp-bounces." + d.Name, "CNAME", s.MailHost},
-		Track: Record{"track." + d.Name, "CNAME", s.MailHost}, DMARC: Record{"_dmarc." + d.Name, "TXT", "v=DMARC1; p=none;"}, GPT: Record{d.Name, "TXT", ""},
+		Track: Record{trackLabel + d.Name, "CNAME", s.MailHost}, DMARC: Record{"_dmarc." + d.Name, "TXT", "v=DMARC1; p=none;"}, GPT: Record{d.Name, "TXT", ""},
 	}
 	if d.Selector != "" {
 		r.DKIM.Host, r.DKIM.Value = d.Selector+"._domainkey."+d.Name, "v=DKIM1;k=rsa;s=email;h=sha256;p="+d.PublicKey
 	}
 	return r
+}
+
+// TrackingURL returns where links of a sub-account's mail that comes from a domain stand: at the tracking name of that domain, or of the
+// nearest one above it that the account has whitelisted, while DNS leads it to the host of the server's public URL. "" is the public URL.
+// Scheme, port and path are those of the public URL.
+func (s *Service) TrackingURL(public string, accountID, subAccountID int32, from string) string {
+	d := s.Directory.Current().Tracking(accountID, subAccountID, from)
+	if d == nil || s.MailHost == "" || PublicHost(public) != s.MailHost {
+		return ""
+	}
+	u, err := url.Parse(public)
+	if err != nil {
+		return ""
+	}
+	port := u.Port()
+	if u.Host = trackLabel + d.Name; port != "" {
+		u.Host += ":" + port
+	}
+	return u.String()
 }
 
 // tag is one of a list of name=value (RFC 6376 section 3.2).
