@@ -70,7 +70,7 @@ type Outcome struct {
 	WholeCall         bool          // the refusal is about the call, not about this message: a smaller batch may pass
 	SenderOnly        bool          // Account, because of the message's sender: other senders are not affected
 	Own               bool          // Transient, for the message's own sake (greylisted, its mailbox is full): others are not affected
-	Bounce            event.Kind    // Rejected, by the recipient's server or for its mailbox: HardBounced or SoftBounced; zero: it is not the recipient
+	Bounce            event.Kind    // Rejected, by the recipient's server or for its mailbox: HardBounced or SoftBounced; zero: it is not the recipient. Accepted: HardBounced when InactiveAddresses are
 	Elsewhere         bool          // Rejected, because this provider lacks something (a template, the will to carry it) that another may have
 	Unsent            bool          // no call was made: no time was left (Transient), or nothing to send (Rejected); it says nothing of the provider
 	Unwritten         bool          // the provider has seen nothing of the message: the call did not get that far

@@ -8,6 +8,7 @@ import (
 
 	gosmtp "github.com/emersion/go-smtp"
 
+	"postyard/internal/event"
 	"postyard/internal/provider"
 )
 
@@ -175,8 +176,8 @@ func (l *line) taken(o provider.Outcome, m *message, refused []refusal) provider
 	if o.Class == provider.Accepted {
 		o.ProviderMessageID, o.Code = m.id, ""
 		for _, r := range refused {
-			if r.final {
-				o.InactiveAddresses = append(o.InactiveAddresses, r.address)
+			if r.bounced {
+				o.InactiveAddresses, o.Bounce = append(o.InactiveAddresses, r.address), event.HardBounced
 			}
 			o.Text += "; not to " + r.address + ": " + r.words
 		}
@@ -189,7 +190,7 @@ func (l *line) taken(o provider.Outcome, m *message, refused []refusal) provider
 type refusal struct {
 	address string
 	words   string
-	final   bool
+	bounced bool // for good, and for the address's own sake
 }
 
 // address names the recipients. Without the first, the message's own, there is no message.
@@ -203,7 +204,7 @@ func (s *session) address(m *message) (refused []refusal, err error) {
 		if i == 0 || !answered || r.code == 421 {
 			return nil, err
 		}
-		refused = append(refused, refusal{address: to, words: r.codes() + " " + r.text, final: r.class() == 5})
+		refused = append(refused, refusal{address: to, words: r.codes() + " " + r.text, bounced: judge(recipient, r).Bounce == event.HardBounced})
 	}
 	return refused, nil
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"postyard/internal/event"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
 	"postyard/internal/provider/smtp"
@@ -363,13 +364,16 @@ func TestCopies(t *testing.T) {
 	// The second RCPT is the copy's: the rule for the first one lets it pass.
 	for _, tc := range []struct {
 		status   int
+		body     string
 		inactive []string
-	}{{550, []string{"cc@copy.example"}}, {451, nil}} {
-		b.faults(rule{"path": "/rcpt", "kind": "delay", "delayMs": 1, "count": 1}, rule{"path": "/rcpt", "kind": "status", "status": tc.status, "count": 1})
+	}{{550, "5.1.1 no such user", []string{"cc@copy.example"}}, {550, "5.7.1 relaying denied", nil}, {552, "5.2.2 full", nil}, {451, "4.3.0 later", nil}} {
+		b.faults(rule{"path": "/rcpt", "kind": "delay", "delayMs": 1, "count": 1},
+			rule{"path": "/rcpt", "kind": "status", "status": tc.status, "body": tc.body, "count": 1})
 		list = message()
 		o = b.send(t.Context(), conn, list)[0]
-		if o.Class != provider.Accepted || !slices.Equal(o.InactiveAddresses, tc.inactive) || !strings.Contains(o.Text, "not to cc@copy.example") {
-			t.Errorf("a copy refused with %d: %+v", tc.status, o)
+		if o.Class != provider.Accepted || !slices.Equal(o.InactiveAddresses, tc.inactive) || (o.Bounce == event.HardBounced) != (tc.inactive != nil) ||
+			!strings.Contains(o.Text, "not to cc@copy.example") {
+			t.Errorf("a copy refused with %d %s: %+v", tc.status, tc.body, o)
 		}
 		if mails := b.mails(list[0].ID); len(mails) != 1 {
 			t.Errorf("a copy refused with %d: arrived %+v", tc.status, mails)

@@ -61,7 +61,7 @@ func SuppressionOf(r *provider.Report, p *store.Parsed, accountID, subAccountID 
 func InactiveOf(s *store.Settlement) []store.Suppression {
 	list := make([]store.Suppression, 0, len(s.Inactive))
 	reason, source := provider.Manual, store.ByAnswer
-	if s.Trigger == lifecycle.Bounce {
+	if s.Trigger == lifecycle.Bounce || s.Outcome != nil && s.Outcome.Bounce == event.HardBounced {
 		reason, source = provider.HardBounce, store.ByReport
 	}
 	for _, email := range s.Inactive {

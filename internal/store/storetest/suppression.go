@@ -255,6 +255,13 @@ func suppressingAnswers(t *testing.T, b *bench) {
 	b.deliver(bounce)
 	b.wantSuppressed(b.sub.ID, "ana@gmail.com manual", "copy@example.net hardBounce")
 
+	b.accept("cleo@gmail.com")
+	refused := accepted(&b.claim(1)[0], "id")
+	refused.Inactive, refused.Outcome = []string{"gone@example.net"}, &provider.Outcome{Class: provider.Accepted, Bounce: event.HardBounced, Text: "5.1.1"}
+	b.settle(refused)
+	b.wantSuppressed(b.sub.ID, "ana@gmail.com manual", "copy@example.net hardBounce", "gone@example.net hardBounce")
+	b.reactivate(nil, "gone@example.net")
+
 	b.later(time.Minute)
 	b.reactivate(nil, "ana@gmail.com")
 	for _, c := range []struct {
