@@ -82,9 +82,9 @@ type HookRecipient struct {
 
 // HookCopy is the recipient of a copy.
 type HookCopy struct {
-	Name         string          `json:"name"`
-	Email        string          `json:"email"`
-	CustomFields json.RawMessage `json:"customFields"` // an object
+	Name         string            `json:"name"`
+	Email        string            `json:"email"`
+	CustomFields map[string]string `json:"customFields"`
 }
 
 // HookMetadata is what a webhook tells of an event beyond its type: the keys of both generations of SendPost's documents.

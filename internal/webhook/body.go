@@ -100,13 +100,17 @@ func (l *leader) messageOf(e *store.OutEvent, c *mail.Content) (*told, error) {
 	if err != nil {
 		return nil, err
 	}
+	own, err := sendpost.Texts(m.to.CustomFields)
+	if err != nil {
+		return nil, err
+	}
 	pool := c.Pool
 	if p := l.Directory.Current().Pool(e.AccountID, e.PoolID); pool == "" && p != nil {
 		pool = p.Name
 	}
 	message := sendpost.HookMessage{MessageID: e.MessageID.String(), AccountID: e.AccountID, SubAccountID: e.SubAccountID, EmailType: string(e.Mailbox),
 		SubmittedAt: e.SubmittedAt.Unix(), From: sendpost.Person{Name: c.From.Name, Email: c.From.Email},
-		To:     []sendpost.HookRecipient{{HookCopy: copyOf(&m.to.Address, m.to.CustomFields), CC: copies(m.to.CC), BCC: copies(m.to.BCC)}},
+		To:     []sendpost.HookRecipient{{HookCopy: copyOf(&m.to.Address, own), CC: copies(m.to.CC), BCC: copies(m.to.BCC)}},
 		Groups: m.groups, IPPool: pool, Headers: c.Headers, CustomFields: fields, TrackOpens: isTrue(c.TrackOpens), TrackClicks: isTrue(c.TrackClicks),
 		WebhookEndpoint: c.WebhookEndpoint}
 	if c.ReplyTo != nil {
@@ -120,17 +124,14 @@ func (l *leader) messageOf(e *store.OutEvent, c *mail.Content) (*told, error) {
 	return m, err
 }
 
-func copyOf(a *mail.Address, fields json.RawMessage) sendpost.HookCopy {
-	if len(fields) == 0 {
-		fields = json.RawMessage("{}")
-	}
+func copyOf(a *mail.Address, fields map[string]string) sendpost.HookCopy {
 	return sendpost.HookCopy{Name: a.Name, Email: a.Email, CustomFields: fields}
 }
 
 func copies(list []mail.Address) []sendpost.HookCopy {
 	out := make([]sendpost.HookCopy, len(list))
 	for i := range list {
-		out[i] = copyOf(&list[i], nil)
+		out[i] = copyOf(&list[i], map[string]string{})
 	}
 	return out
 }
