@@ -101,7 +101,10 @@ func (l *leader) recorded(batch, rest []outcome) {
 		if o.try.Fate != store.Kept {
 			delete(o.lane.held, o.try.Seq)
 		}
-		if o.lane.idle() && l.lanes[o.try.EndpointID] == o.lane {
+		if o.try.Fate == store.Retry { // when its time came before it was recorded, it was not found
+			l.lookAt(o.lane, o.try.Next)
+		}
+		if (o.try.Fate == store.Retry || o.lane.idle()) && l.lanes[o.try.EndpointID] == o.lane {
 			l.kick(o.lane)
 		}
 	}

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -401,6 +402,38 @@ func TestProbes(t *testing.T) {
 		pass(80 * time.Hour)
 		if n := w.standing(e.ID); n.Waiting != 0 || n.GivenUp != 1 {
 			w.Errorf("%+v", n)
+		}
+	})
+}
+
+// slow is a store that records no tries for a while.
+type slow struct {
+	Store
+	until time.Time
+}
+
+func (s *slow) RecordTries(ctx context.Context, list []store.Try, standings []store.EndpointStanding) error {
+	if time.Now().Before(s.until) {
+		return store.ErrUnavailable
+	}
+	return s.Store.RecordTries(ctx, list, standings)
+}
+
+// TestLateRecord has a try recorded only after the time of the next one: that is made all the same.
+func TestLateRecord(t *testing.T) {
+	t.Parallel()
+	inPatientWorld(t, time.Hour, func(w *world) {
+		e, r := w.hook("http://a.example/", store.HookProcessed), w.receivers["a.example"]
+		r.set(func(*call) (int, time.Duration) { return http.StatusServiceUnavailable, 0 })
+		w.stop()
+		w.service.Store = &slow{w.service.Store, time.Now().Add(2 * gaps[0])}
+		w.start()
+		w.accept("ann@gmail.com")
+		pass(time.Second)
+		r.set(nil)
+		pass(time.Minute)
+		if n := w.standing(e.ID); n != (store.DeliveryCount{}) || len(r.all()) != 2 {
+			w.Errorf("%+v after %d calls", n, len(r.all()))
 		}
 	})
 }
