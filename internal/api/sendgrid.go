@@ -106,7 +106,7 @@ func (l *stringList) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, (*[]string)(l))
 }
 
-// maxContentBytes bounds the contents of one request, of which there is one for each kind of personalization.
+// maxContentBytes bounds the contents of one request, of which there is one for each kind of personalization, and the work that substitutions in them are.
 const maxContentBytes = 32 << 20
 
 func (s *server) sendGridSend(w http.ResponseWriter, r *http.Request, a *directory.SubAccount) error {
@@ -319,9 +319,15 @@ func (in *sendGridRequest) split(base mail.Content) (mails, error) {
 	out := mails{dry: in.MailSettings != nil && in.MailSettings.SandboxMode.on()}
 	known := map[string]int{} // requests by their content
 	var origins [][]sendGridOrigin
-	size := 0
+	size, work := 0, 0
+	texts := len(base.Subject) + len(base.HTML) + len(base.Text) + len(base.AMP)
 	for i := range in.Personalizations {
 		p := &in.Personalizations[i]
+		if len(p.tags()) > 0 {
+			if work += texts; work > maxContentBytes {
+				return out, mail.Invalid("too_large", "personalizations", "substitutions go through the content once for each personalization, through at most %d bytes in all; a tag such as {{name}} in the content costs nothing", maxContentBytes)
+			}
+		}
 		content, key, bad := p.content(base, in, i)
 		if bad != nil {
 			return out, bad

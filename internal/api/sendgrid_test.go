@@ -230,6 +230,14 @@ func TestSendGridRequestsDoNotGrow(t *testing.T) {
 		b["personalizations"] = list
 		b["content"] = []any{map[string]any{"type": "text/plain", "value": strings.Repeat("x", 100<<10)}}
 	})).refusedAsSendGrid(http.StatusBadRequest, "personalizations")
+	w.sendGrid(sendGridBody(func(b map[string]any) { // all the same, but each is work
+		var list []any
+		for i := range 1000 {
+			list = append(list, map[string]any{"to": []any{map[string]any{"email": fmt.Sprintf("u%d@example.com", i)}}, "substitutions": map[string]any{"-name-": "x"}})
+		}
+		b["personalizations"] = list
+		b["content"] = []any{map[string]any{"type": "text/plain", "value": strings.Repeat("x", 100<<10)}}
+	})).refusedAsSendGrid(http.StatusBadRequest, "personalizations")
 	w.sendGrid(sendGridBody(func(b map[string]any) {
 		var list []any
 		for i := range 1000 {

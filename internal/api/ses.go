@@ -140,8 +140,11 @@ const (
 	sesVersion  = "2010-12-01"
 )
 
-// isForm tells whether a request is a form, which is answered in XML.
+// isForm tells whether a request is a form, which is answered in XML. SES's second API has none: what curl calls a form is JSON there.
 func isForm(r *http.Request) bool {
+	if !strings.Contains(r.URL.Path, "/ses/v1") {
+		return false
+	}
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // what cannot be read is no form
 	return kind == formContent
 }

@@ -140,6 +140,11 @@ func TestSESv2(t *testing.T) {
 	if m := w.stored()[1]; m.Content.Template != "welcome-template" || string(m.Content.CustomFields) != `{"name":"Gavin"}` {
 		t.Errorf("%+v", m.Content)
 	}
+	// There are no forms here: what curl -d sends is JSON, and is answered so.
+	asForm := map[string]string{"X-SubAccount-ApiKey": w.subKey, "Content-Type": "application/x-www-form-urlencoded"}
+	w.call("POST", sesV2Path, asForm, `{"FromEmailAddress": "a@example.com", "Destination": {"ToAddresses": ["b@example.com"]},
+		"Content": {"Simple": {"Subject": {"Data": "x"}, "Body": {"Text": {"Data": "x"}}}}}`).messageID()
+	w.call("POST", sesV2Path, asForm, `{}`).refusedAsSES(http.StatusBadRequest, "BadRequestException", "one of Simple, Raw and Template")
 }
 
 func TestSESRefusals(t *testing.T) {

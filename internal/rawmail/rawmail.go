@@ -156,6 +156,9 @@ func addresses(h netmail.Header, field string) (list []mail.Address, err error) 
 		if err != nil && !emptyGroup(value) {
 			return nil, malformed(field, "the addresses cannot be read")
 		}
+		if len(list)+len(some) > mail.MaxRecipients {
+			return nil, unsupported(field, "a mail has at most %d addresses in one field", mail.MaxRecipients)
+		}
 		for _, a := range some {
 			list = append(list, mail.Address{Email: a.Address, Name: strings.ToValidUTF8(a.Name, "\uFFFD")})
 		}

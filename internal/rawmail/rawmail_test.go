@@ -119,6 +119,7 @@ func TestRefusals(t *testing.T) {
 		"encrypted":             {crlf("Content-Type: multipart/encrypted; boundary=b", "", "--b--"), "unsupported", "Content-Type"},
 		"two senders":           {crlf("From: a@example.com, b@example.com", "", "x"), "unsupported", "From"},
 		"two to reply to":       {crlf("Reply-To: a@example.com, b@example.com", "", "x"), "unsupported", "Reply-To"},
+		"too many addresses":    {crlf("To: "+strings.Repeat("a@example.com, ", mail.MaxRecipients)+"a@example.com", "", "x"), "unsupported", "To"},
 		"two subjects":          {crlf("Subject: a", "Subject: b", "", "x"), "malformed_mail", "Subject"},
 		"a header twice":        {crlf("X-A: a", "x-a: b", "", "x"), "unsupported", "x-a"},
 		"addresses that are no": {crlf("To: <<>>", "", "x"), "malformed_mail", "To"},

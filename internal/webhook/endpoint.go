@@ -32,7 +32,10 @@ func (s *Service) apply(e *store.Endpoint, c Change) error {
 		if _, err := ssrf.CheckURL(url, s.AllowPrivate); err != nil {
 			return mail.Invalid("invalid_url", "url", "events cannot be posted to this URL: %s", err)
 		}
-		e.URL = url
+		if url != e.URL {
+			e.URL = url
+			forgive(e) // how the former one did says nothing of it
+		}
 	}
 	if c.Enabled != nil {
 		e.Enabled = *c.Enabled
@@ -150,9 +153,14 @@ func (s *Service) Pause(ctx context.Context, accountID, id int32) (*store.Endpoi
 func (s *Service) Resume(ctx context.Context, accountID, id int32) (*store.Endpoint, error) {
 	return s.change(ctx, accountID, id, func(e *store.Endpoint) error {
 		e.Paused, e.PausedAt = "", time.Time{}
-		e.Standing.Failures, e.Standing.FailingAt, e.Standing.NextTry = 0, time.Time{}, time.Time{}
+		forgive(e)
 		return nil
 	})
+}
+
+// forgive forgets what keeps an endpoint from being tried.
+func forgive(e *store.Endpoint) {
+	e.Standing.Failures, e.Standing.FailingAt, e.Standing.NextTry = 0, time.Time{}, time.Time{}
 }
 
 func (s *Service) change(ctx context.Context, accountID, id int32, change func(*store.Endpoint) error) (*store.Endpoint, error) {
@@ -251,7 +259,7 @@ func (s *Service) sample(accountID int32, eventID string, t event.Type) ([]byte,
 	}
 	told := sendpost.HookMessage{MessageID: message, AccountID: accountID, EmailType: "gmail", SubmittedAt: now,
 		From: sendpost.Person{Name: "Sender", Email: "sender@example.com"}, Groups: []string{"test"}, Headers: map[string]string{}, CustomFields: map[string]string{},
-		To: []sendpost.HookRecipient{{HookCopy: copyOf(&mail.Address{Email: "recipient@example.net", Name: "Recipient"}, nil), CC: copies(nil), BCC: copies(nil)}}}
+		To: []sendpost.HookRecipient{{HookCopy: copyOf(&mail.Address{Email: "recipient@example.net", Name: "Recipient"}, map[string]string{}), CC: copies(nil), BCC: copies(nil)}}}
 	text, err := encode(told)
 	if err != nil {
 		return nil, err

@@ -105,8 +105,8 @@ func (l *leader) adopt(all map[int32]*endpoint) {
 			l.lanes[id] = p
 		case p.ep.Paused != "" && ep.Paused == "" && l.pausing(id): // it is not recorded yet
 			ep = p.ep
-		case p.ep.Paused != "" && ep.Paused == "": // a user wants it to be tried now
-			p.state.Failures, p.state.FailingAt, p.state.NextTry = 0, time.Time{}, time.Time{}
+		case p.ep.Paused != "" && ep.Paused == "", p.backsOff() && ep.Standing.Failures == 0: // a user wants it to be tried now
+			p.state.Failures, p.state.FailingAt, p.state.NextTry, p.rounds = 0, time.Time{}, time.Time{}, 0
 		}
 		p.ep, p.look = ep, now
 		l.kick(p)
@@ -151,6 +151,10 @@ func (l *leader) newLane(id int32, after int64) *lane {
 		return nil
 	}
 	p := &lane{ep: ep, state: ep.Standing, held: map[int64]bool{}, after: after}
+	if state, ok := l.stood[id]; ok { // since the endpoint was read
+		p.state = state
+	}
+	p.rounds = max(p.state.Failures-backOffAfter, 0)
 	l.lanes[id] = p
 	return p
 }
@@ -163,6 +167,7 @@ func (l *leader) kick(p *lane) {
 	if p.idle() {
 		p.disarm()
 		delete(l.lanes, p.ep.ID)
+		l.stood[p.ep.ID] = p.state
 	}
 }
 
@@ -325,7 +330,7 @@ func (l *leader) deliver(p *lane, ep *endpoint, d store.Delivery, probe bool, ah
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.land(p)
-		l.settle(p, store.Try{DeliveryKey: d.DeliveryKey, Call: d.Calls + 1, At: now, Error: "the event cannot be read any more", Fate: store.GivenUp, Tries: d.Tries})
+		l.settle(p, store.Try{DeliveryKey: d.DeliveryKey, Call: d.Calls + 1, At: now, Error: "the event cannot be read any more", Fate: store.GivenUp, Tries: d.Tries}, probe)
 		l.kick(p)
 		return
 	}
@@ -336,7 +341,7 @@ func (l *leader) deliver(p *lane, ep *endpoint, d store.Delivery, probe bool, ah
 	if a.err != "" && l.calling.Err() != nil { // we cut it: nobody knows, and it is posted again
 		return
 	}
-	l.settle(p, l.judge(p, d, &a, probe))
+	l.settle(p, l.judge(p, d, &a, probe), probe)
 	l.kick(p)
 	l.unstall()
 }

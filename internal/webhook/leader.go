@@ -45,6 +45,7 @@ type leader struct {
 
 	mu       sync.Mutex
 	lanes    map[int32]*lane
+	stood    map[int32]store.EndpointStanding // of lanes that were left because they had nothing to do
 	flying   int
 	stalled  []*lane // that wait until fewer are flying or unrecorded
 	outcomes []outcome
@@ -68,7 +69,7 @@ type pause struct {
 }
 
 func newLeader(s *Service) *leader {
-	l := &leader{Service: s, bodies: newCache[int64, []byte](cacheBytes), messages: newCache[mail.ID, *told](cacheBytes), lanes: map[int32]*lane{},
+	l := &leader{Service: s, bodies: newCache[int64, []byte](cacheBytes), messages: newCache[mail.ID, *told](cacheBytes), lanes: map[int32]*lane{}, stood: map[int32]store.EndpointStanding{},
 		named: map[namedKey]*endpoint{}, namedByID: map[int32]*endpoint{}, outcome: make(chan struct{}, 1)}
 	l.calling, l.cut = context.WithCancel(context.Background())
 	return l
@@ -208,6 +209,9 @@ func (l *leader) name(ctx context.Context, events []store.OutEvent) error {
 func (l *leader) forgetNamed() {
 	clear(l.named)
 	clear(l.namedByID)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.stood)
 }
 
 // refresh reads the endpoints anew: those of accounts, and those that have a lane or deliveries that wait.

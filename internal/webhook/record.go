@@ -13,10 +13,13 @@ type outcome struct {
 	try  store.Try
 }
 
-// settle has what came of a delivery recorded.
-func (l *leader) settle(p *lane, t store.Try) {
-	if t.Fate == store.Kept { // it goes first when the endpoint is tried again
-		p.queue = append([]store.Delivery{{DeliveryKey: t.DeliveryKey, Calls: t.Call, Tries: t.Tries}}, p.queue...)
+// settle has what came of a delivery recorded. One that is kept goes first when the endpoint is tried again, but for a probe: if it is this event that the
+// receiver cannot take, the next one gets through.
+func (l *leader) settle(p *lane, t store.Try, probe bool) {
+	if kept := (store.Delivery{DeliveryKey: t.DeliveryKey, Calls: t.Call, Tries: t.Tries}); t.Fate == store.Kept && probe {
+		p.queue = append(p.queue, kept)
+	} else if t.Fate == store.Kept {
+		p.queue = append([]store.Delivery{kept}, p.queue...)
 	}
 	l.outcomes = append(l.outcomes, outcome{p, t})
 	select {
@@ -98,7 +101,10 @@ func (l *leader) recorded(batch, rest []outcome) {
 		if o.try.Fate != store.Kept {
 			delete(o.lane.held, o.try.Seq)
 		}
-		if o.lane.idle() && l.lanes[o.try.EndpointID] == o.lane {
+		if o.try.Fate == store.Retry { // when its time came before it was recorded, it was not found
+			l.lookAt(o.lane, o.try.Next)
+		}
+		if (o.try.Fate == store.Retry || o.lane.idle()) && l.lanes[o.try.EndpointID] == o.lane {
 			l.kick(o.lane)
 		}
 	}

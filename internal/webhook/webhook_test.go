@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -333,6 +334,133 @@ func TestBackOff(t *testing.T) {
 		}
 		if n := w.standing(e.ID); n != (store.DeliveryCount{}) {
 			w.Errorf("%+v", n)
+		}
+	})
+}
+
+// TestResumeBackingOff has a user say that a receiver works again, by resuming and by another URL: it is tried at once, not after what the back-off has left.
+func TestResumeBackingOff(t *testing.T) {
+	t.Parallel()
+	inPatientWorld(t, time.Hour, func(w *world) {
+		a, b := w.receivers["a.example"], w.receivers["b.example"]
+		away, moved := w.hook("http://a.example/", store.HookProcessed), w.hook("http://b.example/old", store.HookProcessed)
+		fail := func(c *call) (int, time.Duration) {
+			if c.path == "/new" {
+				return http.StatusOK, 0
+			}
+			return http.StatusServiceUnavailable, 0
+		}
+		a.set(fail)
+		b.set(fail)
+		for i := range backOffAfter {
+			w.accept(fmt.Sprintf("u%d@gmail.com", i))
+		}
+		pass(time.Hour)
+		for _, e := range []*store.Endpoint{away, moved} {
+			if now := w.endpoint(e.ID); StateOf(now) != BackingOff {
+				w.Fatalf("%+v", now.Standing)
+			}
+		}
+		a.set(nil)
+		if _, err := w.service.Resume(w.Context(), w.account, away.ID); err != nil {
+			w.Fatal(err)
+		}
+		url := "http://b.example/new"
+		if _, err := w.service.Update(w.Context(), w.account, moved.ID, Change{URL: &url}); err != nil {
+			w.Fatal(err)
+		}
+		pass(time.Second)
+		for _, e := range []*store.Endpoint{away, moved} {
+			if now := w.endpoint(e.ID); StateOf(now) != OK || w.standing(e.ID) != (store.DeliveryCount{}) {
+				w.Errorf("%s: %+v", now.URL, now.Standing)
+			}
+		}
+	})
+}
+
+// TestProbes has a receiver that cannot take one event, which no other one is posted along with for hours: those that come then get through.
+func TestProbes(t *testing.T) {
+	t.Parallel()
+	inPatientWorld(t, time.Hour, func(w *world) {
+		e := w.hook("http://a.example/", store.HookProcessed)
+		w.receivers["a.example"].set(func(c *call) (int, time.Duration) {
+			if c.Event.To == "bad@gmail.com" {
+				return http.StatusInternalServerError, 0
+			}
+			return http.StatusOK, 0
+		})
+		w.accept("bad@gmail.com")
+		pass(4 * time.Hour)
+		if now := w.endpoint(e.ID); StateOf(now) != BackingOff {
+			w.Fatalf("%+v", now.Standing)
+		}
+		w.accept("good@gmail.com", "better@gmail.com")
+		pass(3 * longestWait)
+		if n := w.standing(e.ID); n.Waiting != 1 || StateOf(w.endpoint(e.ID)) != OK {
+			w.Errorf("%+v", n)
+		}
+		pass(80 * time.Hour)
+		if n := w.standing(e.ID); n.Waiting != 0 || n.GivenUp != 1 {
+			w.Errorf("%+v", n)
+		}
+	})
+}
+
+// slow is a store that records no tries for a while.
+type slow struct {
+	Store
+	until time.Time
+}
+
+func (s *slow) RecordTries(ctx context.Context, list []store.Try, standings []store.EndpointStanding) error {
+	if time.Now().Before(s.until) {
+		return store.ErrUnavailable
+	}
+	return s.Store.RecordTries(ctx, list, standings)
+}
+
+// TestLateRecord has a try recorded only after the time of the next one: that is made all the same.
+func TestLateRecord(t *testing.T) {
+	t.Parallel()
+	inPatientWorld(t, time.Hour, func(w *world) {
+		e, r := w.hook("http://a.example/", store.HookProcessed), w.receivers["a.example"]
+		r.set(func(*call) (int, time.Duration) { return http.StatusServiceUnavailable, 0 })
+		w.stop()
+		w.service.Store = &slow{w.service.Store, time.Now().Add(2 * gaps[0])}
+		w.start()
+		w.accept("ann@gmail.com")
+		pass(time.Second)
+		r.set(nil)
+		pass(time.Minute)
+		if n := w.standing(e.ID); n != (store.DeliveryCount{}) || len(r.all()) != 2 {
+			w.Errorf("%+v after %d calls", n, len(r.all()))
+		}
+	})
+}
+
+// TestNamedStanding has a URL that messages name work again after it had failed when its endpoint was read: what it was then does not count later.
+func TestNamedStanding(t *testing.T) {
+	t.Parallel()
+	inPatientWorld(t, time.Hour, func(w *world) {
+		r := w.receivers["b.example"]
+		fail := func(*call) (int, time.Duration) { return http.StatusServiceUnavailable, 0 }
+		r.set(fail)
+		w.named = "http://b.example/named"
+		w.accept("ann@gmail.com")
+		pass(time.Second)
+		w.stop()
+		w.start()
+		w.accept("bob@gmail.com")
+		pass(time.Second)
+		r.set(nil)
+		pass(giveUpAfter + time.Hour)
+		r.set(fail)
+		w.accept("cyd@gmail.com")
+		pass(time.Second)
+		named, err := w.service.Endpoints(w.Context(), store.EndpointFilter{AccountID: w.account, Named: true})
+		w.must(err)
+		if len(named) != 1 || StateOf(&named[0]) != OK || named[0].Standing.Failures != 1 {
+			w.Errorf("%+v", named)
 		}
 	})
 }
