@@ -227,6 +227,25 @@ func TestDocument(t *testing.T) {
 	if len(ids) != len((&server{}).operations()) {
 		t.Errorf("%d operations", len(ids))
 	}
+
+	for path, want := range map[string]string{
+		"/api/v1/subaccount/suppression/bulk": `true multipart/form-data text/csv`,
+		"/api/v1/account/event/export":        `false application/json`,
+		"/api/v1/subaccount/email/ses/v1":     `true application/json application/x-www-form-urlencoded`,
+	} {
+		var one struct {
+			Body struct {
+				Required bool                       `json:"required"`
+				Content  map[string]json.RawMessage `json:"content"`
+			} `json:"requestBody"`
+		}
+		if err := json.Unmarshal(doc.Paths[path]["post"], &one); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(append([]string{fmt.Sprint(one.Body.Required)}, slices.Sorted(maps.Keys(one.Body.Content))...), " "); got != want {
+			t.Errorf("%s takes %s, want %s", path, got, want)
+		}
+	}
 }
 
 type generic[T any] struct {
