@@ -64,6 +64,7 @@ type apiOperation struct {
 	method, path string
 	auth         auth
 	status       int
+	foreign      bool
 }
 
 type apiParameter struct {
@@ -155,7 +156,7 @@ func document(operations []operation, of *schemas) *openAPI {
 func describeOperation(o *operation, of *schemas) *apiOperation {
 	status := cmp.Or(o.status, http.StatusOK)
 	one := &apiOperation{ID: operationID(o), Tags: []string{operationTag(o.Path)}, Summary: o.Summary, Security: []map[string][]string{},
-		method: o.Method, path: o.Path, auth: o.Auth, status: status}
+		method: o.Method, path: o.Path, auth: o.Auth, status: status, foreign: o.foreign}
 	switch o.Auth {
 	case accountKey:
 		one.Security = append(one.Security, map[string][]string{accountScheme: {}})

@@ -392,6 +392,9 @@ func TestPage(t *testing.T) {
 	if got := a.header.Get("Content-Security-Policy"); !strings.HasPrefix(got, "default-src 'none'; style-src 'sha256-") || strings.Contains(got, "unsafe") {
 		t.Errorf("Content-Security-Policy %q", got)
 	}
+	if n := bytes.Count(a.body, []byte("in the form of the other vendor")); n != 4 { // SendGrid's, and three of SES
+		t.Errorf("%d operations refuse in another form", n)
+	}
 	doc, err := html.Parse(bytes.NewReader(a.body))
 	if err != nil {
 		t.Fatal(err)
