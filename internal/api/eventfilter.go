@@ -149,7 +149,7 @@ func eventRange(q url.Values) (from, to time.Time, err error) {
 	if isDay {
 		to = to.AddDate(0, 0, 1)
 	}
-	if !from.IsZero() && !to.IsZero() && from.After(to) {
+	if !from.IsZero() && !to.IsZero() && (from.After(to) || isDay && from.Equal(to)) { // such a day has been moved to its end
 		return from, to, badParameter("from", "must not be after to")
 	}
 	return from, to, nil

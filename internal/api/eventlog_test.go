@@ -180,6 +180,10 @@ func TestSearchInStretches(t *testing.T) {
 	if !slices.Equal(got, []string{"u8", "u4", "u0"}) || rounds != 4 {
 		t.Errorf("%v in %d rounds", got, rounds)
 	}
+	f.Offset, f.Before = 9, 0
+	if _, _, err := s.searchEvents(t.Context(), f); err == nil {
+		t.Error("a search that skips never ends")
+	}
 	if _, err := s.countAll(t.Context(), f, now); err == nil {
 		t.Error("the count never ends")
 	}

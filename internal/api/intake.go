@@ -30,7 +30,7 @@ func (s *server) intakeOperations(v1 string) []operation {
 		op(http.MethodPost, "/v1/sendgrid/v3/mail/send", subAccountKey, "send an email in SendGrid's form",
 			s.forIntake(failAsSendGrid, s.sendGridSend)).body(sendGridRequest{}).answers(http.StatusAccepted, nil),
 		op(http.MethodPost, v1+"/subaccount/email/ses/v1", subAccountKey, "send an email in the form of Amazon SES, version 1 (JSON, or a form)",
-			s.forIntake(failAsSES, s.sesV1Send)).body(sesV1Request{}).answers(http.StatusOK, sesAnswer{}),
+			s.forIntake(failAsSES, s.sesV1Send)).body(sesV1Request{}).file("application/x-www-form-urlencoded").answers(http.StatusOK, sesAnswer{}),
 		op(http.MethodPost, v1+"/subaccount/email/ses/v2", subAccountKey, "send an email in the form of Amazon SES, version 2",
 			s.forIntake(failAsSES, s.sesV2Send)).body(sesV2Request{}).answers(http.StatusOK, sesAnswer{}),
 		op(http.MethodPost, v1+"/subaccount/email/ses/v2/v2/email/outbound-emails", subAccountKey, "the same, where SES's own clients look for it",

@@ -2,10 +2,13 @@ package api
 
 import (
 	"bufio"
+	"bytes"
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"net"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -255,6 +258,9 @@ func TestIPStatistics(t *testing.T) {
 	}
 	w.asAccount("GET", path+"/aggregate/provider"+days3(), nil).wantRows("provider hardBounced", "yahoo 1")
 	w.asAccount("GET", path+"/aggregate/subaccount"+days3(), nil).wantRows("name hardBounced", "default 1")
+	w.asAccount("GET", path+"/aggregate/providers"+days3(), nil).wantRows("provider hardBounced", "yahoo 1")
+	w.asAccount("GET", path+"/aggregate/subaccounts"+days3(), nil).wantRows("name hardBounced", "default 1")
+	w.asSub("GET", "/api/v1/subaccount/stat/aggregate/ips"+days3("&sortBy=name"), nil).wantRows("publicIP processed", "203.0.113.7 1", "203.0.113.8 1")
 	w.asAccount("GET", path+"/aggregate/group"+days3(), nil).wantRows("group hardBounced", "news 1")
 	w.asAccount("GET", path+"/aggregate/reason"+days3(), nil).wantRows("reason hardBounced", "550 1")
 	for query, want := range map[string]int64{fmt.Sprintf("&ipId=%d", one): 1, fmt.Sprintf("&filterBy=ip&filterValue=%d", one): 1, "": 3} {
@@ -269,6 +275,14 @@ func TestIPStatistics(t *testing.T) {
 	var m messageAnswer
 	if w.asAccount("GET", "/api/v1/account/message/"+sent["other"], nil).ok(200, &m); m.IPID != two || m.PublicIP != "203.0.113.8" {
 		t.Errorf("%+v", m)
+	}
+	var listed []messageAnswer
+	if w.asAccount("GET", "/api/v1/account/recipient/b@yahoo.com/messages", nil).ok(200, &listed); len(listed) != 1 || listed[0].IPID != two || listed[0].PublicIP != "203.0.113.8" {
+		t.Errorf("%+v", listed)
+	}
+	rowsOfIP, err := csv.NewReader(bytes.NewReader(w.asAccount("POST", "/api/v1/account/event/export", map[string]any{"ipId": one}).body)).ReadAll()
+	if err != nil || len(rowsOfIP) != 3 || rowsOfIP[1][slices.Index(eventColumns, "ipID")] != fmt.Sprint(one) {
+		t.Errorf("%q, %v", rowsOfIP, err)
 	}
 	for query, want := range map[string]int{fmt.Sprintf("source=ip&sourceId=%d", two): 2, fmt.Sprintf("ipId=%d", one): 2, fmt.Sprintf("ipId=%d&tpspId=%d", one, tpsp): 0,
 		fmt.Sprintf("ipId=%d&type=9", one): 1, fmt.Sprintf("ipId=%d&provider=postmark", one): 0, fmt.Sprintf("tpspId=%d", tpsp): 1} {

@@ -37,7 +37,7 @@ func (s *server) journalOperations(v1 string) []operation {
 			asks(eventParameters...).answers(http.StatusOK, countAnswer{}),
 		op(http.MethodPost, v1+"/account/event/export", accountKey, "export events as CSV or NDJSON", s.forAccount(s.exportEvents)).
 			asks(parameter{Name: "format", Kind: "string", Summary: "csv, or ndjson: one event a line, as the list has them"}).asks(eventParameters...).
-			body(exportRequest{}).answers(http.StatusOK, nil).as("text/csv", "application/x-ndjson"),
+			body(exportRequest{}).orNone().answers(http.StatusOK, nil).as("text/csv", "application/x-ndjson"),
 		op(http.MethodGet, v1+"/account/recipient/{email}/messages", accountKey, "list the messages to an address, newest first", s.forAccount(s.listRecipientMessages)).
 			asks(page...).answers(http.StatusOK, []messageAnswer{}),
 		op(http.MethodGet, v1+"/account/subaccount/count", accountKey, "count sub-accounts", s.forAccount(s.countSubAccounts)).
@@ -116,8 +116,11 @@ func (s *server) searchEvents(ctx context.Context, f store.EventFilter) (events 
 		} else {
 			f.After = end
 		}
-		if f.Offset == 0 && s.Now().After(until) {
+		switch over := s.Now().After(until); {
+		case over && f.Offset == 0:
 			return events, end, nil
+		case over:
+			return nil, 0, badParameter("offset", "there is too much to look through before this page; go on from the cursor of the last one")
 		}
 	}
 	return nil, 0, ctx.Err()
@@ -167,6 +170,7 @@ type exportRequest struct {
 	Source       string  `json:"source"`
 	SourceID     int32   `json:"sourceId"`
 	TPSPID       int32   `json:"tpspId"`
+	IPID         int32   `json:"ipId"`
 	SubAccountID int32   `json:"subAccountId"`
 }
 
@@ -187,7 +191,7 @@ func exportQuery(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	}
 	for name, value := range map[string]string{"format": in.Format, "search": in.Search, "type": strings.Join(types, ","), "messageId": in.MessageID,
 		"recipient": in.Recipient, "from": in.From, "to": in.To, "provider": in.Provider, "source": in.Source, "sourceId": number(in.SourceID),
-		"tpspId": number(in.TPSPID), "subAccountId": number(in.SubAccountID)} {
+		"tpspId": number(in.TPSPID), "ipId": number(in.IPID), "subAccountId": number(in.SubAccountID)} {
 		if value != "" && value != "0" && !q.Has(name) {
 			q.Set(name, value)
 		}
@@ -253,7 +257,7 @@ func eventNDJSON(b *bytes.Buffer, _ bool, events []eventAnswer) error {
 }
 
 // eventColumns are those of an exported CSV file. Times are RFC 3339 in UTC.
-var eventColumns = []string{"eventID", "type", "event", "submittedAt", "messageID", "accountID", "subAccountID", "ipPoolID", "tpspId", "messageType", "from",
+var eventColumns = []string{"eventID", "type", "event", "submittedAt", "messageID", "accountID", "subAccountID", "ipPoolID", "tpspId", "ipID", "messageType", "from",
 	"fromName", "to", "toName", "messageSubject", "groups", "smtpCode", "smtpDescription", "clickedURL", "trackedIP", "rawUserAgent"}
 
 func eventCSV(b *bytes.Buffer, first bool, events []eventAnswer) error {
@@ -266,7 +270,7 @@ func eventCSV(b *bytes.Buffer, first bool, events []eventAnswer) error {
 		d := &e.EventMetadata
 		groups := strings.Join(e.Groups, ",")
 		file.row(e.EventID, strconv.Itoa(e.Type), typeName(e.Type), csvTime(e.SubmittedAt), e.MessageID, number(e.AccountID), number(e.SubAccountID),
-			number(e.IPPoolID), number(e.TPSPID), e.MessageType, e.From, e.FromName, e.To, e.ToName, e.MessageSubject, groups, strconv.Itoa(e.SMTPCode),
+			number(e.IPPoolID), number(e.TPSPID), number(e.IPID), e.MessageType, e.From, e.FromName, e.To, e.ToName, e.MessageSubject, groups, strconv.Itoa(e.SMTPCode),
 			e.SMTPDescription, d.ClickedURL, d.TrackedIP, d.RawUserAgent)
 	}
 	file.Flush()

@@ -231,7 +231,7 @@ func TestEventFilters(t *testing.T) {
 	for query, field := range map[string]string{
 		"type=x": "type", "type=9999": "type", "type=71,x": "type", "provider=nobody": "provider", "provider=99": "provider",
 		"tpspId=0": "tpspId", "tpspId=x": "tpspId", "subAccountId=2147483648": "subAccountId", "messageId=x": "messageId",
-		"from=yesterday": "from", "to=2026-13-01": "to", "from=2020-11-06&to=2020-11-04": "from", "limit=0": "limit", "limit=1001": "limit",
+		"from=yesterday": "from", "to=2026-13-01": "to", "from=2020-11-06&to=2020-11-04": "from", "from=2020-11-06&to=2020-11-05": "from", "limit=0": "limit", "limit=1001": "limit",
 		"offset=-1": "offset", "order=up": "order", "after=x": "after", "before=1234-0000000000000001": "before",
 		"source=tpsp": "sourceId", "source=pool&sourceId=1": "source", "source=ip": "sourceId", "ipId=0": "ipId", "sourceId=1": "source",
 	} {

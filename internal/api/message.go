@@ -64,14 +64,23 @@ func (s *server) getMessage(w http.ResponseWriter, r *http.Request, a *directory
 	if err != nil {
 		return err
 	}
+	answer, err := s.messageAnswer(m)
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, answer)
+}
+
+// messageAnswer shows a message, with the pool and the IP that the directory names.
+func (s *server) messageAnswer(m *store.Message) (messageAnswer, error) {
 	answer, err := messageAnswerOf(m, s.poolName(m))
 	if err != nil {
-		return fmt.Errorf("message %s: %w", m.ID, err)
+		return answer, fmt.Errorf("message %s: %w", m.ID, err)
 	}
 	if t := s.Directory.Current().Egress(m.Egress); t != nil && t.IsIP() {
 		answer.IPID, answer.PublicIP = t.IPID(), t.Name
 	}
-	return reply(w, http.StatusOK, answer)
+	return answer, nil
 }
 
 func (s *server) listMessageEvents(w http.ResponseWriter, r *http.Request, a *directory.Account) error {

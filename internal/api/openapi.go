@@ -64,6 +64,7 @@ type apiOperation struct {
 	method, path string
 	auth         auth
 	status       int
+	foreign      bool
 }
 
 type apiParameter struct {
@@ -103,6 +104,9 @@ type securityScheme struct {
 
 // jsonMedia is what bodies are unless an operation says otherwise.
 const jsonMedia = "application/json"
+
+// formMedia is a form with a file.
+const formMedia = "multipart/form-data"
 
 // The names of the ways to authenticate.
 const (
@@ -152,7 +156,7 @@ func document(operations []operation, of *schemas) *openAPI {
 func describeOperation(o *operation, of *schemas) *apiOperation {
 	status := cmp.Or(o.status, http.StatusOK)
 	one := &apiOperation{ID: operationID(o), Tags: []string{operationTag(o.Path)}, Summary: o.Summary, Security: []map[string][]string{},
-		method: o.Method, path: o.Path, auth: o.Auth, status: status}
+		method: o.Method, path: o.Path, auth: o.Auth, status: status, foreign: o.foreign}
 	switch o.Auth {
 	case accountKey:
 		one.Security = append(one.Security, map[string][]string{accountScheme: {}})
@@ -170,8 +174,14 @@ func describeOperation(o *operation, of *schemas) *apiOperation {
 	for _, p := range o.query {
 		one.Parameters = append(one.Parameters, apiParameter{Name: p.Name, In: "query", Required: p.Required, Description: p.Summary, Schema: p.schema()})
 	}
+	if o.takes != nil || len(o.files) > 0 {
+		one.Body = &apiBody{Required: !o.spare, Content: map[string]apiContent{}}
+	}
 	if o.takes != nil {
-		one.Body = &apiBody{Required: true, Content: map[string]apiContent{jsonMedia: {of.of(reflect.TypeOf(o.takes), inRequests)}}}
+		one.Body.Content[jsonMedia] = apiContent{of.of(reflect.TypeOf(o.takes), inRequests)}
+	}
+	for _, media := range o.files {
+		one.Body.Content[media] = apiContent{fileSchema(media)}
 	}
 	success := apiResponse{Description: "what was asked for"}
 	switch {
@@ -185,6 +195,15 @@ func describeOperation(o *operation, of *schemas) *apiOperation {
 	}
 	one.Answers = map[string]apiResponse{strconv.Itoa(status): success}
 	return one
+}
+
+// fileSchema is a body that is no JSON: a file, or a form with one.
+func fileSchema(media string) *schema {
+	file := &schema{Type: "string"}
+	if media != formMedia {
+		return file
+	}
+	return &schema{Type: "object", Properties: &properties{names: []string{"file"}, of: map[string]*schema{"file": file}}, Required: []string{"file"}}
 }
 
 // operationID is a name for generated clients: getAccountIppoolIdWarnings.

@@ -227,6 +227,25 @@ func TestDocument(t *testing.T) {
 	if len(ids) != len((&server{}).operations()) {
 		t.Errorf("%d operations", len(ids))
 	}
+
+	for path, want := range map[string]string{
+		"/api/v1/subaccount/suppression/bulk": `true multipart/form-data text/csv`,
+		"/api/v1/account/event/export":        `false application/json`,
+		"/api/v1/subaccount/email/ses/v1":     `true application/json application/x-www-form-urlencoded`,
+	} {
+		var one struct {
+			Body struct {
+				Required bool                       `json:"required"`
+				Content  map[string]json.RawMessage `json:"content"`
+			} `json:"requestBody"`
+		}
+		if err := json.Unmarshal(doc.Paths[path]["post"], &one); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(append([]string{fmt.Sprint(one.Body.Required)}, slices.Sorted(maps.Keys(one.Body.Content))...), " "); got != want {
+			t.Errorf("%s takes %s, want %s", path, got, want)
+		}
+	}
 }
 
 type generic[T any] struct {
@@ -372,6 +391,9 @@ func TestPage(t *testing.T) {
 	}
 	if got := a.header.Get("Content-Security-Policy"); !strings.HasPrefix(got, "default-src 'none'; style-src 'sha256-") || strings.Contains(got, "unsafe") {
 		t.Errorf("Content-Security-Policy %q", got)
+	}
+	if n := bytes.Count(a.body, []byte("in the form of the other vendor")); n != 4 { // SendGrid's, and three of SES
+		t.Errorf("%d operations refuse in another form", n)
 	}
 	doc, err := html.Parse(bytes.NewReader(a.body))
 	if err != nil {

@@ -47,6 +47,7 @@ type pageOperation struct {
 	Method, Path string
 	Key          string
 	Status       int
+	Foreign      bool // it refuses in the form of another vendor
 	Body, Answer *pageShape
 }
 
@@ -99,7 +100,7 @@ func renderPage(doc *openAPI) ([]byte, error) {
 }
 
 func pageOperationOf(o *apiOperation) pageOperation {
-	p := pageOperation{apiOperation: o, Method: o.method, Path: o.path, Key: string(o.auth), Status: o.status}
+	p := pageOperation{apiOperation: o, Method: o.method, Path: o.path, Key: string(o.auth), Status: o.status, Foreign: o.foreign}
 	if o.auth == noKey {
 		p.Key = "no key"
 	}

@@ -95,9 +95,9 @@ func (s *server) writeMessage(r *http.Request, b *bytes.Buffer, e *store.Event) 
 	if err != nil {
 		return errors.Join(fmt.Errorf("message of event %d", e.Seq), err)
 	}
-	answer, err := messageAnswerOf(m, s.poolName(m))
+	answer, err := s.messageAnswer(m)
 	if err != nil {
-		return fmt.Errorf("message %s: %w", m.ID, err)
+		return err
 	}
 	encoder := json.NewEncoder(b)
 	encoder.SetEscapeHTML(false)

@@ -33,6 +33,8 @@ type operation struct {
 
 	query  []parameter
 	takes  any      // a value of the type that the body is read into; nil: there is no body
+	files  []string // the media types of a body that is no JSON
+	spare  bool     // the body may be left out
 	status int      // of success
 	gives  any      // a value of the type that the answer is written from; nil: it is no JSON, or there is none
 	media  []string // the media types of an answer that is no JSON
@@ -69,6 +71,18 @@ func (o operation) asks(parameters ...parameter) operation {
 // body says what the operation reads.
 func (o operation) body(v any) operation {
 	o.takes = v
+	return o
+}
+
+// file says of which media types the body may be, when it is no JSON.
+func (o operation) file(media ...string) operation {
+	o.files = media
+	return o
+}
+
+// orNone says that the body may be left out.
+func (o operation) orNone() operation {
+	o.spare = true
 	return o
 }
 

@@ -11,13 +11,14 @@ import (
 
 // ownStatOperations are statistics with a sub-account's key, as older integrations ask for them, and what the account used.
 func (s *server) ownStatOperations(v1 string) []operation {
-	own, domain := v1+"/subaccount/stat", v1+"/account/domain/stat/{id}/aggregate"
+	own, domain, ip := v1+"/subaccount/stat", v1+"/account/domain/stat/{id}/aggregate", v1+"/account/ip/stat/{id}/aggregate"
 	of := []parameter{
 		{Name: "from", Kind: "date", Required: true, Summary: "the first day, YYYY-MM-DD in UTC"},
 		{Name: "to", Kind: "date", Required: true, Summary: "the last day, YYYY-MM-DD in UTC"},
 		{Name: "provider", Kind: "string", Summary: "only mail to this mailbox provider, such as gmail"},
 		{Name: "type", Kind: "string", Summary: "only events of these types: ids, in a comma list"},
 		{Name: "tpspId", Kind: "integer", Summary: "only mail through this provider"},
+		{Name: "ipId", Kind: "integer", Summary: "only mail through this IP"},
 	}
 	group := parameter{Name: "group", Kind: "string", Required: true, Summary: "the group, as requests name it"}
 	rows := append(pageParameters("name"),
@@ -32,9 +33,15 @@ func (s *server) ownStatOperations(v1 string) []operation {
 			asks(of...).asks(rows...).answers(http.StatusOK, []groupRow{}),
 		op(http.MethodGet, own+"/aggregate/providers", subAccountKey, "statistics by mailbox provider", s.ownStat(maxAggregate, s.replyRows(byProvider))).
 			asks(of...).asks(rows...).answers(http.StatusOK, []providerRow{}),
+		op(http.MethodGet, own+"/aggregate/ips", subAccountKey, "statistics by IP", s.ownStat(maxAggregate, s.replyRows(byIP))).
+			asks(of...).asks(rows...).answers(http.StatusOK, []ipRow{}),
 		op(http.MethodGet, domain+"/providers", accountKey, "statistics of a whitelisted domain by mailbox provider", s.stat(s.ofDomain, maxAggregate, s.replyRows(byProvider))).
 			asks(of...).asks(rows...).answers(http.StatusOK, []providerRow{}),
 		op(http.MethodGet, domain+"/subaccounts", accountKey, "statistics of a whitelisted domain by sub-account", s.stat(s.ofDomain, maxAggregate, s.replyRows(bySubAccount))).
+			asks(of...).asks(rows...).answers(http.StatusOK, []subAccountRow{}),
+		op(http.MethodGet, ip+"/providers", accountKey, "statistics of an IP by mailbox provider", s.stat(s.ofIP, maxAggregate, s.replyRows(byProvider))).
+			asks(of...).asks(rows...).answers(http.StatusOK, []providerRow{}),
+		op(http.MethodGet, ip+"/subaccounts", accountKey, "statistics of an IP by sub-account", s.stat(s.ofIP, maxAggregate, s.replyRows(bySubAccount))).
 			asks(of...).asks(rows...).answers(http.StatusOK, []subAccountRow{}),
 		op(http.MethodGet, v1+"/account/stat/cycleusage", accountKey, "count what the account sent this month", s.forAccount(s.cycleUsage)).
 			answers(http.StatusOK, cycleAnswer{}),

@@ -43,8 +43,8 @@ func (s *server) suppressionOperations() []operation {
 		op(http.MethodDelete, one, subAccountKey, "reactivate addresses", s.forSubAccount(s.deleteSuppressions)).
 			body(reactivationRequest{}).answers(http.StatusOK, []reactivatedAnswer{}),
 		op(http.MethodGet, one+"/count", subAccountKey, "count suppressed addresses", s.forSubAccount(s.countSuppressions)).
-			asks(suppressionParameters...).asks(searchParameter("address")).answers(http.StatusOK, countAnswer{}),
-		op(http.MethodPost, one+"/bulk", subAccountKey, "suppress the addresses of a CSV file", s.forSubAccount(s.importSuppressions)).
+			asks(exportParameters...).answers(http.StatusOK, countAnswer{}),
+		op(http.MethodPost, one+"/bulk", subAccountKey, "suppress the addresses of a CSV file", s.forSubAccount(s.importSuppressions)).file("text/csv", formMedia).
 			asks(importParameters...).answers(http.StatusOK, importAnswer{}),
 		op(http.MethodPost, one+"/export", subAccountKey, "export suppressed addresses as CSV", s.forSubAccount(s.exportSuppressions)).
 			asks(exportParameters...).answers(http.StatusOK, nil).as("text/csv"),

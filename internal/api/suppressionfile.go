@@ -150,7 +150,7 @@ func unreadable(err error) error {
 
 // uploaded returns the file of a request: its body, or the first file of a form.
 func uploaded(r *http.Request) (io.Reader, error) {
-	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "multipart/form-data" { // what is no media type is no form
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != formMedia { // what is no media type is no form
 		return r.Body, nil
 	}
 	form, err := r.MultipartReader()

@@ -305,6 +305,7 @@ func (u *user) subAccounts() {
 		u.t.Errorf("%+v", made)
 	}
 	u.refused(http.StatusUnprocessableEntity, "updateSubAccount", compat.Call{Path: ids(u.subID), Body: map[string]any{"name": ""}})
+	u.refused(http.StatusForbidden, "updateSubAccount", compat.Call{Path: ids(u.subID), Body: map[string]any{"name": "default"}})
 	u.refused(http.StatusNotFound, "updateSubAccount", compat.Call{Path: ids(999999), Body: map[string]any{"name": "x"}})
 	u.refused(http.StatusNotFound, "getSubAccount", compat.Call{Path: ids(999999)})
 	u.refused(http.StatusNotFound, "deleteSubAccount", compat.Call{Path: ids(999999)})
@@ -489,6 +490,7 @@ func (u *user) pools() {
 	if second.Name != name+" 2b" || second.RoutingStrategy != 0 || len(second.ThirdPartySendingProviders) != 1 {
 		u.t.Errorf("%+v", second)
 	}
+	u.refused(http.StatusForbidden, "updateIPPool", compat.Call{Path: ids(second.ID), Body: map[string]any{"name": name}})
 	u.refused(http.StatusNotFound, "updateIPPool", compat.Call{Path: ids(999999), Body: change})
 	u.refused(http.StatusBadRequest, "updateIPPool", compat.Call{Path: ids(second.ID), Body: map[string]any{"routingStrategy": 99}})
 	u.refused(http.StatusBadRequest, "updateIPPool", compat.Call{Path: ids(second.ID), Body: map[string]any{"routingMetaData": map[string]any{}}})
@@ -722,6 +724,11 @@ func (u *user) webhooks() {
 		u.t.Errorf("%v", made)
 	}
 	u.refused(http.StatusUnprocessableEntity, "updateWebhook", compat.Call{Path: ids(id), Body: map[string]any{"url": 5}})
+	body["url"] = at + "/second"
+	u.call("createWebhook", compat.Call{Body: body}, &made)
+	number, _ = made["id"].(float64)
+	u.refused(http.StatusForbidden, "updateWebhook", compat.Call{Path: ids(int32(number)), Body: map[string]any{"url": at}})
+	u.deleted("deleteWebhook", int32(number), at+"/second", compat.Call{Path: ids(int32(number))})
 	u.refused(http.StatusNotFound, "updateWebhook", compat.Call{Path: ids(999999), Body: body})
 	u.refused(http.StatusNotFound, "getWebhook", compat.Call{Path: ids(999999)})
 	u.deleted("deleteWebhook", id, at, compat.Call{Path: ids(id)})
@@ -785,6 +792,7 @@ func (u *user) ips() {
 	if got.PublicIP != u.address {
 		u.t.Errorf("%+v", got)
 	}
+	u.refused(http.StatusForbidden, "allocateNewIp", compat.Call{Body: map[string]any{"ips": []string{u.address}, "overflowPool": false}})
 }
 
 // end deletes what the user made.
