@@ -39,6 +39,12 @@ func (b *books) ready() error {
 	return failure
 }
 
+func (b *books) set(hang chan struct{}, failure error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.hang, b.failure = hang, failure
+}
+
 func (b *books) Ingest(_ context.Context, batch []store.Parsed) (store.IngestResult, error) {
 	if err := b.ready(); err != nil {
 		return store.IngestResult{}, err
@@ -49,6 +55,13 @@ func (b *books) Ingest(_ context.Context, batch []store.Parsed) (store.IngestRes
 		b.reports = append(b.reports, batch[i].Reports...)
 	}
 	return store.IngestResult{}, nil
+}
+
+// count tells how many reports there are.
+func (b *books) count() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.reports)
 }
 
 func (b *books) Events(_ context.Context, f store.EventFilter) ([]store.Event, error) {
@@ -186,16 +199,17 @@ func TestStoreIsAway(t *testing.T) {
 	t.Parallel()
 	for name, breakDown := range map[string]func(*books) (repair func()){
 		"down": func(b *books) func() {
-			b.failure = fmt.Errorf("disk: %w", store.ErrUnavailable)
-			return func() { b.failure = nil }
+			b.set(nil, fmt.Errorf("disk: %w", store.ErrUnavailable))
+			return func() { b.set(nil, nil) }
 		},
 		"hanging": func(b *books) func() {
-			b.hang = make(chan struct{})
-			return func() { close(b.hang); b.hang = nil }
+			hang := make(chan struct{})
+			b.set(hang, nil)
+			return func() { b.set(nil, nil); close(hang) }
 		},
 		"broken": func(b *books) func() {
-			b.failure = errors.New("bug")
-			return func() { b.failure = nil }
+			b.set(nil, errors.New("bug"))
+			return func() { b.set(nil, nil) }
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -231,10 +245,8 @@ func TestStoreIsAway(t *testing.T) {
 				}
 				repair()
 				synctest.Wait()
-				b.mu.Lock()
-				b.reports = nil
-				b.mu.Unlock()
-				if sub, err := s.Unsubscribed(t.Context(), token(s, unsubscribe), thunderbird); err != nil || !sub.Ended || len(b.reports) != 1 {
+				before := b.count()
+				if sub, err := s.Unsubscribed(t.Context(), token(s, unsubscribe), thunderbird); err != nil || !sub.Ended || b.count() != before+1 {
 					t.Errorf("%+v (%v)", sub, err)
 				}
 			})
@@ -248,8 +260,8 @@ func TestUnsubscribedAlready(t *testing.T) {
 		bubble(t, func(t *testing.T, s *Service, b *books, _ *log) {
 			b.held = store.Suppressed{{SubAccountID: 8, Email: "ana@example.net"}: {Reason: reason}}
 			sub, err := s.Unsubscribed(t.Context(), token(s, unsubscribe), thunderbird)
-			if err != nil || !sub.Ended || len(b.reports) == 1 != again {
-				t.Errorf("%s: %+v (%v), %d reports", reason, sub, err, len(b.reports))
+			if err != nil || !sub.Ended || b.count() == 1 != again {
+				t.Errorf("%s: %+v (%v), %d reports", reason, sub, err, b.count())
 			}
 		})
 	}
