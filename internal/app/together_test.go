@@ -26,7 +26,10 @@ func TestAllTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	zone.AddTXT(d.DKIM.Host, d.DKIM.TextValue)
-	var verified struct{ Verified bool }
+	var verified struct {
+		Verified          bool
+		DKIMFailureReason string
+	}
 	if err := s.api.SubAccount(t.Context(), "POST", "/api/v1/subaccount/domain/1/verify", nil, &verified); err != nil || !verified.Verified {
 		t.Fatalf("%+v, %v", verified, err)
 	}

@@ -68,9 +68,8 @@ func (s *Service) Verify(ctx context.Context, sub *directory.SubAccount, id int3
 	if d, err = s.keyed(ctx, d); err != nil {
 		return nil, err
 	}
-	changed, err := s.check(ctx, d, 0)
-	if err == nil && changed {
-		err = s.Directory.Reload(ctx)
+	if _, err = s.check(ctx, d, 0); err == nil {
+		err = s.Directory.Reload(ctx) // also when nothing changed: a check that began later may have been quicker
 	}
 	if err != nil {
 		return nil, err
