@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -117,7 +116,7 @@ func TestDemoAgain(t *testing.T) {
 		t.Errorf("exit code %d after SIGTERM", code)
 	}
 
-	elsewhere := freeAddress(t)
+	elsewhere := freePort(t)
 	_, moved := startDemo(t, "--no-traffic", "--data", data, "--sandbox-listen", elsewhere)
 	want.SandboxURL, want.TPSPID = "http://"+elsewhere, moved.TPSPID
 	if diff := cmp.Diff(&want, moved); diff != "" {
@@ -162,17 +161,6 @@ func wantMail(t *testing.T, s *demo.Scene, ids ...string) {
 	if !slices.Equal(arrived, ids) || !slices.Equal(processed, ids) {
 		t.Errorf("in the sandbox %q, accepted %q, want %q", arrived, processed, ids)
 	}
-}
-
-// freeAddress returns one that nobody listens at just now.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
 }
 
 func TestDemoTwice(t *testing.T) {

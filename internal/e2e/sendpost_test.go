@@ -457,7 +457,7 @@ type pool struct {
 
 func (u *user) pools() {
 	u.t.Helper()
-	name := "Pool of " + u.client.Name
+	name := u.client.Name + "'s pool"
 	var made, got, second pool
 	u.call("createIPPool", compat.Call{Body: map[string]any{"name": name, "tpsps": []int32{u.tpsp}, "routingStrategy": 0, "routingMetaData": "", "overflowPool": false,
 		"warmupInterval": 24, "overflowStrategy": 0}}, &made)
@@ -548,7 +548,7 @@ type stored struct {
 // mail sends, and reads each message at once.
 func (u *user) mail() (sent []string) {
 	u.t.Helper()
-	name := "Pool of " + u.client.Name
+	name := u.client.Name + "'s pool"
 	var first, second []response
 	bodies := emails(name)
 	u.call("sendEmail", compat.Call{Body: bodies[0]}, &first)
@@ -661,7 +661,7 @@ func (u *user) templates() {
 		"dynamicData": {"templateId": strconv.Itoa(int(made.ID)), "dynamicData": map[string]any{"name": "Gavin", "code": "BELSON240"}},
 		"recipients":  {"template": name, "customFields": map[string]any{"code": "BELSON240", "name": "nobody"}},
 	} {
-		body := map[string]any{"from": map[string]any{"email": "richard@piedpiper.com"}, "ippool": "Pool of " + u.client.Name,
+		body := map[string]any{"from": map[string]any{"email": "richard@piedpiper.com"}, "ippool": u.client.Name + "'s pool",
 			"to": []map[string]any{{"email": "gavin@example.com", "customFields": map[string]any{"name": "Gavin"}}}}
 		maps.Copy(body, dialect)
 		var sent []response
@@ -677,7 +677,7 @@ func (u *user) templates() {
 	}
 	for field, bad := range map[string]map[string]any{"template": {"template": "nothing"}, "templateId": {"templateId": "999999"}} {
 		bad["from"], bad["to"] = map[string]any{"email": "richard@piedpiper.com"}, []map[string]any{{"email": "gavin@example.com"}}
-		bad["ippool"] = "Pool of " + u.client.Name
+		bad["ippool"] = u.client.Name + "'s pool"
 		if p := u.refused(http.StatusUnprocessableEntity, "sendEmailWithTemplate", compat.Call{Body: bad}); p.Code != "unknown_template" || p.Field != field {
 			u.t.Errorf("%+v", p)
 		}
@@ -687,7 +687,7 @@ func (u *user) templates() {
 // webhooks makes, changes and deletes one.
 func (u *user) webhooks() {
 	u.t.Helper()
-	at := "https://hooks.example.com/" + strings.ToLower(u.client.Name)
+	at := "https://hooks.example.com/" + strings.ToLower(u.client.Name) + "/"
 	toggles := []string{"processed", "delivered", "dropped", "softBounced", "hardBounced", "opened", "clicked", "unsubscribed", "spam"}
 	body := map[string]any{"url": at, "enabled": true}
 	for _, toggle := range toggles {
@@ -713,7 +713,7 @@ func (u *user) webhooks() {
 	u.refused(http.StatusForbidden, "createWebhook", compat.Call{Body: body})
 	u.refused(http.StatusUnprocessableEntity, "createWebhook", compat.Call{Body: map[string]any{"url": "nowhere", "enabled": true}})
 	var list []map[string]any
-	u.call("getAllWebhooks", compat.Call{Query: url.Values{"search": {"HOOKS.example.com/" + strings.ToLower(u.client.Name)}}}, &list)
+	u.call("getAllWebhooks", compat.Call{Query: url.Values{"search": {"HOOKS.example.com/" + strings.ToLower(u.client.Name) + "/"}}}, &list)
 	if len(list) == 0 || !slices.ContainsFunc(list, func(one map[string]any) bool { return one["id"] == number }) {
 		u.t.Errorf("%v", list)
 	}
