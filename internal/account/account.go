@@ -209,12 +209,4 @@ func (s *Service) open(purpose string, sealed []byte) (secret.String, error) {
 }
 
 // ours puts the package's own errors in the place of the store's.
-func ours(err error) error {
-	switch {
-	case errors.Is(err, store.ErrConflict):
-		return ErrNameTaken
-	case errors.Is(err, store.ErrNotFound):
-		return ErrNotFound
-	}
-	return err
-}
+func ours(err error) error { return store.Instead(err, ErrNameTaken, ErrNotFound) }

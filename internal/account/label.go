@@ -110,12 +110,4 @@ func setLabel(l *directory.Label, name, color string) (err error) {
 }
 
 // ofLabel puts the package's own errors in the place of the store's.
-func ofLabel(err error) error {
-	switch {
-	case errors.Is(err, store.ErrConflict):
-		return ErrLabelTaken
-	case errors.Is(err, store.ErrNotFound):
-		return ErrNoLabel
-	}
-	return err
-}
+func ofLabel(err error) error { return store.Instead(err, ErrLabelTaken, ErrNoLabel) }

@@ -224,15 +224,7 @@ func (s *Service) reload(ctx context.Context, accountID, id int32) (*route.Pool,
 }
 
 // ours puts the package's own errors in the place of the store's.
-func ours(err error) error {
-	switch {
-	case errors.Is(err, store.ErrConflict):
-		return ErrNameTaken
-	case errors.Is(err, store.ErrNotFound):
-		return ErrNotFound
-	}
-	return err
-}
+func ours(err error) error { return store.Instead(err, ErrNameTaken, ErrNotFound) }
 
 func quoted(names []string) string {
 	list := make([]string, len(names))

@@ -37,6 +37,17 @@ var (
 	ErrUnavailable = errors.New("store unavailable")
 )
 
+// Instead puts a caller's own errors in the place of ErrConflict and ErrNotFound; every other error stays.
+func Instead(err, conflict, missing error) error {
+	switch {
+	case errors.Is(err, ErrConflict):
+		return conflict
+	case errors.Is(err, ErrNotFound):
+		return missing
+	}
+	return err
+}
+
 // Store is the whole contract. Consumers declare the part that they use.
 type Store interface {
 	Queue

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -75,15 +74,7 @@ func (s *Service) Create(ctx context.Context, accountID int32, c Change) (*store
 }
 
 // known gives the store's errors the words of this package.
-func known(err error) error {
-	switch {
-	case errors.Is(err, store.ErrConflict):
-		return ErrDuplicate
-	case errors.Is(err, store.ErrNotFound):
-		return ErrNotFound
-	}
-	return err
-}
+func known(err error) error { return store.Instead(err, ErrDuplicate, ErrNotFound) }
 
 // Endpoint returns an endpoint of an account, or ErrNotFound.
 func (s *Service) Endpoint(ctx context.Context, accountID, id int32) (*store.Endpoint, error) {
