@@ -138,9 +138,7 @@ func (s *Service) Check(ctx context.Context, sub *directory.SubAccount, requests
 	if err := s.prepare(ctx, sub.AccountID, requests); err != nil {
 		return err
 	}
-	_, _, err := s.current(ctx, sub, requests, nil, func(_ placed, results []Result, _ []byte) ([]Result, []byte, error) {
-		return results, nil, nil
-	})
+	_, _, err := s.current(ctx, sub, requests, nil, func(placed) error { return nil })
 	return err
 }
 
@@ -152,14 +150,14 @@ func (s *Service) accept(ctx context.Context, sub *directory.SubAccount, request
 	if err := s.prepare(ctx, sub.AccountID, requests); err != nil {
 		return nil, nil, err
 	}
-	results, answer, err := s.current(ctx, sub, requests, once, func(p placed, results []Result, answer []byte) ([]Result, []byte, error) {
+	results, answer, err := s.current(ctx, sub, requests, once, func(p placed) error {
 		if once == nil && len(p.first) == 0 {
-			return results, nil, nil
+			return nil
 		}
 		if err := s.commits.Do(ctx, p); err != nil {
-			return nil, nil, fmt.Errorf("accept: %w", err)
+			return fmt.Errorf("accept: %w", err)
 		}
-		return results, answer, nil
+		return nil
 	})
 	switch {
 	case errors.Is(err, groupcommit.ErrClosed):
@@ -206,18 +204,16 @@ func (s *Service) prepare(ctx context.Context, accountID int32, requests []*Requ
 	return nil
 }
 
-// sink takes what was planned, with the results and what was encoded of them.
-type sink func(p placed, results []Result, answer []byte) ([]Result, []byte, error)
-
-// current plans requests by the configuration of now, hands them on, and does it anew when that was outdated.
-func (s *Service) current(ctx context.Context, sub *directory.SubAccount, requests []*Request, once *Once, to sink) ([]Result, []byte, error) {
-	results, answer, err := s.place(sub, requests, once, to)
+// current plans requests by the configuration of now, hands what was planned on, and does it anew when that was outdated. It returns the results,
+// and what was encoded of them.
+func (s *Service) current(ctx context.Context, sub *directory.SubAccount, requests []*Request, once *Once, hand func(placed) error) ([]Result, []byte, error) {
+	results, answer, err := s.place(sub, requests, once, hand)
 	if outdated(err) || isRefusal(err) && s.unknownPool(sub.AccountID, requests) {
 		// A provider or the pool was deleted between the plan and the commit, or another node has made the pool. Nothing is stored yet.
 		if err := s.Directory.Refresh(ctx); err != nil {
 			return nil, nil, fmt.Errorf("accept: %w", err)
 		}
-		results, answer, err = s.place(sub, requests, once, to)
+		results, answer, err = s.place(sub, requests, once, hand)
 	}
 	return results, answer, err
 }
@@ -243,13 +239,14 @@ func (s *Service) unknownPool(accountID int32, requests []*Request) bool {
 }
 
 // place plans the messages of requests by the configuration of now, and hands them on.
-func (s *Service) place(sub *directory.SubAccount, requests []*Request, once *Once, to sink) ([]Result, []byte, error) {
+func (s *Service) place(sub *directory.SubAccount, requests []*Request, once *Once, hand func(placed) error) (results []Result, answer []byte, err error) {
 	view := s.Directory.Current()
 	n := 0
 	for _, r := range requests {
 		n += len(r.Recipients)
 	}
-	all, results := placed{make([]store.Submission, 0, len(requests)), make([]route.Egress, n)}, make([]Result, 0, n)
+	all := placed{make([]store.Submission, 0, len(requests)), make([]route.Egress, n)}
+	results = make([]Result, 0, n)
 	planned := 0
 	for i, r := range requests {
 		pool, bad := choosePool(view, sub.AccountID, r.Content.Pool)
@@ -264,15 +261,16 @@ func (s *Service) place(sub *directory.SubAccount, requests []*Request, once *On
 		all.submissions, results = append(all.submissions, submission), append(results, some...)
 	}
 	all.first = all.first[:planned]
-	if once == nil {
-		return to(all, results, nil)
+	if once != nil {
+		if answer, err = once.Answer(results); err != nil {
+			return nil, nil, fmt.Errorf("accept: encode answer: %w", err)
+		}
+		all.submissions[0].Keep = &store.KeptAnswer{Key: once.Key, Hash: once.Hash, Answer: answer}
 	}
-	answer, err := once.Answer(results)
-	if err != nil {
-		return nil, nil, fmt.Errorf("accept: encode answer: %w", err)
+	if err := hand(all); err != nil {
+		return nil, nil, err
 	}
-	all.submissions[0].Keep = &store.KeptAnswer{Key: once.Key, Hash: once.Hash, Answer: answer}
-	return to(all, results, answer)
+	return results, answer, nil
 }
 
 // admit refuses requests while there is no room for them.
