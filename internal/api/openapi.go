@@ -132,14 +132,14 @@ func document(operations []operation, of *schemas) *openAPI {
 	tags := map[string]bool{}
 	for _, o := range operations {
 		one := describeOperation(&o, of)
-		refused := map[string]apiContent{jsonMedia: {refusal}}
-		if o.people {
-			refused["text/html"] = apiContent{&schema{Type: "string"}}
+		refused := apiResponse{Description: "a refusal", Content: map[string]apiContent{jsonMedia: {refusal}}}
+		switch {
+		case o.foreign:
+			refused = apiResponse{Description: "a refusal in the other vendor's form", Content: map[string]apiContent{jsonMedia: {&schema{}}}}
+		case o.people:
+			refused.Content["text/html"] = apiContent{&schema{Type: "string"}}
 		}
-		one.Answers["default"] = apiResponse{Description: "a refusal", Content: refused}
-		if o.foreign {
-			one.Answers["default"] = apiResponse{Description: "a refusal in the other vendor's form", Content: map[string]apiContent{jsonMedia: {&schema{}}}}
-		}
+		one.Answers["default"] = refused
 		if doc.Paths.of[o.Path] == nil {
 			doc.Paths.names = append(doc.Paths.names, o.Path)
 			doc.Paths.of[o.Path] = map[string]*apiOperation{}
