@@ -132,27 +132,29 @@ func providers(transport *http.Transport, allowPrivate bool, now func() time.Tim
 	}
 }
 
-// resolver asks for MX records as the option dns says; nil does not.
-func resolver(dns string) mx.Resolver {
-	switch dns {
-	case "":
-		return nil
-	case config.SystemDNS:
-		return mx.NewResolver("")
+// dnsServer is which server the option dns says to ask: "" is the system's. Without on, none is.
+func dnsServer(option string) (server string, on bool) {
+	if option == config.SystemDNS {
+		return "", true
 	}
-	return mx.NewResolver(dns)
+	return option, option != ""
+}
+
+// newMailboxes looks at MX records where DNS may be asked.
+func (s *Server) newMailboxes(cfg config.Config) *mx.Classifier {
+	c := mx.Config{Now: time.Now, Jitter: rand.Float64, Log: s.log}
+	if server, on := dnsServer(cfg.DNS); on {
+		c.Resolver = mx.NewResolver(server)
+	}
+	return mx.New(c)
 }
 
 // newDomains is told where DNS is, and who we are there.
 func (s *Server) newDomains(cfg config.Config, box *secret.Box, holder string) *domain.Service {
 	c := domain.Config{Directory: s.directory, Store: s.store, Box: box, MailHost: cmp.Or(cfg.MailHost, domain.PublicHost(s.URL)), Holder: holder,
 		Now: s.store.Now, Jitter: rand.Float64, Log: s.log}
-	switch cfg.DNS {
-	case "":
-	case config.SystemDNS:
-		c.Resolver = dns.New("")
-	default:
-		c.Resolver = dns.New(cfg.DNS)
+	if server, on := dnsServer(cfg.DNS); on {
+		c.Resolver = dns.New(server)
 	}
 	return domain.New(c)
 }
@@ -194,7 +196,7 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		Templates: s.templates, Tracking: s.tracking, Suppressions: s.store, Signers: s.domains, Log: s.log, Now: now, Jitter: rand.Float64, Node: s.store.Node(), Run: s.run, BatchSize: cfg.BatchSize, Concurrency: cfg.ProviderConcurrency,
 		CallTimeout: cfg.CallTimeout, TTL: cfg.MessageTTL, Grace: cfg.ShutdownGrace, Poll: s.store.poll,
 		Rules: dispatch.Rules{AskAfter: cfg.AskAfter, AmbiguousWait: cfg.AmbiguousWait}})
-	s.mailboxes = mx.New(mx.Config{Resolver: resolver(cfg.DNS), Now: time.Now, Jitter: rand.Float64, Log: s.log})
+	s.mailboxes = s.newMailboxes(cfg)
 	planner := plan.New(adapters, now)
 	planner.Templates = s.templates
 	s.accepting = accept.New(accept.Config{Store: s.store, Directory: s.directory, Planner: planner, Mailboxes: s.mailboxes, Templates: s.templates, Now: now,

@@ -26,7 +26,7 @@ type Zone struct {
 func Serve(t testing.TB) (address string, z *Zone) {
 	t.Helper()
 	z = &Zone{t: t, records: map[string][]dns.RR{}, codes: map[string]int{}, silent: map[string]bool{}}
-	packets, listener := listen(t)
+	packets, listener := Listen(t)
 	var running sync.WaitGroup
 	t.Cleanup(running.Wait) // after the servers were shut down
 	for _, server := range []*dns.Server{{PacketConn: packets, Handler: z}, {Listener: listener, Handler: z}} {
@@ -47,8 +47,8 @@ func Serve(t testing.TB) (address string, z *Zone) {
 	return packets.LocalAddr().String(), z
 }
 
-// listen takes the same port for both protocols.
-func listen(t testing.TB) (net.PacketConn, net.Listener) {
+// Listen takes the same port of loopback for UDP and TCP.
+func Listen(t testing.TB) (net.PacketConn, net.Listener) {
 	for range 20 {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/net/dns/dnsmessage"
+
+	"postyard/internal/dns/dnstest"
 )
 
 // Zone answers for a domain, which is in lower case and without a dot at its end. It may be called concurrently.
@@ -20,7 +22,7 @@ type Zone func(domain string) ([]net.MX, dnsmessage.RCode)
 // than 512 bytes.
 func Serve(t testing.TB, zone Zone) string {
 	t.Helper()
-	packets, listener := listen(t)
+	packets, listener := dnstest.Listen(t)
 	var running sync.WaitGroup
 	t.Cleanup(func() {
 		_, _ = packets.Close(), listener.Close()
@@ -37,23 +39,6 @@ func Serve(t testing.TB, zone Zone) string {
 		}
 	})
 	return packets.LocalAddr().String()
-}
-
-// listen takes the same port for both protocols.
-func listen(t testing.TB) (net.PacketConn, net.Listener) {
-	for range 20 {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		packets, err := net.ListenPacket("udp", listener.Addr().String())
-		if err == nil {
-			return packets, listener
-		}
-		_ = listener.Close()
-	}
-	t.Fatal("no port is free for both UDP and TCP")
-	return nil, nil
 }
 
 func servePackets(t testing.TB, conn net.PacketConn, zone Zone) {
