@@ -17,11 +17,10 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"postyard/internal/client"
 	"postyard/internal/config"
 	"postyard/internal/demo"
+	"postyard/internal/leaktest"
 	"postyard/internal/secret"
 	"postyard/internal/store/sqlite/sqlitetest"
 )
@@ -32,17 +31,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	goleak.VerifyTestMain(tidy{m})
-}
-
-// tidy runs the tests, and then ends the connections that no test waits for.
-type tidy struct{ *testing.M }
-
-// Run implements goleak.TestingM.
-func (t tidy) Run() int {
-	code := t.M.Run()
-	http.DefaultClient.CloseIdleConnections()
-	return code
+	leaktest.Main(m)
 }
 
 // stage is a demo that runs in the test's process.
