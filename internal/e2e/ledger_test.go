@@ -140,11 +140,7 @@ type explained struct {
 
 func explanation(t *testing.T, s *demo.Scene, id string) (e explained) {
 	t.Helper()
-	status, err := call(t.Context(), http.MethodGet, s.URL+"/api/v1/account/message/"+id+"/explain",
-		map[string]string{"X-Account-ApiKey": s.AccountAPIKey}, nil, &e)
-	if err != nil || status != http.StatusOK {
-		t.Errorf("explain %s: %d (%v)", id, status, err)
-	}
+	answered(t, s, "/api/v1/account/message/"+id+"/explain", &e)
 	return e
 }
 
@@ -167,15 +163,27 @@ type balance struct {
 // books has the server verify its books.
 func books(t *testing.T, s *demo.Scene) (b balance) {
 	t.Helper()
-	status, err := call(t.Context(), http.MethodGet, s.URL+"/api/v1/account/verify",
-		map[string]string{"X-Account-ApiKey": s.AccountAPIKey}, nil, &b)
-	if err != nil || status != http.StatusOK {
-		t.Fatalf("verify: %d (%v)", status, err)
-	}
+	answered(t, s, "/api/v1/account/verify", &b)
 	if !b.OK {
 		t.Errorf("the books differ in %d places, such as %v", b.DifferenceCount, b.Differences[:min(len(b.Differences), 5)])
 	}
 	return b
+}
+
+// answered reads what the server says at path. It asks again while nobody answers: a balancer passes over a node that was
+// killed until it has been back for a while.
+func answered(t *testing.T, s *demo.Scene, path string, into any) {
+	t.Helper()
+	eventually(t, "an answer to "+path, time.Minute, func() bool {
+		status, err := call(t.Context(), http.MethodGet, s.URL+path, map[string]string{"X-Account-ApiKey": s.AccountAPIKey}, nil, into)
+		if status >= http.StatusInternalServerError {
+			return false
+		}
+		if err != nil || status != http.StatusOK {
+			t.Fatalf("GET %s: %d (%v)", path, status, err)
+		}
+		return true
+	})
 }
 
 // unsettle makes the provider fail now and then in every way, show messages late, and report early and twice.
