@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"postyard/internal/mail"
@@ -16,6 +17,7 @@ func checkRequest(req *Request) *mail.FieldError {
 	c := &req.Content
 	c.Pool = strings.TrimSpace(c.Pool)
 	c.Template = strings.TrimSpace(c.Template)
+	c.TPSPPool = strings.TrimSpace(c.TPSPPool)
 	if len(req.Recipients) == 0 {
 		return mail.Invalid("missing_recipients", "to", "at least one recipient is needed")
 	}
@@ -40,7 +42,7 @@ func checkRequest(req *Request) *mail.FieldError {
 			return bad
 		}
 	}
-	for _, check := range []func(*mail.Content) *mail.FieldError{checkSubject, checkFields, checkHeaders, checkGroups, checkAttachments} {
+	for _, check := range []func(*mail.Content) *mail.FieldError{checkSubject, checkFields, checkHeaders, checkGroups, checkAttachments, checkTPSPPool} {
 		if bad := check(c); bad != nil {
 			return bad
 		}
@@ -151,6 +153,17 @@ func checkWebhook(c *mail.Content, allowPrivate bool) *mail.FieldError {
 	}
 	if _, err := ssrf.CheckURL(c.WebhookEndpoint, allowPrivate); err != nil {
 		return mail.Invalid("invalid_webhook_endpoint", "webhookEndpoint", "events cannot be posted to webhookEndpoint: %s", err)
+	}
+	return nil
+}
+
+// maxTPSPPool is the most bytes of the name of a provider's own IP pool.
+const maxTPSPPool = 255
+
+// checkTPSPPool refuses what can be no name of a provider's own IP pool. Whether there is such a pool is the provider's to say.
+func checkTPSPPool(c *mail.Content) *mail.FieldError {
+	if len(c.TPSPPool) > maxTPSPPool || strings.ContainsFunc(c.TPSPPool, unicode.IsControl) {
+		return mail.Invalid("invalid_tpsp_ippool", "tpspIppool", "the name of a provider's IP pool has at most %d bytes and no control characters", maxTPSPPool)
 	}
 	return nil
 }

@@ -62,6 +62,7 @@ func TestBadRequests(t *testing.T) {
 		"no base64":           {file("b.txt", "hello!"), "invalid_attachment", "attachments[1].content"},
 		"cut base64":          {file("b.txt", "YQ="), "invalid_attachment", "attachments[1].content"},
 		"URL base64":          {file("b.txt", "-_-_"), "invalid_attachment", "attachments[1].content"},
+		"a long TPSP pool":    {content(func(c *mail.Content) { c.TPSPPool = strings.Repeat("p", 256) }), "invalid_tpsp_ippool", "tpspIppool"},
 		"a relative webhook":  {hook("/hook"), "invalid_webhook_endpoint", "webhookEndpoint"},
 		"a webhook's scheme":  {hook("ftp://example.com/"), "invalid_webhook_endpoint", "webhookEndpoint"},
 		"a webhook's host":    {hook("https:///hook"), "invalid_webhook_endpoint", "webhookEndpoint"},

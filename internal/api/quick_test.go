@@ -14,7 +14,7 @@ import (
 const wholeSend = `{"from":{"email":"a@b.co","name":"A"},"replyTo":{"email":"r@b.co"},"to":[{"email":"t@b.co","name":"T","cc":[{"email":"c@b.co"}],
 	"bcc":[],"customFields":{"n": 1}},{"email":"u@b.co"}],"subject":"s\u00e9 \"q\"","preText":"p","htmlBody":"<p>\n</p>","textBody":"t","ampBody":"m",
 	"ippool":"one","tpspTemplate":"welcome","customFields":{"k":[1, 2.5e1, null]},"headers":{"X-A":"1"},"trackOpens":true,"trackClicks":false,"groups":["g"],
-	"attachments":[{"filename":"f.txt","content":"Zg=="}],"webhookEndpoint":"https://b.co/hook",
+	"attachments":[{"filename":"f.txt","content":"Zg=="}],"webhookEndpoint":"https://b.co/hook","tpspIppool":"fast","sgIppool":"slow",
 	"template":"Hello","templateId":12,"templateVariables":{"a":"b"},"dynamicData":{"c": "d"}}`
 
 func TestSendIsReadQuickly(t *testing.T) {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -31,6 +32,9 @@ type sendRequest struct {
 	Attachments     []mail.Attachment `json:"attachments"`
 	WebhookEndpoint string            `json:"webhookEndpoint"`
 
+	TPSPIPPool string `json:"tpspIppool"` // the provider's own IP pool; SG-3
+	SGIPPool   string `json:"sgIppool"`   // its older name
+
 	// Of a stored template (EmailMessageWithTemplate), in each of the dialects of SendPost's documentation.
 	Template          string          `json:"template"`
 	TemplateID        json.RawMessage `json:"templateId"`
@@ -40,7 +44,7 @@ type sendRequest struct {
 
 // sendKeys are the keys of a sendRequest, in the order of its fields.
 var sendKeys = []string{"from", "replyTo", "to", "subject", "preText", "htmlBody", "textBody", "ampBody", "ippool", "tpspTemplate", "customFields",
-	"headers", "trackOpens", "trackClicks", "groups", "attachments", "webhookEndpoint",
+	"headers", "trackOpens", "trackClicks", "groups", "attachments", "webhookEndpoint", "tpspIppool", "sgIppool",
 	"template", "templateId", "templateVariables", "dynamicData"}
 
 // read reads a request that is as it should be, for a fifth of the time that decode takes. When it returns false, decode decides.
@@ -67,11 +71,11 @@ func (s *sendRequest) read(body []byte) bool {
 			quickjson.List(r, &s.Groups, r.String)
 		case 15:
 			quickjson.List(r, &s.Attachments, func(a *mail.Attachment) { mail.ReadAttachment(r, a) })
-		case 18, 19, 20:
-			*[...]*json.RawMessage{&s.TemplateID, &s.TemplateVariables, &s.DynamicData}[i-18] = r.Raw()
+		case 20, 21, 22:
+			*[...]*json.RawMessage{&s.TemplateID, &s.TemplateVariables, &s.DynamicData}[i-20] = r.Raw()
 		default:
 			r.String([...]*string{3: &s.Subject, 4: &s.PreText, 5: &s.HTMLBody, 6: &s.TextBody, 7: &s.AMPBody, 8: &s.IPPool, 9: &s.TPSPTemplate,
-				16: &s.WebhookEndpoint, 17: &s.Template}[i])
+				16: &s.WebhookEndpoint, 17: &s.TPSPIPPool, 18: &s.SGIPPool, 19: &s.Template}[i])
 		}
 	})
 	return r.Done()
@@ -86,6 +90,7 @@ func (s *sendRequest) request() *accept.Request {
 			Pool: s.IPPool, Template: s.TPSPTemplate, CustomFields: s.CustomFields,
 			Headers: s.Headers, Groups: s.Groups, Attachments: s.Attachments,
 			TrackOpens: s.TrackOpens, TrackClicks: s.TrackClicks, WebhookEndpoint: s.WebhookEndpoint,
+			TPSPPool: cmp.Or(s.TPSPIPPool, s.SGIPPool),
 		},
 		Recipients: s.To,
 	}

@@ -122,7 +122,7 @@ func newWorldWith(t *testing.T, change func(*Config)) *world {
 		Room: func() error { return nil }, Wake: func(route.Egress) {},
 	})
 	inbox := ingest.New(ingest.Config{
-		Store: w.db, Directory: w.dir, Providers: adapters, Credentials: w.tpsps, Log: log, Now: time.Now,
+		Store: w.db, Directory: w.dir, Providers: adapters, Hooks: w.tpsps, Log: log, Now: time.Now,
 	})
 	w.tracking = track.New(track.Config{Key: box.Derive("track.token"), PublicURL: w.url, Store: w.db, Directory: w.dir, Providers: adapters, Log: log, Now: time.Now})
 	runAll(t, sender.Run, inbox.Run, w.tracking.Run)

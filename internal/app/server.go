@@ -204,7 +204,7 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 	s.replanning = replan.New(replan.Config{Store: s.store, Directory: s.directory, Planner: planner, Holder: holder, Wake: s.dispatcher.Wake, Now: now,
 		Log: s.log})
 	pools := ippool.New(ippool.Config{Directory: s.directory, Store: s.store, Now: now, Changed: s.changed})
-	s.ingesting = ingest.New(ingest.Config{Store: s.store, Directory: s.directory, Providers: adapters, Credentials: connections,
+	s.ingesting = ingest.New(ingest.Config{Store: s.store, Directory: s.directory, Providers: adapters, Hooks: connections,
 		Log: s.log, Now: now})
 	s.catching = catchup.New(catchup.Config{Store: s.store, Directory: s.directory, Providers: adapters, Connections: connections, Holder: holder,
 		Log: s.log, Now: now, Jitter: rand.Float64})

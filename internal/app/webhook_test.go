@@ -20,7 +20,7 @@ func (s *stage) report(body string) {
 // reportAs posts it with the credentials of a TPSP, as it is or was.
 func (s *stage) reportAs(target *directory.TPSP, body string, status int) {
 	s.t.Helper()
-	credentials, err := s.server.ingesting.Credentials.Credentials(target)
+	hook, err := s.server.ingesting.Hooks.Hook(target)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func (s *stage) reportAs(target *directory.TPSP, body string, status int) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	req.SetBasicAuth(credentials.Username, credentials.Password.Reveal())
+	req.SetBasicAuth(hook.Credentials.Username, hook.Credentials.Password.Reveal())
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		s.t.Fatal(err)

@@ -117,8 +117,8 @@ func (listener) Capabilities() provider.Capabilities {
 	return provider.Capabilities{Family: event.Postmark}
 }
 
-func (listener) Authentic(h http.Header, want provider.Credentials) bool {
-	return h.Get("Authorization") == want.Username
+func (listener) Authentic(_ context.Context, _ provider.Connection, hook provider.Hook, d provider.Delivery) (bool, error) {
+	return d.Header.Get("Authorization") == hook.Credentials.Username, nil
 }
 
 func (listener) Parse(h http.Header, body []byte) ([]provider.Report, error) {
@@ -156,11 +156,11 @@ var configured = contents{TPSPs: []directory.TPSP{
 // passwords gives each TPSP a credential of its own: tpsp-101.
 type passwords struct{}
 
-func (passwords) Credentials(t *directory.TPSP) (provider.Credentials, error) {
+func (passwords) Hook(t *directory.TPSP) (provider.Hook, error) {
 	if t.ID == 105 {
-		return provider.Credentials{}, errors.New("sealed with another key")
+		return provider.Hook{}, errors.New("sealed with another key")
 	}
-	return provider.Credentials{Username: fmt.Sprintf("tpsp-%d", t.ID)}, nil
+	return provider.Hook{Credentials: provider.Credentials{Username: fmt.Sprintf("tpsp-%d", t.ID)}}, nil
 }
 
 // bench is a Service with its store, on the clock of a synctest bubble.
@@ -178,7 +178,7 @@ func prepare(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	b := &bench{t: t, inbox: &inbox{due: map[int64]time.Time{}}}
-	b.Service = New(Config{Store: b.inbox, Directory: d, Credentials: passwords{}, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	b.Service = New(Config{Store: b.inbox, Directory: d, Hooks: passwords{}, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 		Providers: provider.Registry{provider.Postmark: listener{}, provider.SendGrid: listener{}}})
 	return b
 }
@@ -247,8 +247,8 @@ func (*committed) Ingest(context.Context, []store.Parsed) (store.IngestResult, e
 // same are the credentials of every TPSP.
 type same struct{ password secret.String }
 
-func (s same) Credentials(*directory.TPSP) (provider.Credentials, error) {
-	return provider.Credentials{Username: "tpsp", Password: s.password}, nil
+func (s same) Hook(*directory.TPSP) (provider.Hook, error) {
+	return provider.Hook{Credentials: provider.Credentials{Username: "tpsp", Password: s.password}}, nil
 }
 
 // BenchmarkReceive is what a webhook costs here, apart from the connection and the store: who sends it, what is in it, and the
@@ -258,7 +258,7 @@ func BenchmarkReceive(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := New(Config{Store: &committed{}, Directory: d, Credentials: same{secret.NewString("secret")}, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	s := New(Config{Store: &committed{}, Directory: d, Hooks: same{secret.NewString("secret")}, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 		Providers: provider.Registry{provider.Postmark: postmark.New(postmark.Config{})}})
 	ctx, cancel := context.WithCancel(b.Context())
 	var running sync.WaitGroup
@@ -276,4 +276,11 @@ func BenchmarkReceive(b *testing.B) {
 	}
 	cancel()
 	running.Wait()
+}
+
+func (passwords) Connection(*directory.TPSP) (provider.Connection, error) {
+	return provider.Connection{}, nil
+}
+func (same) Connection(*directory.TPSP) (provider.Connection, error) {
+	return provider.Connection{}, nil
 }

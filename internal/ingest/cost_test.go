@@ -54,7 +54,7 @@ func BenchmarkWebhooks(b *testing.B) {
 	must(err)
 	ids := sentMail(b, db, &sub, &tpsp, (b.N+1)/2)
 	adapter := postmark.New(postmark.Config{})
-	s := New(Config{Store: db, Directory: d, Credentials: generated{}, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	s := New(Config{Store: db, Directory: d, Hooks: generated{}, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 		Providers: provider.Registry{provider.Postmark: adapter}})
 	h := http.Header{"User-Agent": {"Postmark"}, "Content-Type": {"application/json"}, "X-Pm-Webhook-Trace-Id": {uuid.NewString()},
 		"Authorization": {"Basic " + base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "tpsp-%d:secret", tpsp.ID))}}
@@ -103,8 +103,12 @@ func BenchmarkWebhooks(b *testing.B) {
 // generated are credentials as the real ones are.
 type generated struct{}
 
-func (generated) Credentials(t *directory.TPSP) (provider.Credentials, error) {
-	return provider.Credentials{Username: fmt.Sprintf("tpsp-%d", t.ID), Password: secret.NewString("secret")}, nil
+func (generated) Hook(t *directory.TPSP) (provider.Hook, error) {
+	return provider.Hook{Credentials: provider.Credentials{Username: fmt.Sprintf("tpsp-%d", t.ID), Password: secret.NewString("secret")}}, nil
+}
+
+func (generated) Connection(*directory.TPSP) (provider.Connection, error) {
+	return provider.Connection{}, nil
 }
 
 // processorTime is what the process has used.

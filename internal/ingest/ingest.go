@@ -28,19 +28,20 @@ const (
 	maxHeader   = 512              // bytes of a header that is kept; longer ones are left out
 )
 
-// Credentials opens the webhook credentials of a TPSP.
-type Credentials interface {
-	Credentials(t *directory.TPSP) (provider.Credentials, error)
+// Hooks tells how the webhook of a TPSP stands at its provider, and how the provider is reached.
+type Hooks interface {
+	Hook(t *directory.TPSP) (provider.Hook, error)
+	Connection(t *directory.TPSP) (provider.Connection, error)
 }
 
 // Config is what a Service is made of.
 type Config struct {
-	Store       store.Inbox
-	Directory   *directory.Directory
-	Providers   provider.Registry
-	Credentials Credentials
-	Log         *slog.Logger
-	Now         func() time.Time
+	Store     store.Inbox
+	Directory *directory.Directory
+	Providers provider.Registry
+	Hooks     Hooks
+	Log       *slog.Logger
+	Now       func() time.Time
 }
 
 // Service takes webhooks while Run runs.
@@ -69,18 +70,26 @@ var ErrUnauthorized = errors.New("the webhook's credentials are missing or wrong
 // the password.
 var keptHeaders = []string{"Content-Type", "User-Agent", "X-Pm-Webhook-Trace-Id", "X-Pm-Retries-Remaining"}
 
-// Receive checks the credentials against memory, so that an absent database never looks like a wrong password, and returns
+// Receive checks who sends against memory, so that an absent database never looks like a wrong password, and returns
 // when what the body says is durable. The error is ErrUnauthorized or wraps store.ErrUnavailable.
 func (s *Service) Receive(ctx context.Context, accountID int32, typ provider.Type, h http.Header, body []byte) error {
-	from := s.sender(accountID, typ, h)
-	if from == nil {
+	d := provider.Delivery{Header: h, Body: body}
+	from, err := s.sender(ctx, accountID, typ, d)
+	if err != nil || from == nil {
 		// Another node may have connected the provider just now: its first call comes while the webhook is registered.
 		if err := s.Directory.Refresh(ctx); err != nil {
 			return fmt.Errorf("receive webhook: %w: %w", store.ErrUnavailable, err)
 		}
-		if from = s.sender(accountID, typ, h); from == nil {
+		switch from, err = s.sender(ctx, accountID, typ, d); {
+		case from != nil:
+		case err != nil:
+			return fmt.Errorf("receive webhook: %w: %w", store.ErrUnavailable, err)
+		default:
 			return ErrUnauthorized
 		}
+	}
+	if greeting, err := from.greet(ctx, d); greeting || err != nil {
+		return err
 	}
 	kept := make(map[string]string, len(keptHeaders))
 	for _, name := range keptHeaders {
@@ -88,9 +97,9 @@ func (s *Service) Receive(ctx context.Context, accountID int32, typ provider.Typ
 			kept[name] = v
 		}
 	}
-	p := s.parse(store.Receipt{AccountID: accountID, TPSPID: from.ID, Headers: kept, Body: body, ReceivedAt: s.Now()})
+	p := s.parse(store.Receipt{AccountID: accountID, TPSPID: from.tpsp.ID, Headers: kept, Body: body, ReceivedAt: s.Now()})
 	p.Fresh = true
-	err := s.fresh.Do(ctx, p)
+	err = s.fresh.Do(ctx, p)
 	switch {
 	case errors.Is(err, groupcommit.ErrClosed):
 		return fmt.Errorf("%w: stopping", store.ErrUnavailable)
@@ -125,36 +134,73 @@ func (s *Service) take(ctx context.Context, batch []store.Parsed) error {
 	return nil
 }
 
-// sender finds the TPSP whose credentials the request carries, or nil. It looks at all of them whatever it finds, so the time
-// tells nothing. TPSPs that were deleted still count, and so do connections that were replaced: their last events are on the way.
-func (s *Service) sender(accountID int32, typ provider.Type, h http.Header) *directory.TPSP {
+// origin is who sent a webhook request.
+type origin struct {
+	tpsp    *directory.TPSP
+	adapter provider.Adapter
+	conn    provider.Connection
+	hook    provider.Hook
+}
+
+// sender finds who sent a request, or nil. It looks at all TPSPs whatever it finds, so the time tells nothing. TPSPs that were
+// deleted still count, and so do connections that were replaced: their last events are on the way. The error is that of one of
+// which it could not be told.
+func (s *Service) sender(ctx context.Context, accountID int32, typ provider.Type, d provider.Delivery) (from *origin, err error) {
 	adapter, known := s.Providers[typ]
-	var from *directory.TPSP
 	now := s.Now()
+	look := func(t *directory.TPSP) {
+		o, unknown := s.origin(ctx, adapter, t, d)
+		if o != nil {
+			from = o
+		}
+		err = errors.Join(err, unknown)
+	}
 	for _, t := range s.Directory.Current().EveryTPSP() {
 		if !known || t.AccountID != accountID || t.Type != typ {
 			continue
 		}
-		if s.sent(adapter, t, h) {
-			from = t
-		}
+		look(t)
 		for i := range t.Past {
-			if p := &t.Past[i]; p.Valid(now) && s.sent(adapter, t.As(p), h) {
-				from = t
+			if p := &t.Past[i]; p.Valid(now) {
+				look(t.As(p))
 			}
 		}
 	}
-	return from
+	return from, err
 }
 
-// sent tells whether a request carries the credentials of a TPSP.
-func (s *Service) sent(adapter provider.Adapter, t *directory.TPSP, h http.Header) bool {
-	want, err := s.Credentials.Credentials(t)
+// origin tells whether a request comes from the webhook of a TPSP; nil when it does not.
+func (s *Service) origin(ctx context.Context, adapter provider.Adapter, t *directory.TPSP, d provider.Delivery) (*origin, error) {
+	hook, err := s.Hooks.Hook(t)
 	if err != nil {
 		s.Log.Error("webhook credentials cannot be read", "tpsp", t.ID, "error", err)
-		return false
+		return nil, nil
 	}
-	return adapter.Authentic(h, want)
+	conn, err := s.Hooks.Connection(t)
+	if err != nil {
+		s.Log.Error("the connection cannot be read", "tpsp", t.ID, "error", err)
+		return nil, nil
+	}
+	authentic, err := adapter.Authentic(ctx, conn, hook, d)
+	if err != nil {
+		return nil, fmt.Errorf("TPSP %d: %w", t.ID, err)
+	}
+	if !authentic {
+		return nil, nil
+	}
+	return &origin{t, adapter, conn, hook}, nil
+}
+
+// greet answers a provider that asks whether its reports are wanted.
+func (o *origin) greet(ctx context.Context, d provider.Delivery) (greeting bool, err error) {
+	g, ok := o.adapter.(provider.Greeter)
+	if !ok {
+		return false, nil
+	}
+	if greeting, err = g.Greet(ctx, o.conn, o.hook, d); err != nil {
+		return false, fmt.Errorf("receive webhook: %w: %w", store.ErrUnavailable, err)
+	}
+	return greeting, nil
 }
 
 // Run takes webhooks, and processes those that were stored, until ctx ends. What is left is on disk and is processed after the

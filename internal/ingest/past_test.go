@@ -17,8 +17,12 @@ import (
 // names gives each connection of a TPSP the credential that it was registered with.
 type names struct{}
 
-func (names) Credentials(t *directory.TPSP) (provider.Credentials, error) {
-	return provider.Credentials{Username: t.Webhook.Username}, nil
+func (names) Hook(t *directory.TPSP) (provider.Hook, error) {
+	return provider.Hook{Credentials: provider.Credentials{Username: t.Webhook.Username}}, nil
+}
+
+func (names) Connection(*directory.TPSP) (provider.Connection, error) {
+	return provider.Connection{}, nil
 }
 
 // attributed is an adapter whose reports name a TPSP.
@@ -51,7 +55,7 @@ func with(t *testing.T, c directory.Contents, adapter provider.Adapter, test fun
 			t.Fatal(err)
 		}
 		b := &bench{t: t, inbox: &inbox{due: map[int64]time.Time{}}}
-		b.Service = New(Config{Store: b.inbox, Directory: d, Credentials: names{}, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		b.Service = New(Config{Store: b.inbox, Directory: d, Hooks: names{}, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 			Providers: provider.Registry{provider.Postmark: adapter}})
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup

@@ -15,7 +15,7 @@ var (
 	recipientKeys  = []string{"email", "name", "cc", "bcc", "customFields"}
 	attachmentKeys = []string{"filename", "content"}
 	contentKeys    = []string{"from", "replyTo", "subject", "preText", "html", "text", "amp", "pool", "template", "customFields", "headers", "groups",
-		"attachments", "trackOpens", "trackClicks", "webhookEndpoint", "literal"}
+		"attachments", "trackOpens", "trackClicks", "webhookEndpoint", "literal", "tpspIppool"}
 )
 
 // ReadAddress reads an address as encoding/json would. Null leaves it as it is.
@@ -114,7 +114,7 @@ func (c *Content) read(text []byte) bool {
 			r.Bool(&literal)
 			c.Literal = literal != nil && *literal
 		default:
-			r.String([...]*string{2: &c.Subject, 3: &c.PreText, 4: &c.HTML, 5: &c.Text, 6: &c.AMP, 7: &c.Pool, 8: &c.Template, 15: &c.WebhookEndpoint}[i])
+			r.String([...]*string{2: &c.Subject, 3: &c.PreText, 4: &c.HTML, 5: &c.Text, 6: &c.AMP, 7: &c.Pool, 8: &c.Template, 15: &c.WebhookEndpoint, 17: &c.TPSPPool}[i])
 		}
 	})
 	return r.Done()
@@ -174,6 +174,7 @@ func (c *Content) Encode() ([]byte, error) {
 	dst = quickjson.AppendBool(dst, "trackOpens", c.TrackOpens)
 	dst = quickjson.AppendBool(dst, "trackClicks", c.TrackClicks)
 	dst = quickjson.AppendOptional(dst, "webhookEndpoint", c.WebhookEndpoint)
+	dst = quickjson.AppendOptional(dst, "tpspIppool", c.TPSPPool)
 	if c.Literal {
 		dst = quickjson.AppendBool(dst, "literal", &c.Literal)
 	}

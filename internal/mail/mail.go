@@ -61,7 +61,8 @@ type Content struct {
 	TrackOpens      *bool             `json:"trackOpens,omitempty"`  // nil: the provider's default
 	TrackClicks     *bool             `json:"trackClicks,omitempty"` // nil: the provider's default
 	WebhookEndpoint string            `json:"webhookEndpoint,omitempty"`
-	Literal         bool              `json:"literal,omitempty"` // subject and bodies have no tags to be filled in: they leave as they are
+	TPSPPool        string            `json:"tpspIppool,omitempty"` // the provider's own IP pool, by name; for providers that have such pools
+	Literal         bool              `json:"literal,omitempty"`    // subject and bodies have no tags to be filled in: they leave as they are
 }
 
 // HasBody tells whether the request brought content of its own, apart from any template.

@@ -64,7 +64,7 @@ const (
 	storedContent = `{"from":{"email":"a@b.co","name":"A"},"replyTo":{"email":"r@b.co"},"subject":"s","preText":"p","html":"h",` +
 		`"text":"t","amp":"m","pool":"postmark-pool","template":"welcome","customFields":{"k":[1]},"headers":{"X-A":"1"},` +
 		`"groups":["g"],"attachments":[{"filename":"f.txt","content":"Zg=="}],"trackOpens":true,"trackClicks":false,` +
-		`"webhookEndpoint":"https://b.co/hook","literal":true}`
+		`"webhookEndpoint":"https://b.co/hook","tpspIppool":"fast","literal":true}`
 	storedRecipient = `{"email":"t@b.co","name":"T","cc":[{"email":"c@b.co"}],"bcc":[{"email":"d@b.co","name":"D"}],"customFields":{"n":1}}`
 )
 
@@ -75,7 +75,7 @@ func TestStoredForm(t *testing.T) {
 		From: Address{"a@b.co", "A"}, ReplyTo: &Address{Email: "r@b.co"}, Subject: "s", PreText: "p", HTML: "h", Text: "t", AMP: "m",
 		Pool: "postmark-pool", Template: "welcome", CustomFields: json.RawMessage(`{"k":[1]}`), Headers: map[string]string{"X-A": "1"},
 		Groups: []string{"g"}, Attachments: []Attachment{{"f.txt", "Zg=="}}, TrackOpens: &yes, TrackClicks: &no,
-		WebhookEndpoint: "https://b.co/hook", Literal: true,
+		WebhookEndpoint: "https://b.co/hook", TPSPPool: "fast", Literal: true,
 	}
 	recipient := Recipient{Address: Address{"t@b.co", "T"}, CC: []Address{{Email: "c@b.co"}}, BCC: []Address{{"d@b.co", "D"}},
 		CustomFields: json.RawMessage(`{"n":1}`)}

@@ -121,6 +121,10 @@ type Capabilities struct {
 	Silent    bool         // the provider reports nothing: there is no webhook to register and nothing to read back
 	Tracks    bool         // the provider tells of opens and clicks, by pixels and links of its own
 	Composes  bool         // the adapter writes the message itself, so that it can be signed
+	Streams   bool         // a connection is to one message stream of the account
+	Pools     bool         // the provider has IP pools of its own, and messages may name one (tpspIppool)
+	Recalls   bool         // what happened can be read back: History and Fates tell
+	PerHour   int          // the limit of a new connection for which none is given, in messages an hour; 0 is none
 }
 
 // Stream is a message stream of a provider that has such a thing (PM-2).
@@ -153,11 +157,21 @@ type Credentials struct {
 type Hook struct {
 	URL         string
 	Credentials Credentials
-	Ref         string // the provider's id of a hook that we registered before, "" for a new one
+	Ref         string // as Register returned it before, "" for a new one
+
+	// Keep records the ref, unless it is nil, before the provider calls the URL: who calls may have to be told by it. It may be called
+	// more than once; with an error, which Register returns, nothing is put right.
+	Keep func(ref string) error
 
 	// Broken is called, unless it is nil, when the hook does not stand as it should, before that is put right: what it records
 	// must not be lost when we are stopped in between. With an error, which Register returns, nothing is put right.
 	Broken func() error
+}
+
+// Delivery is a webhook request as it came.
+type Delivery struct {
+	Header http.Header
+	Body   []byte
 }
 
 // SetupError says why a provider refused a set-up step, in words for the user.
@@ -209,6 +223,8 @@ type Report struct {
 	OccurredAt        time.Time // the provider's own time of the event
 	Identity          string    // equal for every copy of one event, different for different events
 	Final             bool      // a soft bounce after which the provider gives up
+	Refused           Class     // Dropped: the provider takes its acceptance back for a reason of its own (Transient, Throttled or Account), and another may carry the message; Accepted: it does not
+	SenderOnly        bool      // Refused as Account, because of the message's sender
 	Sample            bool      // a made-up event of the registration handshake or a test button: answered, not kept
 	Tracked           bool      // by a pixel or link of ours, see below
 	Suppresses        bool      // from now on the provider delivers nothing to the recipient, or the recipient wants nothing
@@ -271,15 +287,17 @@ type Adapter interface {
 	// Streams lists the provider's message streams, archived ones included.
 	Streams(ctx context.Context, conn Connection) ([]Stream, error)
 
-	// Register makes sure that exactly one webhook of ours stands at the provider, and returns the provider's id of it.
-	// changed tells that it did not stand as it should: it was made, or put right.
+	// Register makes sure that exactly one webhook of ours stands at the provider, and returns how the adapter knows it again: the
+	// provider's id of it and, where the provider signs its requests, what proves the signatures. It is no secret. changed tells that
+	// the webhook did not stand as it should: it was made, or put right.
 	Register(ctx context.Context, conn Connection, hook Hook) (ref string, changed bool, err error)
 
 	// Unregister removes our webhook. It is no error when it is gone already.
 	Unregister(ctx context.Context, conn Connection, hook Hook) error
 
-	// Authentic tells, in constant time, whether a webhook request carries the credentials.
-	Authentic(h http.Header, want Credentials) bool
+	// Authentic tells, in constant time, whether a request comes from the webhook: by its credentials, or by a signature over the
+	// bytes of the body. An error means that it cannot be told now, and says nothing of the request.
+	Authentic(ctx context.Context, conn Connection, hook Hook, d Delivery) (bool, error)
 
 	// Parse reads the reports in one webhook body. An error means that the body is not the provider's language.
 	Parse(h http.Header, body []byte) ([]Report, error)
@@ -295,6 +313,13 @@ type Normalizer interface {
 type Identifier interface {
 	// Identify returns the id of the account that the connection's key opens. Its errors are as Check's.
 	Identify(ctx context.Context, conn Connection) (string, error)
+}
+
+// Greeter is an Adapter of a provider that asks at our URL, before it reports anything there, whether its reports are wanted.
+type Greeter interface {
+	// Greet answers such a question. It is called with requests that are authentic; greeting is false for one that is none. With an
+	// error the provider is to ask again.
+	Greet(ctx context.Context, conn Connection, hook Hook, d Delivery) (greeting bool, err error)
 }
 
 // Trier is an Adapter of a provider that has keys for trying it out: it takes mail, sends none and reports nothing.

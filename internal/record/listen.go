@@ -129,7 +129,7 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
 		return
 	}
-	a := &arrival{hook: h.name, at: l.now(), probe: h.probing.Load(), header: r.Header.Clone(), carried: h.whose(l.adapter, r.Header)}
+	a := &arrival{hook: h.name, at: l.now(), probe: h.probing.Load(), header: r.Header.Clone(), carried: h.whose(r.Context(), l.adapter, r.Header)}
 	a.header.Del("Authorization")
 	l.identify(a, body)
 	status, hold := h.answer(a)
@@ -154,9 +154,11 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // whose tells which credentials a request carries.
-func (h *hook) whose(adapter provider.Adapter, header http.Header) string {
+func (h *hook) whose(ctx context.Context, adapter provider.Adapter, header http.Header) string {
 	is := func(c credentials) bool {
-		return adapter.Authentic(header, provider.Credentials{Username: c.username, Password: secret.NewString(c.password)})
+		hook := provider.Hook{Credentials: provider.Credentials{Username: c.username, Password: secret.NewString(c.password)}}
+		authentic, err := adapter.Authentic(ctx, provider.Connection{}, hook, provider.Delivery{Header: header})
+		return authentic && err == nil
 	}
 	switch {
 	case is(h.auth):

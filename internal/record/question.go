@@ -100,9 +100,9 @@ func Questions() []Question {
 		Defaults: []Default{
 			{"6a", "a 413 has no ErrorCode in its body", adapter + "selfEvident",
 				"nothing: the status alone decides, and the body's words are kept"},
-			{"6b", "a 413 is answered to a body above 10 MB", adapter + "statusClass",
+			{"6b", "a 413 is answered to a body above 10 MB", "internal/provider/httpcall.StatusClass",
 				"the answer is judged by its ErrorCode; Postyard keeps to smaller bodies"},
-			{"6c", "a 429 has no body and no Retry-After", adapter + "Adapter.retryAfter",
+			{"6c", "a 429 has no body and no Retry-After", "internal/provider/httpcall.RetryAfter",
 				"nothing: a Retry-After is obeyed within bounds, and a body's words are kept"},
 		},
 		ask: askLimits,

@@ -1,8 +1,10 @@
 package tpsp
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -25,13 +27,13 @@ const checkEvery = time.Hour
 func (s *Service) register(ctx context.Context, t *directory.TPSP) {
 	callCtx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
-	owed := true
+	owed, kept := true, ""
 	ref, changed, err := s.callRegister(callCtx, t, func() error {
 		if owed = s.owe(ctx, t.ID, lostSince(t, true, nil)); !owed {
 			return errors.New("that events may be lost could not be recorded")
 		}
 		return nil
-	})
+	}, func(ref string) error { kept = ref; return s.keep(ctx, t, ref) })
 	if err != nil && ctx.Err() != nil || !owed {
 		return
 	}
@@ -45,9 +47,7 @@ func (s *Service) register(ctx context.Context, t *directory.TPSP) {
 		return
 	}
 	lost := earlier(known.lost, lostSince(t, changed, err))
-	if ref != "" {
-		w.Ref = ref // also beside an error: saved, but out of order
-	}
+	w.Ref = cmp.Or(ref, kept, w.Ref) // also beside an error: saved, but out of order
 	if w.Server == "" && !unreached(err) {
 		w.Server = s.serverOf(callCtx, t)
 	}
@@ -147,13 +147,23 @@ func unreached(err error) bool {
 	return ok && (refused.Code == provider.CodeUnreachable || refused.Code == provider.CodeUnavailable)
 }
 
-// callRegister calls broken before anything is put right at the provider.
-func (s *Service) callRegister(ctx context.Context, t *directory.TPSP, broken func() error) (ref string, changed bool, err error) {
+// keep records the ref of a webhook that the provider is about to call, for all nodes.
+func (s *Service) keep(ctx context.Context, t *directory.TPSP, ref string) error {
+	w := t.Webhook
+	w.Ref = ref
+	if err := s.Store.UpdateWebhook(ctx, t.ID, w); err != nil {
+		return fmt.Errorf("record the webhook: %w", err)
+	}
+	return s.Directory.Reload(ctx)
+}
+
+// callRegister calls broken before anything is put right at the provider, and keep before it calls us.
+func (s *Service) callRegister(ctx context.Context, t *directory.TPSP, broken func() error, keep func(string) error) (ref string, changed bool, err error) {
 	conn, hook, err := s.reach(t)
 	if err != nil {
 		return "", false, err
 	}
-	hook.Broken = broken
+	hook.Broken, hook.Keep = broken, keep
 	ref, changed, err = s.Adapters[t.Type].Register(ctx, conn, hook)
 	return ref, changed, refusal(ctx, err)
 }

@@ -7,6 +7,7 @@ import (
 
 	"postyard/internal/event"
 	"postyard/internal/provider"
+	"postyard/internal/provider/httpcall"
 )
 
 // defaultEndpoint is Postmark's public API. It has no version segment.
@@ -55,9 +56,7 @@ func New(c Config) *Adapter {
 	a := &Adapter{transport: c.Transport, userAgent: c.UserAgent, now: c.Now, bodyLimit: maxBody, pause: pauseAfter, reach: maxSearch,
 		maxDetail: maxDetail, large: make(chan struct{}, largeAtOnce), patience: patience}
 	if a.transport == nil {
-		a.transport = &http.Transport{
-			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 16, IdleConnTimeout: 90 * time.Second,
-		}
+		a.transport = httpcall.NewTransport()
 	}
 	if a.userAgent == "" {
 		a.userAgent = "Postyard"
@@ -70,5 +69,6 @@ func New(c Config) *Adapter {
 
 // Capabilities implements provider.Adapter.
 func (*Adapter) Capabilities() provider.Capabilities {
-	return provider.Capabilities{Family: event.Postmark, BatchSize: maxBatch, CanLookup: true, Templates: true, Tracks: true}
+	return provider.Capabilities{Family: event.Postmark, BatchSize: maxBatch, CanLookup: true, Templates: true, Tracks: true,
+		Streams: true, Recalls: true}
 }

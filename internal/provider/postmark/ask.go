@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"postyard/internal/provider"
+	"postyard/internal/provider/httpcall"
 )
 
 // refusal is an answer that says no.
@@ -41,7 +42,7 @@ type callError struct {
 // Error implements error.
 func (e *callError) Error() string { return e.text }
 
-// Unwrap returns a cause that is safe to show: the end of the context, or errAnswerTooLong.
+// Unwrap returns a cause that is safe to show: the end of the context, or httpcall.ErrAnswerTooLong.
 func (e *callError) Unwrap() error { return e.cause }
 
 // unreadable is a 200 that is not Postmark's.
@@ -67,31 +68,31 @@ const (
 	codeForbiddenIP       = 1480
 )
 
-// ask makes a call that is not a send and decodes its answer. Its errors are *settingError, *callError, *refusal and
+// ask makes a call that is not a send and decodes its answer. Its errors are *httpcall.SettingError, *callError, *refusal and
 // *unreadable; none holds the token.
 func (a *Adapter) ask(ctx context.Context, conn provider.Connection, c call, into any) error {
 	ans := a.do(ctx, conn, c)
 	key := conn.Key.Reveal()
-	if setting, ok := errors.AsType[*settingError](ans.err); ok {
+	if setting, ok := errors.AsType[*httpcall.SettingError](ans.Err); ok {
 		return setting
 	}
-	if ans.status == 0 || ans.err != nil && ans.status == http.StatusOK {
+	if ans.Status == 0 || ans.Err != nil && ans.Status == http.StatusOK {
 		failure := &callError{
-			text:  "Postmark could not be reached: " + provider.Clean(redact(ans.err.Error(), key), provider.MaxText),
+			text:  "Postmark could not be reached: " + provider.Clean(httpcall.Redact(ans.Err.Error(), key), provider.MaxText),
 			cause: ctx.Err(),
 		}
-		if errors.Is(ans.err, errAnswerTooLong) {
-			failure.cause = errAnswerTooLong
+		if errors.Is(ans.Err, httpcall.ErrAnswerTooLong) {
+			failure.cause = httpcall.ErrAnswerTooLong
 		}
 		return failure
 	}
 	r := ans.refused()
-	if ans.status != http.StatusOK || r.code() != 0 {
+	if ans.Status != http.StatusOK || r.code() != 0 {
 		return &refusal{
-			status: ans.status, code: r.code(), message: provider.Clean(redact(r.Message, key), provider.MaxText), body: ans.body,
+			status: ans.Status, code: r.code(), message: provider.Clean(httpcall.Redact(r.Message, key), provider.MaxText), body: ans.Body,
 		}
 	}
-	if err := json.Unmarshal(ans.body, into); err != nil {
+	if err := json.Unmarshal(ans.Body, into); err != nil {
 		return &unreadable{path: c.path}
 	}
 	return nil
@@ -105,8 +106,8 @@ func gone(err error) bool {
 
 // setupError puts an error of ask into words for the user.
 func (a *Adapter) setupError(ctx context.Context, conn provider.Connection, err error) error {
-	if setting, ok := errors.AsType[*settingError](err); ok {
-		return &provider.SetupError{Code: setting.code, Field: setting.field, Message: setting.text}
+	if setting, ok := errors.AsType[*httpcall.SettingError](err); ok {
+		return &provider.SetupError{Code: setting.Code, Field: setting.Field, Message: setting.Text}
 	}
 	if _, ok := errors.AsType[*unreadable](err); ok {
 		return &provider.SetupError{Code: "unexpected_answer", Field: "endpoint", Message: err.Error()}

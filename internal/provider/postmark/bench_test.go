@@ -27,10 +27,11 @@ func BenchmarkParse(b *testing.B) {
 func BenchmarkAuthentic(b *testing.B) {
 	adapter, want := newFuzzAdapter(), provider.Credentials{Username: "tpsp-77", Password: secret.NewString("xT9kY7hW1q5bNnE3uR8s")}
 	h := http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(want.Username+":"+want.Password.Reveal()))}}
+	hook, d := provider.Hook{Credentials: want}, provider.Delivery{Header: h}
 	b.ReportAllocs()
 	for b.Loop() {
-		if !adapter.Authentic(h, want) {
-			b.Fatal("not authentic")
+		if ok, err := adapter.Authentic(b.Context(), provider.Connection{}, hook, d); !ok || err != nil {
+			b.Fatal("not authentic", err)
 		}
 	}
 }

@@ -2,16 +2,14 @@ package postmark
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	"postyard/internal/provider"
+	"postyard/internal/provider/httpcall"
 	"postyard/internal/quickjson"
 )
 
@@ -54,27 +52,6 @@ var errorCodes = map[int]verdict{
 	1235: {class: provider.Account},                   // no such stream on this server
 	1236: {class: provider.Account},                   // the stream cannot send
 	1480: {class: provider.Account},                   // our IP address is not on the account's list
-}
-
-// statusClass judges an answer without an ErrorCode that is known. It is then not Postmark that speaks but something
-// before it, or another service at a wrong endpoint, so a status that could be the operator's mistake blames the
-// connection and spares the message.
-func statusClass(status int) provider.Class {
-	switch {
-	case status == http.StatusServiceUnavailable || status == http.StatusRequestTimeout ||
-		status == http.StatusConflict || status == http.StatusTooEarly || status == http.StatusMisdirectedRequest:
-		return provider.Transient
-	case status == http.StatusTooManyRequests:
-		return provider.Throttled
-	case status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge ||
-		status == http.StatusUnsupportedMediaType || status == http.StatusUnprocessableEntity ||
-		status == http.StatusRequestHeaderFieldsTooLarge:
-		return provider.Rejected
-	case status >= 300 && status < 500:
-		return provider.Account
-	default:
-		return provider.Ambiguous
-	}
 }
 
 // selfEvident are the statuses that decide without the body, even when it is cut short.
@@ -141,11 +118,11 @@ var acceptedText = regexp.MustCompile(`(?i)^ok\b|^message ok\b|\baccepted\b`)
 // refused reads the error body of an answer; the header repeats the code and stands in for an unreadable body.
 func (a answer) refused() result {
 	var r result
-	if err := json.Unmarshal(a.body, &r); err != nil {
+	if err := json.Unmarshal(a.Body, &r); err != nil {
 		r = result{}
 	}
 	if r.code() == 0 {
-		if code, err := strconv.Atoi(a.header.Get(errorCodeHeader)); err == nil {
+		if code, err := strconv.Atoi(a.Header.Get(errorCodeHeader)); err == nil {
 			r.ErrorCode = &code
 		}
 	}
@@ -154,7 +131,7 @@ func (a answer) refused() result {
 
 // judge turns the answer to a call with n messages into n outcomes.
 func (a *Adapter) judge(ans answer, n int, key string) []provider.Outcome {
-	if ans.status == http.StatusOK && ans.err == nil {
+	if ans.Status == http.StatusOK && ans.Err == nil {
 		if outcomes, ok := a.judgeResults(ans, n, key); ok {
 			return outcomes
 		}
@@ -170,14 +147,14 @@ func (a *Adapter) judge(ans answer, n int, key string) []provider.Outcome {
 // judgeResults reads the results of a 200. It is not ok when they cannot be matched with the messages: Postmark's results
 // are matched by position, so positions must be beyond doubt.
 func (a *Adapter) judgeResults(ans answer, n int, key string) ([]provider.Outcome, bool) {
-	items := []json.RawMessage{ans.body}
+	items := []json.RawMessage{ans.Body}
 	if n > 1 {
 		items = nil
-		list := quickjson.New(ans.body)
+		list := quickjson.New(ans.Body)
 		quickjson.List(list, &items, func(item *json.RawMessage) { *item = list.Raw() })
 		if !list.Done() {
 			items = nil
-			if err := json.Unmarshal(ans.body, &items); err != nil {
+			if err := json.Unmarshal(ans.Body, &items); err != nil {
 				return nil, false
 			}
 		}
@@ -194,7 +171,7 @@ func (a *Adapter) judgeResults(ans answer, n int, key string) ([]provider.Outcom
 
 func (a *Adapter) judgeItem(ans answer, item []byte, key string) provider.Outcome {
 	var r result
-	out := provider.Outcome{Class: provider.Ambiguous, HTTPStatus: ans.status}
+	out := provider.Outcome{Class: provider.Ambiguous, HTTPStatus: ans.Status}
 	if !r.read(item) {
 		out.Text = "the answer is not what Postmark says of a message"
 		return out
@@ -202,7 +179,7 @@ func (a *Adapter) judgeItem(ans answer, item []byte, key string) provider.Outcom
 	switch {
 	case r.accepts():
 		out.Class = provider.Accepted
-		out.ProviderMessageID = provider.Clean(redact(r.MessageID, key), maxID)
+		out.ProviderMessageID = provider.Clean(httpcall.Redact(r.MessageID, key), maxID)
 	case r.code() == 0:
 		out.Text = "the answer does not say whether the message was accepted"
 		return out
@@ -217,26 +194,24 @@ func (a *Adapter) judgeItem(ans answer, item []byte, key string) provider.Outcom
 
 // judgeCall classifies what became of every message of a call that gave no result for each.
 func (a *Adapter) judgeCall(ans answer, n int, key string) provider.Outcome {
-	if ans.status == 0 {
-		class := unanswered(ans)
-		return provider.Outcome{Class: class, Text: provider.Clean(redact(ans.err.Error(), key), provider.MaxText),
-			Unsent: errors.Is(ans.err, provider.ErrLate), Unwritten: class == provider.Transient}
+	if ans.Status == 0 {
+		return ans.Unanswered(func(text string) string { return httpcall.Redact(text, key) })
 	}
 	r := ans.refused()
-	out := provider.Outcome{HTTPStatus: ans.status, Class: statusClass(ans.status)}
+	out := provider.Outcome{HTTPStatus: ans.Status, Class: httpcall.StatusClass(ans.Status)}
 	if r.code() != 0 {
 		out.Code = strconv.Itoa(r.code())
 	}
 	switch {
-	case ans.status >= 500:
+	case ans.Status >= 500:
 		if v, ok := errorCodes[r.code()]; ok && (v.class == provider.Transient || v.class == provider.Ambiguous) {
 			out.Class = v.class
 		}
-	case selfEvident(ans.status):
+	case selfEvident(ans.Status):
 	case r.code() != 0:
 		v := verdictOf(r.code())
 		out.Class, out.SenderOnly, out.Elsewhere = v.class, v.sender, v.elsewhere
-	case ans.err != nil:
+	case ans.Err != nil:
 		out.Class = provider.Ambiguous
 	}
 	a.fill(&out, ans, r, key)
@@ -254,55 +229,23 @@ func verdictOf(code int) verdict {
 	return verdict{class: provider.Rejected}
 }
 
-// unanswered classifies a call without an answer by how far the request got.
-func unanswered(ans answer) provider.Class {
-	if _, ok := errors.AsType[*settingError](ans.err); ok {
-		return provider.Account
-	}
-	if ans.written {
-		return provider.Ambiguous
-	}
-	return provider.Transient
-}
-
 // fill adds the words and what they tell.
 func (a *Adapter) fill(out *provider.Outcome, ans answer, r result, key string) {
-	out.Text = provider.Clean(redact(r.Message, key), provider.MaxText)
+	out.Text = provider.Clean(httpcall.Redact(r.Message, key), provider.MaxText)
 	switch {
 	case out.Text != "":
-	case ans.err != nil:
-		out.Text = provider.Clean(redact(fmt.Sprintf("HTTP %d, then %v", ans.status, ans.err), key), provider.MaxText)
+	case ans.Err != nil:
+		out.Text = provider.Clean(httpcall.Redact(fmt.Sprintf("HTTP %d, then %v", ans.Status, ans.Err), key), provider.MaxText)
 	case out.Class != provider.Accepted:
-		out.Text = strings.TrimSpace(fmt.Sprintf("HTTP %d %s", ans.status, http.StatusText(ans.status))) +
+		out.Text = strings.TrimSpace(fmt.Sprintf("HTTP %d %s", ans.Status, http.StatusText(ans.Status))) +
 			", without a word of Postmark's"
 	}
 	if out.Class == provider.Throttled {
-		out.RetryAfter = a.retryAfter(ans.header.Get("Retry-After"))
+		out.RetryAfter = httpcall.RetryAfter(ans.Header.Get("Retry-After"), a.now())
 	}
 	if out.Class == provider.Accepted || out.Class == provider.Inactive {
 		out.InactiveAddresses = inactiveAddresses(r.Message)
 	}
-}
-
-// Bounds of a Retry-After: less is noise, more is for the breaker to decide.
-const (
-	minRetryAfter = 250 * time.Millisecond
-	maxRetryAfter = 15 * time.Minute
-)
-
-// retryAfter reads delta seconds or an HTTP date (RFC 9110 section 10.2.3), 0 when there is none. Postmark documents no
-// such header; whatever stands before it may send one.
-func (a *Adapter) retryAfter(value string) time.Duration {
-	value = strings.TrimSpace(value)
-	if seconds, err := strconv.ParseFloat(value, 64); err == nil && !math.IsNaN(seconds) {
-		// Clamped as a number first: a huge one would overflow a Duration.
-		seconds = min(max(seconds, minRetryAfter.Seconds()), maxRetryAfter.Seconds())
-		return time.Duration(seconds * float64(time.Second))
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return min(max(at.Sub(a.now()), minRetryAfter), maxRetryAfter)
-	}
-	return 0
 }
 
 // inactiveList finds the list in both of Postmark's texts, whose wording has changed before: "Found inactive addresses:

@@ -14,6 +14,7 @@ import (
 
 	"postyard/internal/mail"
 	"postyard/internal/provider"
+	"postyard/internal/provider/httpcall"
 )
 
 const (
@@ -159,7 +160,7 @@ func concernsOne(err error) bool {
 		return true
 	}
 	if c, ok := errors.AsType[*callError](err); ok {
-		return errors.Is(c, errAnswerTooLong) || errors.Is(c, context.DeadlineExceeded)
+		return errors.Is(c, httpcall.ErrAnswerTooLong) || errors.Is(c, context.DeadlineExceeded)
 	}
 	r, ok := errors.AsType[*refusal](err)
 	return ok && r.status != http.StatusUnauthorized && r.status != http.StatusForbidden && r.status != http.StatusTooManyRequests &&
@@ -247,7 +248,7 @@ func (r *reading) fates(ctx context.Context, id string, m record) (reports []pro
 // detailsOf returns the details of a message; nil when Postmark does not show it, or when they are too long.
 func (r *reading) detailsOf(ctx context.Context, id string) (m record, err error) {
 	err = r.ask(ctx, call{method: http.MethodGet, path: "/messages/outbound/" + url.PathEscape(id) + "/details", limit: r.adapter.maxDetail}, &m)
-	if errors.Is(err, errAnswerTooLong) {
+	if errors.Is(err, httpcall.ErrAnswerTooLong) {
 		r.miss("details of the message %s, which are too long", provider.Clean(id, maxID))
 		return nil, nil
 	}
@@ -384,7 +385,7 @@ func (r *reading) try(ctx context.Context, c call, into any) error {
 
 // passing tells whether an error may be gone after a while.
 func passing(err error) bool {
-	if errors.Is(err, errAnswerTooLong) {
+	if errors.Is(err, httpcall.ErrAnswerTooLong) {
 		return false
 	}
 	if _, ok := errors.AsType[*callError](err); ok {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"postyard/internal/provider"
+	"postyard/internal/provider/httpcall"
 )
 
 var _ provider.Inspector = (*Adapter)(nil)
@@ -103,11 +104,11 @@ func (a *Adapter) InspectTemplate(ctx context.Context, conn provider.Connection,
 func (a *Adapter) Clock(ctx context.Context, conn provider.Connection) (time.Time, error) {
 	const path = "/server"
 	ans := a.do(ctx, conn, call{method: http.MethodGet, path: path})
-	if ans.status == 0 {
+	if ans.Status == 0 {
 		return time.Time{}, a.setupError(ctx, conn, &callError{text: "Postmark could not be reached: " +
-			provider.Clean(redact(ans.err.Error(), conn.Key.Reveal()), provider.MaxText), cause: ctx.Err()})
+			provider.Clean(httpcall.Redact(ans.Err.Error(), conn.Key.Reveal()), provider.MaxText), cause: ctx.Err()})
 	}
-	at, err := http.ParseTime(ans.header.Get("Date"))
+	at, err := http.ParseTime(ans.Header.Get("Date"))
 	if err != nil {
 		return time.Time{}, a.setupError(ctx, conn, &unreadable{path: path})
 	}

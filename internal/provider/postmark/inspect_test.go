@@ -100,8 +100,8 @@ func TestSampleIsOne(t *testing.T) {
 	t.Parallel()
 	a, c := newAdapter(t), provider.Credentials{Username: "postyard", Password: secret.NewString("p4ssw0rd")}
 	h, body := a.Sample(provider.Connection{Stream: "outbound"}, c)
-	if !a.Authentic(h, c) {
-		t.Error("it is not authentic")
+	if ok, err := a.Authentic(t.Context(), provider.Connection{}, provider.Hook{Credentials: c}, provider.Delivery{Header: h}); !ok || err != nil {
+		t.Errorf("it is not authentic: %v", err)
 	}
 	reports, err := a.Parse(h, body)
 	if err != nil || len(reports) == 0 {

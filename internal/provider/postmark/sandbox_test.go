@@ -67,7 +67,7 @@ func newYard(t *testing.T) *yard {
 }
 
 func (y *yard) receive(w http.ResponseWriter, r *http.Request) {
-	if !y.adapter.Authentic(r.Header, y.hook.Credentials) {
+	if ok, err := y.adapter.Authentic(r.Context(), y.conn, y.hook, provider.Delivery{Header: r.Header}); !ok || err != nil {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}

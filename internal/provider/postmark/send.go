@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"postyard/internal/provider"
+	"postyard/internal/provider/httpcall"
 )
 
 // chunk collects messages of one kind for one call.
@@ -110,7 +111,7 @@ func usable(conn provider.Connection) *provider.Outcome {
 		_, err = baseURL(conn)
 	}
 	if err == nil && conn.Stream == "" {
-		err = &settingError{"missing_stream", "messageStream", "no message stream is selected for this provider"}
+		err = &httpcall.SettingError{Code: "missing_stream", Field: "messageStream", Text: "no message stream is selected for this provider"}
 	}
 	if err == nil {
 		return nil

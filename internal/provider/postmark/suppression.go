@@ -17,6 +17,7 @@ import (
 	"postyard/internal/event"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
+	"postyard/internal/provider/httpcall"
 )
 
 // Reasons of the suppression list, and the origin of what the recipient brought about.
@@ -106,7 +107,7 @@ func (a *Adapter) changeSuppressions(ctx context.Context, conn provider.Connecti
 	for _, e := range answer.Suppressions {
 		text := ""
 		if !strings.EqualFold(e.Status, done) {
-			text = cmp.Or(provider.Clean(redact(e.Message, conn.Key.Reveal()), provider.MaxText), "status "+provider.Clean(e.Status, maxID))
+			text = cmp.Or(provider.Clean(httpcall.Redact(e.Message, conn.Key.Reveal()), provider.MaxText), "status "+provider.Clean(e.Status, maxID))
 		}
 		words[strings.ToLower(e.EmailAddress)] = text
 	}
@@ -182,7 +183,7 @@ func (r *reading) suppressions(ctx context.Context) error {
 		query: url.Values{"fromdate": {r.past.Since.UTC().AddDate(0, 0, -1).Format(time.DateOnly)}}}
 	var answer record
 	err := r.ask(ctx, c, &answer)
-	if refused, ok := errors.AsType[*refusal](err); errors.Is(err, errAnswerTooLong) || ok && refused.status < 500 && concernsOne(err) {
+	if refused, ok := errors.AsType[*refusal](err); errors.Is(err, httpcall.ErrAnswerTooLong) || ok && refused.status < 500 && concernsOne(err) {
 		r.miss("suppressed addresses: %v", err)
 		return nil
 	}

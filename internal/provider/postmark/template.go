@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"postyard/internal/provider"
+	"postyard/internal/provider/httpcall"
 )
 
 const (
@@ -138,5 +139,5 @@ func passes(err error) bool {
 		return r.status == http.StatusTooManyRequests || r.status >= 500
 	}
 	failure, ok := errors.AsType[*callError](err)
-	return ok && !errors.Is(failure.cause, errAnswerTooLong)
+	return ok && !errors.Is(failure.cause, httpcall.ErrAnswerTooLong)
 }

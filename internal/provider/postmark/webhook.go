@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"postyard/internal/provider"
+	"postyard/internal/provider/httpcall"
 	"postyard/internal/secret"
 )
 
@@ -226,7 +227,7 @@ const mostProbes = 10
 func (v *verification) probes(conn provider.Connection) (list []provider.Probe, failing []string) {
 	for _, r := range v.Results[:min(len(v.Results), mostProbes)] {
 		p := provider.Probe{Trigger: provider.Clean(r.TriggerType, maxID), Success: r.Success, StatusCode: r.StatusCode,
-			Message: provider.Clean(redact(r.Message, conn.Key.Reveal()), maxField)}
+			Message: provider.Clean(httpcall.Redact(r.Message, conn.Key.Reveal()), maxField)}
 		list = append(list, p)
 		if p.Success {
 			continue
@@ -309,8 +310,8 @@ func (a *Adapter) saveWebhook(ctx context.Context, conn provider.Connection, hoo
 // withoutSecret keeps a webhook password that Postmark repeats out of an error.
 func withoutSecret(err error, password string) error {
 	if r, ok := errors.AsType[*refusal](err); ok {
-		r.message = redact(r.message, password)
-		r.body = []byte(redact(string(r.body), password))
+		r.message = httpcall.Redact(r.message, password)
+		r.body = []byte(httpcall.Redact(string(r.body), password))
 	}
 	return err
 }
@@ -369,9 +370,9 @@ func (a *Adapter) Unregister(ctx context.Context, conn provider.Connection, hook
 
 // Authentic implements provider.Adapter. Postmark signs nothing: Basic credentials are the only proof. Both parts are
 // always compared, so that the time does not tell which one is wrong.
-func (*Adapter) Authentic(h http.Header, want provider.Credentials) bool {
-	request := http.Request{Header: h}
+func (*Adapter) Authentic(_ context.Context, _ provider.Connection, hook provider.Hook, d provider.Delivery) (bool, error) {
+	request, want := http.Request{Header: d.Header}, hook.Credentials
 	username, password, ok := request.BasicAuth()
 	sameName, samePassword := secret.Equal(username, want.Username), secret.Equal(password, want.Password.Reveal())
-	return ok && sameName && samePassword && want.Username != "" && !want.Password.IsZero()
+	return ok && sameName && samePassword && want.Username != "" && !want.Password.IsZero(), nil
 }

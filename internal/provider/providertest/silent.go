@@ -148,8 +148,9 @@ func (s Silent) testSilent(t *testing.T) {
 	}
 	r := http.Request{Header: make(http.Header)}
 	r.SetBasicAuth("postyard", "password")
-	if adapter.Authentic(r.Header, provider.Credentials{Username: "postyard", Password: secret.NewString("password")}) {
-		t.Error("a webhook is believed")
+	hook := provider.Hook{Credentials: provider.Credentials{Username: "postyard", Password: secret.NewString("password")}}
+	if authentic, err := adapter.Authentic(ctx, conn, hook, provider.Delivery{Header: r.Header}); authentic || err != nil {
+		t.Errorf("a webhook is believed: %t, %v", authentic, err)
 	}
 	for _, body := range []string{"", "null", "[]", "{}", "<html>", "\x00\xff", strings.Repeat(`{"a":`, 20_000)} {
 		if reports, err := adapter.Parse(http.Header{}, []byte(body)); err == nil {

@@ -13,6 +13,9 @@ import (
 	"postyard/internal/provider"
 )
 
+// perHour is the limit of a new connection (SendPost's).
+const perHour = 100
+
 // batchSize is how many messages one call carries over its connection, one after the other: what a server that takes a second
 // for each gets through well within a call's deadline.
 const batchSize = 20
@@ -83,7 +86,7 @@ func (a *Adapter) Capabilities() provider.Capabilities {
 	if a.Own {
 		family = event.Native
 	}
-	return provider.Capabilities{Family: family, BatchSize: batchSize, Silent: true, Composes: true}
+	return provider.Capabilities{Family: family, BatchSize: batchSize, Silent: true, Composes: true, PerHour: perHour}
 }
 
 // nothingTold is what is missing when somebody asks what became of messages.
@@ -120,7 +123,9 @@ func (*Adapter) Register(context.Context, provider.Connection, provider.Hook) (r
 func (*Adapter) Unregister(context.Context, provider.Connection, provider.Hook) error { return nil }
 
 // Authentic implements provider.Adapter: whoever claims to report for a mail server is not believed.
-func (*Adapter) Authentic(http.Header, provider.Credentials) bool { return false }
+func (*Adapter) Authentic(context.Context, provider.Connection, provider.Hook, provider.Delivery) (bool, error) {
+	return false, nil
+}
 
 // Parse implements provider.Adapter.
 func (*Adapter) Parse(http.Header, []byte) ([]provider.Report, error) {

@@ -1,4 +1,4 @@
-package postmark
+package httpcall
 
 import (
 	"strings"
@@ -6,8 +6,8 @@ import (
 	"postyard/internal/secret"
 )
 
-// redact takes every copy of the key out of a text, in upper or lower case: Postmark compares tokens without regard to it.
-func redact(text, key string) string {
+// Redact takes every copy of a secret out of a text, in upper or lower case: some providers compare tokens without regard to it.
+func Redact(text, key string) string {
 	key = strings.TrimSpace(key)
 	if key == "" || len(text) < len(key) {
 		return text
