@@ -7,6 +7,6 @@
 // A message counts as taken when the server answers 2xx after the final dot. When the connection ends after a part of that dot may
 // have left and before the answer, nobody knows; before that, the server has no message. classify.go holds the table.
 //
-// The protocol is github.com/emersion/go-smtp's, the form of messages github.com/wneessen/go-mail's. go-smtp's client does not use
+// The protocol is github.com/emersion/go-smtp's, the form of messages package compose's. go-smtp's client does not use
 // PIPELINING: each command waits for its answer.
 package smtp

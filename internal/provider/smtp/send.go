@@ -10,6 +10,7 @@ import (
 
 	"postyard/internal/event"
 	"postyard/internal/provider"
+	"postyard/internal/provider/compose"
 )
 
 // Send implements provider.Adapter. A batch goes over one connection, message by message; when that breaks, the next message gets
@@ -72,7 +73,7 @@ type line struct {
 // carry hands one message over.
 func (l *line) carry(out *provider.Outgoing) provider.Outcome {
 	l.single = false
-	m, err := compose(out, l.adapter.Now())
+	m, err := write(out, l.adapter.Now())
 	if err != nil {
 		return provider.Outcome{Class: provider.Rejected, Text: l.target.words("the message cannot be written: " + err.Error())}
 	}
@@ -113,11 +114,11 @@ func (l *line) learn(o provider.Outcome) provider.Outcome {
 
 // transact hands one message over by the connection. gone tells that the server ended the connection before it heard anything of
 // the message.
-func (l *line) transact(m *message) (o provider.Outcome, gone bool) {
+func (l *line) transact(m *compose.Message) (o provider.Outcome, gone bool) {
 	s := l.session
-	if s.most > 0 && len(m.raw) > s.most {
+	if s.most > 0 && len(m.Raw) > s.most {
 		return provider.Outcome{Class: provider.Rejected, Elsewhere: true,
-			Text: fmt.Sprintf("the message has %d bytes; the server takes %d", len(m.raw), s.most)}, false
+			Text: fmt.Sprintf("the message has %d bytes; the server takes %d", len(m.Raw), s.most)}, false
 	}
 	s.carried++
 	if err := s.begin(m); err != nil {
@@ -130,7 +131,7 @@ func (l *line) transact(m *message) (o provider.Outcome, gone bool) {
 	}
 	data, err := s.client.Data()
 	if err == nil {
-		_, err = data.Write(m.raw)
+		_, err = data.Write(m.Raw)
 	}
 	if err != nil {
 		return l.end(handover, err), false
@@ -156,7 +157,7 @@ func (l *line) transact(m *message) (o provider.Outcome, gone bool) {
 }
 
 // begin begins a transaction. What was left of the last one is given up.
-func (s *session) begin(m *message) error {
+func (s *session) begin(m *compose.Message) error {
 	if s.open {
 		if err := s.client.Reset(); err != nil {
 			_ = s.wire.Close() // whatever it answered: the next step finds the connection broken
@@ -164,7 +165,7 @@ func (s *session) begin(m *message) error {
 		}
 		s.open = false
 	}
-	if err := accepted(s.client.Mail(m.from, &gosmtp.MailOptions{Size: int64(len(m.raw))})); err != nil {
+	if err := accepted(s.client.Mail(m.From, &gosmtp.MailOptions{Size: int64(len(m.Raw))})); err != nil {
 		return err
 	}
 	s.open = true
@@ -172,9 +173,9 @@ func (s *session) begin(m *message) error {
 }
 
 // taken completes the outcome of a message that the server has heard as a whole.
-func (l *line) taken(o provider.Outcome, m *message, refused []refusal) provider.Outcome {
+func (l *line) taken(o provider.Outcome, m *compose.Message, refused []refusal) provider.Outcome {
 	if o.Class == provider.Accepted {
-		o.ProviderMessageID, o.Code = m.id, ""
+		o.ProviderMessageID, o.Code = m.ID, ""
 		for _, r := range refused {
 			if r.bounced {
 				o.InactiveAddresses, o.Bounce = append(o.InactiveAddresses, r.address), event.HardBounced
@@ -194,8 +195,8 @@ type refusal struct {
 }
 
 // address names the recipients. Without the first, the message's own, there is no message.
-func (s *session) address(m *message) (refused []refusal, err error) {
-	for i, to := range m.to {
+func (s *session) address(m *compose.Message) (refused []refusal, err error) {
+	for i, to := range m.To {
 		err := accepted(s.client.Rcpt(to, nil))
 		if err == nil {
 			continue

@@ -1,4 +1,6 @@
-package smtp
+// Package compose writes messages for adapters that hand them over whole, as MIME (RFC 5322, RFC 2045), and says which of a request's
+// headers can stand in them. Nothing in a message is beyond 7 bits.
+package compose
 
 import (
 	"bytes"
@@ -8,7 +10,6 @@ import (
 	netmail "net/mail"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,27 +19,24 @@ import (
 	"postyard/internal/provider"
 )
 
-// message is a message as it leaves.
-type message struct {
-	id   string   // Message-ID without its angle brackets
-	from string   // for MAIL FROM
-	to   []string // for RCPT TO: the message's own recipient, then the copies
-	raw  []byte
+// Message is a message as it leaves.
+type Message struct {
+	ID   string   // Message-ID without its angle brackets
+	From string   // the envelope's sender
+	To   []string // the envelope's recipients: the message's own, then the copies, each once
+	Raw  []byte
 }
 
-// Headers of every message (CS-8).
-const (
-	messageHeader    = "X-Sendpost-Message-UUID"
-	accountHeader    = "X-Sendpost-Account-ID"
-	subAccountHeader = "X-Sendpost-SubAccount-ID"
-	tpspHeader       = "X-Sendpost-TPSP-ID"
-	typeHeader       = "X-Sendpost-TPSP-Type"
-)
+// Form is what the messages of one adapter have in common.
+type Form struct {
+	Reserved []string // beginnings, in lower case, of names of headers that the user cannot set, beside those that nobody can
+}
 
-// compose writes a message. Bcc recipients are in the envelope only.
-func compose(out *provider.Outgoing, now time.Time) (*message, error) {
+// Write writes a message, with headers of the adapter's own. Bcc recipients are in the envelope only. Headers that Check refuses are
+// left out.
+func (f Form) Write(out *provider.Outgoing, own map[string]string, now time.Time) (*Message, error) {
 	c, r := out.Content, &out.Recipient
-	m := &message{id: out.ID.String() + "@" + mail.Domain(c.From.Email), from: c.From.Email, to: envelope(r)}
+	m := &Message{ID: out.ID.String() + "@" + mail.Domain(c.From.Email), From: c.From.Email, To: envelope(r)}
 	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	msg.FromMailAddress(mailbox(c.From))
 	msg.ToMailAddress(mailbox(r.Address))
@@ -50,20 +48,14 @@ func compose(out *provider.Outgoing, now time.Time) (*message, error) {
 	}
 	msg.Subject(c.Subject)
 	msg.SetDateWithValue(now)
-	msg.SetMessageIDWithValue(m.id)
+	msg.SetMessageIDWithValue(m.ID)
 	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
-		if !isMetadata(name) && ours(name) == "" {
+		if _, metadata := Metadata(name); !metadata && f.reserved(name) == "" {
 			msg.SetGenHeader(gomail.Header(name), c.Headers[name])
 		}
 	}
-	for name, value := range map[gomail.Header]string{
-		messageHeader: out.ID.String(), accountHeader: number(out.AccountID), subAccountHeader: number(out.SubAccountID),
-	} {
-		msg.SetGenHeader(name, value)
-	}
-	if out.TPSPID > 0 { // not through an IP
-		msg.SetGenHeader(tpspHeader, number(out.TPSPID))
-		msg.SetGenHeader(typeHeader, strconv.Itoa(int(provider.CustomSMTP)))
+	for name, value := range own {
+		msg.SetGenHeader(gomail.Header(name), value)
 	}
 	addBodies(msg, c)
 	if err := attach(msg, c.Attachments); err != nil {
@@ -73,18 +65,16 @@ func compose(out *provider.Outgoing, now time.Time) (*message, error) {
 	if _, err := msg.WriteTo(&raw); err != nil {
 		return nil, fmt.Errorf("write MIME: %w", err)
 	}
-	m.raw = raw.Bytes()
+	m.Raw = raw.Bytes()
 	if out.Sign != nil {
-		field, err := out.Sign(m.raw)
+		field, err := out.Sign(m.Raw)
 		if err != nil {
 			return nil, fmt.Errorf("sign: %w", err)
 		}
-		m.raw = slices.Concat(field, m.raw)
+		m.Raw = slices.Concat(field, m.Raw)
 	}
 	return m, nil
 }
-
-func number(id int32) string { return strconv.Itoa(int(id)) }
 
 // envelope lists each address once.
 func envelope(r *mail.Recipient) []string {

@@ -1,4 +1,4 @@
-package smtp
+package compose
 
 import (
 	"bytes"
@@ -30,25 +30,25 @@ func outgoing() *provider.Outgoing {
 		Recipient: mail.Recipient{Address: mail.Address{Email: "ana@recipient.example"}}}
 }
 
-func composed(t *testing.T, out *provider.Outgoing) (*message, *netmail.Message) {
+func composed(t *testing.T, out *provider.Outgoing) (*Message, *netmail.Message) {
 	t.Helper()
-	m, err := compose(out, time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC))
+	m, err := Form{Reserved: []string{"x-steer-"}}.Write(out, map[string]string{"X-Ours": "7"}, time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for line := range bytes.SplitSeq(m.raw, []byte("\r\n")) {
+	for line := range bytes.SplitSeq(m.Raw, []byte("\r\n")) {
 		if len(line) > 998 || bytes.ContainsAny(line, "\r\n") {
 			t.Errorf("a line of %d bytes, or with a lone line break: %.80q", len(line), line)
 		}
 	}
-	for _, b := range m.raw {
+	for _, b := range m.Raw {
 		if b >= 0x80 {
 			t.Fatal("the message is not 7-bit")
 		}
 	}
-	parsed, err := netmail.ReadMessage(bytes.NewReader(m.raw))
+	parsed, err := netmail.ReadMessage(bytes.NewReader(m.Raw))
 	if err != nil {
-		t.Fatalf("%v:\n%s", err, m.raw)
+		t.Fatalf("%v:\n%s", err, m.Raw)
 	}
 	return m, parsed
 }
@@ -102,21 +102,21 @@ func TestHeaders(t *testing.T) {
 	c.Headers = map[string]string{"X-Order": "42", "List-Unsubscribe": "<https://example.com/" + strings.Repeat("u", 200) + ">", "X-Näme": "never gets here",
 		"X-Text": "Größe", "TPSP_METADATA_order": "42", "tpsp_metadata_x": "1",
 		// Those that CanCarry refuses are not written either.
-		"subject": "evil", "BCC": "eve@example.com", "Content-Type": "text/evil", "X-Sendpost-Message-UUID": "evil", "Dkim-Signature": "evil"}
+		"subject": "evil", "BCC": "eve@example.com", "Content-Type": "text/evil", "X-Sendpost-Message-UUID": "evil", "Dkim-Signature": "evil", "X-STEER-x": "evil"}
 	delete(c.Headers, "X-Näme")
 	out.Recipient.Name = "Ana 李"
 	out.Recipient.CC = []mail.Address{{Email: "c1@copy.example", Name: "C One"}, {Email: "c2@copy.example"}}
 	out.Recipient.BCC = []mail.Address{{Email: "b1@copy.example"}, {Email: "C2@copy.example"}}
 	m, parsed := composed(t, out)
 
-	if diff := cmp.Diff([]string{"ana@recipient.example", "c1@copy.example", "c2@copy.example", "b1@copy.example"}, m.to); diff != "" || m.from != "shop@example.com" {
-		t.Errorf("envelope from %s (-want +got):\n%s", m.from, diff)
+	if diff := cmp.Diff([]string{"ana@recipient.example", "c1@copy.example", "c2@copy.example", "b1@copy.example"}, m.To); diff != "" || m.From != "shop@example.com" {
+		t.Errorf("envelope from %s (-want +got):\n%s", m.From, diff)
 	}
 	for name, want := range map[string]string{
 		"Subject": c.Subject, "Date": "Mon, 02 Mar 2026 10:00:00 +0000", "Message-Id": "<" + testID.String() + "@example.com>", "X-Order": "42",
 		"X-Text": "Größe", "List-Unsubscribe": c.Headers["List-Unsubscribe"], "Bcc": "", "Dkim-Signature": "", "Tpsp_metadata_order": "", "Tpsp_metadata_x": "",
 		"Mime-Version": "1.0", "User-Agent": "", "X-Mailer": "",
-		"X-Sendpost-Message-Uuid": testID.String(), "X-Sendpost-Account-Id": "1", "X-Sendpost-Subaccount-Id": "2", "X-Sendpost-Tpsp-Id": "3", "X-Sendpost-Tpsp-Type": "6",
+		"X-Sendpost-Message-Uuid": "", "X-Ours": "7", "X-Steer-X": "",
 	} {
 		got, err := (&mime.WordDecoder{}).DecodeHeader(parsed.Header.Get(name))
 		if err != nil || got != want || len(parsed.Header[name]) > 1 {
@@ -132,8 +132,8 @@ func TestHeaders(t *testing.T) {
 			t.Errorf("%s (%v):\n%s", name, err, diff)
 		}
 	}
-	if bytes.Contains(m.raw, []byte("b1@copy.example")) || bytes.Contains(m.raw, []byte("evil")) {
-		t.Errorf("what should not be there is:\n%s", m.raw)
+	if bytes.Contains(m.Raw, []byte("b1@copy.example")) || bytes.Contains(m.Raw, []byte("evil")) {
+		t.Errorf("what should not be there is:\n%s", m.Raw)
 	}
 }
 
@@ -165,49 +165,61 @@ func TestBodies(t *testing.T) {
 		tc.change(out.Content)
 		m, parsed := composed(t, out)
 		if diff := cmp.Diff(tc.want, leaves(t, parsed.Header.Get, parsed.Body)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s\n%s", name, diff, m.raw)
+			t.Errorf("%s (-want +got):\n%s\n%s", name, diff, m.Raw)
 		}
 	}
 	out := outgoing()
 	out.Content.Attachments = []mail.Attachment{{Filename: "a", Content: "???"}}
-	if _, err := compose(out, time.Now()); err == nil {
+	if _, err := (Form{}).Write(out, map[string]string{"X-Ours": out.ID.String()}, time.Now()); err == nil {
 		t.Error("an attachment that is no base64 is sent")
 	}
 }
 
-func TestCanCarry(t *testing.T) {
+func TestCheck(t *testing.T) {
 	t.Parallel()
+	form := Form{Reserved: []string{"x-steer-"}}
 	for name, tc := range map[string]struct {
-		change      func(*mail.Content)
-		code, field string
+		headers map[string]string
+		field   string
 	}{
-		"text":         {func(*mail.Content) {}, "", ""},
-		"html":         {func(c *mail.Content) { c.Text, c.HTML = "", "<p>" }, "", ""},
-		"both":         {func(c *mail.Content) { c.Template = "welcome" }, "", ""},
-		"template":     {func(c *mail.Content) { c.Text, c.Template = "", "welcome" }, "missing_body", "htmlBody"},
-		"AMP alone":    {func(c *mail.Content) { c.Text, c.AMP = "", "<html>" }, "missing_body", "htmlBody"},
-		"own header":   {func(c *mail.Content) { c.Headers = map[string]string{"X-Own": "1", "List-Id": "<x>"} }, "", ""},
-		"metadata":     {func(c *mail.Content) { c.Headers = map[string]string{"Tpsp_Metadata_From": strings.Repeat("x", 2000)} }, "", ""},
-		"subject":      {func(c *mail.Content) { c.Headers = map[string]string{"SUBJECT": "x"} }, "invalid_header", "headers.SUBJECT"},
-		"content type": {func(c *mail.Content) { c.Headers = map[string]string{"content-Type": "x"} }, "invalid_header", "headers.content-Type"},
-		"return path":  {func(c *mail.Content) { c.Headers = map[string]string{"Return-Path": "x"} }, "invalid_header", "headers.Return-Path"},
-		"ours":         {func(c *mail.Content) { c.Headers = map[string]string{"x-sendpost-tpsp-id": "9"} }, "invalid_header", "headers.x-sendpost-tpsp-id"},
-		"long word":    {func(c *mail.Content) { c.Headers = map[string]string{"X-A": "a " + strings.Repeat("x", 901)} }, "invalid_header", "headers.X-A"},
-		"long value":   {func(c *mail.Content) { c.Headers = map[string]string{"X-A": strings.Repeat("word ", 400)} }, "", ""},
+		"none":         {nil, ""},
+		"own header":   {map[string]string{"X-Own": "1", "List-Id": "<x>"}, ""},
+		"metadata":     {map[string]string{"Tpsp_Metadata_From": strings.Repeat("x", 2000)}, ""},
+		"subject":      {map[string]string{"SUBJECT": "x"}, "headers.SUBJECT"},
+		"content type": {map[string]string{"content-Type": "x"}, "headers.content-Type"},
+		"return path":  {map[string]string{"Return-Path": "x"}, "headers.Return-Path"},
+		"ours":         {map[string]string{"x-sendpost-tpsp-id": "9"}, "headers.x-sendpost-tpsp-id"},
+		"reserved":     {map[string]string{"X-Steer-To": "9"}, "headers.X-Steer-To"},
+		"the first":    {map[string]string{"Subject": "x", "Date": "x"}, "headers.Date"},
+		"long word":    {map[string]string{"X-A": "a " + strings.Repeat("x", 901)}, "headers.X-A"},
+		"long value":   {map[string]string{"X-A": strings.Repeat("word ", 400)}, ""},
 	} {
-		out := outgoing()
-		tc.change(out.Content)
-		bad := (&Adapter{}).CanCarry(out.Content, provider.Terms{})
-		if tc.code == "" {
+		bad := form.Check(tc.headers)
+		if tc.field == "" {
 			if bad != nil {
 				t.Errorf("%s: %v", name, bad)
-			} else {
-				composed(t, out)
 			}
+			out := outgoing()
+			out.Content.Headers = tc.headers
+			composed(t, out)
 			continue
 		}
-		if bad == nil || bad.Code != tc.code || bad.Field != tc.field {
-			t.Errorf("%s: %+v, want %s at %s", name, bad, tc.code, tc.field)
+		if bad == nil || bad.Code != "invalid_header" || bad.Field != tc.field {
+			t.Errorf("%s: %+v, want one at %s", name, bad, tc.field)
+		}
+	}
+}
+
+func TestMetadata(t *testing.T) {
+	t.Parallel()
+	for header, want := range map[string]string{"TPSP_METADATA_order": "order", "tpsp_Metadata_X": "X", "TPSP_METADATA_": ""} {
+		if key, ok := Metadata(header); !ok || key != want {
+			t.Errorf("%s: %q, %t", header, key, ok)
+		}
+	}
+	for _, header := range []string{"", "TPSP_METADATA", "X-TPSP_METADATA_order"} {
+		if key, ok := Metadata(header); ok {
+			t.Errorf("%s is the metadata %q", header, key)
 		}
 	}
 }
@@ -230,19 +242,19 @@ func FuzzCompose(f *testing.F) {
 		c := out.Content
 		c.Subject, c.From.Name, c.Text, c.Headers = subject, name, body, map[string]string{header: value}
 		c.Attachments = []mail.Attachment{{Filename: file, Content: "Zg=="}}
-		if body == "" || (&Adapter{}).CanCarry(c, provider.Terms{}) != nil {
+		if body == "" || (Form{}).Check(c.Headers) != nil {
 			return
 		}
-		m, err := compose(out, time.Now())
+		m, err := (Form{}).Write(out, map[string]string{"X-Ours": out.ID.String()}, time.Now())
 		if err != nil {
 			return
 		}
-		parsed, err := netmail.ReadMessage(bytes.NewReader(m.raw))
+		parsed, err := netmail.ReadMessage(bytes.NewReader(m.Raw))
 		if err != nil {
-			t.Fatalf("%v\n%q", err, m.raw)
+			t.Fatalf("%v\n%q", err, m.Raw)
 		}
-		if parsed.Header.Get("Bcc") != "" || len(parsed.Header["From"]) != 1 || len(parsed.Header["To"]) != 1 || parsed.Header.Get(messageHeader) != testID.String() {
-			t.Errorf("%q", m.raw)
+		if parsed.Header.Get("Bcc") != "" || len(parsed.Header["From"]) != 1 || len(parsed.Header["To"]) != 1 || len(parsed.Header["X-Ours"]) != 1 {
+			t.Errorf("%q", m.Raw)
 		}
 	})
 }
@@ -268,24 +280,11 @@ func TestSigned(t *testing.T) {
 		return []byte("DKIM-Signature: v=1;\r\n b=x\r\n"), nil
 	}
 	m, parsed := composed(t, out)
-	if want := "DKIM-Signature: v=1;\r\n b=x\r\n" + string(seen); string(m.raw) != want || parsed.Header.Get("Dkim-Signature") == "" || len(seen) != len(unsigned.raw) {
-		t.Errorf("%d bytes signed, %d before:\n%s", len(seen), len(unsigned.raw), m.raw)
+	if want := "DKIM-Signature: v=1;\r\n b=x\r\n" + string(seen); string(m.Raw) != want || parsed.Header.Get("Dkim-Signature") == "" || len(seen) != len(unsigned.Raw) {
+		t.Errorf("%d bytes signed, %d before:\n%s", len(seen), len(unsigned.Raw), m.Raw)
 	}
 	out.Sign = func([]byte) ([]byte, error) { return nil, errors.New("broken") }
-	if _, err := compose(out, time.Now()); err == nil || !strings.Contains(err.Error(), "sign: broken") {
+	if _, err := (Form{}).Write(out, map[string]string{"X-Ours": out.ID.String()}, time.Now()); err == nil || !strings.Contains(err.Error(), "sign: broken") {
 		t.Errorf("%v", err)
-	}
-}
-
-// Mail through an IP does not name a provider.
-func TestHeadersThroughAnIP(t *testing.T) {
-	t.Parallel()
-	out := outgoing()
-	out.TPSPID = -3
-	_, parsed := composed(t, out)
-	for name, want := range map[string]string{"X-Sendpost-Message-Uuid": testID.String(), "X-Sendpost-Tpsp-Id": "", "X-Sendpost-Tpsp-Type": ""} {
-		if got := parsed.Header.Get(name); got != want {
-			t.Errorf("%s: %q", name, got)
-		}
 	}
 }
