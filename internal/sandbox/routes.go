@@ -8,6 +8,7 @@ import (
 
 	"postyard/internal/sandbox/fault"
 	"postyard/internal/sandbox/postmark"
+	"postyard/internal/sandbox/ses"
 )
 
 // api is the HTTP API of a provider.
@@ -22,7 +23,8 @@ type api struct {
 // apis are those that share one address. The first that owns a request serves it; the last owns all.
 func (b *Sandbox) apis() []api {
 	return []api{
-		{name: postmark.Provider, owns: func(*http.Request) bool { return true }, whose: b.postmark.Whose, wording: postmark.Wording,
+		{name: ses.Provider, owns: ses.Owns, whose: b.ses.Whose, wording: ses.Wording, handler: b.ses},
+		{name: postmark.Provider, owns: func(*http.Request) bool { return true }, whose: b.postmark.Whose, wording: fault.ByCode(postmark.Wording),
 			handler: b.postmark},
 	}
 }
@@ -80,7 +82,7 @@ func (b *Sandbox) routes() http.Handler {
 		case r.URL.Path == "/sandbox" || strings.HasPrefix(r.URL.Path, "/sandbox/"):
 			w.Header().Set("Server", "Postyard-Sandbox")
 			guarded.ServeHTTP(w, r)
-		case r.URL.Path == "/" && r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html"):
+		case r.URL.Path == "/" && r.Method == http.MethodGet && !ses.Owns(r) && strings.Contains(r.Header.Get("Accept"), "text/html"):
 			http.Redirect(w, r, "/sandbox", http.StatusSeeOther)
 		default:
 			providers.ServeHTTP(w, r)
