@@ -18,12 +18,13 @@ type api struct {
 	whose   func(*http.Request) [2]string // the name and the token of the server or account that a request is for
 	wording fault.Wording
 	handler http.Handler
+	front   func(http.Handler) http.Handler // what stands before the faults; nil is nothing
 }
 
 // apis are those that share one address. The first that owns a request serves it; the last owns all.
 func (b *Sandbox) apis() []api {
 	return []api{
-		{name: ses.Provider, owns: ses.Owns, whose: b.ses.Whose, wording: ses.Wording, handler: b.ses},
+		{name: ses.Provider, owns: ses.Owns, whose: b.ses.Whose, wording: ses.Wording, handler: b.ses, front: ses.Front},
 		{name: postmark.Provider, owns: func(*http.Request) bool { return true }, whose: b.postmark.Whose, wording: fault.ByCode(postmark.Wording),
 			handler: b.postmark},
 	}
@@ -34,6 +35,9 @@ func (b *Sandbox) serveAPIs() http.Handler {
 	apis := b.apis()
 	for i, a := range apis {
 		apis[i].handler = b.faults.Wrap(a.name, a.whose, a.wording, a.handler)
+		if a.front != nil {
+			apis[i].handler = a.front(apis[i].handler)
+		}
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, a := range apis {

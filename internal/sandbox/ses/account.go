@@ -129,7 +129,7 @@ func (a *account) verified(address string) bool {
 	if a.identities[address] {
 		return true
 	}
-	_, domain, _ := cutLast(address, '@')
+	_, domain, _ := splitAddress(address)
 	for domain != "" {
 		if a.identities[domain] {
 			return true

@@ -27,7 +27,7 @@ func parseAddress(text string) (address, error) {
 
 // checkAddress holds the grammar of addresses, which is that of ASCII, with the texts that are known.
 func checkAddress(email string) error {
-	mailbox, domain, found := cutLast(email, '@')
+	mailbox, domain, found := splitAddress(email)
 	switch {
 	case !found || domain == "":
 		return bad("Missing final '@domain'")
@@ -60,8 +60,9 @@ func alphanumeric(c rune) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
-func cutLast(text string, at byte) (before, after string, found bool) {
-	i := strings.LastIndexByte(text, at)
+// splitAddress cuts an address at its last '@'.
+func splitAddress(text string) (mailbox, domain string, found bool) {
+	i := strings.LastIndexByte(text, '@')
 	if i < 0 {
 		return text, "", false
 	}

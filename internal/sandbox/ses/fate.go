@@ -58,13 +58,13 @@ func squeeze(name string) string {
 
 // simulated tells whether an address is of SES's mailbox simulator.
 func simulated(email string) bool {
-	_, domain, _ := cutLast(strings.ToLower(email), '@')
+	_, domain, _ := splitAddress(strings.ToLower(email))
 	return domain == simulatorDomain
 }
 
 // fate is what becomes of a message at an address.
 func fate(email string) []store.Event {
-	mailbox, domain, _ := cutLast(strings.ToLower(email), '@')
+	mailbox, domain, _ := splitAddress(strings.ToLower(email))
 	mailbox, _, _ = strings.Cut(mailbox, "+")
 	delivered := store.Event{Kind: store.Delivered, Recipient: email}
 	complained := store.Event{Kind: store.Complained, Recipient: email, Type: complaintTypes[0]}
@@ -102,7 +102,7 @@ func fate(email string) []store.Event {
 // refusal is why SES does not try to deliver a message at all, because of one of its recipients; "" when it does.
 func refusal(recipients []string) string {
 	for _, email := range recipients {
-		mailbox, domain, _ := cutLast(strings.ToLower(email), '@')
+		mailbox, domain, _ := splitAddress(strings.ToLower(email))
 		mailbox, _, _ = strings.Cut(mailbox, "+")
 		if domain != sandboxDomain {
 			continue

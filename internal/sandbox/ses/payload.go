@@ -221,7 +221,7 @@ func statusOf(e store.Event) string {
 // describe tells of the message that an event is of.
 func (m *content) describe(mail *store.Mail) mailBody {
 	source := bare(m.From)
-	_, domain, _ := cutLast(source, '@')
+	_, domain, _ := splitAddress(source)
 	body := mailBody{Timestamp: stamp(mail.ReceivedAt), Source: m.From, SourceARN: "arn:aws:ses:" + Region + ":" + accountID + ":identity/" + domain,
 		SendingAccountID: accountID, MessageID: mail.ID, Destination: m.recipients(), Headers: []headerBody{},
 		Tags: map[string][]string{"ses:operation": {"SendEmail"}, "ses:source-ip": {"127.0.0.1"}, "ses:from-domain": {domain},

@@ -60,8 +60,8 @@ func (s *Simulator) fulfil(m *content, wish store.Wish, before []store.Event) (e
 	case store.Dropped:
 		e.Type, err = oneOf("drop", wish.Type, []string{eventReject, eventRendering})
 	case store.Bounced:
-		known := false
-		if e.Type, known = bounceNamed(cmp.Or(wish.Type, bounceGeneral)); !known {
+		name, known := bounceNamed(cmp.Or(wish.Type, bounceGeneral))
+		if e.Type = name; !known {
 			err = refuse("type must be one of Amazon SES's types of bounces, %s; got %q", strings.Join(bounceTypes, ", "), wish.Type)
 		}
 	default:

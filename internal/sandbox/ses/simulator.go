@@ -1,6 +1,7 @@
 package ses
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -54,7 +55,9 @@ type Simulator struct {
 	mu     sync.RWMutex
 	random rand.Source
 	account
-	lastSubscription int // the highest number so far; none is given twice
+	lastSubscription int    // the highest number so far; none is given twice
+	lastToken        int    // counts them
+	salt             uint64 // keeps ids of subscriptions, which a reset may keep, from being those of another run
 
 	policyMu sync.Mutex
 	policies map[policyKey]*hook.Policy
@@ -79,7 +82,7 @@ func seedAccount() account {
 // New returns a simulator in its seeded state. It is a store.Restorer; once its store is open it must be given to Attach.
 func New(d Deps) *Simulator {
 	return &Simulator{clock: d.Clock, timetable: d.Timetable, hooks: d.Hooks, settings: d.Settings, log: d.Log, seed: d.Seed,
-		random: newRandom(d.Seed), account: seedAccount()}
+		random: newRandom(d.Seed), salt: cmp.Or(d.Seed, rand.Uint64()), account: seedAccount()}
 }
 
 // Attach gives the simulator its store, which may hold mails from before a restart: deliveries, notifications and confirmations that were
@@ -225,11 +228,13 @@ func Owns(r *http.Request) bool {
 	switch {
 	case isREST(r), certificatePath.MatchString(r.URL.Path):
 		return true
-	case r.URL.Path != "/" && r.URL.Path != "":
+	case !atRoot(r):
 		return false
 	}
 	return r.Method == http.MethodPost && isForm(r) || r.URL.Query().Has("Action")
 }
+
+func atRoot(r *http.Request) bool { return r.URL.Path == "/" || r.URL.Path == "" }
 
 func isREST(r *http.Request) bool {
 	return r.URL.Path == "/v2/email" || strings.HasPrefix(r.URL.Path, "/v2/email/")

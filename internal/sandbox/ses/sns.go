@@ -142,7 +142,7 @@ func (s *Simulator) query(r *http.Request) (any, error) {
 		return nil, fail("InvalidAction", "Could not find operation %s for version %s", name, version)
 	}
 	if f.signed = r.Header.Get("Authorization") != ""; f.signed || !known.open {
-		if err := s.verify(r, body, "sns"); err != nil {
+		if err := s.verify(r, body, serviceSNS); err != nil {
 			return nil, err
 		}
 	}

@@ -2,8 +2,10 @@ package ses
 
 import (
 	"cmp"
+	"crypto/sha512"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -81,23 +83,20 @@ func (s *Simulator) subscribed(f *form, wanted map[string]string) (*subscription
 	}
 	if sub.Number == 0 {
 		s.lastSubscription++
-		sub.Number, sub.ARN = s.lastSubscription, t.ARN+":"+s.newUUID()
+		sub.Number, sub.ARN = s.lastSubscription, t.ARN+":"+derived("subscription", s.salt, s.lastSubscription)
 	}
-	sub.Base, sub.Created, sub.Token = f.base, s.clock.Now(), s.newToken()
+	sub.Base, sub.Created, sub.Token = f.base, s.clock.Now(), s.newToken(sub.Number)
 	if err := s.saveSubscription(&sub); err != nil {
 		return nil, nil, err
 	}
 	return &sub, []posting{s.confirmation(&sub)}, nil
 }
 
-// newToken is what an endpoint confirms with. The caller holds mu.
-func (s *Simulator) newToken() string {
-	var token []byte
-	for range 16 {
-		n := s.random.Uint64()
-		token = append(token, byte(n), byte(n>>8), byte(n>>16), byte(n>>24), byte(n>>32), byte(n>>40), byte(n>>48), byte(n>>56))
-	}
-	return hex.EncodeToString(token)
+// newToken is what an endpoint confirms with, another one each time. The caller holds mu.
+func (s *Simulator) newToken(number int) string {
+	s.lastToken++
+	sum := sha512.Sum512(fmt.Appendln(nil, "token", s.salt, number, s.lastToken, s.clock.Now()))
+	return hex.EncodeToString(sum[:])
 }
 
 // saveSubscription keeps a subscription and puts it in force. The caller holds mu.

@@ -82,6 +82,34 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// queryPath begins the paths that calls of SNS have for faults.
+const queryPath = "/sns/"
+
+// Front gives calls of SNS, all of which are posted to the root, paths by their actions, such as /sns/Subscribe, so that there can be faults
+// for some of them.
+func Front(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !atRoot(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		action := r.URL.Query().Get("Action")
+		named := r.Clone(r.Context())
+		if r.Method == http.MethodPost {
+			begun, err := io.ReadAll(io.LimitReader(r.Body, maxForm+1)) // who reads on meets the same error
+			if form, broken := url.ParseQuery(string(begun)); err == nil && broken == nil {
+				action = form.Get("Action")
+			}
+			named.Body = struct {
+				io.Reader
+				io.Closer
+			}{io.MultiReader(bytes.NewReader(begun), r.Body), r.Body}
+		}
+		named.URL.Path, named.URL.RawPath = queryPath+action, ""
+		next.ServeHTTP(w, named)
+	})
+}
+
 func (s *Simulator) serveREST(w http.ResponseWriter, r *http.Request) {
 	answer, err := s.rest(r)
 	if err == nil {
@@ -124,7 +152,7 @@ func (s *Simulator) rest(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.verify(r, body, "ses"); err != nil {
+	if err := s.verify(r, body, serviceSES); err != nil {
 		return nil, err
 	}
 	if len(body) > 0 && mediaType(r) != contentJSON {
