@@ -8,6 +8,7 @@ import (
 
 	"postyard/internal/sandbox/fault"
 	"postyard/internal/sandbox/postmark"
+	"postyard/internal/sandbox/ses"
 )
 
 // api is the HTTP API of a provider.
@@ -17,12 +18,14 @@ type api struct {
 	whose   func(*http.Request) [2]string // the name and the token of the server or account that a request is for
 	wording fault.Wording
 	handler http.Handler
+	front   func(http.Handler) http.Handler // what stands before the faults; nil is nothing
 }
 
 // apis are those that share one address. The first that owns a request serves it; the last owns all.
 func (b *Sandbox) apis() []api {
 	return []api{
-		{name: postmark.Provider, owns: func(*http.Request) bool { return true }, whose: b.postmark.Whose, wording: postmark.Wording,
+		{name: ses.Provider, owns: ses.Owns, whose: b.ses.Whose, wording: ses.Wording, handler: b.ses, front: ses.Front},
+		{name: postmark.Provider, owns: func(*http.Request) bool { return true }, whose: b.postmark.Whose, wording: fault.ByCode(postmark.Wording),
 			handler: b.postmark},
 	}
 }
@@ -32,6 +35,9 @@ func (b *Sandbox) serveAPIs() http.Handler {
 	apis := b.apis()
 	for i, a := range apis {
 		apis[i].handler = b.faults.Wrap(a.name, a.whose, a.wording, a.handler)
+		if a.front != nil {
+			apis[i].handler = a.front(apis[i].handler)
+		}
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, a := range apis {
@@ -80,7 +86,7 @@ func (b *Sandbox) routes() http.Handler {
 		case r.URL.Path == "/sandbox" || strings.HasPrefix(r.URL.Path, "/sandbox/"):
 			w.Header().Set("Server", "Postyard-Sandbox")
 			guarded.ServeHTTP(w, r)
-		case r.URL.Path == "/" && r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html"):
+		case r.URL.Path == "/" && r.Method == http.MethodGet && !ses.Owns(r) && strings.Contains(r.Header.Get("Accept"), "text/html"):
 			http.Redirect(w, r, "/sandbox", http.StatusSeeOther)
 		default:
 			providers.ServeHTTP(w, r)

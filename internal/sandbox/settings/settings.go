@@ -54,6 +54,9 @@ type Settings struct {
 	PauseAfterFailures int `json:"pauseAfterFailures"`
 	// Account is the state of the account: approved, pending or not-approved.
 	Account string `json:"account"`
+	// SendRate is how many recipients Amazon SES takes in a second, SendQuota in 24 h; 0 is no limit.
+	SendRate  int `json:"sendRate"`
+	SendQuota int `json:"sendQuota"`
 	// SMTPLogin has the mail server take mail from clients that have logged in only.
 	SMTPLogin bool `json:"smtpLogin"`
 	// RefuseArchive refuses to archive message streams (Postmark 1241).
@@ -73,7 +76,7 @@ const (
 )
 
 // RecordTypes are the names that LateWebhooks may have.
-var RecordTypes = []string{"Delivery", "Bounce", "SpamComplaint", "Open", "Click", "SubscriptionChange"}
+var RecordTypes = []string{"Delivery", "Bounce", "SpamComplaint", "Open", "Click", "SubscriptionChange", "Processed", "Deferred", "Dropped"}
 
 // DefaultDeliveryDelay is the delivery delay of a fresh sandbox.
 const DefaultDeliveryDelay = 200 * time.Millisecond
@@ -120,6 +123,8 @@ func (s Settings) check() error {
 		return fmt.Errorf("settings: deliveryDelayMs must be from 0 to %d, got %d", limit, s.DeliveryDelayMS)
 	case s.SearchLagMS < 0 || s.SearchLagMS > limit:
 		return fmt.Errorf("settings: searchLagMs must be from 0 to %d, got %d", limit, s.SearchLagMS)
+	case s.SendRate < 0 || s.SendQuota < 0:
+		return fmt.Errorf("settings: sendRate and sendQuota must not be negative, got %d and %d", s.SendRate, s.SendQuota)
 	case s.SendLatencyMS < 0 || s.SendLatencyMS > maxLatency.Milliseconds():
 		return fmt.Errorf("settings: sendLatencyMs must be from 0 to %d, got %d", maxLatency.Milliseconds(), s.SendLatencyMS)
 	}
