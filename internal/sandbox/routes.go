@@ -8,6 +8,7 @@ import (
 
 	"postyard/internal/sandbox/fault"
 	"postyard/internal/sandbox/postmark"
+	"postyard/internal/sandbox/sendgrid"
 )
 
 // api is the HTTP API of a provider.
@@ -22,6 +23,7 @@ type api struct {
 // apis are those that share one address. The first that owns a request serves it; the last owns all.
 func (b *Sandbox) apis() []api {
 	return []api{
+		{name: sendgrid.Provider, owns: sendgrid.Owns, whose: b.sendgrid.Whose, wording: b.sendgrid.Wording, handler: b.sendgrid},
 		{name: postmark.Provider, owns: func(*http.Request) bool { return true }, whose: b.postmark.Whose, wording: postmark.Wording,
 			handler: b.postmark},
 	}
