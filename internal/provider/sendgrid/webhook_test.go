@@ -288,11 +288,11 @@ func TestRegisterLeavesOthers(t *testing.T) {
 	t.Parallel()
 	h := &hooks{}
 	others := map[string]map[string]any{
-		"of somebody":      {"url": "https://somebody.example/hook", "friendly_name": "theirs", "enabled": true},
-		"another of ours":  asOurs(map[string]any{"friendly_name": "postyard-44", "url": hookURL + "?hook=postyard-44"}),
-		"our name":         asOurs(map[string]any{"url": "https://elsewhere.example/hook"}),
-		"no name":          {"url": hookURL, "enabled": false},
-		"odd":              {"url": 7, "friendly_name": []int{1}, "enabled": "yes"},
+		"of somebody":     {"url": "https://somebody.example/hook", "friendly_name": "theirs", "enabled": true},
+		"another of ours": asOurs(map[string]any{"friendly_name": "postyard-44", "url": hookURL + "?hook=postyard-44"}),
+		"our name":        asOurs(map[string]any{"url": "https://elsewhere.example/hook"}),
+		"no name":         {"url": hookURL, "enabled": false},
+		"odd":             {"url": 7, "friendly_name": []int{1}, "enabled": "yes"},
 	}
 	ids := map[string]string{}
 	for name, hook := range others {
