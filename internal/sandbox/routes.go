@@ -6,10 +6,46 @@ import (
 	"net/http"
 	"strings"
 
+	"postyard/internal/sandbox/fault"
 	"postyard/internal/sandbox/postmark"
+	"postyard/internal/sandbox/sendgrid"
 )
 
-// routes puts the control API and the pages beside the provider's API. Faults apply to the latter only.
+// api is the HTTP API of a provider.
+type api struct {
+	name    string // the provider's
+	owns    func(*http.Request) bool
+	whose   func(*http.Request) [2]string // the name and the token of the server or account that a request is for
+	wording fault.Wording
+	handler http.Handler
+}
+
+// apis are those that share one address. The first that owns a request serves it; the last owns all.
+func (b *Sandbox) apis() []api {
+	return []api{
+		{name: sendgrid.Provider, owns: sendgrid.Owns, whose: b.sendgrid.Whose, wording: b.sendgrid.Wording, handler: b.sendgrid},
+		{name: postmark.Provider, owns: func(*http.Request) bool { return true }, whose: b.postmark.Whose, wording: postmark.Wording,
+			handler: b.postmark},
+	}
+}
+
+// serveAPIs is the handler of all providers, each with its faults in front of it.
+func (b *Sandbox) serveAPIs() http.Handler {
+	apis := b.apis()
+	for i, a := range apis {
+		apis[i].handler = b.faults.Wrap(a.name, a.whose, a.wording, a.handler)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, a := range apis {
+			if a.owns(r) {
+				a.handler.ServeHTTP(w, r)
+				return
+			}
+		}
+	})
+}
+
+// routes puts the control API and the pages beside the providers' APIs. Faults apply to the latter only.
 func (b *Sandbox) routes() http.Handler {
 	own := http.NewServeMux()
 	own.HandleFunc("GET /sandbox/health", b.health)
@@ -40,7 +76,7 @@ func (b *Sandbox) routes() http.Handler {
 		b.refuse(w, http.StatusForbidden, errors.New("a page of another site cannot use the sandbox"))
 	}))
 	guarded := protection.Handler(b.orRefuse(own))
-	api := b.faults.Wrap(postmark.Provider, b.postmark.Whose, postmark.Wording, b.postmark)
+	providers := b.serveAPIs()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.URL.Path == "/sandbox" || strings.HasPrefix(r.URL.Path, "/sandbox/"):
@@ -49,7 +85,7 @@ func (b *Sandbox) routes() http.Handler {
 		case r.URL.Path == "/" && r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html"):
 			http.Redirect(w, r, "/sandbox", http.StatusSeeOther)
 		default:
-			api.ServeHTTP(w, r)
+			providers.ServeHTTP(w, r)
 		}
 	})
 }
