@@ -151,21 +151,39 @@ type drop struct {
 	refused    provider.Class // Accepted: it is not for a reason of SendGrid's own
 }
 
-// drops are SendGrid's reasons, in lower case. Those of its suppression lists are about the recipient, as a bounce was before; a quota is
-// about the account, and another provider may carry the message; what is left (a malformed address, content that its filter takes for
-// spam, an invalid header) is about the message, and ends it.
-var drops = map[string]drop{
-	"unsubscribed address":              {suppresses: true, reason: provider.Unsubscribed},
-	"bounced address":                   {suppresses: true, reason: provider.HardBounce},
-	"spam reporting address":            {suppresses: true, reason: provider.SpamComplaint},
-	"recipient list over package quota": {refused: provider.Account},
-	"invalid":                           {},
-	"spam content":                      {},
-	"invalid smtpapi header":            {},
+// drops are SendGrid's reasons. Those of its suppression lists are about the recipient, as a bounce was before; a quota is about the
+// account, and another provider may carry the message; what is left (a malformed address, content that its filter takes for spam, an
+// invalid header) is about the message, and ends it.
+var drops = []struct {
+	reason string
+	drop
+}{
+	{"Unsubscribed Address", drop{suppresses: true, reason: provider.Unsubscribed}},
+	{"Bounced Address", drop{suppresses: true, reason: provider.HardBounce}},
+	{"Spam Reporting Address", drop{suppresses: true, reason: provider.SpamComplaint}},
+	{"Recipient List over Package Quota", drop{refused: provider.Account}},
+	{"Invalid", drop{}},
+	{"Spam Content", drop{}},
+	{"Invalid SMTPAPI header", drop{}},
 }
 
+// dropReasons returns SendGrid's reasons for a dropped event, as far as they are known.
+func dropReasons() (list []string) {
+	for _, d := range drops {
+		list = append(list, d.reason)
+	}
+	return list
+}
+
+// dropOf judges a reason, in whatever case and spacing. One that is not known is about the message.
 func dropOf(reason string) drop {
-	return drops[strings.ToLower(strings.Join(strings.Fields(reason), " "))]
+	reason = strings.Join(strings.Fields(reason), " ")
+	for _, d := range drops {
+		if strings.EqualFold(d.reason, reason) {
+			return d.drop
+		}
+	}
+	return drop{}
 }
 
 // isSample knows the made-up events of SendGrid's test button, which all have one message.

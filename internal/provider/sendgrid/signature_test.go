@@ -34,7 +34,9 @@ func keyOf(name string) *ecdsa.PrivateKey {
 	return kept.(*ecdsa.PrivateKey)
 }
 
-func publicKeyOf(name string) string { return base64.StdEncoding.EncodeToString(derOf(&keyOf(name).PublicKey)) }
+func publicKeyOf(name string) string {
+	return base64.StdEncoding.EncodeToString(derOf(&keyOf(name).PublicKey))
+}
 
 func pemOf(name string) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: derOf(&keyOf(name).PublicKey)}))

@@ -79,21 +79,35 @@ func (w *webhook) read(text []byte) bool {
 	return w.id != "" && !strings.ContainsAny(w.id, " \t\r\n")
 }
 
-// ours tells whether we made this webhook: its name is the hook's user name, which nobody else's is. Neither the URL nor the id alone
-// proves it: the providers of one account share the URL, and the key may be another SendGrid account's by now.
+// address is the URL that a webhook of ours has. The providers of one account share the hook's URL, and SendGrid wants the URLs of its
+// webhooks to differ: two keys of one SendGrid account, or an old one and the one that replaces it, would not have both. Whoever takes
+// the request in does not look at the query.
+func address(hook provider.Hook) string {
+	if hook.URL == "" || hook.Credentials.Username == "" {
+		return hook.URL
+	}
+	mark := "?"
+	if strings.Contains(hook.URL, mark) {
+		mark = "&"
+	}
+	return hook.URL + mark + "hook=" + url.QueryEscape(hook.Credentials.Username)
+}
+
+// ours tells whether we made this webhook: its URL has the hook's user name in it, which nobody else's has. The id alone does not prove
+// it, because the key may be another SendGrid account's by now; nor does the name alone, which others may have copied.
 func (w *webhook) ours(hook provider.Hook) bool {
 	name := hook.Credentials.Username
-	sameURL := hook.URL != "" && w.URL == hook.URL
-	sameName := name != "" && w.FriendlyName == name
-	if id, _ := split(hook.Ref); id != "" && w.id == id {
-		nothingElse := hook.URL == "" && name == ""
-		return sameURL || sameName || nothingElse
+	sameURL := hook.URL != "" && w.URL == address(hook)
+	id, _ := split(hook.Ref)
+	if id == "" || w.id != id {
+		return sameURL && name != ""
 	}
-	return sameURL && sameName
+	nothingElse := hook.URL == "" && name == ""
+	return sameURL || name != "" && w.FriendlyName == name || nothingElse
 }
 
 func wanted(hook provider.Hook) settings {
-	return settings{Enabled: true, URL: hook.URL, FriendlyName: hook.Credentials.Username, kinds: wantedKinds}
+	return settings{Enabled: true, URL: address(hook), FriendlyName: hook.Credentials.Username, kinds: wantedKinds}
 }
 
 // split takes a ref apart: SendGrid's id of the webhook and, after a space, the public key of its signatures in base64.

@@ -21,6 +21,7 @@ import (
 const (
 	hookURL  = "https://postyard.example/tpsp/sendgrid/account/11"
 	hookName = "postyard-33"
+	ourURL   = hookURL + "?hook=" + hookName
 )
 
 func ourHook() provider.Hook {
@@ -32,7 +33,7 @@ var all = []string{"processed", "delivered", "deferred", "bounce", "dropped", "o
 
 // asOurs returns the settings of a webhook of ours.
 func asOurs(changes map[string]any) map[string]any {
-	hook := map[string]any{"enabled": true, "url": hookURL, "friendly_name": hookName}
+	hook := map[string]any{"enabled": true, "url": ourURL, "friendly_name": hookName}
 	for _, kind := range all {
 		hook[kind] = true
 	}
@@ -96,6 +97,12 @@ func (h *hooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	path := strings.TrimPrefix(r.URL.Path, settingsPath)
+	for id, s := range h.standing() {
+		if s["url"] == fields["url"] && fields["url"] != nil && path != "/"+id {
+			refuse(w, http.StatusBadRequest, "Please provide a unique URL.", "")
+			return
+		}
+	}
 	h.mu.Lock()
 	h.calls = append(h.calls, strings.TrimSpace(r.Method+" "+path))
 	h.mu.Unlock()
@@ -281,11 +288,11 @@ func TestRegisterLeavesOthers(t *testing.T) {
 	t.Parallel()
 	h := &hooks{}
 	others := map[string]map[string]any{
-		"of somebody":      {"url": "https://somebody.example/hook", "friendly_name": "theirs", "enabled": true},
-		"our URL":          asOurs(map[string]any{"friendly_name": "postyard-44"}),
-		"our name":         asOurs(map[string]any{"url": "https://elsewhere.example/hook"}),
-		"our URL, no name": {"url": hookURL, "enabled": false},
-		"odd":              {"url": 7, "friendly_name": []int{1}, "enabled": "yes"},
+		"of somebody":     {"url": "https://somebody.example/hook", "friendly_name": "theirs", "enabled": true},
+		"another of ours": asOurs(map[string]any{"friendly_name": "postyard-44", "url": hookURL + "?hook=postyard-44"}),
+		"our name":        asOurs(map[string]any{"url": "https://elsewhere.example/hook"}),
+		"no name":         {"url": hookURL, "enabled": false},
+		"odd":             {"url": 7, "friendly_name": []int{1}, "enabled": "yes"},
 	}
 	ids := map[string]string{}
 	for name, hook := range others {
@@ -319,6 +326,28 @@ func TestRegisterLeavesOthers(t *testing.T) {
 	}
 	if diff := cmp.Diff(before, h.standing()); diff != "" {
 		t.Errorf("others (-before +after):\n%s", diff)
+	}
+}
+
+// Two connections to one SendGrid account have a webhook each, and so have an old key and the one that replaces it.
+func TestRegisterTwice(t *testing.T) {
+	t.Parallel()
+	h := &hooks{}
+	adapter, conn := newAdapter(t), connection(serve(t, h.ServeHTTP))
+	first, second := ourHook(), ourHook()
+	second.Credentials.Username = "postyard-44"
+	for _, hook := range []*provider.Hook{&first, &second} {
+		ref, changed, err := adapter.Register(t.Context(), conn, *hook)
+		if err != nil || !changed {
+			t.Fatalf("%q, %t, %v", ref, changed, err)
+		}
+		hook.Ref = ref
+	}
+	if err := adapter.Unregister(t.Context(), conn, first); err != nil {
+		t.Error(err)
+	}
+	if _, changed, err := adapter.Register(t.Context(), conn, second); changed || err != nil || len(h.standing()) != 1 {
+		t.Errorf("the other one: %t, %v, %v", changed, err, h.standing())
 	}
 }
 
