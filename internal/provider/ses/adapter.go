@@ -1,0 +1,96 @@
+package ses
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"postyard/internal/event"
+	"postyard/internal/mail"
+	"postyard/internal/provider"
+	"postyard/internal/provider/httpcall"
+)
+
+// perHour is the limit of a new connection (SES-3).
+const perHour = 100
+
+// Sizes of a Send. Each message is a call of its own, so that with an answer after 100 ms a Send carries 100 messages a second.
+const (
+	batchSize = 50
+	atOnce    = 10       // calls
+	maxMemory = 64 << 20 // bytes that the messages of these calls take, together
+)
+
+// Config is what the adapter needs from its surroundings.
+type Config struct {
+	// Transport carries the calls and owns the kept-alive connections. It must not repeat a POST that was written. A nil
+	// Transport means an http.Transport of the adapter's own.
+	Transport http.RoundTripper
+
+	// UserAgent names the caller to Amazon; "" means "Postyard".
+	UserAgent string
+
+	// Now is the clock, by which requests are signed too; nil means time.Now.
+	Now func() time.Time
+
+	// AllowPrivate says that endpoints may stand at loopback and private addresses.
+	AllowPrivate bool
+}
+
+// Adapter implements provider.Adapter. It is safe for concurrent use.
+type Adapter struct {
+	Config
+	certificates *certificates
+	patience     time.Duration // how long Register waits for SNS to reach us; tests set less
+}
+
+var (
+	_ provider.Adapter    = (*Adapter)(nil)
+	_ provider.Normalizer = (*Adapter)(nil)
+	_ provider.Greeter    = (*Adapter)(nil)
+)
+
+// New returns the adapter.
+func New(c Config) *Adapter {
+	if c.Transport == nil {
+		c.Transport = httpcall.NewTransport()
+	}
+	if c.UserAgent == "" {
+		c.UserAgent = "Postyard"
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return &Adapter{Config: c, certificates: newCertificates(), patience: patience}
+}
+
+// Capabilities implements provider.Adapter.
+func (*Adapter) Capabilities() provider.Capabilities {
+	return provider.Capabilities{Family: event.AmazonSES, BatchSize: batchSize, Tracks: true, PerHour: perHour}
+}
+
+// nothingKept is what is missing when somebody asks what became of messages.
+const nothingKept = "Amazon SES keeps no list of what became of messages: what it reported while nobody listened is lost"
+
+var errNotAsked = errors.New("Amazon SES cannot be asked whether it has a message")
+
+// Lookup implements provider.Adapter.
+func (*Adapter) Lookup(context.Context, provider.Connection, []mail.ID, time.Time) ([]provider.Found, error) {
+	return nil, errNotAsked
+}
+
+// History implements provider.Adapter.
+func (*Adapter) History(context.Context, provider.Connection, provider.Past) (missing []string, err error) {
+	return []string{nothingKept}, nil
+}
+
+// Fates implements provider.Adapter.
+func (*Adapter) Fates(context.Context, provider.Connection, []provider.Sent, func([]provider.Report) error) (missing []string, err error) {
+	return []string{nothingKept}, nil
+}
+
+// Streams implements provider.Adapter: SES has none.
+func (*Adapter) Streams(context.Context, provider.Connection) ([]provider.Stream, error) {
+	return nil, nil
+}

@@ -1,0 +1,9 @@
+package ses_test
+
+import (
+	"testing"
+
+	"postyard/internal/leaktest"
+)
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
