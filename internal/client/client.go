@@ -231,7 +231,7 @@ type NewTPSP struct {
 	Domain        string `json:"domain,omitempty"` // Amazon: the region, where the endpoint does not say it
 	Endpoint      string `json:"endpoint,omitempty"`
 	Port          int    `json:"port,omitempty"`
-	MessageStream string `json:"messageStream"` // Postmark
+	MessageStream string `json:"messageStream"`      // Postmark
 	AllowRaw      bool   `json:"allowRaw,omitempty"` // Postmark: messages without a template
 }
 

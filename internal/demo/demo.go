@@ -241,6 +241,9 @@ func (s *Scene) pools(ctx context.Context, api *client.Client) error {
 			s.Pool = p.Pool
 		}
 	}
+	if len(s.Providers) == 1 { // its pool is the only one
+		return nil
+	}
 	named := func(name string) bool {
 		return slices.ContainsFunc(pools, func(p client.Pool) bool { return p.Name == name })
 	}
