@@ -113,8 +113,11 @@ type Hooks struct {
 	// Forged are requests to Ours that somebody else makes: with a wrong key and, where that is possible, in other ways.
 	Forged map[string]func(body []byte) provider.Delivery
 
-	// Signed: the proof is over the body. Otherwise it is credentials, and the adapter does not need Ref to tell who calls.
+	// Signed: the proof is over the body. Otherwise it is credentials, which whoever sees one request has.
 	Signed bool
+
+	// NeedsRef: without the hook's Ref it cannot be told who calls, so it has to be kept before the provider calls.
+	NeedsRef bool
 
 	// Untold returns a connection by which it cannot be told now whether a delivery to Ours is authentic. Nil: it can always be told.
 	Untold func(t *testing.T) (provider.Connection, provider.Delivery)

@@ -288,7 +288,7 @@ func testKeeps(t *testing.T, h Harness) {
 		return
 	}
 	hooks := h.Hooks(t)
-	if !hooks.Signed {
+	if !hooks.NeedsRef {
 		ours := hooks.Ours
 		ours.Ref = ""
 		if ok, err := adapter.Authentic(t.Context(), hooks.Conn, ours, hooks.Deliver(hooks.Ours, h.Fixtures[0].Body)); !ok || err != nil {
