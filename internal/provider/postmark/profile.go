@@ -43,24 +43,31 @@ func (*Adapter) Profile() provider.Profile {
 	}
 }
 
+const suppressing = "suppresses the address"
+
 // words are Postmark's: those of RecordType, and beside Bounce those of its Type.
 func words() []provider.Word {
 	list := []provider.Word{
 		{Word: recordDelivery, Kind: event.Delivered},
 		{Word: recordOpen, Kind: event.Opened},
 		{Word: recordClick, Kind: event.Clicked},
-		{Word: recordSpamComplaint, Kind: event.Spam, Note: "suppresses the address"},
+		{Word: recordSpamComplaint, Kind: event.Spam, Note: suppressing},
 	}
 	for _, name := range BounceTypes() {
 		w := provider.Word{Word: recordBounce + ", " + name, Kind: bounceTypes[name].kind}
-		if w.Kind == event.SoftBounced && bounceTypes[name].final {
+		switch {
+		case w.Kind == event.HardBounced:
+			w.Note = "final; suppresses the address, unless its Inactive is false"
+		case w.Kind != event.SoftBounced:
+			w.Note = suppressing
+		case bounceTypes[name].final:
 			w.Note = "final"
 		}
 		list = append(list, w)
 	}
 	return append(list,
 		provider.Word{Word: recordBounce + ", any other type", Kind: event.SoftBounced, Note: "final"},
-		provider.Word{Word: recordSubscriptionChange + ", by the recipient", Kind: event.Unsubscribed, Note: "suppresses the address; read back only, because the webhook does not ask for it"},
+		provider.Word{Word: recordSubscriptionChange + ", by the recipient", Kind: event.Unsubscribed, Note: suppressing + "; read back only, because the webhook does not ask for it"},
 		provider.Word{Word: recordSubscriptionChange + ", all others", None: true},
 		provider.Word{Word: recordInbound, None: true},
 	)
