@@ -214,7 +214,7 @@ func TestFaultsAreChecked(t *testing.T) {
 		`[{"kind":"hang","status":500}]`:                         "go with kind",
 		`[{"kind":"hang","path":"email"}]`:                       "slash",
 		`[{"kind":"hang"},{"kind":"hang","colour":"red"}]`:       `fault 1: unknown field "colour"; known are provider, server, path, kind,`,
-		`[{"kind":"hang"},{"kind":"hang","provider":"pigeons"}]`: `fault 1: provider must be one of postmark, s`,
+		`[{"kind":"hang"},{"kind":"hang","provider":"pigeons"}]`: `fault 1: provider must be one of postmark, sendgrid, `,
 		`[{"kind":"status","status":"503"}]`:                     "fault 0: status must be a whole number, got a string",
 		`[{"kind":"hang","count":1.5}]`:                          "fault 0: count must be a whole number, got 1.5",
 		`[5]`:                                                    "fault 0: it must be an object, got a number",

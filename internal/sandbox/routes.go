@@ -8,6 +8,7 @@ import (
 
 	"postyard/internal/sandbox/fault"
 	"postyard/internal/sandbox/postmark"
+	"postyard/internal/sandbox/sendgrid"
 	"postyard/internal/sandbox/ses"
 )
 
@@ -24,6 +25,7 @@ type api struct {
 // apis are those that share one address. The first that owns a request serves it; the last owns all.
 func (b *Sandbox) apis() []api {
 	return []api{
+		{name: sendgrid.Provider, owns: sendgrid.Owns, whose: b.sendgrid.Whose, wording: fault.ByCode(b.sendgrid.Wording), handler: b.sendgrid},
 		{name: ses.Provider, owns: ses.Owns, whose: b.ses.Whose, wording: ses.Wording, handler: b.ses, front: ses.Front},
 		{name: postmark.Provider, owns: func(*http.Request) bool { return true }, whose: b.postmark.Whose, wording: fault.ByCode(postmark.Wording),
 			handler: b.postmark},
