@@ -17,6 +17,7 @@ import (
 	"postyard/internal/sandbox/hook"
 	"postyard/internal/sandbox/postmark"
 	"postyard/internal/sandbox/sendgrid"
+	"postyard/internal/sandbox/ses"
 	"postyard/internal/sandbox/store"
 )
 
@@ -200,8 +201,11 @@ func (b *Sandbox) mailData(mail *store.Mail) mailData {
 	view := mail.Content.View()
 	data := mailData{messageView: b.view(mail), Recipients: view.Recipients, Inactive: view.Inactive, Links: view.Links, Clock: b.oddClock(),
 		Attempts: b.attemptRows(func(a hook.Attempt) bool { return a.Tells(mail.ID) }), BounceTypes: postmark.BounceTypes()}
-	if mail.Provider == sendgrid.Provider {
+	switch mail.Provider {
+	case sendgrid.Provider:
 		data.BounceTypes = sendgrid.BounceTypes()
+	case ses.Provider:
+		data.BounceTypes = ses.BounceTypes()
 	}
 	for key := range data.Metadata {
 		data.MetadataKeys = append(data.MetadataKeys, key)

@@ -12,7 +12,6 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -41,7 +40,11 @@ func (k key) sign(method, host, path, query, contentType, body string) http.Head
 	if contentType != "" {
 		lines["content-type"] = contentType
 	}
-	names := slices.Sorted(maps.Keys(lines))
+	names := make([]string, 0, len(lines))
+	for name := range lines {
+		names = append(names, name)
+	}
+	slices.Sort(names)
 	headers := ""
 	for _, name := range names {
 		headers += name + ":" + lines[name] + "\n"
