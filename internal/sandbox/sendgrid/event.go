@@ -99,7 +99,10 @@ func (s *Simulator) plan(mails []*store.Mail) {
 		}
 		due := now
 		if len(events) > 0 {
-			due = since(mail, events).Add(delay)
+			due = now.Add(delay)
+			if at := since(mail, events).Add(delay); at.Before(due) { // it may have come when the clock was ahead, before a restart
+				due = at
+			}
 		}
 		if at := m.sendAt(); at.After(due) {
 			due = at
