@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -414,7 +416,8 @@ func TestSendGridRefusals(t *testing.T) {
 		{object{"template_id": "d-1"}, "template_id", "must be a valid template id"},
 		{object{"attachments": []any{object{"content": "NOT BASE64", "filename": "a.txt"}}}, "attachments.0.content", "base64 encoded"},
 		{object{"attachments": []any{object{"content": "eA=="}}}, "attachments.0.filename", "filename is required"},
-		{object{"attachments": []any{object{"content": "eA==", "filename": "a.txt", "disposition": "hidden"}}}, "attachments.0.disposition", "You provided hidden."},
+		{object{"attachments": []any{object{"content": "eA==", "filename": "a.txt", "disposition": "hidden"}}},
+			"attachments.0.disposition", "You provided hidden."},
 		{object{"categories": categories(11)}, "categories", "You provided 11 categories."},
 		{object{"categories": []string{long}}, "categories", "255 characters"},
 		{object{"categories": []string{"a", "a"}}, "categories", "unique list"},
@@ -905,4 +908,37 @@ func TestSendGridAtOnce(t *testing.T) {
 	b.pass()
 	b.await(last, "delivery")
 	b.settled(last)
+}
+
+// The largest request is taken, kept, and reported in few posts.
+func TestSendGridLargest(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b := setup(t, in(dir))
+	r := listen(t, nil)
+	_, key := b.gridHook(r.url)
+	var all []any
+	for i := range 1000 {
+		all = append(all, object{"to": []any{person(fmt.Sprintf("r%d@example.net", i))}, "custom_args": object{"messageId": fmt.Sprint(i)}})
+	}
+	large := strings.Repeat("YWFh", 1<<18)
+	b.sendGrid(gridMail(object{"personalizations": all, "attachments": []any{object{"content": large, "filename": "a.txt"}}}))
+	seen := map[any]bool{}
+	for len(seen) < len(all) {
+		h := r.next(t)
+		events := h.events(t)
+		if len(events) != 500 || !h.signedBy(key) {
+			t.Errorf("%d events in a post", len(events))
+		}
+		for _, e := range events {
+			seen[e["messageId"]] = true
+		}
+	}
+	file, err := os.Stat(filepath.Join(dir, "sandbox.ndjson"))
+	if err != nil || file.Size() > 3<<20 { // the attachment is kept once
+		t.Errorf("%v, %d bytes", err, file.Size())
+	}
+	if total := setup(t, in(killed(t, dir, ""))).control(http.MethodGet, "/sandbox/messages?messageId=999", nil, http.StatusOK).field(t, "total"); total != 1.0 {
+		t.Errorf("%v mails after a kill", total)
+	}
 }

@@ -48,14 +48,20 @@ func (s *Simulator) request(method, path, body string) *httptest.ResponseRecorde
 // Whatever is sent, the answer is one that SendGrid gives: empty, or a list of errors. What is accepted goes its way to the end, tells
 // webhooks what they can read, and is the same after a restart.
 func FuzzSend(f *testing.F) {
-	f.Add(`{"personalizations":[{"to":[{"email":"b@example.net"}],"custom_args":{"a":"b","event":"x"},"headers":{"X-A":"1"}}],"from":{"email":"a@example.com"},"subject":"s","content":[{"type":"text/html","value":"<a href='https://x.example'>"}],"categories":["c"]}`)
-	f.Add(`{"personalizations":[{"to":[{"email":"b@example.net","name":"B"}]},{"to":[{"email":"deferred@bounce.sandbox.test"}],"cc":[{"email":"bounce@bounce.sandbox.test"}],"subject":"-n-","substitutions":{"-n-":"N"},"send_at":1}],"from":{"email":"a@example.com"},"subject":"s","content":[{"type":"text/plain","value":"t"}],"attachments":[{"content":"aGk=","filename":"a"}],"asm":{"group_id":10},"ip_pool_name":"marketing"}`)
+	f.Add(`{"personalizations":[{"to":[{"email":"b@example.net"}],"custom_args":{"a":"b","event":"x"},"headers":{"X-A":"1"}}],` +
+		`"from":{"email":"a@example.com"},"subject":"s","content":[{"type":"text/html","value":"<a href='https://x.example'>"}],"categories":["c"]}`)
+	f.Add(`{"personalizations":[{"to":[{"email":"b@example.net","name":"B"}]},` +
+		`{"to":[{"email":"deferred@bounce.sandbox.test"}],"cc":[{"email":"bounce@bounce.sandbox.test"}],"subject":"-n-",` +
+		`"substitutions":{"-n-":"N"},"send_at":1}],"from":{"email":"a@example.com"},"subject":"s","content":[{"type":"text/plain","value":"t"}],` +
+		`"attachments":[{"content":"aGk=","filename":"a"}],"asm":{"group_id":10},"ip_pool_name":"marketing"}`)
 	f.Add(`{"Personalizations":[null],"personalizations":[{"to":{}}],"from":5,"subject":[],"content":[1,{"type":1}],"headers":{"a":"1","a":"2","":null}}`)
-	f.Add(`{"personalizations":[{"to":[{"email":"b@example.net"}]}],"from":{"email":"a@example.com"},"From":{"email":"c@example.com"},"subject":"s","content":[{"type":"text/plain","value":"t"}],"mail_settings":{"sandbox_mode":{"enable":true}}}`)
+	f.Add(`{"personalizations":[{"to":[{"email":"b@example.net"}]}],"from":{"email":"a@example.com"},` +
+		`"From":{"email":"c@example.com"},"subject":"s","content":[{"type":"text/plain","value":"t"}],"mail_settings":{"sandbox_mode":{"enable":true}}}`)
 	f.Fuzz(func(t *testing.T, body string) {
 		path := filepath.Join(t.TempDir(), "journal")
 		s := simulator(t, path)
-		if w := s.request(http.MethodPost, "/v3/user/webhooks/event/settings", `{"url":"http://127.0.0.1:1/","enabled":true,"processed":true}`); w.Code != http.StatusCreated {
+		const hook = `{"url":"http://127.0.0.1:1/","enabled":true,"processed":true}`
+		if w := s.request(http.MethodPost, "/v3/user/webhooks/event/settings", hook); w.Code != http.StatusCreated {
 			t.Fatal(w.Body)
 		}
 		w := s.request(http.MethodPost, "/v3/mail/send", body)

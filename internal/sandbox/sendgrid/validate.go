@@ -455,14 +455,16 @@ func (x *examiner) asm(a value[asm]) {
 		return
 	}
 	if len(shown.of) > maxDisplayed {
-		x.wrong("asm.groups_to_display", "message.asm.groups_to_display", "There is a limit of %d unsubscribe groups that can be displayed to a user at a time.", maxDisplayed)
+		x.wrong("asm.groups_to_display", "message.asm.groups_to_display",
+			"There is a limit of %d unsubscribe groups that can be displayed to a user at a time.", maxDisplayed)
 	}
 	for _, one := range shown.of {
 		switch {
 		case one.wrong || !one.set:
 			x.wrong("asm.groups_to_display", "message.asm.groups_to_display", "The ASM Group IDs to display must be an array of integers.")
 		case !slices.Contains(groups, one.of):
-			x.wrong("asm.groups_to_display", "message.asm.groups_to_display", "All ASM groups to display must be valid ASM groups IDs on your account. You provided %d.", one.of)
+			x.wrong("asm.groups_to_display", "message.asm.groups_to_display",
+				"All ASM groups to display must be valid ASM groups IDs on your account. You provided %d.", one.of)
 		}
 	}
 }
