@@ -38,9 +38,9 @@ type New struct {
 	Key      secret.String // the provider's token, or a user name
 	Secret   secret.String // a password, for providers that have one
 	Domain   string
-	Stream   string        // the message stream, by id
-	Endpoint string        // base URL, "" for the provider's public one
-	Port     int           // 0 for the usual one
+	Stream   string // the message stream, by id
+	Endpoint string // base URL, "" for the provider's public one
+	Port     int    // 0 for the usual one
 	Policy   directory.Policy
 	Limits   limit.Limits
 	Paused   bool
