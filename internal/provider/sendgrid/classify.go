@@ -64,6 +64,7 @@ func says(list []fault, text string) bool {
 // SendGrid's words that decide more than the status does.
 const (
 	outOfCredits   = "credits exceeded"         // 401 "Maximum credits exceeded"
+	blocked        = "too many bad requests"    // 403 "too many bad requests, temporary block": it passes
 	senderIdentity = "verified sender identity" // 403 "The from address does not match a verified Sender Identity. ..."
 )
 

@@ -114,7 +114,7 @@ func setupError(err error) error {
 		return &provider.SetupError{Code: provider.CodeUnreachable, Message: err.Error(), Retry: true}
 	}
 	switch {
-	case r.status == http.StatusTooManyRequests || r.status >= 500:
+	case r.status == http.StatusTooManyRequests || r.status >= 500 || says(r.faults, blocked):
 		return &provider.SetupError{Code: provider.CodeUnavailable, Message: r.Error(), Retry: true}
 	case says(r.faults, outOfCredits):
 		return &provider.SetupError{Code: "out_of_credits", Message: "the SendGrid plan is used up: " + r.Error()}

@@ -17,8 +17,8 @@ import (
 
 // Caps on a webhook body. SendGrid posts what gathers in some seconds.
 const (
-	maxWebhook = 8 << 20
-	maxEvents  = 50_000
+	maxWebhook = mail.MaxRequestBytes // more is not taken in
+	maxEvents  = 25_000
 )
 
 // maxAhead is how far the provider's clock may be ahead of ours.

@@ -191,7 +191,7 @@ func TestParseRefuses(t *testing.T) {
 	for name, body := range map[string]string{
 		"nothing": "", "null": "null", "number": "7", "text": `"x"`, "object": `{"event":"delivered","email":"a@b.c"}`, "empty list": "[]",
 		"no event": `[{}, 7, null]`, "cut": `[{"event":"delivered"`, "deep": strings.Repeat("[", 20_000), "binary": "\x00\xff",
-		"large": "[" + strings.Repeat(" ", 9<<20) + "]", "many": "[" + strings.Repeat(`{"event":"open"},`, 60_000) + "7]",
+		"large": "[" + strings.Repeat(" ", 11<<20) + "]", "many": "[" + strings.Repeat(`{"event":"open"},`, 25_001) + "7]",
 	} {
 		if reports, err := newAdapter(t).Parse(nil, []byte(body)); err == nil || len(reports) > 0 {
 			t.Errorf("%s: %d reports, %v", name, len(reports), err)

@@ -447,6 +447,7 @@ func TestSetupErrors(t *testing.T) {
 		"key":         {refusing(401, "The provided authorization grant is invalid, expired, or revoked", ""), want{"invalid_token", "key", "authorization grant", false}},
 		"credits":     {refusing(401, "Maximum credits exceeded", ""), want{"out_of_credits", "", "used up", false}},
 		"forbidden":   {refusing(403, "access forbidden", ""), want{"forbidden", "key", "access forbidden", false}},
+		"blocked":     {refusing(403, "too many bad requests, temporary block", ""), want{"provider_unavailable", "", "too many", true}},
 		"throttled":   {refusing(429, "too many requests", ""), want{"provider_unavailable", "", "too many", true}},
 		"down":        {refusing(503, "", ""), want{"provider_unavailable", "", "503", true}},
 		"wrong place": {refusing(404, "Not Found", ""), want{"unexpected_answer", "endpoint", "endpoint", false}},
