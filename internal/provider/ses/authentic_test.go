@@ -172,7 +172,7 @@ func TestAmazonsCertificates(t *testing.T) {
 	var asked atomic.Value
 	adapter := ses.New(ses.Config{Now: func() time.Time { return testNow }, Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 		asked.Store(r.URL.String())
-		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(signer.cert))}, nil
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(signer.cert))}, nil
 	})})
 	conn, bad := adapter.Normalize(provider.Connection{Endpoint: "eu-west-1", Key: secret.NewString(keyID), Secret: secret.NewString(secretKey)})
 	if bad != nil {
