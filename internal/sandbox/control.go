@@ -195,8 +195,16 @@ func number(r *http.Request, name string, missing, most int) (int, error) {
 	return n, nil
 }
 
+// lookUp finds the mail of a path: by its id, or, as ids of UUIDs may be spelt, by that in lower case.
+func (b *Sandbox) lookUp(r *http.Request) (*store.Mail, bool) {
+	if mail, ok := b.store.Get(r.PathValue("id")); ok {
+		return mail, true
+	}
+	return b.store.Get(strings.ToLower(r.PathValue("id")))
+}
+
 func (b *Sandbox) mail(w http.ResponseWriter, r *http.Request) (*store.Mail, bool) {
-	mail, ok := b.store.Get(strings.ToLower(r.PathValue("id")))
+	mail, ok := b.lookUp(r)
 	if !ok {
 		b.refuse(w, http.StatusNotFound, fmt.Errorf("there is no message %q", r.PathValue("id")))
 	}
@@ -388,6 +396,10 @@ func (b *Sandbox) addServer(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		b.refuse(w, http.StatusBadRequest, fmt.Errorf("the body must be a JSON object with name and token: %w", err))
+		return
+	}
+	if other := b.providerOf(wish.Name); other != "" && other != postmark.Provider {
+		b.refuse(w, http.StatusUnprocessableEntity, fmt.Errorf("%q is a server of %s", wish.Name, other))
 		return
 	}
 	made, err := b.postmark.AddServer(wish.Name, wish.Token)

@@ -1,12 +1,17 @@
 package sandbox
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 
+	"postyard/internal/sandbox/hook"
 	"postyard/internal/sandbox/postmark"
+	"postyard/internal/sandbox/store"
 	"postyard/internal/sandbox/strictjson"
 )
 
@@ -17,8 +22,52 @@ func (b *Sandbox) hookRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /sandbox/hooks/{id}/verify", b.verifyHook)
 }
 
+// hooker is a provider whose webhooks can be shown and tried.
+type hooker interface {
+	Hooks() []hook.Registered
+	TestHook(ctx context.Context, server string, id int, trigger string) (hook.Result, error)
+}
+
+// allHooks are the webhooks of all providers.
+func (b *Sandbox) allHooks() []hook.Registered {
+	list := []hook.Registered{}
+	for _, name := range slices.Sorted(maps.Keys(b.providers)) {
+		if p, ok := b.providers[name].(hooker); ok {
+			list = append(list, p.Hooks()...)
+		}
+	}
+	return list
+}
+
+// providerOf is the name of the provider that a server belongs to.
+func (b *Sandbox) providerOf(server string) string {
+	for _, s := range b.servers() {
+		if s.Name == server {
+			return s.Provider
+		}
+	}
+	return ""
+}
+
+// tryOut posts samples to a webhook.
+func (b *Sandbox) tryOut(r *http.Request, server string, id int, trigger string) (hook.Result, error) {
+	p, ok := b.providers[b.providerOf(server)].(hooker)
+	if !ok {
+		return hook.Result{}, hook.ErrNone
+	}
+	return p.TestHook(r.Context(), server, id, trigger)
+}
+
+// verify has a webhook verified, where its provider does such a thing.
+func (b *Sandbox) verify(r *http.Request, server string, id int) (hook.Result, error) {
+	if provider := b.providerOf(server); provider != postmark.Provider {
+		return hook.Result{}, &store.Refusal{Reason: fmt.Sprintf("only webhooks of %s are verified, not those of %s", postmark.Provider, provider)}
+	}
+	return b.postmark.VerifyHook(r, server, id)
+}
+
 func (b *Sandbox) listHooks(w http.ResponseWriter, _ *http.Request) {
-	b.reply(w, http.StatusOK, map[string]any{"hooks": b.postmark.Hooks()})
+	b.reply(w, http.StatusOK, map[string]any{"hooks": b.allHooks()})
 }
 
 // hook reads which webhook a request is about; without a server it is one of the seed's.
@@ -50,7 +99,7 @@ func (b *Sandbox) testHook(w http.ResponseWriter, r *http.Request) {
 		b.refuse(w, http.StatusBadRequest, fmt.Errorf("the body must be empty or a JSON object with trigger: %w", err))
 		return
 	}
-	result, err := b.postmark.TestHook(r.Context(), server, id, wish.Trigger)
+	result, err := b.tryOut(r, server, id, wish.Trigger)
 	b.answerHook(w, result, err)
 }
 
@@ -60,11 +109,11 @@ func (b *Sandbox) verifyHook(w http.ResponseWriter, r *http.Request) {
 		b.refuse(w, http.StatusNotFound, err)
 		return
 	}
-	result, err := b.postmark.VerifyHook(r, server, id)
+	result, err := b.verify(r, server, id)
 	b.answerHook(w, result, err)
 }
 
-func (b *Sandbox) answerHook(w http.ResponseWriter, result postmark.HookResult, err error) {
+func (b *Sandbox) answerHook(w http.ResponseWriter, result hook.Result, err error) {
 	if err != nil {
 		b.refuse(w, b.hookStatus(err), plainly(err))
 		return
@@ -76,7 +125,7 @@ func (b *Sandbox) answerHook(w http.ResponseWriter, result postmark.HookResult, 
 var errUnwritten = errors.New("the webhook could not be changed; see the log")
 
 func plainly(err error) error {
-	if statusOf(err) == http.StatusInternalServerError && !errors.Is(err, postmark.ErrNoHook) {
+	if statusOf(err) == http.StatusInternalServerError && !errors.Is(err, hook.ErrNone) {
 		return errUnwritten
 	}
 	return err
@@ -84,7 +133,7 @@ func plainly(err error) error {
 
 // hookStatus is the status of an error about a webhook, which goes to the log when it is not the caller's.
 func (b *Sandbox) hookStatus(err error) int {
-	if errors.Is(err, postmark.ErrNoHook) {
+	if errors.Is(err, hook.ErrNone) {
 		return http.StatusNotFound
 	}
 	status := statusOf(err)

@@ -16,6 +16,8 @@ import (
 	"postyard/internal/sandbox/clock"
 	"postyard/internal/sandbox/hook"
 	"postyard/internal/sandbox/postmark"
+	"postyard/internal/sandbox/sendgrid"
+	"postyard/internal/sandbox/ses"
 	"postyard/internal/sandbox/store"
 )
 
@@ -73,7 +75,7 @@ type inboxRow struct {
 
 func (b *Sandbox) inboxPage(w http.ResponseWriter, r *http.Request) {
 	data := inboxData{To: strings.TrimSpace(r.FormValue("to")), Host: r.Host, Servers: b.servers(), Clock: b.oddClock()}
-	data.Demo = data.Servers[0]
+	data.Demo = b.postmark.Servers()[0]
 	q := store.Query{Newest: true, Limit: perPage}
 	if data.To != "" {
 		q.Keys = []string{store.Key(store.FieldRecipient, strings.ToLower(data.To))}
@@ -183,7 +185,7 @@ func (b *Sandbox) oddClock() string {
 }
 
 func (b *Sandbox) mailPage(w http.ResponseWriter, r *http.Request) {
-	mail, ok := b.store.Get(strings.ToLower(r.PathValue("id")))
+	mail, ok := b.lookUp(r)
 	if !ok {
 		b.render(w, http.StatusNotFound, "missing.html", nil)
 		return
@@ -198,7 +200,13 @@ func (b *Sandbox) mailPage(w http.ResponseWriter, r *http.Request) {
 func (b *Sandbox) mailData(mail *store.Mail) mailData {
 	view := mail.Content.View()
 	data := mailData{messageView: b.view(mail), Recipients: view.Recipients, Inactive: view.Inactive, Links: view.Links, Clock: b.oddClock(),
-		Attempts: b.attemptRows(func(a hook.Attempt) bool { return a.MailID == mail.ID }), BounceTypes: postmark.BounceTypes()}
+		Attempts: b.attemptRows(func(a hook.Attempt) bool { return a.Tells(mail.ID) }), BounceTypes: postmark.BounceTypes()}
+	switch mail.Provider {
+	case sendgrid.Provider:
+		data.BounceTypes = sendgrid.BounceTypes()
+	case ses.Provider:
+		data.BounceTypes = ses.BounceTypes()
+	}
 	for key := range data.Metadata {
 		data.MetadataKeys = append(data.MetadataKeys, key)
 	}
@@ -245,7 +253,7 @@ func notice(events []store.Event, seq int64) string {
 
 // postMailEvent is the form below a mail.
 func (b *Sandbox) postMailEvent(w http.ResponseWriter, r *http.Request) {
-	mail, ok := b.store.Get(strings.ToLower(r.PathValue("id")))
+	mail, ok := b.lookUp(r)
 	if !ok {
 		b.render(w, http.StatusNotFound, "missing.html", nil)
 		return
@@ -269,14 +277,14 @@ func (b *Sandbox) postMailEvent(w http.ResponseWriter, r *http.Request) {
 const attemptsPerPage = 100
 
 type hookData struct {
-	Hooks       []postmark.Hook
+	Hooks       []hook.Registered
 	Attempts    []attemptRow
 	Total       int // attempts that are remembered
 	Page, Pages int
 	Clock       string
 	Problem     string
-	Result      *postmark.HookResult // what came of the button that was pressed
-	Asked       string               // "Test of webhook 3 of Sandbox"
+	Result      *hook.Result // what came of the button that was pressed
+	Asked       string       // "Test of webhook 3 of Sandbox"
 }
 
 // hookPage shows the registered webhooks and the latest attempts, those for no mail too.
@@ -290,7 +298,7 @@ func (b *Sandbox) hookPage(w http.ResponseWriter, r *http.Request) {
 
 func (b *Sandbox) hookData(page int) hookData {
 	rows := b.attemptRows(func(hook.Attempt) bool { return true })
-	data := hookData{Hooks: b.postmark.Hooks(), Total: len(rows), Clock: b.oddClock()}
+	data := hookData{Hooks: b.allHooks(), Total: len(rows), Clock: b.oddClock()}
 	data.Pages = max(1, (len(rows)+attemptsPerPage-1)/attemptsPerPage)
 	data.Page = min(max(page, 1), data.Pages)
 	from := (data.Page - 1) * attemptsPerPage
@@ -299,21 +307,21 @@ func (b *Sandbox) hookData(page int) hookData {
 }
 
 func (b *Sandbox) postHookTest(w http.ResponseWriter, r *http.Request) {
-	b.tryHook(w, r, "Test", func(server string, id int) (postmark.HookResult, error) {
-		return b.postmark.TestHook(r.Context(), server, id, "")
+	b.tryHook(w, r, "Test", func(server string, id int) (hook.Result, error) {
+		return b.tryOut(r, server, id, "")
 	})
 }
 
 func (b *Sandbox) postHookVerify(w http.ResponseWriter, r *http.Request) {
-	b.tryHook(w, r, "Verification", func(server string, id int) (postmark.HookResult, error) {
-		return b.postmark.VerifyHook(r, server, id)
+	b.tryHook(w, r, "Verification", func(server string, id int) (hook.Result, error) {
+		return b.verify(r, server, id)
 	})
 }
 
 // tryHook does what a button of a webhook is for and shows what came of it. A reload may do it again.
-func (b *Sandbox) tryHook(w http.ResponseWriter, r *http.Request, what string, do func(server string, id int) (postmark.HookResult, error)) {
+func (b *Sandbox) tryHook(w http.ResponseWriter, r *http.Request, what string, do func(server string, id int) (hook.Result, error)) {
 	status, problem := http.StatusOK, ""
-	var result postmark.HookResult
+	var result hook.Result
 	server, id, err := b.hook(r)
 	if err != nil {
 		status, problem = http.StatusNotFound, err.Error()

@@ -6,10 +6,52 @@ import (
 	"net/http"
 	"strings"
 
+	"postyard/internal/sandbox/fault"
 	"postyard/internal/sandbox/postmark"
+	"postyard/internal/sandbox/sendgrid"
+	"postyard/internal/sandbox/ses"
 )
 
-// routes puts the control API and the pages beside the provider's API. Faults apply to the latter only.
+// api is the HTTP API of a provider.
+type api struct {
+	name    string // the provider's
+	owns    func(*http.Request) bool
+	whose   func(*http.Request) [2]string // the name and the token of the server or account that a request is for
+	wording fault.Wording
+	handler http.Handler
+	front   func(http.Handler) http.Handler // what stands before the faults; nil is nothing
+}
+
+// apis are those that share one address. The first that owns a request serves it; the last owns all.
+func (b *Sandbox) apis() []api {
+	return []api{
+		{name: sendgrid.Provider, owns: sendgrid.Owns, whose: b.sendgrid.Whose, wording: fault.ByCode(b.sendgrid.Wording), handler: b.sendgrid},
+		{name: ses.Provider, owns: ses.Owns, whose: b.ses.Whose, wording: ses.Wording, handler: b.ses, front: ses.Front},
+		{name: postmark.Provider, owns: func(*http.Request) bool { return true }, whose: b.postmark.Whose, wording: fault.ByCode(postmark.Wording),
+			handler: b.postmark},
+	}
+}
+
+// serveAPIs is the handler of all providers, each with its faults in front of it.
+func (b *Sandbox) serveAPIs() http.Handler {
+	apis := b.apis()
+	for i, a := range apis {
+		apis[i].handler = b.faults.Wrap(a.name, a.whose, a.wording, a.handler)
+		if a.front != nil {
+			apis[i].handler = a.front(apis[i].handler)
+		}
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, a := range apis {
+			if a.owns(r) {
+				a.handler.ServeHTTP(w, r)
+				return
+			}
+		}
+	})
+}
+
+// routes puts the control API and the pages beside the providers' APIs. Faults apply to the latter only.
 func (b *Sandbox) routes() http.Handler {
 	own := http.NewServeMux()
 	own.HandleFunc("GET /sandbox/health", b.health)
@@ -40,16 +82,16 @@ func (b *Sandbox) routes() http.Handler {
 		b.refuse(w, http.StatusForbidden, errors.New("a page of another site cannot use the sandbox"))
 	}))
 	guarded := protection.Handler(b.orRefuse(own))
-	api := b.faults.Wrap(postmark.Provider, b.postmark.Whose, postmark.Wording, b.postmark)
+	providers := b.serveAPIs()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.URL.Path == "/sandbox" || strings.HasPrefix(r.URL.Path, "/sandbox/"):
 			w.Header().Set("Server", "Postyard-Sandbox")
 			guarded.ServeHTTP(w, r)
-		case r.URL.Path == "/" && r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html"):
+		case r.URL.Path == "/" && r.Method == http.MethodGet && !ses.Owns(r) && strings.Contains(r.Header.Get("Accept"), "text/html"):
 			http.Redirect(w, r, "/sandbox", http.StatusSeeOther)
 		default:
-			api.ServeHTTP(w, r)
+			providers.ServeHTTP(w, r)
 		}
 	})
 }

@@ -19,6 +19,8 @@ import (
 	"postyard/internal/sandbox/fault"
 	"postyard/internal/sandbox/hook"
 	"postyard/internal/sandbox/postmark"
+	"postyard/internal/sandbox/sendgrid"
+	"postyard/internal/sandbox/ses"
 	"postyard/internal/sandbox/settings"
 	"postyard/internal/sandbox/smtp"
 	"postyard/internal/sandbox/store"
@@ -32,6 +34,12 @@ const (
 	DemoAccountToken = postmark.DemoAccountToken
 	// DemoTemplateAlias is the alias of the seeded template.
 	DemoTemplateAlias = postmark.DemoTemplateAlias
+	// DemoSendGridKey is the API key of the SendGrid account.
+	DemoSendGridKey = sendgrid.DemoKey
+	// DemoSESKeyID and DemoSESSecret are the access key of Amazon SES and SNS, in the region SESRegion.
+	DemoSESKeyID  = ses.DemoKeyID
+	DemoSESSecret = ses.DemoSecret
+	SESRegion     = ses.Region
 	// DemoSMTPUser and DemoSMTPPassword log in at the mail server.
 	DemoSMTPUser     = smtp.DemoUser
 	DemoSMTPPassword = smtp.DemoPassword
@@ -83,6 +91,8 @@ type Sandbox struct {
 	store     *store.Store
 	providers map[string]provider // by the name in their mails
 	postmark  *postmark.Simulator
+	sendgrid  *sendgrid.Simulator
+	ses       *ses.Simulator
 	smtp      *smtp.Receiver
 	handler   http.Handler
 }
@@ -104,11 +114,14 @@ func New(cfg Config) (*Sandbox, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
+	b.sendgrid = sendgrid.New(sendgrid.Deps{Clock: cfg.Clock, Timetable: b.timetable, Hooks: b.hooks, Settings: b.settings, Log: cfg.Logger,
+		Seed: cfg.Seed})
+	b.ses = ses.New(ses.Deps{Clock: cfg.Clock, Timetable: b.timetable, Hooks: b.hooks, Settings: b.settings, Log: cfg.Logger, Seed: cfg.Seed})
 	b.smtp, err = smtp.New(smtp.Deps{Faults: b.faults, Settings: b.settings, Log: cfg.Logger, Seed: cfg.Seed})
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
-	b.providers = map[string]provider{postmark.Provider: b.postmark, smtp.Provider: b.smtp}
+	b.providers = map[string]provider{postmark.Provider: b.postmark, sendgrid.Provider: b.sendgrid, ses.Provider: b.ses, smtp.Provider: b.smtp}
 	if b.store, err = open(cfg, b.providers); err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}

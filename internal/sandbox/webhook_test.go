@@ -382,7 +382,7 @@ func TestSendTest(t *testing.T) {
 		t.Errorf("%s", result.body)
 	}
 	hooks := b.control(http.MethodGet, "/sandbox/hooks", nil, 200)
-	want := []any{object{"server": "Sandbox", "id": float64(id), "url": r.url, "stream": "outbound", "status": "verified", "triggers": object{
+	want := []any{object{"provider": "postmark", "server": "Sandbox", "id": float64(id), "url": r.url, "stream": "outbound", "status": "verified", "triggers": object{
 		"Open": "verified", "Click": "verified", "Delivery": "verified", "Bounce": "verified", "SpamComplaint": "verified",
 		"SubscriptionChange": "verified"}}}
 	if diff := cmp.Diff(want, hooks.field(t, "hooks")); diff != "" {

@@ -7,8 +7,13 @@ import (
 	"sync"
 )
 
-// Wording is how a provider answers with an error status: the body, its content type and headers of its own.
-type Wording func(status, errorCode int) (header http.Header, body []byte)
+// Wording is how a provider answers a request with the error of a rule: the body, its content type and headers of its own.
+type Wording func(*http.Request, Rule) (header http.Header, body []byte)
+
+// ByCode is the Wording of a provider whose errors have numbers.
+func ByCode(word func(status, errorCode int) (header http.Header, body []byte)) Wording {
+	return func(_ *http.Request, rule Rule) (http.Header, []byte) { return word(rule.Status, rule.ErrorCode) }
+}
 
 // Injector holds the rules. It is safe for concurrent use.
 type Injector struct {

@@ -51,8 +51,10 @@ type Rule struct {
 	Status int `json:"status,omitempty"`
 	// ErrorCode chooses among the provider's own errors with that status.
 	ErrorCode int `json:"errorCode,omitempty"`
+	// ErrorType names the provider's own error, where its errors have names.
+	ErrorType string `json:"errorType,omitempty"`
 	// Body and ContentType make the answer one of something in front of the provider, such as a proxy's page: without an
-	// ErrorCode none of the provider's headers go with it. A Body without a ContentType is JSON.
+	// ErrorCode or ErrorType none of the provider's headers go with it. A Body without a ContentType is JSON.
 	Body        string `json:"body,omitempty"`
 	ContentType string `json:"contentType,omitempty"`
 	// DelayMS is how long kind delay waits, in milliseconds, at most ten minutes.
@@ -101,8 +103,8 @@ func (r Rule) check(providers []string) error {
 			return fmt.Errorf("status must be from 200 to 599, got %d", r.Status)
 		}
 	case Hang, ResetBefore, ResetAfter, Truncate, Drip, Delay:
-		if r.Status != 0 || r.Body != "" || r.ErrorCode != 0 || r.ContentType != "" || r.RetryAfter != 0 {
-			return fmt.Errorf("status, errorCode, body, contentType and retryAfter go with kind %q only", Status)
+		if r.Status != 0 || r.Body != "" || r.ErrorCode != 0 || r.ErrorType != "" || r.ContentType != "" || r.RetryAfter != 0 {
+			return fmt.Errorf("status, errorCode, errorType, body, contentType and retryAfter go with kind %q only", Status)
 		}
 	default:
 		return fmt.Errorf("kind must be one of status, hang, reset_before, reset_after, truncate, drip, delay; got %q", r.Kind)

@@ -35,7 +35,7 @@ func TestRulesInOrder(t *testing.T) {
 	}
 	injector := fault.New(rand.NewPCG(1, 2))
 	injector.Set(rules)
-	handler := injector.Wrap("p", func(*http.Request) [2]string { return [2]string{} }, func(int, int) (http.Header, []byte) { return http.Header{}, nil },
+	handler := injector.Wrap("p", func(*http.Request) [2]string { return [2]string{} }, func(*http.Request, fault.Rule) (http.Header, []byte) { return http.Header{}, nil },
 		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
 	for i, want := range []int{500, 503, 503, 200} {
 		path := "/a/b/c"
@@ -60,7 +60,7 @@ func TestRetryAfter(t *testing.T) {
 	injector := fault.New(rand.NewPCG(1, 2))
 	injector.Set(rules)
 	w := httptest.NewRecorder()
-	injector.Wrap("p", func(*http.Request) [2]string { return [2]string{} }, func(int, int) (http.Header, []byte) { return http.Header{}, nil }, http.NotFoundHandler()).
+	injector.Wrap("p", func(*http.Request) [2]string { return [2]string{} }, func(*http.Request, fault.Rule) (http.Header, []byte) { return http.Header{}, nil }, http.NotFoundHandler()).
 		ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/email", nil))
 	if got := w.Result().Header.Get("Retry-After"); w.Code != http.StatusTooManyRequests || got != "7" {
 		t.Errorf("%d, Retry-After %q", w.Code, got)

@@ -21,8 +21,8 @@ func swallow(w http.ResponseWriter, r *http.Request) {
 
 func answer(w http.ResponseWriter, r *http.Request, rule Rule, wording Wording) {
 	swallow(w, r)
-	header, body := wording(rule.Status, rule.ErrorCode)
-	if rule.ErrorCode == 0 && (rule.Body != "" || rule.ContentType != "") {
+	header, body := wording(r, rule)
+	if rule.ErrorCode == 0 && rule.ErrorType == "" && (rule.Body != "" || rule.ContentType != "") {
 		header = http.Header{}
 	}
 	if rule.Body != "" {

@@ -152,7 +152,7 @@ func (e *Engine) try(ctx context.Context, t *target, d *queued) {
 	}
 	d.tries++
 	now := e.clock.Now()
-	a := Attempt{Server: d.Server, Hook: d.Hook, URL: t.shown, Type: d.Type, MailID: d.MailID, Trace: d.Trace, Try: d.tries,
+	a := Attempt{Server: d.Server, Hook: d.Hook, URL: t.shown, Type: d.Type, MailID: d.MailID, MailIDs: d.MailIDs, Trace: d.Trace, Try: d.tries,
 		RetriesRemaining: remaining, At: now, DurationMS: float64(time.Since(started).Microseconds()) / 1000, Status: status,
 		Error: textOf(err), Verdict: verdict}
 	if verdict == Retry {

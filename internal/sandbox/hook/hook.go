@@ -7,7 +7,9 @@
 package hook
 
 import (
+	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -42,6 +44,8 @@ type Delivery struct {
 	Type   string
 	MailID string
 	Trace  string
+	// MailIDs are the messages when the delivery tells of several; MailID is empty then.
+	MailIDs []string
 	// Tried is called after each try. May be nil.
 	Tried func(Attempt)
 	// Done is called once, when the delivery is over for good. May be nil.
@@ -85,6 +89,7 @@ type Attempt struct {
 	URL              string    `json:"url"`
 	Type             string    `json:"recordType"`
 	MailID           string    `json:"messageId"`
+	MailIDs          []string  `json:"messageIds,omitempty"` // when it tells of several messages
 	Trace            string    `json:"traceId"`
 	Try              int       `json:"try"` // from 1
 	RetriesRemaining int       `json:"retriesRemaining"`
@@ -96,3 +101,37 @@ type Attempt struct {
 	// NextTry is when it was to be tried again; zero when it was not.
 	NextTry time.Time `json:"nextTryAt,omitzero"`
 }
+
+// Tells tells whether the try was to report something of a message.
+func (a Attempt) Tells(mailID string) bool {
+	return a.MailID == mailID || slices.Contains(a.MailIDs, mailID)
+}
+
+// Registered is a webhook that somebody has registered, for people. URL is without a password.
+type Registered struct {
+	Provider string            `json:"provider"`
+	Server   string            `json:"server"`
+	ID       int               `json:"id"` // unique within the server
+	URL      string            `json:"url"`
+	Stream   string            `json:"stream"` // or what else tells the provider's webhooks apart
+	Status   string            `json:"status"`
+	Triggers map[string]string `json:"triggers"` // the enabled ones, each with its status
+}
+
+// Result is how a webhook answered samples.
+type Result struct {
+	Success bool     `json:"success"`
+	Message string   `json:"message"` // "1/2 triggers ..."
+	Results []Sample `json:"results"`
+}
+
+// Sample is how a webhook answered one sample. Status is 0 when there was no answer.
+type Sample struct {
+	Trigger string `json:"trigger"`
+	Success bool   `json:"success"`
+	Status  int    `json:"status"`
+	Message string `json:"message"`
+}
+
+// ErrNone means that a server has no webhook of that number.
+var ErrNone = errors.New("there is no such webhook")

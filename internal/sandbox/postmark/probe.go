@@ -175,60 +175,32 @@ func (h *webhook) samples() []sample {
 	return list
 }
 
-// Hook is a registered webhook, for people. URL is without a password.
-type Hook struct {
-	Server   string            `json:"server"`
-	ID       int               `json:"id"`
-	URL      string            `json:"url"`
-	Stream   string            `json:"stream"`
-	Status   string            `json:"status"`
-	Triggers map[string]string `json:"triggers"` // the enabled ones, each verified or, when it is paused or the webhook is, unverified
-}
-
 // Hooks returns the webhooks of all servers.
-func (s *Simulator) Hooks() []Hook {
+func (s *Simulator) Hooks() []hook.Registered {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	list := []Hook{}
+	list := []hook.Registered{}
 	for _, v := range s.servers {
 		for _, h := range v.webhooks {
-			list = append(list, Hook{Server: v.name, ID: h.ID, URL: hook.Shown(h.URL), Stream: h.MessageStream, Status: h.Status,
+			list = append(list, hook.Registered{Provider: Provider, Server: v.name, ID: h.ID, URL: hook.Shown(h.URL), Stream: h.MessageStream, Status: h.Status,
 				Triggers: v.statuses(h)})
 		}
 	}
 	return list
 }
 
-// HookResult is how a webhook answered samples.
-type HookResult struct {
-	Success bool         `json:"success"`
-	Message string       `json:"message"` // "1/2 triggers ..."
-	Results []HookSample `json:"results"`
-}
-
-// HookSample is how a webhook answered one sample. Status is 0 when there was no answer.
-type HookSample struct {
-	Trigger string `json:"trigger"`
-	Success bool   `json:"success"`
-	Status  int    `json:"status"`
-	Message string `json:"message"`
-}
-
-// ErrNoHook means that a server has no webhook of that number.
-var ErrNoHook = errors.New("there is no such webhook")
-
 // TestHook posts one sample event to a webhook for each enabled trigger, or for the one that is named, as the dashboard's "send test"
-// does (PM-sim 47). Nothing else changes. The error is ErrNoHook or a *store.Refusal.
-func (s *Simulator) TestHook(ctx context.Context, server string, id int, trigger string) (HookResult, error) {
+// does (PM-sim 47). Nothing else changes. The error is hook.ErrNone or a *store.Refusal.
+func (s *Simulator) TestHook(ctx context.Context, server string, id int, trigger string) (hook.Result, error) {
 	h, err := s.hookOf(server, id)
 	if err != nil {
-		return HookResult{}, err
+		return hook.Result{}, err
 	}
 	samples := h.samples()
 	if trigger != "" {
 		samples = slices.DeleteFunc(samples, func(one sample) bool { return !strings.EqualFold(one.trigger, trigger) })
 		if len(samples) == 0 {
-			return HookResult{}, refuse("the webhook has no enabled trigger %q", trigger)
+			return hook.Result{}, refuse("the webhook has no enabled trigger %q", trigger)
 		}
 	}
 	result := s.probe(ctx, h, samples)
@@ -237,23 +209,23 @@ func (s *Simulator) TestHook(ctx context.Context, server string, id int, trigger
 }
 
 // VerifyHook is Postmark's own verification of a webhook, asked for by its server's name and its number. It counts, whatever comes of it.
-func (s *Simulator) VerifyHook(r *http.Request, server string, id int) (HookResult, error) {
+func (s *Simulator) VerifyHook(r *http.Request, server string, id int) (hook.Result, error) {
 	if _, err := s.hookOf(server, id); err != nil {
-		return HookResult{}, err
+		return hook.Result{}, err
 	}
 	s.mu.RLock()
 	v := s.serverCalled(server)
 	s.mu.RUnlock()
 	if v == nil {
-		return HookResult{}, ErrNoHook
+		return hook.Result{}, hook.ErrNone
 	}
 	answer, err := s.verifyWebhook(&call{Request: r, server: v, args: []string{strconv.Itoa(id)}})
 	if _, refused := errors.AsType[*failure](err); refused {
-		return HookResult{}, ErrNoHook // deleted meanwhile
+		return hook.Result{}, hook.ErrNone // deleted meanwhile
 	}
 	result, ok := answer.(verification)
 	if err != nil || !ok {
-		return HookResult{}, fmt.Errorf("postmark: verify: %w", err)
+		return hook.Result{}, fmt.Errorf("postmark: verify: %w", err)
 	}
 	return viewResult(result), nil
 }
@@ -266,13 +238,13 @@ func (s *Simulator) hookOf(server string, id int) (*webhook, error) {
 			return h, nil
 		}
 	}
-	return nil, ErrNoHook
+	return nil, hook.ErrNone
 }
 
-func viewResult(v verification) HookResult {
-	out := HookResult{Success: v.Success, Message: v.Message, Results: []HookSample{}}
+func viewResult(v verification) hook.Result {
+	out := hook.Result{Success: v.Success, Message: v.Message, Results: []hook.Sample{}}
 	for _, r := range v.Results {
-		out.Results = append(out.Results, HookSample{Trigger: r.TriggerType, Success: r.Success, Status: r.StatusCode, Message: r.Message})
+		out.Results = append(out.Results, hook.Sample{Trigger: r.TriggerType, Success: r.Success, Status: r.StatusCode, Message: r.Message})
 	}
 	return out
 }

@@ -41,6 +41,11 @@ func ParseLadder(text string) ([]time.Duration, error) {
 	return waits, nil
 }
 
+// OwnLadder tells whether RetryLadder was made for all providers: nine, six and three are Postmark's, in whose place others have theirs.
+func (s Settings) OwnLadder() bool {
+	return s.RetryLadder != ladderNine && s.RetryLadder != ladderSix && s.RetryLadder != ladderThree
+}
+
 // FormatLadder is the text that ParseLadder reads.
 func FormatLadder(waits []time.Duration) string {
 	if len(waits) == 0 {

@@ -50,10 +50,16 @@ type Settings struct {
 	// they come after those of later events.
 	LateWebhooks   string `json:"lateWebhooks"`
 	LateWebhooksMS int64  `json:"lateWebhooksMs"`
+	// BatchWebhooksMS is for how long, in milliseconds, providers that post several events together collect them; 0 is only what happens at
+	// once.
+	BatchWebhooksMS int64 `json:"batchWebhooksMs"`
 	// PauseAfterFailures is how many tries in a row must have failed for one webhook and record type before that is paused; 0 is never.
 	PauseAfterFailures int `json:"pauseAfterFailures"`
 	// Account is the state of the account: approved, pending or not-approved.
 	Account string `json:"account"`
+	// SendRate is how many recipients Amazon SES takes in a second, SendQuota in 24 h; 0 is no limit.
+	SendRate  int `json:"sendRate"`
+	SendQuota int `json:"sendQuota"`
 	// SMTPLogin has the mail server take mail from clients that have logged in only.
 	SMTPLogin bool `json:"smtpLogin"`
 	// RefuseArchive refuses to archive message streams (Postmark 1241).
@@ -73,7 +79,9 @@ const (
 )
 
 // RecordTypes are the names that LateWebhooks may have.
-var RecordTypes = []string{"Delivery", "Bounce", "SpamComplaint", "Open", "Click", "SubscriptionChange"}
+// Processed, Deferred and Dropped happen
+// at providers that report them.
+var RecordTypes = []string{"Delivery", "Bounce", "SpamComplaint", "Open", "Click", "SubscriptionChange", "Processed", "Deferred", "Dropped"}
 
 // DefaultDeliveryDelay is the delivery delay of a fresh sandbox.
 const DefaultDeliveryDelay = 200 * time.Millisecond
@@ -100,6 +108,11 @@ func (s Settings) DeliveryDelay() time.Duration {
 // SearchLag is SearchLagMS as a duration.
 func (s Settings) SearchLag() time.Duration { return time.Duration(s.SearchLagMS) * time.Millisecond }
 
+// BatchWebhooks is BatchWebhooksMS as a duration.
+func (s Settings) BatchWebhooks() time.Duration {
+	return time.Duration(s.BatchWebhooksMS) * time.Millisecond
+}
+
 // SendLatency is SendLatencyMS as a duration.
 func (s Settings) SendLatency() time.Duration {
 	return time.Duration(s.SendLatencyMS) * time.Millisecond
@@ -120,6 +133,8 @@ func (s Settings) check() error {
 		return fmt.Errorf("settings: deliveryDelayMs must be from 0 to %d, got %d", limit, s.DeliveryDelayMS)
 	case s.SearchLagMS < 0 || s.SearchLagMS > limit:
 		return fmt.Errorf("settings: searchLagMs must be from 0 to %d, got %d", limit, s.SearchLagMS)
+	case s.SendRate < 0 || s.SendQuota < 0:
+		return fmt.Errorf("settings: sendRate and sendQuota must not be negative, got %d and %d", s.SendRate, s.SendQuota)
 	case s.SendLatencyMS < 0 || s.SendLatencyMS > maxLatency.Milliseconds():
 		return fmt.Errorf("settings: sendLatencyMs must be from 0 to %d, got %d", maxLatency.Milliseconds(), s.SendLatencyMS)
 	}
@@ -139,6 +154,8 @@ func (s Settings) checkWebhooks(limit int64) error {
 		return fmt.Errorf("webhookTimeoutMs must be from 1 to %d, got %d", maxTimeout.Milliseconds(), s.WebhookTimeoutMS)
 	case s.LateWebhooksMS < 0 || s.LateWebhooksMS > limit:
 		return fmt.Errorf("lateWebhooksMs must be from 0 to %d, got %d", limit, s.LateWebhooksMS)
+	case s.BatchWebhooksMS < 0 || s.BatchWebhooksMS > limit:
+		return fmt.Errorf("batchWebhooksMs must be from 0 to %d, got %d", limit, s.BatchWebhooksMS)
 	case s.PauseAfterFailures < 0 || s.PauseAfterFailures > maxPause:
 		return fmt.Errorf("pauseAfterFailures must be from 0, which is never, to %d, got %d", maxPause, s.PauseAfterFailures)
 	case s.WebhookDates != DatesDigits && s.WebhookDates != DatesPlain && s.WebhookDates != DatesOffset:

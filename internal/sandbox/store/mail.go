@@ -88,6 +88,9 @@ const (
 	Opened     Kind = "open"
 	Clicked    Kind = "click"
 	Subscribed Kind = "subscription" // the recipient was put on, or taken off, a suppression list
+	Processed  Kind = "processed"    // the provider has taken the message in
+	Deferred   Kind = "deferred"     // the recipient's server asks to try later, and the provider will
+	Dropped    Kind = "dropped"      // the provider will not try to deliver
 )
 
 // Unsubscribed is what a Wish asks for to have the recipient unsubscribe; the event is Subscribed.
