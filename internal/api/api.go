@@ -66,6 +66,14 @@ type Providers interface {
 	Delete(ctx context.Context, accountID, id int32, force bool) (*directory.TPSP, error)
 	Connection(t *directory.TPSP) (provider.Connection, error)
 	HookURL(t *directory.TPSP) string
+	DefaultPerHour(t provider.Type) int
+	HasField(t provider.Type, field string) bool
+}
+
+// Kinds knows the names of the kinds of providers; a provider.Registry does.
+type Kinds interface {
+	Name(t provider.Type) string
+	Named(name string) (provider.Type, bool)
 }
 
 // Pools manages IP pools; *ippool.Service is one.
@@ -102,6 +110,7 @@ type Config struct {
 	Accounts     Accounts
 	Sender       Sender
 	Providers    Providers
+	Kinds        Kinds
 	Pools        Pools
 	IPs          IPs
 	Planner      *plan.Planner

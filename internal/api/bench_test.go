@@ -63,7 +63,7 @@ func (durable) Receive(context.Context, int32, provider.Type, http.Header, []byt
 
 // BenchmarkWebhookHandler is the same for a provider's webhook.
 func BenchmarkWebhookHandler(b *testing.B) {
-	benchmarkHandler(b, Config{Ingest: durable{}, Log: slog.New(slog.DiscardHandler)}, "/tpsp/postmark/account/1", nil,
+	benchmarkHandler(b, Config{Ingest: durable{}, Kinds: provider.Registry{}, Log: slog.New(slog.DiscardHandler)}, "/tpsp/postmark/account/1", nil,
 		`{"RecordType":"Delivery","MessageID":"883953f4-6105-42a2-a16a-77a8eac79483"}`)
 }
 

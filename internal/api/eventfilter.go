@@ -84,7 +84,7 @@ func (s *server) eventSource(q url.Values, f *store.EventFilter) (none bool, err
 		f.TPSPIDs, none = []int32{int32(route.IP(ipID))}, none || tpspID != 0
 	}
 	if name := q.Get("provider"); name != "" {
-		t, ok := providerType(name)
+		t, ok := s.providerType(name)
 		if !ok {
 			return false, badParameter("provider", "must be the name or the type id of a provider, such as postmark or 4")
 		}
@@ -108,12 +108,12 @@ func (s *server) tpspsOf(accountID int32, t provider.Type) []int32 {
 	return ids
 }
 
-func providerType(name string) (provider.Type, bool) {
-	if t, ok := provider.TypeNamed(strings.ToLower(name)); ok {
+func (s *server) providerType(name string) (provider.Type, bool) {
+	if t, ok := s.Kinds.Named(strings.ToLower(name)); ok {
 		return t, true
 	}
 	n, err := strconv.Atoi(name)
-	return provider.Type(n), err == nil && provider.Type(n).Name() != ""
+	return provider.Type(n), err == nil && s.Kinds.Name(provider.Type(n)) != ""
 }
 
 // eventTypes reads type ids, repeated or in comma lists.

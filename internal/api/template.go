@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"postyard/internal/directory"
-	"postyard/internal/mail"
-	"postyard/internal/provider"
 	"postyard/internal/template"
 )
 
@@ -102,12 +100,4 @@ func (s *server) allowTime(w http.ResponseWriter, r *http.Request, length time.D
 			s.Log.DebugContext(r.Context(), "deadline of a connection not set", "error", err)
 		}
 	}
-}
-
-// checkRaw refuses to let a provider take messages without a template when that says nothing of it.
-func checkRaw(raw bool, t provider.Type) error {
-	if raw && t != provider.Postmark {
-		return mail.Invalid("invalid_allow_raw", "allowRaw", "allowRaw is of Postmark only: other providers take messages without a template anyway")
-	}
-	return nil
 }

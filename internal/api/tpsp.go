@@ -34,7 +34,7 @@ type tpspAnswer struct {
 	officialTPSP
 	MessageStream   string         `json:"messageStream"`
 	AmbiguousPolicy string         `json:"ambiguousPolicy"` // at-least-once, at-most-once
-	AllowRaw        bool           `json:"allowRaw"`        // Postmark: it takes messages without a template
+	AllowRaw        bool           `json:"allowRaw"`        // Postmark: it takes messages without a template; other providers do anyway
 	Active          bool           `json:"active"`
 	SuppressionSync string         `json:"suppressionSync"` // both, from-provider, off
 	RatePerHour     int            `json:"ratePerHour"`     // 0: no limit
@@ -181,7 +181,7 @@ func (s *server) createTPSP(w http.ResponseWriter, r *http.Request, a *directory
 	if err := decodeBody(w, r, &in); err != nil {
 		return err
 	}
-	limits := limit.Limits{PerHour: tpsp.DefaultPerHour(provider.Type(in.Type))}
+	limits := limit.Limits{PerHour: s.Providers.DefaultPerHour(provider.Type(in.Type))}
 	if err := in.apply(&limits); err != nil {
 		return err
 	}
@@ -191,9 +191,6 @@ func (s *server) createTPSP(w http.ResponseWriter, r *http.Request, a *directory
 		if policy, err = parsePolicy(in.AmbiguousPolicy); err != nil {
 			return err
 		}
-	}
-	if err := checkRaw(in.AllowRaw, provider.Type(in.Type)); err != nil {
-		return err
 	}
 	var sync directory.SuppressionSync
 	if in.SuppressionSync != "" {

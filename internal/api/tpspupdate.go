@@ -29,8 +29,8 @@ type tpspChanges struct {
 	limitsRequest
 }
 
-// layConnection lays the changes over the connection of a TPSP.
-func (c *tpspChanges) layConnection(t provider.Type, conn *provider.Connection) error {
+// layConnection lays the changes over the connection of a TPSP. hasPort tells that its address has a port beside the endpoint.
+func (c *tpspChanges) layConnection(hasPort bool, conn *provider.Connection) error {
 	was := *conn
 	wholeKey, wholeSecret := layKey(&conn.Key, c.Key), layKey(&conn.Secret, c.Secret)
 	for _, field := range []struct{ to, from *string }{{&conn.Domain, c.Domain}, {&conn.Stream, c.MessageStream}} {
@@ -44,7 +44,7 @@ func (c *tpspChanges) layConnection(t provider.Type, conn *provider.Connection) 
 	if c.Port != nil {
 		conn.Port = *c.Port
 	}
-	if conn.Endpoint == was.Endpoint && (conn.Port == was.Port || t != provider.CustomSMTP) { // the others' ports are in their endpoints
+	if conn.Endpoint == was.Endpoint && (conn.Port == was.Port || !hasPort) {
 		return nil
 	}
 	// Whoever may only see the masked key must not have the whole one sent to a server of theirs.
@@ -71,11 +71,11 @@ func layKey(key *secret.String, given *string) (whole bool) {
 }
 
 // lay lays the changes over a TPSP and its connection.
-func (c *tpspChanges) lay(t *directory.TPSP, conn *provider.Connection) (err error) {
+func (c *tpspChanges) lay(hasPort bool, t *directory.TPSP, conn *provider.Connection) (err error) {
 	if c.Type != nil && *c.Type != int(t.Type) {
 		return mail.Invalid("cannot_be_changed", "type", "type cannot be changed; add another provider instead")
 	}
-	if err := c.layConnection(t.Type, conn); err != nil {
+	if err := c.layConnection(hasPort, conn); err != nil {
 		return err
 	}
 	if c.AmbiguousPolicy != nil {
@@ -100,7 +100,7 @@ func (c *tpspChanges) lay(t *directory.TPSP, conn *provider.Connection) (err err
 	if c.Name != nil {
 		t.Name = *c.Name
 	}
-	return checkRaw(t.AllowRaw, t.Type)
+	return nil
 }
 
 func (s *server) updateTPSP(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
@@ -115,7 +115,9 @@ func (s *server) updateTPSP(w http.ResponseWriter, r *http.Request, a *directory
 	if err := decodeBody(w, r, &in); err != nil {
 		return err
 	}
-	t, err := s.Providers.Update(r.Context(), a.ID, id, in.lay)
+	t, err := s.Providers.Update(r.Context(), a.ID, id, func(t *directory.TPSP, conn *provider.Connection) error {
+		return in.lay(s.Providers.HasField(t.Type, provider.FieldPort), t, conn)
+	})
 	if err != nil {
 		return err
 	}

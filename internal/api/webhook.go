@@ -10,14 +10,13 @@ import (
 
 	"postyard/internal/ingest"
 	"postyard/internal/mail"
-	"postyard/internal/provider"
 	"postyard/internal/store"
 )
 
 // receive takes in a provider's webhook. It answers 200 once the body is durable, whatever is in it, because providers drop
 // an event for good when they get a 4xx.
 func (s *server) receive(w http.ResponseWriter, r *http.Request) error {
-	t, ok := provider.TypeNamed(chi.URLParam(r, "provider"))
+	t, ok := s.Kinds.Named(chi.URLParam(r, "provider"))
 	if !ok {
 		return notFound("there is no such provider")
 	}

@@ -145,7 +145,7 @@ func newWorldWith(t *testing.T, change func(*Config)) *world {
 	w.domains = domain.New(domain.Config{Directory: w.dir, Store: w.db, Box: box, Resolver: &w.zone, MailHost: "mail.postyard.example", Holder: "test", Now: time.Now,
 		Jitter: func() float64 { return 0.5 }, Log: log})
 	config := Config{
-		Webhooks: hooks, Doctor: examiner, Tracking: w.tracking,
+		Webhooks: hooks, Doctor: examiner, Tracking: w.tracking, Kinds: adapters,
 		Directory: w.dir, Accounts: w.accounts, Sender: sender, Providers: w.tpsps,
 		Pools:   ippool.New(ippool.Config{Directory: w.dir, Store: w.db, Now: time.Now, Changed: func() { w.changed.Add(1) }}),
 		IPs:     ip.New(ip.Config{Directory: w.dir, Store: w.db, Servers: w.servers, Now: time.Now}),

@@ -28,7 +28,7 @@ func (q *eventQuery) flags(f *pflag.FlagSet) {
 	f.StringVar(&q.search, "search", "", "a part of the recipient's address")
 	f.StringVar(&q.recipient, "recipient", "", "recipient's address")
 	f.StringVar(&q.message, "message", "", "message id")
-	f.StringVar(&q.provider, "provider", "", "kind of provider: postmark")
+	f.StringVar(&q.provider, "provider", "", "kind of provider, such as postmark")
 	f.IntVar(&q.subAccount, "sub-account", 0, "sub-account's id")
 	f.StringVar(&q.from, "from", "", "first day (YYYY-MM-DD, UTC) or instant (RFC 3339)")
 	f.StringVar(&q.to, "to", "", "last day or instant")

@@ -166,7 +166,7 @@ type TPSP struct {
 	KeyHash   KeyHash // finds the same token registered twice
 	Stream    string
 	Policy    Policy
-	AllowRaw  bool         // Postmark: it takes messages without a template
+	AllowRaw  bool         // it takes messages without a template, where the provider is reluctant to
 	Paused    bool         // by the operator: no mail is planned for it, and what waits goes elsewhere
 	Drill     time.Time    // until then it counts as stopped: a rehearsed outage
 	Limits    limit.Limits // in messages in any 60 minutes

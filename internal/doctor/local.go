@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"postyard/internal/plan"
-	"postyard/internal/provider"
 	"postyard/internal/route"
 )
 
@@ -167,12 +166,16 @@ func (e *exam) pool(pool *route.Pool) (list []Check) {
 	return list
 }
 
-// carryFix says how more of a pool carries what it cannot: an egress that was named, or whatever is Postmark.
+// carryFix says how more of a pool carries what it cannot: an egress that was named, or whatever is reluctant.
 func (e *exam) carryFix(pool *route.Pool, named route.Egress) string {
 	fix := "add a provider that carries them"
 	for _, member := range append([]route.Egress{named}, pool.Members...) {
-		if t := e.view.TPSP(e.accountID, member.TPSPID()); t != nil && t.Type == provider.Postmark && !t.AllowRaw {
-			return fix + fmt.Sprintf(`; or let Postmark take messages without a template: PUT /api/v1/account/tpsp/%d with {"allowRaw": true}`, t.ID)
+		t := e.view.TPSP(e.accountID, member.TPSPID())
+		if t == nil || t.AllowRaw {
+			continue
+		}
+		if a := e.Adapters[t.Type]; a != nil && a.Capabilities().Reluctant {
+			return fix + fmt.Sprintf(`; or let %s take messages without a template: PUT /api/v1/account/tpsp/%d with {"allowRaw": true}`, a.Profile().Title, t.ID)
 		}
 	}
 	return fix

@@ -9,7 +9,6 @@ package provider
 import (
 	"context"
 	"net/http"
-	"slices"
 	"time"
 
 	"postyard/internal/event"
@@ -109,7 +108,7 @@ type Connection struct {
 
 // Terms are what a user allowed a connection to carry.
 type Terms struct {
-	Raw bool // Postmark: messages without a template
+	Raw bool // messages without a template, where the provider is Reluctant
 }
 
 // Capabilities tells what an adapter can do.
@@ -121,7 +120,8 @@ type Capabilities struct {
 	Silent    bool         // the provider reports nothing: there is no webhook to register and nothing to read back
 	Tracks    bool         // the provider tells of opens and clicks, by pixels and links of its own
 	Composes  bool         // the adapter writes the message itself, so that it can be signed
-	Streams   bool         // a connection is to one message stream of the account
+	Streams   bool         // a connection is to one message stream of the account, and names it
+	Reluctant bool         // messages without a template are carried only where the user allows it (allowRaw)
 	Pools     bool         // the provider has IP pools of its own, and messages may name one (tpspIppool)
 	Recalls   bool         // what happened can be read back: History and Fates tell
 	PerHour   int          // the limit of a new connection for which none is given, in messages an hour; 0 is none
@@ -259,6 +259,9 @@ type Sent struct {
 type Adapter interface {
 	Capabilities() Capabilities
 
+	// Profile describes the kind of provider. It is the same at every call, and the caller may keep it.
+	Profile() Profile
+
 	// CanCarry says why this provider cannot carry the content, or nil. It is asked when a message is accepted.
 	CanCarry(c *mail.Content, terms Terms) *mail.FieldError
 
@@ -330,24 +333,3 @@ type Trier interface {
 
 // Registry finds the adapter of a type.
 type Registry map[Type]Adapter
-
-// Name returns the provider's name in URLs and filters: "postmark".
-func (t Type) Name() string {
-	if t < 0 || int(t) >= len(typeNames) {
-		return ""
-	}
-	return typeNames[t]
-}
-
-// TypeNamed finds a type by its name.
-func TypeNamed(name string) (Type, bool) {
-	if i := slices.Index(typeNames[:], name); i > 0 {
-		return Type(i), true
-	}
-	return 0, false
-}
-
-var typeNames = [...]string{
-	SendGrid: "sendgrid", Mailgun: "mailgun", AmazonSES: "ses", Postmark: "postmark", SparkPost: "sparkpost",
-	CustomSMTP: "custom-smtp",
-}

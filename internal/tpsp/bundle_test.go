@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -201,7 +202,18 @@ func (s *scripted) made(op string) (calls []call) {
 	return calls
 }
 
-func (s *scripted) Capabilities() provider.Capabilities { return provider.Capabilities{} }
+func (s *scripted) Capabilities() provider.Capabilities {
+	return provider.Capabilities{Streams: true, Reluctant: true}
+}
+
+func (s *scripted) Profile() provider.Profile {
+	return provider.Profile{Title: "Scripted", Fields: []provider.Field{{Name: provider.FieldKey, Holds: "the token"}}}
+}
+
+// Distinguish does as Postmark does.
+func (s *scripted) Distinguish(conn provider.Connection) string {
+	return strings.ToLower(conn.Key.Reveal())
+}
 
 func (s *scripted) Check(ctx context.Context, _ provider.Connection) error {
 	if s.check != nil {

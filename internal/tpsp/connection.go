@@ -54,7 +54,7 @@ func (s *Service) Hook(t *directory.TPSP) (provider.Hook, error) {
 
 // HookURL returns where the provider reports the TPSP's events (PM-5).
 func (s *Service) HookURL(t *directory.TPSP) string {
-	return s.PublicURL + "/tpsp/" + t.Type.Name() + "/account/" + strconv.Itoa(int(t.AccountID))
+	return s.PublicURL + "/tpsp/" + s.Adapters.Name(t.Type) + "/account/" + strconv.Itoa(int(t.AccountID))
 }
 
 // vault opens values that were sealed for one purpose and remembers what was in them, so that a send or a webhook costs no

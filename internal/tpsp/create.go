@@ -37,14 +37,14 @@ type New struct {
 	Type     provider.Type
 	Key      secret.String // the provider's token, or a user name
 	Secret   secret.String // a password, for providers that have one
-	Domain   string        // custom SMTP: the name for EHLO
-	Stream   string        // the message stream, by id
-	Endpoint string        // base URL, "" for the provider's public one; custom SMTP: the mail server
-	Port     int           // custom SMTP: 0 for the usual one
+	Domain   string
+	Stream   string // the message stream, by id
+	Endpoint string // base URL, "" for the provider's public one
+	Port     int    // 0 for the usual one
 	Policy   directory.Policy
 	Limits   limit.Limits
 	Paused   bool
-	AllowRaw bool // Postmark: it takes messages without a template
+	AllowRaw bool // it takes messages without a template, where the provider is Reluctant
 
 	SuppressionSync directory.SuppressionSync
 }
@@ -83,7 +83,7 @@ func (s *Service) Create(ctx context.Context, accountID int32, n New) (*director
 		AccountID: accountID, Name: n.Name, Type: n.Type, Domain: n.Domain, Endpoint: n.Endpoint, Port: n.Port, Stream: n.Stream,
 		Policy: n.Policy, AllowRaw: n.AllowRaw, Created: now, Limits: n.Limits, Paused: n.Paused, SuppressionSync: n.SuppressionSync,
 		SealedKey: s.Box.Seal(keyPurpose, []byte(n.Key.Reveal())),
-		KeyHash:   identity(n.Type, &conn),
+		KeyHash:   s.identity(n.Type, conn),
 		Webhook:   s.freshHook(now, server, s.trial(n.Type, conn)),
 	}
 	if !n.Secret.IsZero() {
@@ -202,35 +202,24 @@ func (n *New) connection() provider.Connection {
 	return provider.Connection{Domain: n.Domain, Endpoint: n.Endpoint, Port: n.Port, Key: n.Key, Secret: n.Secret, Stream: n.Stream}
 }
 
-// identity tells connections of one type apart, together with their streams: by the key where that is a token, which is a
-// provider's account; where it is a user name, by the server as well. Postmark compares tokens without regard to case.
-func identity(t provider.Type, conn *provider.Connection) directory.KeyHash {
-	key := conn.Key.Reveal()
-	switch t {
-	case provider.CustomSMTP:
-		key = fmt.Sprintf("%s %d %q %q", conn.Endpoint, conn.Port, conn.Domain, key)
-	case provider.Postmark:
-		key = strings.ToLower(key)
-	}
-	return directory.KeyHash(secret.Hash(key))
+// identity tells connections of one type apart, together with their streams.
+func (s *Service) identity(t provider.Type, conn provider.Connection) directory.KeyHash {
+	return directory.KeyHash(secret.Hash(s.Adapters.Identity(t, conn)))
 }
 
-// identityOf is the identity of a TPSP's connection. Older versions hashed Postmark's tokens as they were written: those are hashed anew.
+// identityOf is the identity of a TPSP's connection. It is made anew, because older versions hashed some keys as they were written.
 func (s *Service) identityOf(t *directory.TPSP) directory.KeyHash {
-	if t.Type != provider.Postmark {
-		return t.KeyHash
-	}
 	conn, err := s.Connection(t)
 	if err != nil { // it was sealed with a key that we do not have: what is stored is all that is known
 		return t.KeyHash
 	}
-	return identity(t.Type, &conn)
+	return s.identity(t.Type, conn)
 }
 
 // refuseDuplicate refuses a connection that another TPSP of the account has: with the same key, or with another key of the same account
 // at the provider when its id is known.
 func (s *Service) refuseDuplicate(typ provider.Type, conn *provider.Connection, server string) error {
-	hash := identity(typ, conn)
+	hash := s.identity(typ, *conn)
 	for _, t := range s.Directory.Current().TPSPs(conn.AccountID) {
 		if t.ID == conn.TPSPID || t.Type != typ || t.Stream != conn.Stream {
 			continue
@@ -243,9 +232,12 @@ func (s *Service) refuseDuplicate(typ provider.Type, conn *provider.Connection, 
 }
 
 // checkSettings validates and tidies what is not of the connection.
-func (n *New) checkSettings() (err error) {
+func (s *Service) checkSettings(n *New) (err error) {
 	if n.Name, err = directory.ParseName(n.Name); err != nil {
 		return err
+	}
+	if a := s.Adapters[n.Type]; n.AllowRaw && a != nil && !a.Capabilities().Reluctant {
+		return mail.Invalid("invalid_allow_raw", "allowRaw", "allowRaw is not for this provider: it takes messages without a template anyway")
 	}
 	n.Limits, err = ParseLimits(n.Limits)
 	return err
@@ -253,15 +245,19 @@ func (n *New) checkSettings() (err error) {
 
 // check validates and tidies what the user gave.
 func (s *Service) check(n *New) error {
-	if err := n.checkSettings(); err != nil {
+	if err := s.checkSettings(n); err != nil {
 		return err
 	}
 	n.Stream = strings.TrimSpace(n.Stream)
 	if err := s.checkConnection(n); err != nil {
 		return err
 	}
+	can := s.Adapters[n.Type].Capabilities()
+	if !can.Streams {
+		n.Stream = ""
+	}
 	switch {
-	case n.Stream == "" && hasStreams(n.Type):
+	case n.Stream == "" && can.Streams:
 		return mail.Invalid("missing_message_stream", "messageStream", "choose a message stream; POST "+
 			"/api/v1/account/tpsp/streams lists those of a server") // PM-3
 	case len(n.Stream) > maxStream || strings.ContainsFunc(n.Stream, unicode.IsControl):
@@ -292,7 +288,8 @@ func (s *Service) checkConnection(n *New) error {
 	n.Domain, n.Port, n.Secret = "", 0, secret.String{} // only a Normalizer has a use for them
 	switch {
 	case key == "":
-		return mail.Invalid("missing_key", "key", "the provider's key is required (Postmark: the Server API Token)")
+		p := s.Adapters[n.Type].Profile()
+		return mail.Invalid("missing_key", "key", "%s needs a key: %s", p.Title, p.Holds(provider.FieldKey))
 	case secret.IsMasked(key):
 		return mail.Invalid("masked_key", "key", "this is a masked key, as answers show it; give the whole key")
 	case len(key) > maxKey || strings.ContainsFunc(key, notInKey):
@@ -323,14 +320,11 @@ func (s *Service) knownTypes(t provider.Type) string {
 		if k == provider.IP {
 			continue
 		}
-		known = append(known, fmt.Sprintf("%d (%s)", k, k.Name()))
+		known = append(known, fmt.Sprintf("%d (%s)", k, s.Adapters.Name(k)))
 	}
 	slices.Sort(known)
 	return fmt.Sprintf("there is no provider of type %d; the types are %s", t, strings.Join(known, ", "))
 }
-
-// hasStreams tells whether a connection to such a provider needs a message stream.
-func hasStreams(t provider.Type) bool { return t == provider.Postmark }
 
 // refusal turns the end of our patience into the user's words; all else stays.
 func refusal(ctx context.Context, err error) error {

@@ -10,15 +10,22 @@ import (
 	"postyard/internal/provider"
 )
 
-// DefaultPerHour is the limit of a new TPSP for which none is given (PM-35), in messages an hour; 0 is none.
-func DefaultPerHour(t provider.Type) int {
-	const usual = 100
-	switch t {
-	case provider.SendGrid, provider.AmazonSES, provider.SparkPost, provider.Mailgun, provider.CustomSMTP:
-		return usual
-	default:
-		return 0
+// DefaultPerHour is the limit of a new TPSP for which none is given (PM-35), in messages an hour; 0 is none, also for a type that there is
+// no provider of.
+func (s *Service) DefaultPerHour(t provider.Type) int {
+	if a := s.Adapters[t]; a != nil {
+		return a.Capabilities().PerHour
 	}
+	return 0
+}
+
+// HasField tells whether connections to a kind of provider have a field, one of the provider package's constants.
+func (s *Service) HasField(t provider.Type, field string) bool {
+	if a := s.Adapters[t]; a != nil {
+		p := a.Profile()
+		return p.Has(field)
+	}
+	return false
 }
 
 // ParseLimits returns limits without those that limit nothing, or a *mail.FieldError.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"postyard/internal/directory"
@@ -48,10 +47,10 @@ func (s *Service) draft(ctx context.Context, accountID, id int32, change Change)
 	if err := change(&d.tpsp, &d.conn); err != nil {
 		return nil, err
 	}
-	n := New{Name: d.tpsp.Name, Type: known.Type, Limits: d.tpsp.Limits, Key: d.conn.Key, Secret: d.conn.Secret, Domain: d.conn.Domain,
+	n := New{Name: d.tpsp.Name, Type: known.Type, Limits: d.tpsp.Limits, AllowRaw: d.tpsp.AllowRaw, Key: d.conn.Key, Secret: d.conn.Secret, Domain: d.conn.Domain,
 		Stream: d.conn.Stream, Endpoint: d.conn.Endpoint, Port: d.conn.Port}
 	if !d.moves() { // what was good once need not be by today's rules
-		err = n.checkSettings()
+		err = s.checkSettings(&n)
 	} else {
 		err = s.check(&n)
 	}
@@ -62,8 +61,10 @@ func (s *Service) draft(ctx context.Context, accountID, id int32, change Change)
 	if d.moves() {
 		d.conn = n.connection()
 		d.conn.AccountID, d.conn.TPSPID = accountID, id
-		if known.Type == provider.Postmark && strings.EqualFold(d.conn.Key.Reveal(), d.from.Key.Reveal()) {
-			d.conn.Key = d.from.Key // to Postmark it is the same
+		same := d.conn
+		same.Key = d.from.Key
+		if s.identity(known.Type, same) == s.identity(known.Type, d.conn) {
+			d.conn.Key = d.from.Key // to the provider it is the same
 		}
 	}
 	return d, nil
@@ -158,7 +159,7 @@ func (s *Service) commit(ctx context.Context, agreed *draft, change Change, serv
 		*w = s.freshHook(now, server, s.trial(t.Type, d.conn))
 	}
 	t.Domain, t.Endpoint, t.Port, t.Stream = d.conn.Domain, d.conn.Endpoint, d.conn.Port, d.conn.Stream
-	t.KeyHash = identity(t.Type, &d.conn)
+	t.KeyHash = s.identity(t.Type, d.conn)
 	t.SealedKey, t.Secret = s.Box.Seal(keyPurpose, []byte(d.conn.Key.Reveal())), nil
 	if !d.conn.Secret.IsZero() {
 		t.Secret = s.Box.Seal(secretPurpose, []byte(d.conn.Secret.Reveal()))

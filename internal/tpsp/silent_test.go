@@ -3,6 +3,7 @@ package tpsp
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -19,6 +20,10 @@ import (
 type silent struct{ scripted }
 
 func (*silent) Capabilities() provider.Capabilities { return provider.Capabilities{Silent: true} }
+
+func (*silent) Distinguish(conn provider.Connection) string {
+	return fmt.Sprintf("%s %d %q %q", conn.Endpoint, conn.Port, conn.Domain, conn.Key.Reveal())
+}
 
 func (*silent) Normalize(conn provider.Connection) (provider.Connection, *mail.FieldError) {
 	if conn.Endpoint == "" {

@@ -47,8 +47,9 @@ type Adapter struct {
 }
 
 var (
-	_ provider.Adapter    = (*Adapter)(nil)
-	_ provider.Identifier = (*Adapter)(nil)
+	_ provider.Adapter       = (*Adapter)(nil)
+	_ provider.Identifier    = (*Adapter)(nil)
+	_ provider.Distinguisher = (*Adapter)(nil)
 )
 
 // New returns the adapter.
@@ -70,5 +71,5 @@ func New(c Config) *Adapter {
 // Capabilities implements provider.Adapter.
 func (*Adapter) Capabilities() provider.Capabilities {
 	return provider.Capabilities{Family: event.Postmark, BatchSize: maxBatch, CanLookup: true, Templates: true, Tracks: true,
-		Streams: true, Recalls: true}
+		Streams: true, Reluctant: true, Recalls: true}
 }

@@ -1,173 +1,176 @@
 package providertest
 
 import (
-	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
-	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 
 	"postyard/internal/provider"
 )
 
-// stage is how far the other side plays along before it closes the connection.
-type stage struct {
-	scheme string
-	play   func(net.Conn)
-	want   []provider.Class
+func testDialRefused(t *testing.T, h Harness) {
+	h.send(t, t.Context(), h.down(t), several(h.adapter(t)), provider.Transient)
 }
 
-var stages = map[string]stage{
-	"TLS fails": {
-		scheme: "https",
-		play:   func(conn net.Conn) { _, _ = io.WriteString(conn, "this is not TLS at all\r\n") },
-		want:   []provider.Class{provider.Transient},
-	},
-	"closed before the request is read": {
-		play: func(net.Conn) {},
-		// Whether the request was written into the void or could not be written is a matter of timing.
-		want: []provider.Class{provider.Transient, provider.Ambiguous},
-	},
-	"closed after the request": {
-		play: func(conn net.Conn) { readRequest(conn) },
-		want: []provider.Class{provider.Ambiguous},
-	},
-	"reset after the request": {
-		play: func(conn net.Conn) {
-			if readRequest(conn) {
-				Reset(conn)
-			}
-		},
-		want: []provider.Class{provider.Ambiguous},
-	},
-	"half a status line": {
-		play: func(conn net.Conn) {
-			if readRequest(conn) {
-				_, _ = io.WriteString(conn, "HTTP/1.1 20")
-			}
-		},
-		want: []provider.Class{provider.Ambiguous},
-	},
-	"not HTTP": {
-		play: func(conn net.Conn) {
-			if readRequest(conn) {
-				_, _ = io.WriteString(conn, "220 mail.example ESMTP "+Key+"\r\n")
-			}
-		},
-		want: []provider.Class{provider.Ambiguous},
-	},
-	"status without a body": {
-		play: func(conn net.Conn) {
-			if readRequest(conn) {
-				_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
-			}
-		},
-		want: []provider.Class{provider.Ambiguous},
-	},
-	"503 without a body": {
-		play: func(conn net.Conn) {
-			if readRequest(conn) {
-				_, _ = io.WriteString(conn, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 100\r\n\r\n<html>")
-			}
-		},
-		want: []provider.Class{provider.Transient},
-	},
-}
-
-// readRequest reads a whole request.
-func readRequest(conn net.Conn) bool {
-	r, err := http.ReadRequest(bufio.NewReader(conn))
-	if err != nil {
-		return false
-	}
-	_, err = io.Copy(io.Discard, r.Body)
-	return err == nil
-}
-
-// testStages breaks the connection at each stage of a call.
-func testStages(t *testing.T, h Harness) {
-	for name, stage := range stages {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			scheme := stage.scheme
-			if scheme == "" {
-				scheme = "http"
-			}
-			conn := h.connection(scheme + "://" + Listen(t, stage.play))
-			batch := h.batch(t, 1)
-			outcomes := h.adapter(t).Send(t.Context(), conn, batch)
-			sound(t, outcomes, batch)
-			all(t, outcomes, stage.want...)
-		})
-	}
-	t.Run("refused", func(t *testing.T) {
-		t.Parallel()
-		adapter := h.adapter(t)
-		batch := h.batch(t, min(3, adapter.Capabilities().BatchSize))
-		outcomes := adapter.Send(t.Context(), h.connection("http://"+ClosedAddress(t)), batch)
-		sound(t, outcomes, batch)
-		all(t, outcomes, provider.Transient)
+func testNoSuchHost(t *testing.T, h Harness) {
+	adapter := h.New(t, func(context.Context, string, string) (net.Conn, error) {
+		return nil, &net.DNSError{Err: "no such host", Name: "provider.invalid", IsNotFound: true}
 	})
-	t.Run("no such host", func(t *testing.T) {
-		t.Parallel()
-		transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
-			return nil, &net.DNSError{Err: "no such host", Name: "provider.invalid", IsNotFound: true}
-		}}
-		batch := h.batch(t, 1)
-		outcomes := h.New(transport).Send(t.Context(), h.connection("http://provider.invalid"), batch)
-		sound(t, outcomes, batch)
-		all(t, outcomes, provider.Transient)
-	})
-	t.Run("an answer cut at every byte", func(t *testing.T) {
-		t.Parallel()
-		testCutAnswer(t, h)
-	})
+	batch := h.batch(t, several(adapter))
+	outcomes := adapter.Send(t.Context(), h.connection(h.Wire.Endpoint("provider.invalid:2525", false)), batch)
+	sound(t, outcomes, batch)
+	all(t, outcomes, provider.Transient)
 }
 
-// testCutAnswer records an answer that accepts a message and cuts it everywhere: no part of it is proof of anything but
-// doubt, least of all of failure.
+// playTLS starts a provider at an endpoint that is encrypted from the first byte.
+func (h Harness) playTLS(t *testing.T, play func(conn net.Conn)) provider.Connection {
+	t.Helper()
+	return h.connection(h.Wire.Endpoint(Listen(t, play), true))
+}
+
+func testTLSFails(t *testing.T, h Harness) {
+	conn := h.playTLS(t, func(conn net.Conn) { say(conn, []byte("this is not TLS at all\r\n")) })
+	h.send(t, t.Context(), conn, 1, provider.Transient)
+}
+
+func testCertificate(t *testing.T, h Harness) {
+	server := httptest.NewTLSServer(nil)
+	t.Cleanup(server.Close)
+	certificates := server.TLS.Certificates
+	conn := h.playTLS(t, func(conn net.Conn) {
+		encrypted := tls.Server(conn, &tls.Config{Certificates: certificates, MinVersion: tls.VersionTLS12})
+		if _, ok := h.Wire.Hear(encrypted); ok {
+			t.Error("the adapter trusts a certificate that nobody signed")
+		}
+	})
+	h.send(t, t.Context(), conn, 1, provider.Transient)
+}
+
+// Whether a request was written into the void or could not be written is a matter of timing.
+var beforeOrDoubt = []provider.Class{provider.Transient, provider.Ambiguous}
+
+func testClosedBefore(t *testing.T, h Harness) {
+	h.send(t, t.Context(), h.play(t, func(net.Conn) {}), 1, beforeOrDoubt...)
+}
+
+func testResetBefore(t *testing.T, h Harness) {
+	h.send(t, t.Context(), h.play(t, func(conn net.Conn) { Reset(conn) }), 1, beforeOrDoubt...)
+}
+
+func testResetMeanwhile(t *testing.T, h Harness) {
+	conn := h.play(t, func(conn net.Conn) {
+		if h.Wire.HearPart(conn) {
+			Reset(conn)
+		}
+	})
+	h.send(t, t.Context(), conn, 1, beforeOrDoubt...)
+}
+
+func testClosedAfter(t *testing.T, h Harness) {
+	h.send(t, t.Context(), h.play(t, func(conn net.Conn) { _, _ = h.Wire.Hear(conn) }), 1, provider.Ambiguous)
+}
+
+func testResetAfter(t *testing.T, h Harness) {
+	conn := h.play(t, func(conn net.Conn) {
+		if _, ok := h.Wire.Hear(conn); ok {
+			Reset(conn)
+		}
+	})
+	h.send(t, t.Context(), conn, 1, provider.Ambiguous)
+}
+
+// accepting has the provider's answer to one message that it accepts.
+func (h Harness) accepting(t *testing.T) []byte {
+	t.Helper()
+	var mu sync.Mutex
+	var whole []byte
+	conn := h.play(t, func(conn net.Conn) {
+		if accepts, ok := h.Wire.Hear(conn); ok {
+			mu.Lock()
+			whole = accepts
+			mu.Unlock()
+			say(conn, accepts)
+		}
+	})
+	h.send(t, t.Context(), conn, 1, provider.Accepted)
+	mu.Lock()
+	defer mu.Unlock()
+	return whole
+}
+
+// testCutAnswer cuts an answer that accepts a message everywhere: no part of it is proof of anything but doubt, least of all of failure.
 func testCutAnswer(t *testing.T, h Harness) {
-	adapter := h.adapter(t)
-	batch := h.batch(t, 1)
-	recorder := &recordingWriter{header: make(http.Header)}
-	var once sync.Once
-	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		var body bytes.Buffer
-		_, _ = io.Copy(&body, r.Body)
-		r.Body = io.NopCloser(bytes.NewReader(body.Bytes()))
-		once.Do(func() { h.Answer(recorder, r, nil) })
-		_, _ = w.Write(recorder.body.Bytes())
-	})
-	all(t, adapter.Send(t.Context(), h.connection(url), batch), provider.Accepted)
-
-	whole := bytes.TrimSpace(recorder.body.Bytes())
-	for cut := range len(whole) {
-		address := Listen(t, func(conn net.Conn) {
-			if readRequest(conn) {
-				_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"+string(whole[:cut]))
+	whole := bytes.TrimSpace(h.accepting(t))
+	if head, body, ok := bytes.Cut(whole, []byte("\r\n\r\n")); ok && len(body) > 0 {
+		// An answer that ends with its connection, instead of by its length, is cut more cleanly.
+		endless := append(withoutLength(head), []byte("\r\n\r\n")...)
+		for cut := range body {
+			h.send(t, t.Context(), h.answer(t, append(bytes.Clone(endless), body[:cut]...)), 1, provider.Ambiguous)
+			if t.Failed() {
+				return
 			}
-		})
-		outcomes := adapter.Send(t.Context(), h.connection("http://"+address), batch)
-		sound(t, outcomes, batch)
-		all(t, outcomes, provider.Ambiguous)
+		}
+	}
+	for cut := range whole {
+		want := []provider.Class{provider.Ambiguous}
+		if h.Wire.Enough > 0 && cut >= h.Wire.Enough {
+			want = append(want, provider.Accepted)
+		}
+		h.send(t, t.Context(), h.answer(t, whole[:cut]), 1, want...)
 		if t.Failed() {
+			t.Logf("cut after %q", whole[:cut])
 			return
 		}
 	}
 }
 
-// recordingWriter keeps a handler's answer.
-type recordingWriter struct {
-	header http.Header
-	body   bytes.Buffer
+// withoutLength takes the length out of an answer's head.
+func withoutLength(head []byte) []byte {
+	var kept [][]byte
+	for line := range bytes.SplitSeq(head, []byte("\r\n")) {
+		if !bytes.HasPrefix(bytes.ToLower(line), []byte("content-length:")) {
+			kept = append(kept, line)
+		}
+	}
+	return bytes.Join(kept, []byte("\r\n"))
 }
 
-func (w *recordingWriter) Header() http.Header         { return w.header }
-func (w *recordingWriter) WriteHeader(int)             {}
-func (w *recordingWriter) Write(p []byte) (int, error) { return w.body.Write(p) }
+func testResetAnswer(t *testing.T, h Harness) {
+	whole := h.accepting(t)
+	part := len(whole) / 2
+	if h.Wire.Enough > 0 {
+		part = h.Wire.Enough - 1
+	}
+	conn := h.play(t, func(conn net.Conn) {
+		if _, ok := h.Wire.Hear(conn); ok {
+			say(conn, whole[:part])
+			Reset(conn)
+		}
+	})
+	h.send(t, t.Context(), conn, 1, provider.Ambiguous)
+}
+
+// testEndlessAnswer: what a provider says is read as far as an answer may go, and no further.
+func testEndlessAnswer(t *testing.T, h Harness) {
+	conn := h.play(t, func(conn net.Conn) {
+		if _, ok := h.Wire.Hear(conn); !ok {
+			return
+		}
+		say(conn, h.Wire.Endless)
+		for said := len(h.Wire.Endless); said < 1<<30; said += len(h.Wire.Filler) {
+			if _, err := conn.Write(h.Wire.Filler); err != nil {
+				return
+			}
+		}
+		t.Error("a gigabyte of an answer was read")
+	})
+	h.send(t, t.Context(), conn, 1, provider.Ambiguous)
+}
 
 // Listen accepts connections on loopback and lets play have each, then closes it. All ends with the test.
 func Listen(t *testing.T, play func(net.Conn)) (address string) {

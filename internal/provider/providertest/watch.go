@@ -2,10 +2,7 @@ package providertest
 
 import (
 	"context"
-	"io"
 	"net"
-	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,89 +11,27 @@ import (
 	"postyard/internal/provider"
 )
 
-// testWatch makes sure that who sends learns at once when the provider answers, and that nothing leaves too late.
-func testWatch(t *testing.T, h Harness) {
-	t.Run("the first byte of an answer", func(t *testing.T) {
-		t.Parallel()
-		testFirstByte(t, h)
-	})
-	t.Run("the time is over before the call", func(t *testing.T) {
-		t.Parallel()
-		conn := h.connection(serve(t, func(_ http.ResponseWriter, r *http.Request) {
-			if !strings.HasPrefix(r.URL.Path, "/late/") { // a port may have been another test's before
-				return
-			}
-			// The transport may send the headers when the body is refused to it; without the body they are no call.
-			if body, err := io.ReadAll(r.Body); len(body) > 0 || err == nil {
-				t.Error("a call was made")
-			}
-		}) + "/late")
-		testLate(t, h, conn, &http.Transport{}, time.Now)
-	})
-	t.Run("the process stands still while it connects", func(t *testing.T) {
-		t.Parallel()
-		var late atomic.Bool
-		address := Listen(t, func(conn net.Conn) {
-			if readRequest(conn) {
-				t.Error("the request left")
-			}
-		})
-		dialer := &net.Dialer{}
-		testLate(t, h, h.connection("http://"+address), &http.Transport{
-			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-				late.Store(true)
-				return dialer.DialContext(ctx, network, address)
-			},
-		}, func() time.Time {
-			if late.Load() {
-				return time.Now()
-			}
-			return time.Now().Add(-time.Hour)
-		})
-	})
-}
-
-// testLate sends when, by the clock, the time is over at the latest when the connection stands.
-func testLate(t *testing.T, h Harness, conn provider.Connection, transport *http.Transport, now func() time.Time) {
-	t.Cleanup(transport.CloseIdleConnections)
-	adapter := h.New(transport)
-	batch := h.batch(t, min(3, adapter.Capabilities().BatchSize))
-	ctx := provider.WithWatch(t.Context(), provider.Watch{Until: time.Now().Add(-time.Second), Now: now, Asked: func() {}, Heard: func() {}})
-	outcomes := adapter.Send(ctx, conn, batch)
-	sound(t, outcomes, batch)
-	all(t, outcomes, provider.Transient)
-	for i, o := range outcomes {
-		if !o.Unsent {
-			t.Errorf("outcome %d blames the provider: %+v", i, o)
-		}
-	}
-}
-
-// testFirstByte has a provider that answers late, and slowly.
+// testFirstByte has a provider that answers late, and slowly: who sends learns at once that it answers.
 func testFirstByte(t *testing.T, h Harness) {
-	asked, heard := make(chan struct{}), make(chan struct{})
-	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		await(t, "the adapter to tell that it asks", asked)
-		select {
-		case <-heard:
-			t.Error("the adapter hears what nobody said")
-		default:
+	asked, heard := make(chan struct{}), make(chan struct{}, 1<<16)
+	conn := h.play(t, func(conn net.Conn) {
+		answer, ok := h.Wire.Hear(conn)
+		if !ok {
+			return
 		}
-		recorder := &recordingWriter{header: make(http.Header)}
-		h.Answer(recorder, r, nil)
-		body := recorder.body.Bytes()
-		_, _ = w.Write(body[:1])
-		_ = http.NewResponseController(w).Flush()
+		await(t, "the adapter to tell that it asks", asked)
+		for len(heard) > 0 {
+			if <-heard; !h.Wire.Chatty {
+				t.Error("the adapter hears what nobody said")
+			}
+		}
+		say(conn, answer[:1])
 		await(t, "the adapter to tell of the first byte", heard)
-		_, _ = w.Write(body[1:])
+		say(conn, answer[1:])
 	})
-	adapter := h.adapter(t)
-	batch := h.batch(t, min(3, adapter.Capabilities().BatchSize))
 	ctx := provider.WithWatch(t.Context(), provider.Watch{Until: time.Now().Add(time.Hour), Now: time.Now,
-		Asked: sync.OnceFunc(func() { close(asked) }), Heard: sync.OnceFunc(func() { close(heard) })})
-	outcomes := adapter.Send(ctx, h.connection(url), batch)
-	sound(t, outcomes, batch)
-	all(t, outcomes, provider.Accepted)
+		Asked: sync.OnceFunc(func() { close(asked) }), Heard: func() { heard <- struct{}{} }})
+	h.send(t, ctx, conn, 1, provider.Accepted)
 }
 
 func await(t *testing.T, what string, done <-chan struct{}) {
@@ -104,5 +39,45 @@ func await(t *testing.T, what string, done <-chan struct{}) {
 	case <-done:
 	case <-time.After(prompt):
 		t.Errorf("waited in vain for %s", what)
+	}
+}
+
+func testLateBefore(t *testing.T, h Harness) {
+	h.testLate(t, h.adapter(t), time.Now)
+}
+
+func testLateConnecting(t *testing.T, h Harness) {
+	var late atomic.Bool
+	dialer := &net.Dialer{}
+	adapter := h.New(t, func(ctx context.Context, network, address string) (net.Conn, error) {
+		late.Store(true)
+		return dialer.DialContext(ctx, network, address)
+	})
+	h.testLate(t, adapter, func() time.Time {
+		if late.Load() {
+			return time.Now()
+		}
+		return time.Now().Add(-time.Hour)
+	})
+}
+
+// testLate sends when, by the clock, the time is over at the latest when the connection stands.
+func (h Harness) testLate(t *testing.T, adapter provider.Adapter, now func() time.Time) {
+	t.Helper()
+	conn := h.play(t, func(conn net.Conn) {
+		if _, ok := h.Wire.Hear(conn); ok {
+			t.Error("the message left")
+		}
+	})
+	batch := h.batch(t, several(adapter))
+	ctx := provider.WithWatch(t.Context(), provider.Watch{Until: time.Now().Add(-time.Second), Now: now,
+		Asked: func() { t.Error("an answer is owed to what may not leave") }, Heard: func() {}})
+	outcomes := adapter.Send(ctx, conn, batch)
+	sound(t, outcomes, batch)
+	all(t, outcomes, provider.Transient)
+	for i, o := range outcomes {
+		if !o.Unsent {
+			t.Errorf("outcome %d blames the provider: %+v", i, o)
+		}
 	}
 }

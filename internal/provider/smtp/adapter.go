@@ -56,8 +56,9 @@ type Adapter struct {
 }
 
 var (
-	_ provider.Adapter    = (*Adapter)(nil)
-	_ provider.Normalizer = (*Adapter)(nil)
+	_ provider.Adapter       = (*Adapter)(nil)
+	_ provider.Normalizer    = (*Adapter)(nil)
+	_ provider.Distinguisher = (*Adapter)(nil)
 )
 
 // New returns the adapter. Close lets go of its connections; without that they end by themselves when they are idle.

@@ -1,11 +1,13 @@
 package smtp_test
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"log"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -21,13 +23,9 @@ import (
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	at := func(address string) provider.Connection {
-		return provider.Connection{AccountID: 1, TPSPID: 3, Endpoint: "smtp://" + address, Key: secret.NewString("user"),
-			Secret: secret.NewString(providertest.Key)}
-	}
-	providertest.RunSilent(t, providertest.Silent{
-		New: func(t *testing.T) provider.Adapter {
-			a := smtp.New(smtp.Config{AllowPrivate: true})
+	providertest.Run(t, providertest.Harness{
+		New: func(t *testing.T, dial providertest.Dial) provider.Adapter {
+			a := smtp.New(smtp.Config{AllowPrivate: true, Dial: dial})
 			t.Cleanup(func() {
 				if err := a.Close(); err != nil {
 					t.Error(err)
@@ -35,15 +33,132 @@ func TestConformance(t *testing.T) {
 			})
 			return a
 		},
-		Serve: func(t *testing.T, refused map[string]bool) provider.Connection {
-			return at(play(t, &played{password: providertest.Key, refused: refused, mechanisms: []string{sasl.Plain}}))
-		},
-		Down: func(t *testing.T) provider.Connection { return at(providertest.ClosedAddress(t)) },
-		Locked: func(t *testing.T) provider.Connection {
-			return at(play(t, &played{password: "another", echo: providertest.Key, mechanisms: []string{sasl.Plain}}))
+		Connection: func(conn provider.Connection) provider.Connection {
+			conn.Key, conn.Secret = secret.NewString("user"), conn.Key
+			return conn
 		},
 		Content: content,
+		Wire:    overSMTP(),
+		Replies: answers(map[string]provider.Outcome{
+			"554 5.6.0 this is no message":          {Class: provider.Rejected, Code: "554 5.6.0"},
+			"550 5.7.1 this is spam":                {Class: provider.Rejected, Elsewhere: true},
+			"451 4.3.0 later":                       {Class: provider.Transient, Own: true},
+			"421 4.3.2 shutting down":               {Class: provider.Transient},
+			"421 4.7.0 too much":                    {Class: provider.Throttled, Code: "421 4.7.0"},
+			"530 5.7.0 log in first":                {Class: provider.Account},
+			"550 5.1.7 sender address not verified": {Class: provider.Account, SenderOnly: true},
+			"354 go on":                             {Class: provider.Ambiguous},
+		}),
+		Never: []provider.Class{provider.Inactive}, // a server's refusal of a recipient is an answer to this message
+		Given: []providertest.Given{
+			{Name: "a host", Conn: provider.Connection{Endpoint: " mail.example.com ", Domain: " mx.example.com "},
+				Want: provider.Connection{Endpoint: "smtp://mail.example.com", Port: 587, Domain: "mx.example.com"}},
+			{Name: "encrypted", Conn: provider.Connection{Endpoint: "smtps://mail.example.com:8465", Key: secret.NewString("u"), Secret: secret.NewString("p")},
+				Want: provider.Connection{Endpoint: "smtps://mail.example.com", Port: 8465, Key: secret.NewString("u"), Secret: secret.NewString("p")}},
+			{Name: "a password without a user", Conn: provider.Connection{Endpoint: "mail.example.com", Secret: secret.NewString("p")}, Field: "key"},
+			{Name: "two ports", Conn: provider.Connection{Endpoint: "mail.example.com:25", Port: 26}, Field: "port"},
+			{Name: "a name with a space", Conn: provider.Connection{Endpoint: "mail.example.com", Domain: "my host"}, Field: "domain"},
+		},
 	})
+}
+
+// answers are what a server says after a message, by their words.
+func answers(words map[string]provider.Outcome) (list []providertest.Reply) {
+	for text, want := range words {
+		list = append(list, providertest.Reply{Name: text, Bytes: []byte(text + "\r\n"), Want: want})
+	}
+	return list
+}
+
+// overSMTP plays mail servers. Their answers in it are those after the final dot.
+func overSMTP() providertest.Wire {
+	w := providertest.Wire{
+		Serve: func(t *testing.T, refused map[string]bool) string {
+			return "smtp://" + play(t, &played{password: providertest.Key, refused: refused, mechanisms: []string{sasl.Plain}})
+		},
+		Endpoint: func(address string, encrypted bool) string {
+			if encrypted {
+				return "smtps://" + address
+			}
+			return "smtp://" + address
+		},
+		Hear: func(conn net.Conn) ([]byte, bool) {
+			if r, ok := converse(conn); ok {
+				for line := ""; line != ".\r\n"; {
+					var err error
+					if line, err = r.ReadString('\n'); err != nil {
+						return nil, false
+					}
+				}
+				return []byte("250 2.0.0 queued as 4cXyZ\r\n"), true
+			}
+			return nil, false
+		},
+		HearPart: func(conn net.Conn) bool {
+			r, ok := converse(conn)
+			if ok {
+				_, err := r.ReadByte()
+				ok = err == nil
+			}
+			return ok
+		},
+		Locked: func(t *testing.T) string {
+			return "smtp://" + play(t, &played{password: "another", echo: providertest.Key, mechanisms: []string{sasl.Plain}})
+		},
+		Unavailable: func(t *testing.T) string {
+			return "smtp://" + providertest.Listen(t, func(conn net.Conn) { _, _ = io.WriteString(conn, "421 4.3.2 not now\r\n") })
+		},
+		Garbage: map[string][]byte{
+			"html": []byte("<html>Welcome</html>\r\n"), "no number": []byte("OK\r\n"), "number of no kind": []byte("999 what\r\n"), "another step's": []byte("354 go on\r\n"),
+			"half": []byte("25"), "two numbers": []byte("250-first\r\n550 second\r\n"), "binary": []byte("\x00\xff\xfe\x80\r\n"), "key": []byte(providertest.Key + "\r\n"),
+			"empty line": []byte("\r\n"), "long": []byte(strings.Repeat("x", 1<<20)),
+		},
+		Endless: []byte("250-"),
+		Filler:  []byte(strings.Repeat("x", 64<<10)),
+		Elsewhere: func(address string) map[string][]byte {
+			return map[string][]byte{"551": []byte("551 5.1.6 User not local; please try <user0@" + address + ">\r\n")}
+		},
+		Enough: len("250 "), // the rest is for people
+		Chatty: true,
+	}
+	for code, class := range map[int]provider.Class{
+		450: provider.Transient, 451: provider.Transient, 452: provider.Transient, 500: provider.Rejected, 501: provider.Rejected, 503: provider.Rejected,
+		550: provider.Rejected, 554: provider.Rejected, 535: provider.Account, 300: provider.Ambiguous, 100: provider.Ambiguous,
+	} {
+		for name, text := range map[string]string{"bare": " ", "key": " not " + providertest.Key, "binary": " \xff\xfe\x80\t", "lines": "-one\r\n" + strconv.Itoa(code) + " two"} {
+			w.Statuses = append(w.Statuses, providertest.Reply{Name: strconv.Itoa(code) + " " + name, Bytes: []byte(strconv.Itoa(code) + text + "\r\n"),
+				Want: provider.Outcome{Class: class, Own: class == provider.Transient}})
+		}
+	}
+	return w
+}
+
+// converse plays a mail server as far as the message itself.
+func converse(conn net.Conn) (*bufio.Reader, bool) {
+	r := bufio.NewReader(conn)
+	answer := "220 played.example ESMTP"
+	for {
+		if _, err := io.WriteString(conn, answer+"\r\n"); err != nil {
+			return nil, false
+		}
+		if strings.HasPrefix(answer, "354") {
+			return r, true
+		}
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return nil, false
+		}
+		switch verb, _, _ := strings.Cut(strings.ToUpper(strings.TrimSpace(line)), " "); verb {
+		case "EHLO":
+			answer = "250-played.example\r\n250 AUTH PLAIN"
+		case "AUTH":
+			answer = "235 2.7.0 welcome"
+		case "DATA":
+			answer = "354 go on"
+		default:
+			answer = "250 2.0.0 ok"
+		}
+	}
 }
 
 // played is a mail server without TLS, as the sandbox's is not.
