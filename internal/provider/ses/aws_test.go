@@ -190,6 +190,10 @@ func (a *aws) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write(a.signer.cert)
 		return
 	}
+	if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, ".pem") {
+		http.NotFound(w, r)
+		return
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if strings.HasPrefix(r.URL.Path, "/v2/email/") {
