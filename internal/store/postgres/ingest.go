@@ -238,7 +238,9 @@ func (in *ingesting) report(p *store.Parsed, r *provider.Report, m *message) err
 	effect := store.NoEffect
 	if place := in.rows.pending(m.id); !r.Tracked || place == nil || engine.Told(place.status) {
 		effect = store.EffectOf(trigger)
-		in.advance(p, r, m, egress, trigger)
+		if err := in.advance(p, r, m, egress, trigger); err != nil {
+			return err
+		}
 	}
 	detail, err := engine.Detail(&r.Detail)
 	if err != nil {
@@ -253,16 +255,21 @@ func (in *ingesting) report(p *store.Parsed, r *provider.Report, m *message) err
 }
 
 // advance moves the message's state. Whatever a provider reports of a message, it has it: a pending one leaves the queue.
-func (in *ingesting) advance(p *store.Parsed, r *provider.Report, m *message, egress route.Egress, trigger lifecycle.Trigger) {
+func (in *ingesting) advance(p *store.Parsed, r *provider.Report, m *message, egress route.Egress, trigger lifecycle.Trigger) error {
 	state := m.state
 	if state.Pending() {
 		in.overtake(m, egress, p.Now)
-		m.sent(&in.tx.journal, egress, term(r.ProviderMessageID), p.Sent, r.OccurredAt, engine.NoDetail)
+		first, err := engine.FirstChoice(m.plan)
+		if err != nil {
+			return err
+		}
+		m.sent(&in.tx.journal, egress, first, term(r.ProviderMessageID), p.Sent, r.OccurredAt, engine.NoDetail)
 	}
 	m.name(egress, term(r.ProviderMessageID)) // one that was left as sent has no id yet
 	if to, moved := lifecycle.Next(state, trigger); moved {
 		m.state, m.changed = to, true
 	}
+	return nil
 }
 
 // overtake removes the queue row of a message whose fate the provider has told before we recorded the call.

@@ -88,8 +88,8 @@ type message struct {
 	attempts   int
 	mark       store.Mark
 	providerID string
-	families   int64 // of its sent events, see engine.FamilyBit
-	plan       []byte
+	families   int64  // of its sent events, see engine.FamilyBit
+	plan       []byte // while it is pending
 	changed    bool
 	named      bool // by the provider, just now
 	replanned  bool
@@ -152,11 +152,11 @@ func (t *tx) lockMessages(l *ledger, ids []mail.ID) {
 	t.each(func(rows pgx.Rows) error {
 		m := &message{}
 		err := rows.Scan(idInto(&m.id), &m.accountID, &m.subAccountID, &m.poolID, &m.mailbox, &m.to, &m.state, &m.egress,
-			&m.attempts, &m.mark, &m.providerID, &m.families, &m.labels, &m.submittedAt, &m.engaged)
+			&m.attempts, &m.mark, &m.providerID, &m.families, &m.labels, &m.submittedAt, &m.engaged, &m.plan)
 		l.messages[m.id] = m
 		return err
 	}, `SELECT id, account_id, sub_account_id, pool_id, mailbox, to_addr, state, egress, attempts, mark, provider_id, sent_families, labels,
-			submitted_at, engaged FROM message WHERE id = ANY ($1) ORDER BY id FOR UPDATE`, uuids(ids))
+			submitted_at, engaged, CASE state WHEN 0 THEN plan END FROM message WHERE id = ANY ($1) ORDER BY id FOR UPDATE`, uuids(ids))
 }
 
 // pending returns the queue row of a message, nil when it has left the queue.

@@ -49,7 +49,7 @@ func (l *ledger) settle(j *journal, s *store.Settlement) error {
 	case p == nil && (!s.Proves() || m == nil):
 		return nil
 	case p == nil: // a report of the provider was faster and has moved the message on
-		m.sent(j, s.Job.Egress, term(s.ProviderMessageID()), s.Sent, s.At, engine.NoDetail)
+		m.sent(j, s.Job.Egress, s.Job.Plan.First(), term(s.ProviderMessageID()), s.Sent, s.At, engine.NoDetail)
 		return nil
 	case m == nil:
 		return store.ErrNotFound
@@ -119,13 +119,13 @@ func (l *ledger) doubt(p *place, s *store.Settlement) {
 func (m *message) becomeSent(j *journal, s *store.Settlement, to lifecycle.State, attempts int) error {
 	m.state, m.attempts, m.egress, m.changed = to, attempts, s.Job.Egress, true
 	detail, err := engine.Detail(&s.Detail)
-	m.sent(j, s.Job.Egress, term(s.ProviderMessageID()), s.Sent, s.At, detail)
+	m.sent(j, s.Job.Egress, s.Job.Plan.First(), term(s.ProviderMessageID()), s.Sent, s.At, detail)
 	return err
 }
 
-// sent records that a provider has the message: its id for it, and the sent event of the family. It does nothing the second
-// time.
-func (m *message) sent(j *journal, egress route.Egress, providerID string, typ event.Type, at time.Time, detail []byte) {
+// sent records that a provider has the message, of whose plan another egress may be the first: its id for it, and the sent event of the
+// family. It does nothing the second time.
+func (m *message) sent(j *journal, egress, first route.Egress, providerID string, typ event.Type, at time.Time, detail []byte) {
 	m.name(egress, providerID)
 	family := engine.FamilyBit(typ)
 	if m.families&family != 0 {
@@ -133,8 +133,9 @@ func (m *message) sent(j *journal, egress route.Egress, providerID string, typ e
 	}
 	m.families |= family
 	m.changed = true
+	detail, facets := engine.Carried(detail, first, egress)
 	j.record(&m.owner, happening{egress: egress, typ: typ, effect: store.EffectOf(lifecycle.Accept), recipient: m.to, occurredAt: at, recordedAt: at,
-		detail: detail})
+		detail: detail, facets: facets})
 }
 
 // name keeps the provider's id of a message, the first one that is known.

@@ -392,6 +392,7 @@ func (in *ingesting) proves(r *reported) (bool, error) {
 func (in *ingesting) advance(r *reported, egress route.Egress, trigger lifecycle.Trigger) error {
 	m, now := r.about, r.of.Now
 	if m.state.Pending() {
+		var first route.Egress
 		attempts, removed, err := in.overtake(m)
 		if err != nil {
 			return err
@@ -400,11 +401,15 @@ func (in *ingesting) advance(r *reported, egress route.Egress, trigger lifecycle
 			if err := in.endAttempts(m.id, provider.Accepted, store.ReasonReported, now); err != nil {
 				return err
 			}
-			if _, err := in.exec(`UPDATE message SET attempts = ?, egress = ? WHERE id = ?`, attempts, int32(egress), m.id[:]); err != nil {
+			var plan []byte
+			if _, err := in.one([]any{&plan}, `UPDATE message SET attempts = ?, egress = ? WHERE id = ? RETURNING plan`, attempts, int32(egress), m.id[:]); err != nil {
+				return err
+			}
+			if first, err = engine.FirstChoice(plan); err != nil {
 				return err
 			}
 		}
-		if err := in.sent(m, egress, r.ProviderMessageID, r.of.Sent, r.OccurredAt); err != nil {
+		if err := in.sent(m, egress, first, r.ProviderMessageID, r.of.Sent, r.OccurredAt); err != nil {
 			return err
 		}
 	} else if err := in.name(m, egress, r.ProviderMessageID); err != nil { // one that was left as sent has no id yet

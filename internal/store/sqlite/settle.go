@@ -122,7 +122,9 @@ func (t *tx) becomeSent(o *stored, s *store.Settlement, to lifecycle.State, atte
 	if err != nil {
 		return err
 	}
-	t.record(&o.owner, happening{egress: s.Job.Egress, typ: s.Sent, effect: sentEffect, recipient: o.to, occurredAt: s.At, recordedAt: s.At, detail: detail})
+	detail, facets := engine.Carried(detail, s.Job.Plan.First(), s.Job.Egress)
+	t.record(&o.owner, happening{egress: s.Job.Egress, typ: s.Sent, effect: sentEffect, recipient: o.to, occurredAt: s.At, recordedAt: s.At, detail: detail,
+		facets: facets})
 	return nil
 }
 
@@ -222,7 +224,7 @@ func (t *tx) confirm(s *store.Settlement) error {
 	if err != nil || !found {
 		return err
 	}
-	return t.sent(o, s.Job.Egress, s.ProviderMessageID(), s.Sent, s.At)
+	return t.sent(o, s.Job.Egress, s.Job.Plan.First(), s.ProviderMessageID(), s.Sent, s.At)
 }
 
 // name keeps the provider's id of a message, the first one that is known.
@@ -235,8 +237,8 @@ func (t *tx) name(o *stored, egress route.Egress, providerID string) error {
 	return err
 }
 
-// sent records that a provider has the message. It does nothing the second time.
-func (t *tx) sent(o *stored, egress route.Egress, providerID string, typ event.Type, at time.Time) error {
+// sent records that a provider has the message, of whose plan another egress may be the first. It does nothing the second time.
+func (t *tx) sent(o *stored, egress, first route.Egress, providerID string, typ event.Type, at time.Time) error {
 	if err := t.name(o, egress, providerID); err != nil {
 		return err
 	}
@@ -248,7 +250,8 @@ func (t *tx) sent(o *stored, egress route.Egress, providerID string, typ event.T
 	if _, err := t.exec(`UPDATE message SET sent_families = ? WHERE id = ?`, o.sentFamilies, o.id[:]); err != nil {
 		return err
 	}
-	t.record(&o.owner, happening{egress: egress, typ: typ, effect: sentEffect, recipient: o.to, occurredAt: at, recordedAt: at, detail: engine.NoDetail})
+	detail, facets := engine.Carried(engine.NoDetail, first, egress)
+	t.record(&o.owner, happening{egress: egress, typ: typ, effect: sentEffect, recipient: o.to, occurredAt: at, recordedAt: at, detail: detail, facets: facets})
 	return nil
 }
 

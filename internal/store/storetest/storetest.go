@@ -75,6 +75,7 @@ func Run(t *testing.T, engine Engine) {
 		"labels have a cap":                      labelCap,
 		"labels are decided once":                labelsShared,
 		"statistics by key":                      statistics,
+		"statistics by lane":                     lanes,
 		"domains":                                domains,
 		"labels of accounts":                     accountLabels,
 		"events in the order of time":            eventsInTime,
