@@ -87,6 +87,7 @@ func testTypes(t *testing.T, h Harness) {
 func testAttributed(t *testing.T, h Harness) {
 	list, _ := h.read(t)
 	latest := time.Now().Add(day)
+	ours := len(list) == 0
 	for _, f := range list {
 		for i, r := range f.reports {
 			if r.OccurredAt.IsZero() || r.OccurredAt.After(latest) {
@@ -95,6 +96,7 @@ func testAttributed(t *testing.T, h Harness) {
 			if r.MessageID == (mail.ID{}) && r.ProviderMessageID == "" && !r.Sample {
 				t.Errorf("%s, report %d is of no message", f.Name, i)
 			}
+			ours = ours || r.MessageID != (mail.ID{})
 			if r.Recipient == "" {
 				t.Errorf("%s, report %d is of no recipient", f.Name, i)
 			}
@@ -102,6 +104,9 @@ func testAttributed(t *testing.T, h Harness) {
 				t.Errorf("%s, report %d has invalid text", f.Name, i)
 			}
 		}
+	}
+	if !ours {
+		t.Error("no report has our id of its message: one that overtakes the answer to the send would be of no message")
 	}
 }
 

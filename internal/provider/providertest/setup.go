@@ -328,6 +328,9 @@ func testUnregisters(t *testing.T, h Harness) {
 		return
 	}
 	known := register(t, adapter, account, account.Hook)
+	if account.Double != nil {
+		account.Double()
+	}
 	for range 2 {
 		if err := adapter.Unregister(t.Context(), account.Conn, known); err != nil {
 			t.Fatalf("Unregister: %v", err)
