@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"postyard/internal/provider"
+	"postyard/internal/provider/compose"
 )
 
 // Profile implements provider.Adapter.
@@ -23,11 +24,11 @@ func (a *Adapter) Profile() provider.Profile {
 		Limits: []provider.Limit{
 			{Of: "messages in one call, one after the other over one connection", Most: strconv.Itoa(batchSize)},
 			{Of: "a message", Most: "what the server takes; it says so when the message is sent"},
-			{Of: "a part without a space of a header's value", Most: fmt.Sprintf("%d bytes", maxToken)},
+			{Of: "a part without a space of a header's value", Most: fmt.Sprintf("%d bytes", compose.MaxToken)},
 		},
 		Approximations: []string{
 			"a message counts as sent when the server has taken it; nothing is known of it afterwards but what Postyard's own pixels and links tell",
-			"headers for a provider's metadata (" + metadataPrefix + ") are left out",
+			"headers for a provider's metadata (" + compose.MetadataPrefix + ") are left out",
 		},
 		Impossible: []string{
 			"deliveries, bounces and complaints are not reported",

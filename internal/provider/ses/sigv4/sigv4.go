@@ -6,6 +6,7 @@
 package sigv4
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -93,16 +94,20 @@ func path(u *url.URL) string {
 	return encode(escaped, true)
 }
 
-// query is the query with its pairs sorted as they are encoded.
+// query is the query, encoded and then sorted by key, and by value where keys are equal.
 func query(u *url.URL) string {
-	var pairs []string
+	var pairs [][2]string
 	for key, values := range u.Query() {
 		for _, value := range values {
-			pairs = append(pairs, encode(key, false)+"="+encode(value, false))
+			pairs = append(pairs, [2]string{encode(key, false), encode(value, false)})
 		}
 	}
-	slices.Sort(pairs)
-	return strings.Join(pairs, "&")
+	slices.SortFunc(pairs, func(a, b [2]string) int { return cmp.Or(strings.Compare(a[0], b[0]), strings.Compare(a[1], b[1])) })
+	joined := make([]string, len(pairs))
+	for i, p := range pairs {
+		joined[i] = p[0] + "=" + p[1]
+	}
+	return strings.Join(joined, "&")
 }
 
 // encode encodes every byte that RFC 3986 does not call unreserved.

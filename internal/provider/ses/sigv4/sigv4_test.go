@@ -92,7 +92,7 @@ func TestPathsAndQueries(t *testing.T) {
 		"https://h/%E1%88%B4":             "/%25E1%2588%25B4 ",
 		"https://h/a:b@c":                 "/a%3Ab%40c ",
 		"https://h/?b=2&a=1&a=0&c&d=%20+": "/ a=0&a=1&b=2&c=&d=%20%20",
-		"https://h/?a-b=1&a=2":            "/ a-b=1&a=2",
+		"https://h/?a-b=1&a=2":            "/ a=2&a-b=1",
 		"https://h/?%C3%BC=%26":           "/ %C3%BC=%26",
 	} {
 		u, err := url.Parse(raw)
