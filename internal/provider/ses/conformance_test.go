@@ -115,18 +115,14 @@ func fixtures() (list []providertest.Fixture) {
 		{"delivery", []event.Type{28, 28}, nil},
 		{"permanent", []event.Type{29, 29}, []provider.Reason{provider.HardBounce, provider.HardBounce}},
 		{"transient", []event.Type{30}, nil},
-		{"undetermined", []event.Type{30}, nil},
 		{"suppressed", []event.Type{32}, []provider.Reason{provider.HardBounce}},
-		{"on the list", []event.Type{32}, []provider.Reason{provider.HardBounce}},
 		{"complaint", []event.Type{31}, []provider.Reason{provider.SpamComplaint}},
 		{"complaint, on the list", []event.Type{32}, []provider.Reason{provider.SpamComplaint}},
-		{"no spam", nil, nil},
 		{"reject", []event.Type{32, 32}, nil},
 		{"failure", []event.Type{35, 35}, nil},
 		{"open", []event.Type{33}, nil},
 		{"click", []event.Type{34}, nil},
 		{"subscription", []event.Type{36}, []provider.Reason{provider.Unsubscribed}},
-		{"subscribed again", nil, nil},
 		{"delay", nil, nil},
 	} {
 		list = append(list, providertest.Fixture{Name: f.name, Body: []byte(short(events[f.name])), Want: f.want, Suppresses: f.suppresses})
