@@ -74,5 +74,9 @@ func words() []provider.Word {
 
 // Distinguish implements provider.Distinguisher: each region is an account of its own.
 func (*Adapter) Distinguish(conn provider.Connection) string {
-	return fmt.Sprintf("%s %q %q", conn.Endpoint, conn.Domain, conn.Key.Reveal())
+	t, bad := parse(conn)
+	if bad != nil {
+		return conn.Key.Reveal()
+	}
+	return fmt.Sprintf("%s %s %s", t.ses, t.region, t.keyID)
 }
