@@ -3,8 +3,8 @@
 QUIET := modernc.org/sqlite/lib=-race=false
 GOLANGCI := .bin/golangci-lint
 GOLANGCI_VERSION := v2.15.0
-# Postmark's own client, which the sandbox's tests run.
-NPM := internal/sandbox/testdata/npm
+# Programs of providers for Node.js, which tests run: Postmark's client, and Amazon's check of SNS messages.
+NPM := internal/sandbox/testdata/npm internal/oracle/testdata/npm
 # The loop to run (TestKill/SQLite, TestKill/PostgreSQL, TestCluster, ...), how long, and go test's flags for it.
 CHAOS ?= TestKill|TestCluster
 CHAOS_TIME ?= 10m
@@ -21,10 +21,12 @@ build: ## Build bin/postyard
 
 test: lint postgres npm ## Vet, lint, and run all tests with the race detector
 	go test -race -gcflags=$(QUIET) -timeout 10m ./...
+	cd internal/oracle && go test -race -timeout 5m ./...
 
 lint: $(GOLANGCI) ## Vet and lint
 	go vet ./...
 	$(GOLANGCI) run ./...
+	cd internal/oracle && go vet ./... && $(CURDIR)/$(GOLANGCI) run ./...
 
 bench: ## Measure accepting and dispatching (fsync on)
 	go test -run '^$$' -bench . -benchtime 5s ./internal/app ./internal/store/postgres ./internal/books
@@ -39,11 +41,11 @@ postgres: # the tests start servers of their own, and need the programs
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
 		{ echo "The tests need PostgreSQL's programs (initdb, postgres); on Debian: apt-get install postgresql" >&2; exit 1; }
 
-npm: $(NPM)/node_modules/.package-lock.json # the tests run it, and do not install it
+npm: $(NPM:%=%/node_modules/.package-lock.json) # the tests run them, and do not install them
 
-$(NPM)/node_modules/.package-lock.json: $(NPM)/package.json $(NPM)/package-lock.json
+%/node_modules/.package-lock.json: %/package.json %/package-lock.json
 	@command -v npm >/dev/null || { echo "The tests need Node.js and npm; on Debian: apt-get install nodejs npm" >&2; exit 1; }
-	cd $(NPM) && npm ci --no-audit --no-fund
+	cd $* && npm ci --no-audit --no-fund
 	@touch $@
 
 fuzz: ## Run every fuzz target for 30 s

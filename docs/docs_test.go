@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -107,15 +108,53 @@ func TestEveryPackageIsInTheTable(t *testing.T) {
 
 func TestEveryDependencyIsExplained(t *testing.T) {
 	t.Parallel()
-	var want []string
-	for _, line := range strings.Split(read(t, "../go.mod"), "\n") {
+	product, oracle, found := strings.Cut(read(t, "dependencies.md"), "\n## The second module\n")
+	if !found {
+		t.Fatal("dependencies.md has no part about the second module")
+	}
+	const module = `[A-Za-z.]+/\S+?`
+	if diff := cmp.Diff(direct(t, "../go.mod"), column(product, module)); diff != "" {
+		t.Errorf("direct dependencies (-go.mod +document):\n%s", diff)
+	}
+	if diff := cmp.Diff(direct(t, "../internal/oracle/go.mod"), column(oracle, module)); diff != "" {
+		t.Errorf("direct dependencies of the second module (-go.mod +document):\n%s", diff)
+	}
+}
+
+// direct are the modules that a go.mod requires for its own sake.
+func direct(t *testing.T, path string) []string {
+	t.Helper()
+	var modules []string
+	for _, line := range strings.Split(read(t, path), "\n") {
 		if m := regexp.MustCompile(`^\s+(\S+/\S+) v\S+$`).FindStringSubmatch(line); m != nil {
-			want = append(want, m[1])
+			modules = append(modules, m[1])
 		}
 	}
-	slices.Sort(want)
-	if diff := cmp.Diff(want, column(read(t, "dependencies.md"), `[a-z.]+/\S+?`)); diff != "" {
-		t.Errorf("direct dependencies (-go.mod +document):\n%s", diff)
+	slices.Sort(modules)
+	return modules
+}
+
+// TestNoVendorCodeInTheProduct: code of email providers is in no go.mod but the oracle's, and none of it is linked into the program.
+func TestNoVendorCodeInTheProduct(t *testing.T) {
+	t.Parallel()
+	vendor := regexp.MustCompile(`(?m)^\s*(github\.com/(?:aws|sendgrid|mailgun|SparkPost|keighl|mrz1836|mattbaird|resend|getbrevo|mailjet|mailersend)/\S+)`)
+	if found := vendor.FindAllString(read(t, "../internal/oracle/go.mod"), -1); len(found) < 2 {
+		t.Errorf("the oracle requires %q: is this test blind?", found)
+	}
+	for _, m := range vendor.FindAllStringSubmatch(read(t, "../go.mod"), -1) {
+		if m[1] != "github.com/mailgun/raymond/v2" { // of tests
+			t.Errorf("go.mod requires %s", m[1])
+		}
+	}
+	linked, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "../cmd/postyard").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(linked), "\nmodernc.org/sqlite\n") {
+		t.Error("the program has no database: is this test blind?")
+	}
+	if found := vendor.FindAllString(strings.Join(slices.Compact(strings.Split(string(linked), "\n")), "/\n"), -1); len(found) > 0 {
+		t.Errorf("the program is linked with %q", found)
 	}
 }
 

@@ -208,7 +208,7 @@ func TestEveryStatistic(t *testing.T) {
 		}
 		var d delayAnswer
 		get(tpsp+"/aggregate/delay"+days3()).ok(200, &d)
-		want := delayAnswer{Delivered: 2, MeanMs: 4750, MedianMs: 2000, P95Ms: 10000, Spans: []delaySpan{{2, 1}, {10, 1}}}
+		want := delayAnswer{Delivered: 2, MeanMs: 4750, MedianMs: 1535, P95Ms: 7683, Spans: []delaySpan{{2, 1}, {10, 1}}}
 		if diff := cmp.Diff(want, d); diff != "" {
 			t.Error(diff)
 		}
@@ -371,6 +371,8 @@ func TestDelays(t *testing.T) {
 		"one":     {[]store.Stat{stat("1", 1, 300)}, delayAnswer{1, 300, 1000, 1000, []delaySpan{{1, 1}}}},
 		"spread": {[]store.Stat{stat("10", 50, 400_000), stat("more", 10, 9_000_000), stat("2", 40, 60_000)},
 			delayAnswer{100, 94_600, 6000, 259_200_000, []delaySpan{{2, 40}, {10, 50}, {0, 10}}}},
+		"fine":         {[]store.Stat{stat("1100ms", 1, 1050), stat("1100ms", 1, 1050)}, delayAnswer{2, 1050, 1050, 1050, []delaySpan{{2, 2}}}},
+		"mixed":        {[]store.Stat{stat("1100ms", 1, 1050), stat("5", 1, 4000)}, delayAnswer{2, 2525, 2000, 5000, []delaySpan{{2, 1}, {5, 1}}}},
 		"two families": {[]store.Stat{stat("5", 1, 4000), stat("5", 1, 4000)}, delayAnswer{2, 4000, 4000, 5000, []delaySpan{{5, 2}}}},
 	} {
 		if diff := cmp.Diff(c.want, delayAnswerOf(c.sums)); diff != "" {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"maps"
 	"net/url"
 	"slices"
@@ -164,7 +165,7 @@ func (p *rowPage) sort(rows []*statRow) {
 	slices.SortFunc(rows, func(a, b *statRow) int {
 		var c int
 		if p.order != nil {
-			c = compare(p.order(a), p.order(b))
+			c = cmp.Compare(p.order(a), p.order(b))
 		} else {
 			c = strings.Compare(a.name, b.name)
 		}
@@ -176,7 +177,7 @@ func (p *rowPage) sort(rows []*statRow) {
 		case a.name != b.name:
 			return strings.Compare(a.name, b.name)
 		default:
-			return compare(a.id, b.id)
+			return cmp.Compare(a.id, b.id)
 		}
 	})
 }

@@ -30,6 +30,7 @@ type Demo struct {
 	sandbox    *Sandbox // nil when one runs elsewhere
 	sandboxURL string
 	noTraffic  bool
+	only       []int // types of providers to connect; none: all
 }
 
 // places is where a demo listened; it is kept beside its data. The provider that the demo connected points at the sandbox's
@@ -161,7 +162,7 @@ func (d *Demo) SetUp(ctx context.Context) (*demo.Scene, error) {
 		smtp, address = d.sandbox.SMTPURL, DemoIP
 	}
 	return demo.SetUp(ctx, demo.Config{URL: d.server.URL, AccountID: account.ID, AccountKey: key, SandboxURL: d.sandboxURL,
-		SMTPURL: smtp, IP: address, NoTraffic: d.noTraffic})
+		SMTPURL: smtp, IP: address, NoTraffic: d.noTraffic, Only: d.only})
 }
 
 func (d *Demo) close() error {

@@ -40,6 +40,8 @@ import (
 	"postyard/internal/plan"
 	"postyard/internal/provider"
 	"postyard/internal/provider/postmark"
+	"postyard/internal/provider/sendgrid"
+	"postyard/internal/provider/ses"
 	"postyard/internal/provider/smtp"
 	"postyard/internal/replan"
 	"postyard/internal/secret"
@@ -127,6 +129,8 @@ func NewServer(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *Ser
 func providers(transport *http.Transport, allowPrivate bool, now func() time.Time) provider.Registry {
 	return provider.Registry{
 		provider.Postmark:   postmark.New(postmark.Config{Transport: transport, Now: now}),
+		provider.SendGrid:   sendgrid.New(sendgrid.Config{Transport: transport, Now: now, AllowPrivate: allowPrivate}),
+		provider.AmazonSES:  ses.New(ses.Config{Transport: transport, Now: now, AllowPrivate: allowPrivate}),
 		provider.CustomSMTP: smtp.New(smtp.Config{Dial: transport.DialContext, AllowPrivate: allowPrivate, Now: now}),
 		provider.IP:         smtp.New(smtp.Config{Own: true, AllowPrivate: true, Now: now}), // the operator set its addresses, not a user
 	}
@@ -196,6 +200,7 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		Templates: s.templates, Tracking: s.tracking, Suppressions: s.store, Signers: s.domains, Log: s.log, Now: now, Jitter: rand.Float64, Node: s.store.Node(), Run: s.run, BatchSize: cfg.BatchSize, Concurrency: cfg.ProviderConcurrency,
 		CallTimeout: cfg.CallTimeout, TTL: cfg.MessageTTL, Grace: cfg.ShutdownGrace, Poll: s.store.poll,
 		Rules: dispatch.Rules{AskAfter: cfg.AskAfter, AmbiguousWait: cfg.AmbiguousWait}})
+	s.store.dispatcher = s.dispatcher
 	s.mailboxes = s.newMailboxes(cfg)
 	planner := plan.New(adapters, now)
 	planner.Templates = s.templates

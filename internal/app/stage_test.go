@@ -21,6 +21,7 @@ import (
 	"postyard/internal/config"
 	"postyard/internal/demo"
 	"postyard/internal/leaktest"
+	"postyard/internal/provider"
 	"postyard/internal/secret"
 	"postyard/internal/store/sqlite/sqlitetest"
 )
@@ -48,8 +49,14 @@ const patience = time.Second
 // longest is how long anything may take that should take seconds; the machine may be busy.
 const longest = time.Minute
 
-// newStage starts a demo; change may alter its configuration, and its server before it runs.
+// newStage starts a demo whose only provider is Postmark; change may alter its configuration, and its server before it runs.
 func newStage(t *testing.T, change ...func(*config.Config, *Server)) *stage {
+	t.Helper()
+	return newStageOf(t, []int{int(provider.Postmark)}, change...)
+}
+
+// newStageOf starts a demo with providers of these types; none are all.
+func newStageOf(t *testing.T, only []int, change ...func(*config.Config, *Server)) *stage {
 	t.Helper()
 	cfg := config.Config{Listen: "127.0.0.1:0", SandboxListen: "127.0.0.1:0", Data: sqlitetest.Dir(t), AllowPrivate: true,
 		NoTraffic: true, CallTimeout: 4 * time.Second, AskAfter: []time.Duration{300 * time.Millisecond, 600 * time.Millisecond, time.Second},
@@ -61,6 +68,7 @@ func newStage(t *testing.T, change ...func(*config.Config, *Server)) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
+	d.only = only
 	d.server.dispatcher.Patience = patience
 	for _, f := range change {
 		f(&cfg, d.server)

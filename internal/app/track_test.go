@@ -23,10 +23,11 @@ import (
 	"postyard/internal/store"
 )
 
-// letter is a mail in a mail server's inbox.
+// letter is a mail in the sandbox.
 type letter struct {
-	ID, HTML, Text string
-	Headers        []struct{ Name, Value string }
+	ID, Provider, Subject, HTML, Text string
+
+	Headers []struct{ Name, Value string }
 }
 
 func (l *letter) header(name string) string {

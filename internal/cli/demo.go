@@ -68,19 +68,18 @@ func (p *program) present(s *demo.Scene, cfg config.Config) error {
   sub-account %-8d X-SubAccount-ApiKey: %s   (%s)
   sub-account %-8d X-SubAccount-ApiKey: %s   (%s)
 
-Postmark is played by the sandbox: its inbox is at %s/sandbox
-  token %s, stream %s, connected as provider %d, reached by the IP pool %s
-%s
+The sandbox plays the providers; its inbox is at %s/sandbox
+
+%s%s
 %s
 
 Send another one:
 
 %s
-
+%s
 Ctrl-C ends it.
 `, s.URL, s.AccountID, s.AccountAPIKey, s.SubAccounts[0].ID, s.SubAccounts[0].APIKey, s.SubAccounts[0].Name,
-		s.SubAccounts[1].ID, s.SubAccounts[1].APIKey, s.SubAccounts[1].Name,
-		s.SandboxURL, s.SandboxToken, s.Stream, s.TPSPID, s.Pool, mailServer(s), first, curl)
+		s.SubAccounts[1].ID, s.SubAccounts[1].APIKey, s.SubAccounts[1].Name, s.SandboxURL, providers(s), ownIP(s), first, curl, drill(s, variables))
 }
 
 // shellVariables are what the commands in the documents use. Nothing in them needs to be quoted.
@@ -93,13 +92,37 @@ export POSTMARK_TOKEN=%s
 `, s.URL, s.AccountAPIKey, s.SubAccounts[0].APIKey, s.SandboxURL, s.SandboxToken)
 }
 
-// mailServer tells how to reach the sandbox by SMTP.
-func mailServer(s *demo.Scene) string {
-	if s.SMTP == nil {
+// providers tells which are connected, and which IP pool leads to each.
+func providers(s *demo.Scene) string {
+	var b strings.Builder
+	for _, t := range s.Providers {
+		fmt.Fprintf(&b, "  provider %-3d %-20s reached by the IP pool %s\n", t.ID, t.Name, t.Pool)
+	}
+	return b.String()
+}
+
+// ownIP tells of the operator's own IP, when there is one.
+func ownIP(s *demo.Scene) string {
+	if s.IP == "" {
 		return ""
 	}
-	return fmt.Sprintf("It is a mail server, too, to be connected as a provider of type 6:\n  endpoint %s, key %s, secret %s\n"+
-		"Behind the IP %s, which can be put into IP pools, is that mail server.\n", s.SMTP.URL, s.SMTP.User, s.SMTP.Password, s.IP)
+	return fmt.Sprintf("  IP %-9s                      can be put into IP pools; behind it is the sandbox's mail server\n", s.IP)
+}
+
+// drill tells how to see one provider stand in for another.
+func drill(s *demo.Scene, variables string) string {
+	if s.FallbackPool == "" {
+		return ""
+	}
+	return fmt.Sprintf(`
+The pool %[1]s has Postmark first and Amazon SES second. Rehearse an outage of Postmark, and see why a message leaves by SES:
+
+  . %[2]s
+  %[3]s drill %[4]d --seconds 60
+  %[3]s send --from %[5]s --to bob@gmail.com --field name=Bob --template %[6]s --pool %[1]s
+  %[3]s message ID
+
+`, s.FallbackPool, variables, os.Args[0], s.TPSPID, demo.Sender, s.Template)
 }
 
 // curl is the first email as a command to paste.

@@ -224,13 +224,14 @@ func (c *Client) CreateSubAccount(ctx context.Context, name string) (made SubAcc
 
 // NewTPSP is a connection to a provider that is to be made.
 type NewTPSP struct {
-	Type          int    `json:"type"` // 4 is Postmark, 6 a mail server
+	Type          int    `json:"type"` // 1 is SendGrid, 3 Amazon SES, 4 Postmark, 6 a mail server
 	Name          string `json:"name"`
-	Key           string `json:"key"`              // a mail server: the user name
-	Secret        string `json:"secret,omitempty"` // a mail server: the password
+	Key           string `json:"key"`              // Amazon: the access key's id; a mail server: the user name
+	Secret        string `json:"secret,omitempty"` // Amazon: the secret access key; a mail server: the password
+	Domain        string `json:"domain,omitempty"` // Amazon: the region, where the endpoint does not say it
 	Endpoint      string `json:"endpoint,omitempty"`
 	Port          int    `json:"port,omitempty"`
-	MessageStream string `json:"messageStream"`
+	MessageStream string `json:"messageStream"`      // Postmark
 	AllowRaw      bool   `json:"allowRaw,omitempty"` // Postmark: messages without a template
 }
 
@@ -240,7 +241,9 @@ type TPSP struct {
 	Name          string `json:"name"`
 	Type          int    `json:"type"`
 	Endpoint      string `json:"endpoint"`
+	Port          int    `json:"port"` // 0: it is in the endpoint, or the usual one
 	MessageStream string `json:"messageStream"`
+	RatePerHour   int    `json:"ratePerHour"` // 0: no limit
 	WebhookStatus struct {
 		State   string   `json:"state"`
 		Message string   `json:"message"`
@@ -261,6 +264,14 @@ type TPSP struct {
 		ID   int32  `json:"id"`
 		Name string `json:"name"`
 	} `json:"ipPool"`
+}
+
+// At is where a provider is reached, with its port.
+func (t *TPSP) At() string {
+	if t.Port == 0 {
+		return t.Endpoint
+	}
+	return t.Endpoint + ":" + strconv.Itoa(t.Port)
 }
 
 // Probe is what a provider got when it called the webhook's URL.
@@ -332,6 +343,24 @@ type Pool struct {
 	ID                         int32  `json:"id"`
 	Name                       string `json:"name"`
 	ThirdPartySendingProviders []TPSP `json:"thirdPartySendingProviders"`
+}
+
+// NewPool is an IP pool that is to be made.
+type NewPool struct {
+	Name            string  `json:"name"`
+	TPSPs           []int32 `json:"tpsps"`
+	Strategy        int     `json:"routingStrategy"`
+	RoutingMetaData string  `json:"routingMetaData,omitempty"`
+	WarmupInterval  int     `json:"warmupInterval"` // hours; 0: a day
+}
+
+// CreatePool makes an IP pool.
+func (c *Client) CreatePool(ctx context.Context, p NewPool) (made Pool, err error) {
+	if p.WarmupInterval == 0 {
+		p.WarmupInterval = 24
+	}
+	err = c.Account(ctx, http.MethodPost, "/api/v1/account/ippool", p, &made)
+	return made, err
 }
 
 // Pools lists the account's IP pools.

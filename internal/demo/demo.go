@@ -1,12 +1,13 @@
-// Package demo sets a fresh server up as a user would, through its HTTP API: sub-accounts, a Postmark provider whose
-// streams are fetched and one selected, and a first templated email. Run again on the same server it goes on with what is
-// there.
+// Package demo sets a fresh server up as a user would, through its HTTP API: sub-accounts, a provider of each kind (Postmark with a stream
+// that is selected from its list), a pool in which one stands in for another, and a first templated email. Run again on the same server
+// it goes on with what is there.
 package demo
 
 import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"postyard/internal/client"
 	"postyard/internal/sandbox"
@@ -17,7 +18,19 @@ import (
 const (
 	ProviderName = "Postmark sandbox"
 	Sender       = "hello@example.com" // of the sandbox's verified domain
-	postmark     = 4                   // SendPost's type id
+
+	defaultPool  = "default"       // for mail that names no pool: through Postmark
+	fallbackPool = "fallback-pool" // Postmark first, Amazon SES when Postmark cannot
+)
+
+// SendPost's numbers.
+const (
+	sendGrid   = 1
+	amazonSES  = 3
+	postmark   = 4
+	customSMTP = 6
+
+	byVolume = 2 // a routing strategy
 )
 
 var subAccounts = []string{"Transactional", "Marketing"}
@@ -30,13 +43,23 @@ type Scene struct {
 	SubAccounts   []client.SubAccountInfo `json:"subAccounts"`
 	Pool          string                  `json:"pool"`
 	Template      string                  `json:"template"`
-	TPSPID        int32                   `json:"tpspId"`
+	FallbackPool  string                  `json:"fallbackPool"`
+	Providers     []Provider              `json:"providers"`
+	TPSPID        int32                   `json:"tpspId"` // of Postmark, as Pool and Stream are
 	Stream        string                  `json:"stream"`
 	SandboxURL    string                  `json:"sandboxUrl"`
 	SandboxToken  string                  `json:"sandboxToken"`
 	SMTP          *MailServer             `json:"smtp,omitempty"`      // when the sandbox takes mail by SMTP
 	IP            string                  `json:"ip,omitempty"`        // a public address of the operator's own; its mail server is the sandbox's
 	MessageID     string                  `json:"messageId,omitempty"` // of the first email, when it was sent now
+}
+
+// Provider is one that is connected.
+type Provider struct {
+	ID   int32  `json:"id"`
+	Type int    `json:"type"`
+	Name string `json:"name"`
+	Pool string `json:"pool"` // that leads to it alone
 }
 
 // MailServer is the sandbox's, for a provider of type 6.
@@ -55,6 +78,7 @@ type Config struct {
 	SMTPURL    string // "": the sandbox takes no mail by SMTP, or runs elsewhere
 	IP         string // the configured IP; "": none
 	NoTraffic  bool   // send no email
+	Only       []int  // the types of the providers to connect, Postmark's among them; none: all
 }
 
 // SetUp makes what is missing. Every step is an API call; an error names the step.
@@ -69,9 +93,17 @@ func SetUp(ctx context.Context, c Config) (*Scene, error) {
 	if err := s.makeSubAccounts(ctx, api); err != nil {
 		return nil, fmt.Errorf("demo: make sub-accounts: %w", err)
 	}
-	connected, err := s.connect(ctx, api)
+	connected, err := s.connect(ctx, api, c.Only...)
 	if err != nil {
-		return nil, fmt.Errorf("demo: connect Postmark: %w", err)
+		return nil, fmt.Errorf("demo: connect %w", err)
+	}
+	if err := s.pools(ctx, api); err != nil {
+		return nil, fmt.Errorf("demo: make IP pools: %w", err)
+	}
+	if connected && len(s.Providers) > 1 {
+		if err := s.mirrored(ctx, api); err != nil {
+			return nil, fmt.Errorf("demo: list templates: %w", err)
+		}
 	}
 	if c.NoTraffic || !connected {
 		return s, nil
@@ -117,52 +149,155 @@ func (s *Scene) makeSubAccounts(ctx context.Context, api *client.Client) error {
 	return nil
 }
 
-// connect walks the set-up of a Postmark provider; fresh tells that there was none.
-func (s *Scene) connect(ctx context.Context, api *client.Client) (fresh bool, err error) {
+// wanted are the providers of a demo, in the order in which they are connected.
+func (s *Scene) wanted() []client.NewTPSP {
+	list := []client.NewTPSP{
+		{Type: postmark, Name: ProviderName, Key: s.SandboxToken, Endpoint: s.SandboxURL},
+		{Type: sendGrid, Name: "SendGrid sandbox", Key: sandbox.DemoSendGridKey, Endpoint: s.SandboxURL},
+		{Type: amazonSES, Name: "Amazon SES sandbox", Key: sandbox.DemoSESKeyID, Secret: sandbox.DemoSESSecret, Endpoint: s.SandboxURL},
+	}
+	if s.SMTP != nil {
+		list = append(list, client.NewTPSP{Type: customSMTP, Name: "Mail server sandbox", Key: s.SMTP.User, Secret: s.SMTP.Password, Endpoint: s.SMTP.URL})
+	}
+	return list
+}
+
+// connect walks the set-up of the providers that are missing; fresh tells that Postmark was.
+func (s *Scene) connect(ctx context.Context, api *client.Client, only ...int) (fresh bool, err error) {
 	have, err := api.TPSPs(ctx)
 	if err != nil {
 		return false, err
 	}
-	if i := slices.IndexFunc(have, func(t client.TPSP) bool { return t.Endpoint == s.SandboxURL }); i >= 0 {
-		s.TPSPID, s.Stream = have[i].ID, have[i].MessageStream
-		return false, s.findPool(ctx, api)
-	}
-	if i := slices.IndexFunc(have, func(t client.TPSP) bool { return t.Name == ProviderName }); i >= 0 {
-		// The sandbox has moved. Mail that still waits for the old address keeps the provider; that is an error.
-		if err := api.DeleteTPSP(ctx, have[i].ID); err != nil {
-			return false, fmt.Errorf("the sandbox was at %s before: %w", have[i].Endpoint, err)
+	for _, wanted := range s.wanted() {
+		if len(only) > 0 && !slices.Contains(only, wanted.Type) {
+			continue
+		}
+		t, made, err := s.connectOne(ctx, api, have, wanted)
+		if err != nil {
+			return false, fmt.Errorf("%s: %w", wanted.Name, err)
+		}
+		s.Providers = append(s.Providers, Provider{ID: t.ID, Type: t.Type, Name: t.Name})
+		if wanted.Type == postmark {
+			s.TPSPID, s.Stream, fresh = t.ID, t.MessageStream, made
 		}
 	}
-	postmark := client.NewTPSP{Type: postmark, Name: ProviderName, Key: s.SandboxToken, Endpoint: s.SandboxURL}
-	streams, err := api.Streams(ctx, postmark)
-	if err != nil {
-		return false, err
-	}
-	if len(streams) == 0 {
-		return false, fmt.Errorf("the server at %s has no message stream to send through", s.SandboxURL)
-	}
-	postmark.MessageStream = streams[0].ID
-	made, err := api.CreateTPSP(ctx, postmark)
-	if err != nil {
-		return false, err
-	}
-	if made.WebhookStatus.State != "registered" {
-		return false, fmt.Errorf("the webhook is %s: %s", made.WebhookStatus.State, made.WebhookStatus.Message)
-	}
-	s.TPSPID, s.Stream, s.Pool = made.ID, made.MessageStream, made.IPPool.Name
-	return true, nil
+	return fresh, nil
 }
 
-func (s *Scene) findPool(ctx context.Context, api *client.Client) error {
+// connectOne finds a provider among those that are there, or connects it.
+func (s *Scene) connectOne(ctx context.Context, api *client.Client, have []client.TPSP, wanted client.NewTPSP) (t client.TPSP, made bool, err error) {
+	if i := slices.IndexFunc(have, func(t client.TPSP) bool { return t.Type == wanted.Type && t.At() == wanted.Endpoint }); i >= 0 {
+		return have[i], false, nil
+	}
+	if i := slices.IndexFunc(have, func(t client.TPSP) bool { return t.Type == wanted.Type && t.Name == wanted.Name }); i >= 0 {
+		return s.move(ctx, api, have[i], wanted)
+	}
+	if wanted.Type == postmark {
+		streams, err := api.Streams(ctx, wanted)
+		if err != nil {
+			return t, false, err
+		}
+		if len(streams) == 0 {
+			return t, false, fmt.Errorf("the server at %s has no message stream to send through", s.SandboxURL)
+		}
+		wanted.MessageStream = streams[0].ID
+	}
+	if t, err = api.CreateTPSP(ctx, wanted); err != nil {
+		return t, false, err
+	}
+	return t, true, standing(t)
+}
+
+// move leads a provider to the sandbox's new address.
+func (*Scene) move(ctx context.Context, api *client.Client, was client.TPSP, wanted client.NewTPSP) (client.TPSP, bool, error) {
+	change := client.TPSPChange{Key: &wanted.Key, Endpoint: &wanted.Endpoint}
+	if wanted.Secret != "" {
+		change.Secret = &wanted.Secret
+	}
+	if was.Port != 0 {
+		change.Port = new(int) // it is in the endpoint
+	}
+	t, err := api.UpdateTPSP(ctx, was.ID, change)
+	if err != nil {
+		return t, false, fmt.Errorf("the sandbox was at %s before: %w", was.At(), err)
+	}
+	return t, true, standing(t)
+}
+
+// standing tells when a provider does not report.
+func standing(t client.TPSP) error {
+	if state := t.WebhookStatus.State; state != "registered" && state != "none" {
+		return fmt.Errorf("the webhook is %s: %s", state, t.WebhookStatus.Message)
+	}
+	return nil
+}
+
+// pools finds the pool of each provider, and makes those that lead to more than one, or are for mail that names none.
+func (s *Scene) pools(ctx context.Context, api *client.Client) error {
 	pools, err := api.Pools(ctx)
 	if err != nil {
 		return err
 	}
-	for _, p := range pools {
-		if slices.ContainsFunc(p.ThirdPartySendingProviders, func(t client.TPSP) bool { return t.ID == s.TPSPID }) {
-			s.Pool = p.Name
-			return nil
+	for i := range s.Providers {
+		p := &s.Providers[i]
+		if p.Pool = poolOf(pools, p.ID); p.Pool == "" {
+			return fmt.Errorf("no IP pool leads to provider %d any more", p.ID)
+		}
+		if p.ID == s.TPSPID {
+			s.Pool = p.Pool
 		}
 	}
-	return fmt.Errorf("no IP pool leads to provider %d any more", s.TPSPID)
+	if len(s.Providers) == 1 { // its pool is the only one
+		return nil
+	}
+	named := func(name string) bool {
+		return slices.ContainsFunc(pools, func(p client.Pool) bool { return p.Name == name })
+	}
+	if !named(defaultPool) {
+		if _, err := api.CreatePool(ctx, client.NewPool{Name: defaultPool, TPSPs: []int32{s.TPSPID}}); err != nil {
+			return err
+		}
+	}
+	second := slices.IndexFunc(s.Providers, func(p Provider) bool { return p.Type == amazonSES })
+	if second < 0 {
+		return nil
+	}
+	s.FallbackPool = fallbackPool
+	if named(fallbackPool) {
+		return nil
+	}
+	// All of the mail is Postmark's share, and none the other's: it carries what Postmark does not.
+	ses := s.Providers[second].ID
+	_, err = api.CreatePool(ctx, client.NewPool{Name: fallbackPool, TPSPs: []int32{s.TPSPID, ses}, Strategy: byVolume,
+		RoutingMetaData: fmt.Sprintf(`{"TPSP_%d":"100","TPSP_%d":"0"}`, s.TPSPID, ses)})
+	return err
+}
+
+// mirrored waits a while for the template to be read from Postmark: from then on the other providers can carry it, too.
+func (s *Scene) mirrored(ctx context.Context, api *client.Client) error {
+	const looks, pause = 100, 50 * time.Millisecond
+	for range looks {
+		list, err := api.Templates(ctx)
+		if err != nil || slices.ContainsFunc(list, func(t client.Template) bool { return t.Alias == s.Template }) {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil // it will be later
+}
+
+// poolOf finds the pool that leads to a provider, before those that lead to others as well; "" when there is none.
+func poolOf(pools []client.Pool, id int32) string {
+	name, members := "", 0
+	for _, p := range pools {
+		leads := slices.ContainsFunc(p.ThirdPartySendingProviders, func(t client.TPSP) bool { return t.ID == id })
+		if n := len(p.ThirdPartySendingProviders); leads && p.Name != defaultPool && (name == "" || n < members) {
+			name, members = p.Name, n
+		}
+	}
+	return name
 }

@@ -44,18 +44,21 @@ type runner struct {
 	flights                          map[*flight]bool
 	line                             line
 	questions                        int       // on the wire
+	breadth                          breadth   // of the next one
 	askFrom                          time.Time // no question before this, after one was not answered; zero: the last one was
 	answered                         time.Time // when the last question was
 	retryAt                          time.Time // not before this, after the store failed
 	started                          time.Time // since when this process has served the egress without a gap
 	served                           time.Time // when it did so last
 	unsaved                          bool      // the health could not be saved
+	returned                         returned
 }
 
 // ending is how a call or a question ended.
 type ending struct {
 	asked      bool
 	unanswered bool // the question was
+	size       int  // how many messages it was about
 
 	probed  bool
 	failure error // of the probe
@@ -71,7 +74,7 @@ type ending struct {
 
 func newRunner(d *Dispatcher, e route.Egress) *runner {
 	return &runner{d: d, egress: e, log: d.Log.With("egress", e.String()), wake: make(chan struct{}, 1),
-		ended: make(chan ending), flights: map[*flight]bool{}, started: d.Now(), pace: newPace(d.BatchSize, d.Concurrency)}
+		ended: make(chan ending), flights: map[*flight]bool{}, started: d.Now(), breadth: newBreadth(), pace: newPace(d.BatchSize, d.Concurrency)}
 }
 
 func (r *runner) wakeUp() {
@@ -103,6 +106,7 @@ func (r *runner) run(ctx, wire context.Context) {
 			return
 		}
 		r.listen(ctx)
+		r.noteReturned(ctx)
 		sleep := r.work(ctx, wire, &running)
 		timer.Reset(min(sleep, r.patience()))
 	}

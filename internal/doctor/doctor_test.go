@@ -37,7 +37,12 @@ type hospital struct {
 	failed   error // of the store
 }
 
-func (*hospital) Capabilities() provider.Capabilities { return provider.Capabilities{} }
+func (*hospital) Capabilities() provider.Capabilities {
+	return provider.Capabilities{Streams: true, Templates: true}
+}
+func (*hospital) Profile() provider.Profile {
+	return provider.Profile{Fields: []provider.Field{{Name: provider.FieldKey, Holds: "the token"}}}
+}
 func (h *hospital) Check(ctx context.Context, _ provider.Connection) error {
 	return h.check(ctx)
 }

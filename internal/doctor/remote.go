@@ -54,7 +54,7 @@ func (p *patient) remote(ctx context.Context) {
 	}
 	p.secrets = append(p.secrets, conn.Key) // of a mail server it is a user name
 	if p.t.Mute() {
-		p.trial()
+		p.trial(adapter)
 		return
 	}
 	hook, err := p.Connections.Hook(p.t)
@@ -75,10 +75,16 @@ func (p *patient) remote(ctx context.Context) {
 	reached, works, usable := p.connection(ctx, adapter, conn)
 	for name, ask := range map[string]func(){
 		Webhook:  func() { webhook = []Check{p.webhook(ctx, inspector, conn, hook, usable)} },
-		Template: func() { template = []Check{p.template(ctx, inspector, conn, works)} },
+		Template: func() {
+			if adapter.Capabilities().Templates {
+				template = []Check{p.template(ctx, inspector, conn, works)}
+			} else {
+				template = p.without("this provider has no templates")
+			}
+		},
 		Clock:    func() { clock = []Check{p.clock(ctx, inspector, conn, reached)} },
 	} {
-		if name == Webhook || inspector != nil {
+		if name == Webhook || inspector != nil || name == Template && !adapter.Capabilities().Templates {
 			asking.Go(ask)
 		}
 	}
@@ -87,9 +93,9 @@ func (p *patient) remote(ctx context.Context) {
 }
 
 // trial tells what a key is that only tries the provider out: nobody can be asked anything with it.
-func (p *patient) trial() {
-	p.add(Token, Warn, p.t.Webhook.Error, `for mail that arrives, PUT /api/v1/account/tpsp/%d with {"key": "the server's API token"}`, p.t.ID)
-	p.add(Stream, OK, fmt.Sprintf("the message stream %q is taken as it is: with this token there is nobody to ask", p.t.Stream), "")
+func (p *patient) trial(adapter provider.Adapter) {
+	p.add(Token, Warn, p.t.Webhook.Error, "for mail that arrives, %s", p.keyFix(adapter))
+	p.stream(OK, fmt.Sprintf("the message stream %q is taken as it is: with this token there is nobody to ask", p.t.Stream), "")
 	p.add(Webhook, OK, "there is none: with this token nothing is reported", "")
 	if p.Template != "" {
 		p.list = append(p.list, p.rendered("this token has no templates"))
@@ -110,13 +116,19 @@ func (p *patient) server(ctx context.Context, adapter provider.Adapter, conn pro
 	} else {
 		p.add(Server, OK, "the mail server answers, and takes the user name and the password", "")
 	}
-	if p.Template != "" {
-		c := p.rendered("mail servers have no templates")
-		if c.Status == Fail {
-			c.Status = Warn // it is not what is wrong: such mail goes elsewhere
-		}
-		p.list = append(p.list, c)
+	p.list = append(p.list, p.without("mail servers have no templates")...)
+}
+
+// without tells whether a provider that has no templates can be given the one that was asked about.
+func (p *patient) without(lack string) []Check {
+	if p.Template == "" {
+		return nil
 	}
+	c := p.rendered(lack)
+	if c.Status == Fail {
+		c.Status = Warn // it is not what is wrong: such mail goes elsewhere
+	}
+	return []Check{c}
 }
 
 // connection checks that the provider answers, takes the token, and has the stream; it tells which of these hold.
@@ -129,29 +141,48 @@ func (p *patient) connection(ctx context.Context, adapter provider.Adapter, conn
 	if refused != nil && ctx.Err() == nil {
 		field = refused.Field
 	}
-	if err == nil || field == "key" || field == "messageStream" {
+	if err == nil || field == "key" || field == "secret" || field == "messageStream" {
 		p.add(Provider, OK, "the provider answers", "")
 	}
 	switch {
 	case err == nil:
 		p.add(Token, OK, "the provider takes the token", "")
-		p.add(Stream, OK, fmt.Sprintf("mail can be sent through the message stream %q", p.t.Stream), "")
+		p.stream(OK, fmt.Sprintf("mail can be sent through the message stream %q", p.t.Stream), "")
 		return true, true, true
 	case field == "messageStream":
 		p.add(Token, OK, "the provider takes the token", "")
-		p.add(Stream, Fail, words(ctx, err), `choose a stream that can be used: PUT /api/v1/account/tpsp/%d with {"messageStream": "..."}; `+
-			"one that was archived can also be restored in the provider's own pages", p.t.ID)
+		p.stream(Fail, words(ctx, err), fmt.Sprintf(`choose a stream that can be used: PUT /api/v1/account/tpsp/%d with {"messageStream": "..."}; `+
+			"one that was archived can also be restored in the provider's own pages", p.t.ID))
 		return true, true, false
-	case field == "key":
-		p.add(Token, Fail, words(ctx, err), `PUT /api/v1/account/tpsp/%d with {"key": "the server's API token"}`, p.t.ID)
-		p.add(Stream, Warn, "not looked at: the token does not work", "repair the token first")
+	case field == "key", field == "secret":
+		p.add(Token, Fail, words(ctx, err), "%s", p.keyFix(adapter))
+		p.stream(Warn, "not looked at: the token does not work", "repair the token first")
 		return true, false, false
 	default:
 		p.add(Provider, Fail, words(ctx, err), p.reachFix(refused))
 		p.add(Token, Warn, "not looked at: the provider did not answer", "repair the way to the provider first")
-		p.add(Stream, Warn, "not looked at: the provider did not answer", "repair the way to the provider first")
+		p.stream(Warn, "not looked at: the provider did not answer", "repair the way to the provider first")
 	}
 	return false, false, false
+}
+
+// stream tells of the message stream, where the provider has such a thing.
+func (p *patient) stream(status Status, message, fix string) {
+	if p.Adapters[p.t.Type].Capabilities().Streams {
+		p.add(Stream, status, message, "%s", fix)
+	}
+}
+
+// keyFix says how the provider is given credentials that it takes.
+func (p *patient) keyFix(adapter provider.Adapter) string {
+	profile := adapter.Profile()
+	var fields []string
+	for _, name := range []string{provider.FieldKey, provider.FieldSecret} {
+		if holds := profile.Holds(name); holds != "" {
+			fields = append(fields, fmt.Sprintf("%q: %q", name, holds))
+		}
+	}
+	return fmt.Sprintf("PUT /api/v1/account/tpsp/%d with {%s}", p.t.ID, strings.Join(fields, ", "))
 }
 
 func (p *patient) reachFix(refused *provider.SetupError) string {
@@ -177,7 +208,7 @@ func (p *patient) webhook(ctx context.Context, inspector provider.Inspector, con
 		stored += ": " + w.Error
 	}
 	if !usable {
-		return p.check(Webhook, Warn, "not looked at: the token or the message stream does not work", "repair those first")
+		return p.check(Webhook, Warn, "not looked at: the token or the message stream does not work", "repair that first")
 	}
 	var faults []string
 	if inspector != nil {
@@ -196,7 +227,7 @@ func (p *patient) webhook(ctx context.Context, inspector provider.Inspector, con
 	case !registered:
 		return p.check(Webhook, Fail, stored, again)
 	}
-	return p.check(Webhook, OK, "it stands at the provider as it should, with all triggers", "")
+	return p.check(Webhook, OK, "it stands at the provider as it should, with all events", "")
 }
 
 // publicURL checks that our own URL answers, from where we are.

@@ -1,9 +1,10 @@
 // Package sandbox is a simulator of email providers with an inbox to look at: what `postyard sandbox` runs, and what gateways are
-// tested against when nobody wants to send real mail. Postmark is the first provider; the second is a mail server.
+// tested against when nobody wants to send real mail: Postmark, SendGrid, and a mail server.
 //
 // One Sandbox serves, on one address:
 //
-//	/                 the provider's API, as the provider has it; for browsers, the inbox
+//	/                 Postmark's API, as Postmark has it; for browsers, the inbox
+//	/v3/...           SendGrid's
 //	/sandbox          the inbox: every mail it got, rendered
 //	/sandbox/hook     the registered webhooks, and what was posted to them
 //	/sandbox/...      the control API, JSON, without credentials
@@ -15,7 +16,7 @@
 //	GET    /sandbox/arrivals?limit=&offset=                  the same without contents: id, messageId, receivedAt
 //	GET    /sandbox/messages/{id}                            one of them, by the provider's id
 //	GET    /sandbox/messages/{id}/source                     as it came by SMTP, byte by byte
-//	POST   /sandbox/messages/{id}/events                     {"kind":"open"|"click"|"complaint"|"unsubscribe"|"bounce","recipient","url","type"}
+//	POST   /sandbox/messages/{id}/events                     {"kind":"open"|"click"|"complaint"|"unsubscribe"|"bounce"|...,"recipient","url","type"}
 //	GET    /sandbox/faults   PUT /sandbox/faults   DELETE /sandbox/faults
 //	GET    /sandbox/settings PUT /sandbox/settings?server=
 //	GET    /sandbox/servers  POST /sandbox/servers {"name","token"}  DELETE /sandbox/servers/{name or token}
@@ -33,7 +34,7 @@
 //
 // Recipients with a fate, besides Postmark's own <Type>@bounce-testing.postmarkapp.com and test@blackhole.postmarkapp.com:
 // <Type>@bounce.sandbox.test bounces as that type, complaint@bounce.sandbox.test is delivered and then complains,
-// blackhole@bounce.sandbox.test is delivered. A +tag after the type is ignored, so that many recipients can share a fate.
+// blackhole@bounce.sandbox.test is delivered. Other providers have types of their own there. A +tag after the type is ignored, so that many recipients can share a fate.
 //
 // With a data directory, what was acknowledged survives a kill, and events and webhooks that were due are taken up again on the
 // next start. Nothing in the sandbox ever connects to another machine. It must not import the gateway's packages: what it

@@ -233,8 +233,11 @@ func notice(events []store.Event, seq int64) string {
 	}
 	switch e.Kind {
 	case store.Opened:
-		if times > 1 {
+		switch {
+		case times > 1 && slices.ContainsFunc(events, func(e store.Event) bool { return e.First }):
 			return fmt.Sprintf("%s opened the mail again: open number %d, reported as not the first.", e.Recipient, times)
+		case times > 1:
+			return fmt.Sprintf("%s opened the mail again: open number %d.", e.Recipient, times)
 		}
 		return e.Recipient + " opened the mail."
 	case store.Clicked:

@@ -8,8 +8,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -413,7 +416,8 @@ func TestSendGridRefusals(t *testing.T) {
 		{object{"template_id": "d-1"}, "template_id", "must be a valid template id"},
 		{object{"attachments": []any{object{"content": "NOT BASE64", "filename": "a.txt"}}}, "attachments.0.content", "base64 encoded"},
 		{object{"attachments": []any{object{"content": "eA=="}}}, "attachments.0.filename", "filename is required"},
-		{object{"attachments": []any{object{"content": "eA==", "filename": "a.txt", "disposition": "hidden"}}}, "attachments.0.disposition", "You provided hidden."},
+		{object{"attachments": []any{object{"content": "eA==", "filename": "a.txt", "disposition": "hidden"}}},
+			"attachments.0.disposition", "You provided hidden."},
 		{object{"categories": categories(11)}, "categories", "You provided 11 categories."},
 		{object{"categories": []string{long}}, "categories", "255 characters"},
 		{object{"categories": []string{"a", "a"}}, "categories", "unique list"},
@@ -647,7 +651,7 @@ func TestSendGridRetries(t *testing.T) {
 			break
 		}
 		b.clock.Advance(last.NextTryAt.Sub(b.clock.Now()))
-		if again := r.next(t); string(again.body) != string(first.body) || !maps(again.header, first.header) {
+		if again := r.next(t); string(again.body) != string(first.body) || !objects(again.header, first.header) {
 			t.Errorf("%s, then %s", first.body, again.body)
 		}
 	}
@@ -657,8 +661,8 @@ func TestSendGridRetries(t *testing.T) {
 	b.settled(id)
 }
 
-// maps compares the signed headers of two posts.
-func maps(a, b http.Header) bool {
+// objects compares the signed headers of two posts.
+func objects(a, b http.Header) bool {
 	const name = "X-Twilio-Email-Event-Webhook-Signature"
 	return a.Get(name) == b.Get(name) && a.Get(name) != ""
 }
@@ -747,5 +751,194 @@ func TestSendGridSendAt(t *testing.T) {
 	b.clock.Advance(time.Second)
 	if got := r.collect(t, 1); got[0]["event"] != "delivered" {
 		t.Errorf("%v", got)
+	}
+}
+
+// Everything that was acknowledged is there after a kill; steps and posts that were due are made, signed with the same key.
+func TestSendGridKillAndRestart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	before := setup(t, in(dir))
+	status := http.StatusOK
+	r := listen(t, func(hit) int { return status })
+	hookID, key := before.gridHook(r.url)
+	gone := before.sendGrid(gridTo("bounce@bounce.sandbox.test"))
+	before.pass()
+	r.collect(t, 2)
+	before.settled(gone)
+	many := before.sendGrid(gridMail(object{"attachments": []any{object{"content": "aGk=", "filename": "a.txt", "type": "text/plain"}}, "personalizations": []any{
+		object{"to": []any{person("ana@example.net")}, "custom_args": object{"messageId": "one"}},
+		object{"to": []any{person("bo@example.net")}, "custom_args": object{"messageId": "two"}}}}))
+	r.collect(t, 2)
+	before.settled(many + ".1")
+	var wanted []answer
+	for _, id := range []string{gone, many, many + ".1"} {
+		wanted = append(wanted, before.control(http.MethodGet, "/sandbox/messages/"+id, nil, http.StatusOK))
+	}
+
+	after := setup(t, in(killed(t, dir, `{"mails":[{"id":"half`)))
+	for i, id := range []string{gone, many, many + ".1"} {
+		if got := after.control(http.MethodGet, "/sandbox/messages/"+id, nil, http.StatusOK); string(got.body) != string(wanted[i].body) {
+			t.Errorf("%s, was %s", got.body, wanted[i].body)
+		}
+	}
+	if total := after.control(http.MethodGet, "/sandbox/messages?messageId=two", nil, http.StatusOK).field(t, "total"); total != 1.0 {
+		t.Errorf("%v mails by the gateway's id", total)
+	}
+	after.pass()
+	h := r.next(t)
+	events := h.events(t)
+	if len(events) == 1 {
+		events = append(events, r.next(t).events(t)...)
+	}
+	if got := names(events); !slices.Equal(got, []string{"delivered", "delivered"}) || !h.signedBy(key) {
+		t.Errorf("%v", got)
+	}
+	after.settled(many)
+	after.sendGrid(gridTo("bounce@bounce.sandbox.test"))
+	if e := r.collect(t, 1)[0]; e["event"] != "dropped" || e["reason"] != "Bounced Address" {
+		t.Errorf("the list is lost: %v", e)
+	}
+	if a := after.grid(http.MethodDelete, "/v3/user/webhooks/event/settings/"+hookID, nil); a.status != http.StatusNoContent {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+// A post that was not taken before a kill is made after it.
+func TestSendGridPendingPost(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	before := setup(t, in(dir))
+	refused := listen(t, func(hit) int { return http.StatusServiceUnavailable })
+	before.gridHook(refused.url)
+	id := before.sendGrid(gridTo("invalid@bounce.sandbox.test"))
+	first := refused.next(t)
+	after := setup(t, in(killed(t, dir, "")))
+	again := refused.next(t)
+	if string(again.body) != string(first.body) {
+		t.Errorf("%s, then %s", first.body, again.body)
+	}
+	if m := after.message(id); len(m.Events) != 1 || m.Events[0].WebhooksPending != 1 {
+		t.Errorf("%+v", m)
+	}
+}
+
+// A reset forgets mails, lists and what waits, but keeps the webhooks and their keys, unless they are to go too.
+func TestSendGridReset(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b := setup(t, in(dir))
+	r := listen(t, nil)
+	id, key := b.gridHook(r.url)
+	b.sendGrid(gridTo("bounce@bounce.sandbox.test"))
+	b.pass()
+	r.collect(t, 2)
+	b.control(http.MethodPut, "/sandbox/settings", object{"batchWebhooksMs": 100}, http.StatusOK)
+	held := b.sendGrid(gridMail(nil))
+	b.await(held, "processed")
+	b.reset()
+	b.clock.Advance(time.Second)
+	for _, dir := range []string{"", killed(t, dir, "")} {
+		b := b
+		if dir != "" {
+			b = setup(t, in(dir))
+		}
+		mail := b.sendGrid(gridTo("bounce@bounce.sandbox.test"))
+		h := r.next(t)
+		if e := h.events(t)[0]; e["event"] != "processed" || !strings.HasPrefix(e["sg_message_id"].(string), mail) || !h.signedBy(key) {
+			t.Errorf("%v", e)
+		}
+		if a := b.grid(http.MethodGet, "/v3/user/webhooks/event/settings/"+id, nil); a.status != http.StatusOK {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+	}
+	b.control(http.MethodPost, "/sandbox/reset?webhooks=true", nil, http.StatusOK)
+	if list := b.grid(http.MethodGet, "/v3/user/webhooks/event/settings/all", nil).field(t, "webhooks").([]any); len(list) != 0 {
+		t.Errorf("%v", list)
+	}
+}
+
+// A seeded sandbox gives the same ids for the same calls, again after a reset.
+func TestSendGridSeed(t *testing.T) {
+	t.Parallel()
+	seeded := func(cfg *sandbox.Config) { cfg.Seed = 7 }
+	one, two := setup(t, seeded), setup(t, seeded)
+	first := one.sendGrid(gridMail(nil))
+	if other := two.sendGrid(gridMail(nil)); other != first {
+		t.Errorf("%s and %s", first, other)
+	}
+	one.reset()
+	if again := one.sendGrid(gridMail(nil)); again != first {
+		t.Errorf("%s, then %s", first, again)
+	}
+	if random := setup(t).sendGrid(gridMail(nil)); random == first {
+		t.Error("without a seed ids repeat")
+	}
+}
+
+// Sends, resets and events at once leave nothing behind that goes on for ever.
+func TestSendGridAtOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	r := listen(t, nil)
+	b.gridHook(r.url)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 10 {
+				a, err := b.try(http.MethodPost, "/v3/mail/send", text(t, gridMail(nil)), "Authorization", "Bearer "+sandbox.DemoSendGridKey,
+					"Content-Type", "application/json")
+				if err != nil || a.status != http.StatusAccepted {
+					t.Errorf("%v %d", err, a.status)
+				}
+			}
+		})
+	}
+	all.Go(func() {
+		for range 5 {
+			b.clock.Advance(sandbox.DefaultDeliveryDelay)
+			if a, err := b.try(http.MethodPost, "/sandbox/reset", ""); err != nil || a.status != http.StatusOK {
+				t.Errorf("%v %d", err, a.status)
+			}
+		}
+	})
+	all.Wait()
+	b.reset()
+	last := b.sendGrid(gridTo("last@example.net"))
+	b.pass()
+	b.await(last, "delivery")
+	b.settled(last)
+}
+
+// The largest request is taken, kept, and reported in few posts.
+func TestSendGridLargest(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b := setup(t, in(dir))
+	r := listen(t, nil)
+	_, key := b.gridHook(r.url)
+	var all []any
+	for i := range 1000 {
+		all = append(all, object{"to": []any{person(fmt.Sprintf("r%d@example.net", i))}, "custom_args": object{"messageId": fmt.Sprint(i)}})
+	}
+	large := strings.Repeat("YWFh", 1<<18)
+	b.sendGrid(gridMail(object{"personalizations": all, "attachments": []any{object{"content": large, "filename": "a.txt"}}}))
+	seen := map[any]bool{}
+	for len(seen) < len(all) {
+		h := r.next(t)
+		events := h.events(t)
+		if len(events) != 500 || !h.signedBy(key) {
+			t.Errorf("%d events in a post", len(events))
+		}
+		for _, e := range events {
+			seen[e["messageId"]] = true
+		}
+	}
+	file, err := os.Stat(filepath.Join(dir, "sandbox.ndjson"))
+	if err != nil || file.Size() > 3<<20 { // the attachment is kept once
+		t.Errorf("%v, %d bytes", err, file.Size())
+	}
+	if total := setup(t, in(killed(t, dir, ""))).control(http.MethodGet, "/sandbox/messages?messageId=999", nil, http.StatusOK).field(t, "total"); total != 1.0 {
+		t.Errorf("%v mails after a kill", total)
 	}
 }

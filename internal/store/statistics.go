@@ -2,9 +2,9 @@ package store
 
 import (
 	"context"
-	"slices"
 	"time"
 
+	"postyard/internal/compare"
 	"postyard/internal/event"
 	"postyard/internal/mailbox"
 	"postyard/internal/route"
@@ -15,6 +15,10 @@ type Statistics interface {
 	// Stats returns one sum for each key and event type, in the order of both. A key without events is left out. More than
 	// f.Limit sums are cut off.
 	Stats(ctx context.Context, f StatFilter) ([]Stat, error)
+
+	// Lanes returns one sum for each egress, mailbox provider, value of the dimension and event type, in the order of all. What the sums
+	// are by in the filter does not matter. More than f.Limit are cut off.
+	Lanes(ctx context.Context, f StatFilter) ([]LaneStat, error)
 
 	// FormerSubAccounts returns the names of the account's deleted sub-accounts, by their ids.
 	FormerSubAccounts(ctx context.Context, accountID int32) (map[int32]string, error)
@@ -55,6 +59,15 @@ type Stat struct {
 	Sum
 }
 
+// LaneStat is one sum of a lane.
+type LaneStat struct {
+	Egress  route.Egress
+	Mailbox int    // mailbox.Class.ID
+	Value   string // "" without a dimension
+	Type    event.Type
+	Sum
+}
+
 // Sum is what a counter or a facet comes to.
 type Sum struct {
 	N      int64 // events
@@ -76,10 +89,14 @@ const (
 	DimensionClient  Dimension = 5
 	DimensionOS      Dimension = 6
 	DimensionCountry Dimension = 7 // ISO 3166 alpha-2
-	DimensionDelay   Dimension = 8 // of deliveries: from acceptance to delivery, the upper end of its span in whole seconds
+	DimensionDelay   Dimension = 8 // of deliveries: from acceptance to delivery, a span of package compare; before MarkFine one of DelaySpans
+
+	// DimensionFailover is that of sent events whose message another egress carried than the first one of its plan: the value is that
+	// one, as a number.
+	DimensionFailover Dimension = 9
 )
 
-var dimensionNames = [...]string{"", "group", "domain", "reason", "device", "client", "os", "country", "delay"}
+var dimensionNames = [...]string{"", "group", "domain", "reason", "device", "client", "os", "country", "delay", "failover"}
 
 // Dimensions returns all dimensions in their order.
 func Dimensions() []Dimension {
@@ -104,12 +121,9 @@ const (
 	UnknownValue = "(unknown)" // the provider did not say
 )
 
-// delaySpans are the upper ends of the spans in which times to deliver are counted, in seconds.
-var delaySpans = []int64{1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 28800, 86400, 172800, 259200}
-
-// DelaySpans returns the upper ends of the spans in which times to deliver are counted, in whole seconds and in their order. They are the
-// values of DimensionDelay; what took longer has the value BeyondSpans.
-func DelaySpans() []int64 { return slices.Clone(delaySpans) }
+// DelaySpans returns the upper ends of the spans in which times to deliver are shown, in whole seconds and in their order. They are values
+// of DimensionDelay of events without MarkFine; what took longer has the value BeyondSpans.
+func DelaySpans() []int64 { return compare.CoarseSpans() }
 
 // BeyondSpans is the value of what took longer than all spans.
 const BeyondSpans = "more"
@@ -201,4 +215,5 @@ type Marks uint8
 const (
 	MarkFacets Marks = 1 // in facets
 	MarkFirst  Marks = 2 // as the first one of its kind
+	MarkFine   Marks = 4 // its time to deliver in a fine span
 )

@@ -3,6 +3,7 @@ package sendgrid
 import (
 	"encoding/base64"
 	"html"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -62,9 +63,9 @@ func (m *content) Metadata() map[string]string { return m.request.args(m.own) }
 // replace puts sections into substitutions, and these into a text.
 func (m *content) replace(text string) string {
 	for _, from := range []texts{m.own.Substitutions, m.request.Sections} {
-		for key, with := range from.of {
+		for _, key := range slices.Sorted(maps.Keys(from.of)) {
 			if key != "" {
-				text = strings.ReplaceAll(text, key, with.of)
+				text = strings.ReplaceAll(text, key, from.of[key].of)
 			}
 		}
 	}

@@ -86,14 +86,23 @@ func (s *Simulator) advance(mails []*store.Mail) {
 func (s *Simulator) plan(mails []*store.Mail) {
 	now, delay := s.clock.Now(), s.settings.Of(accountName).DeliveryDelay()
 	later := map[time.Time][]*store.Mail{}
+	s.mu.RLock()
+	inForce := s.account
+	s.mu.RUnlock()
 	for _, mail := range mails {
 		m, events := contentOf(mail), s.store.Events(mail)
+		if m.owner != inForce { // a reset has overtaken it
+			continue
+		}
 		if len(m.steps(events, func(string) string { return "" })) == 0 {
 			continue
 		}
 		due := now
 		if len(events) > 0 {
-			due = since(mail, events).Add(delay)
+			due = now.Add(delay)
+			if at := since(mail, events).Add(delay); at.Before(due) { // it may have come when the clock was ahead, before a restart
+				due = at
+			}
 		}
 		if at := m.sendAt(); at.After(due) {
 			due = at

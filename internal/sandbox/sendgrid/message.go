@@ -18,8 +18,9 @@ func (v *value[T]) UnmarshalJSON(raw []byte) error {
 	if string(raw) == "null" {
 		return nil
 	}
-	v.set = true
-	v.wrong = json.Unmarshal(raw, &v.of) != nil
+	var of T
+	v.wrong = json.Unmarshal(raw, &of) != nil
+	v.set, v.of = true, of
 	return nil
 }
 
@@ -142,11 +143,47 @@ type request struct {
 	Tracking    value[trackingSettings]    `json:"tracking_settings"`
 }
 
-// envelope is a whole request.
+// envelope is a whole request, taken apart.
 type envelope struct {
 	request
-	Personalizations value[[]value[personalization]] `json:"personalizations"`
+	personalizations value[[]value[personalization]]
+
+	shared json.RawMessage   // the request without its personalizations
+	own    []json.RawMessage // these
 }
+
+// open takes a request apart. The halves are what is decoded, so that they can be decoded again after a restart.
+func open(raw []byte) (*envelope, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &fields); err != nil {
+		return nil, err
+	}
+	e := &envelope{}
+	var list value[[]json.RawMessage]
+	if raw, ok := fields[fieldPersonalizations]; ok {
+		if err := json.Unmarshal(raw, &list); err != nil {
+			return nil, err
+		}
+		delete(fields, fieldPersonalizations)
+	}
+	e.own, e.personalizations.set, e.personalizations.wrong = list.of, list.set, list.wrong
+	var err error
+	if e.shared, err = json.Marshal(fields); err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(e.shared, &e.request); err != nil {
+		return nil, err
+	}
+	e.personalizations.of = make([]value[personalization], len(e.own))
+	for i, raw := range e.own {
+		if err := json.Unmarshal(raw, &e.personalizations.of[i]); err != nil {
+			return nil, err
+		}
+	}
+	return e, nil
+}
+
+const fieldPersonalizations = "personalizations"
 
 // on tells whether a setting is switched on; where the request does not say, it is as otherwise.
 func on(t value[toggle], pick func(toggle) value[bool], otherwise bool) bool {

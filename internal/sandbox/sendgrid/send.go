@@ -33,7 +33,7 @@ func (s *Simulator) send(c *call) (reply, error) {
 	if err := s.linger(c, now); err != nil {
 		return reply{}, err
 	}
-	id, mails, err := s.accept(c.body, e)
+	id, mails, err := s.accept(e)
 	if err != nil {
 		return reply{}, err
 	}
@@ -46,7 +46,7 @@ func (s *Simulator) send(c *call) (reply, error) {
 // authorize checks the senders.
 func (e *envelope) authorize() error {
 	senders := []address{e.From.of}
-	for _, p := range e.Personalizations.of {
+	for _, p := range e.personalizations.of {
 		if p.of.From.set {
 			senders = append(senders, p.of.From.of)
 		}
@@ -65,50 +65,26 @@ type stored struct {
 	Own    json.RawMessage `json:"p"`
 }
 
-// halves cuts a request into what all its mails share and what each has of its own.
-func halves(body []byte) (shared json.RawMessage, own []json.RawMessage, err error) {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(body, &fields); err != nil {
-		return nil, nil, err
-	}
-	for name, value := range fields { // names match in any case, the last one wins
-		if strings.EqualFold(name, "personalizations") {
-			if err := json.Unmarshal(value, &own); err != nil {
-				return nil, nil, err
-			}
-			delete(fields, name)
-		}
-	}
-	shared, err = json.Marshal(fields)
-	return shared, own, err
-}
-
 // accept stores the mails of a request.
-func (s *Simulator) accept(body []byte, e *envelope) (id string, mails []*store.Mail, err error) {
-	var shared json.RawMessage
-	var own []json.RawMessage
-	if s.store.OnDisk() {
-		if shared, own, err = halves(body); err != nil || len(own) != len(e.Personalizations.of) {
-			return "", nil, fail(http.StatusBadRequest, textBadRequest)
-		}
-	}
+func (s *Simulator) accept(e *envelope) (id string, mails []*store.Mail, err error) {
+	list := e.personalizations.of
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id = s.newID()
-	alone := len(e.Personalizations.of) == 1
+	alone := len(list) == 1
 	if s.store.OnDisk() && !alone {
-		if err := s.store.Put(store.Document{Provider: Provider, Kind: kindRequest, ID: id, Value: shared}); err != nil {
+		if err := s.store.Put(store.Document{Provider: Provider, Kind: kindRequest, ID: id, Value: e.shared}); err != nil {
 			return "", nil, fmt.Errorf("sendgrid: send: %w", err)
 		}
 	}
-	batch := make([]store.New, len(e.Personalizations.of))
+	batch := make([]store.New, len(list))
 	for i := range batch {
-		m := &content{owner: s.account, request: &e.request, own: &e.Personalizations.of[i].of, id: id, index: i}
+		m := &content{owner: s.account, request: &e.request, own: &list[i].of, id: id, index: i}
 		one := store.New{ID: mailID(id, i), Provider: Provider, Server: accountName, Stream: m.stream(), Content: m, Keys: m.keys()}
 		if s.store.OnDisk() {
-			record := stored{Own: own[i]}
+			record := stored{Own: e.own[i]}
 			if alone {
-				record.Shared = shared
+				record.Shared = e.shared
 			}
 			if one.Raw, err = json.Marshal(record); err != nil {
 				return "", nil, fmt.Errorf("sendgrid: send: %w", err)

@@ -26,10 +26,11 @@ const (
 
 // Texts that are not about one field.
 const (
-	textKey        = "The provided authorization grant is invalid, expired, or revoked"
-	textNoKey      = "authorization required"
-	textCredits    = "Maximum credits exceeded"
-	textSender     = "The from address does not match a verified Sender Identity. Mail cannot be sent until this error is resolved. Visit https://sendgrid.com/docs/for-developers/sending-email/sender-identity/ to see the Sender Identity requirements"
+	textKey     = "The provided authorization grant is invalid, expired, or revoked"
+	textNoKey   = "authorization required"
+	textCredits = "Maximum credits exceeded"
+	textSender  = "The from address does not match a verified Sender Identity. Mail cannot be sent until this error is resolved. " +
+		"Visit https://sendgrid.com/docs/for-developers/sending-email/sender-identity/ to see the Sender Identity requirements"
 	textForbidden  = "access forbidden"
 	textBadRequest = "Bad Request"
 	textJSON       = "Content-Type should be application/json."

@@ -2,7 +2,6 @@ package sendgrid
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -47,15 +46,15 @@ func (x *examiner) wrong(field, help, format string, args ...any) {
 
 // examine reads a request and checks all that needs no account. The error is a *failure that lists everything that is wrong.
 func examine(raw []byte, now time.Time) (*envelope, error) {
-	var e envelope
-	if err := json.Unmarshal(raw, &e); err != nil {
+	e, err := open(raw)
+	if err != nil {
 		return nil, fail(http.StatusBadRequest, textBadRequest)
 	}
 	x := &examiner{now: now}
-	x.people(&e)
-	x.sender(&e)
-	x.subject(&e)
-	x.content(&e)
+	x.people(e)
+	x.sender(e)
+	x.subject(e)
+	x.content(e)
 	x.attachments(&e.request)
 	x.labels(&e.request)
 	x.headers(e.Headers, "headers", "message.headers")
@@ -63,19 +62,19 @@ func examine(raw []byte, now time.Time) (*envelope, error) {
 	if len(x.problems) > 0 {
 		return nil, &failure{status: http.StatusBadRequest, body: errorBody{x.problems}}
 	}
-	return &e, nil
+	return e, nil
 }
 
 // people checks the personalizations.
 func (x *examiner) people(e *envelope) {
-	list := e.Personalizations.of
+	list := e.personalizations.of
 	switch {
-	case e.Personalizations.wrong || len(list) == 0:
-		x.wrong("personalizations", "-Personalizations-Errors",
+	case e.personalizations.wrong || len(list) == 0:
+		x.wrong(fieldPersonalizations, "-Personalizations-Errors",
 			"The personalizations field is required and must have at least one personalization.")
 		return
 	case len(list) > maxPersonalizations:
-		x.wrong("personalizations", "-Personalizations-Errors", "The personalization block is limited to %d personalizations per API request. "+
+		x.wrong(fieldPersonalizations, "-Personalizations-Errors", "The personalization block is limited to %d personalizations per API request. "+
 			"You have provided %d personalizations. Please consider splitting this into multiple requests and resending your request.",
 			maxPersonalizations, len(list))
 		return
@@ -85,11 +84,11 @@ func (x *examiner) people(e *envelope) {
 		total += len(list[i].of.To.of) + len(list[i].of.Cc.of) + len(list[i].of.Bcc.of)
 	}
 	if total > maxRecipients {
-		x.wrong("personalizations", "message.recipient-errors", "There is a limit of %d total recipients (to + cc + bcc) per request.", maxRecipients)
+		x.wrong(fieldPersonalizations, "message.recipient-errors", "There is a limit of %d total recipients (to + cc + bcc) per request.", maxRecipients)
 		return
 	}
 	for i := range list {
-		x.personalization(&e.request, &list[i], "personalizations."+strconv.Itoa(i))
+		x.personalization(&e.request, &list[i], fieldPersonalizations+"."+strconv.Itoa(i))
 	}
 }
 
@@ -263,10 +262,10 @@ func (x *examiner) sender(e *envelope) {
 func (x *examiner) subject(e *envelope) {
 	empty := "The subject of your email must be a string at least one character in length."
 	missing := false
-	for i := range e.Personalizations.of {
-		own := e.Personalizations.of[i].of.Subject
+	for i := range e.personalizations.of {
+		own := e.personalizations.of[i].of.Subject
 		if own.set && (own.wrong || own.of == "") {
-			x.wrong("personalizations."+strconv.Itoa(i)+".subject", "message.personalizations.subject", "%s", empty)
+			x.wrong(fieldPersonalizations+"."+strconv.Itoa(i)+".subject", "message.personalizations.subject", "%s", empty)
 		}
 		missing = missing || !own.set
 	}
@@ -456,14 +455,16 @@ func (x *examiner) asm(a value[asm]) {
 		return
 	}
 	if len(shown.of) > maxDisplayed {
-		x.wrong("asm.groups_to_display", "message.asm.groups_to_display", "There is a limit of %d unsubscribe groups that can be displayed to a user at a time.", maxDisplayed)
+		x.wrong("asm.groups_to_display", "message.asm.groups_to_display",
+			"There is a limit of %d unsubscribe groups that can be displayed to a user at a time.", maxDisplayed)
 	}
 	for _, one := range shown.of {
 		switch {
 		case one.wrong || !one.set:
 			x.wrong("asm.groups_to_display", "message.asm.groups_to_display", "The ASM Group IDs to display must be an array of integers.")
 		case !slices.Contains(groups, one.of):
-			x.wrong("asm.groups_to_display", "message.asm.groups_to_display", "All ASM groups to display must be valid ASM groups IDs on your account. You provided %d.", one.of)
+			x.wrong("asm.groups_to_display", "message.asm.groups_to_display",
+				"All ASM groups to display must be valid ASM groups IDs on your account. You provided %d.", one.of)
 		}
 	}
 }

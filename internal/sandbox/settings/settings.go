@@ -78,9 +78,7 @@ const (
 	DatesOffset = "offset" // with an offset from UTC: 2026-03-02T05:15:31.1234567-05:00
 )
 
-// RecordTypes are the names that LateWebhooks may have.
-// Processed, Deferred and Dropped happen
-// at providers that report them.
+// RecordTypes are the names that LateWebhooks may have. Processed, Deferred and Dropped happen at providers that report them.
 var RecordTypes = []string{"Delivery", "Bounce", "SpamComplaint", "Open", "Click", "SubscriptionChange", "Processed", "Deferred", "Dropped"}
 
 // DefaultDeliveryDelay is the delivery delay of a fresh sandbox.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -11,7 +12,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"postyard/internal/compare"
 	"postyard/internal/event"
+	"postyard/internal/route"
 	"postyard/internal/store"
 )
 
@@ -189,6 +192,8 @@ func StoredFacets(t event.Type, detail []byte) ([]FacetValue, error) {
 	}
 	switch info.Kind {
 	case event.HardBounced, event.SoftBounced, event.Opened, event.Clicked:
+	case event.Sent:
+		return storedFailover(detail)
 	default:
 		return nil, nil // not worth the decoder's time
 	}
@@ -199,9 +204,42 @@ func StoredFacets(t event.Type, detail []byte) ([]FacetValue, error) {
 	return OwnFacets(t, &d), nil
 }
 
+// Carried returns the detail of a sent event and what it counts under, beside its labels, when the plan's first choice was another egress than
+// the one that carried the message: the detail says which, for those who count anew. Users do not see it.
+func Carried(detail []byte, first, by route.Egress) ([]byte, []FacetValue) {
+	if first == 0 || first == by {
+		return detail, nil
+	}
+	number := strconv.FormatInt(int64(first), 10)
+	b := append(append(make([]byte, 0, len(detail)+len(insteadKey)+16), insteadKey...), number...)
+	if rest := detail[1:]; len(rest) > 1 {
+		b = append(append(b, ','), rest...)
+	} else {
+		b = append(b, '}')
+	}
+	return b, []FacetValue{{Dimension: store.DimensionFailover, Value: number}}
+}
+
+// insteadKey is how the detail of a sent event begins that Carried has made.
+const insteadKey = `{"insteadOf":`
+
+// storedFailover is what Carried gave, of the detail that it gave.
+func storedFailover(detail []byte) ([]FacetValue, error) {
+	if !bytes.HasPrefix(detail, []byte(insteadKey)) {
+		return nil, nil
+	}
+	var of struct {
+		InsteadOf route.Egress `json:"insteadOf"`
+	}
+	if err := json.Unmarshal(detail, &of); err != nil {
+		return nil, fmt.Errorf("decode detail of a sent event: %w", err)
+	}
+	return []FacetValue{{Dimension: store.DimensionFailover, Value: strconv.FormatInt(int64(of.InsteadOf), 10)}}, nil
+}
+
 // EachFacet calls see with every value that an event of a `to` recipient counts under: those of its message's labels, its own,
 // and the time that a delivery took.
-func EachFacet(t event.Type, labels []byte, own []FacetValue, submitted, occurred int64, see func(FacetValue)) {
+func EachFacet(t event.Type, labels []byte, own []FacetValue, submitted, occurred int64, marks store.Marks, see func(FacetValue)) {
 	if len(labels) > 0 {
 		eachLabel(labels, func(d store.Dimension, name string) { see(FacetValue{Dimension: d, Value: name}) })
 	}
@@ -209,7 +247,7 @@ func EachFacet(t event.Type, labels []byte, own []FacetValue, submitted, occurre
 		see(f)
 	}
 	if info, ok := event.Describe(t); ok && info.Kind == event.Delivered {
-		see(delayOf(submitted, occurred))
+		see(delayOf(submitted, occurred, marks&store.MarkFine != 0))
 	}
 }
 
@@ -225,10 +263,10 @@ var (
 )
 
 // longestDelay is counted for what claims to have taken longer, so that no sum overflows.
-const longestDelay = int64(10 * 365 * 24 * time.Hour)
+const longestDelay = int64(compare.Longest)
 
 // delayOf is the span of a delivery. Clocks differ, so one may seem to be earlier than the message: that took no time.
-func delayOf(submitted, occurred int64) FacetValue {
+func delayOf(submitted, occurred int64, fine bool) FacetValue {
 	took := occurred - submitted
 	switch {
 	case occurred < submitted:
@@ -237,7 +275,9 @@ func delayOf(submitted, occurred int64) FacetValue {
 		took = longestDelay
 	}
 	f := FacetValue{Dimension: store.DimensionDelay, Value: store.BeyondSpans, Millis: took / int64(time.Millisecond)}
-	if i, _ := slices.BinarySearch(delaySpans, (took+int64(time.Second)-1)/int64(time.Second)); i < len(delaySpans) {
+	if fine {
+		f.Value = compare.SpanOf(time.Duration(took))
+	} else if i, _ := slices.BinarySearch(delaySpans, (took+int64(time.Second)-1)/int64(time.Second)); i < len(delaySpans) {
 		f.Value = delayNames[i]
 	}
 	return f

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -12,7 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"postyard/internal/compare"
 	"postyard/internal/event"
+	"postyard/internal/route"
 	"postyard/internal/store"
 )
 
@@ -137,8 +140,13 @@ func TestDelay(t *testing.T) {
 		{0, 259_201 * second, "more", 259_201_000}, {math.MinInt64, math.MaxInt64, "more", 315_360_000_000}, {math.MaxInt64, math.MinInt64, "1", 0}, {-second, 0, "1", 1000},
 	} {
 		want := FacetValue{Dimension: store.DimensionDelay, Value: c.want, Millis: c.millis}
-		if got := delayOf(c.submitted, c.occurred); got != want {
+		if got := delayOf(c.submitted, c.occurred, false); got != want {
 			t.Errorf("%d to %d: %+v, want %+v", c.submitted, c.occurred, got, want)
+		}
+		fine := delayOf(c.submitted, c.occurred, true)
+		upTo, ok := compare.ReadSpan(fine.Value)
+		if end := compare.CoarseOf(upTo); !ok || fine.Millis != c.millis || fine.Dimension != store.DimensionDelay || end == 0 != (c.want == store.BeyondSpans) || end != 0 && fmt.Sprint(end) != c.want {
+			t.Errorf("%d to %d: %+v", c.submitted, c.occurred, fine)
 		}
 	}
 }
@@ -147,7 +155,61 @@ func TestDelay(t *testing.T) {
 func TestEveryDimensionIsStored(t *testing.T) {
 	t.Parallel()
 	list := store.Dimensions()
-	if len(list) != 8 || list[0] != store.DimensionGroup || list[7] != store.DimensionDelay || fmt.Sprint(list) != "[group domain reason device client os country delay]" {
+	if len(list) != 9 || list[0] != store.DimensionGroup || list[8] != store.DimensionFailover || fmt.Sprint(list) != "[group domain reason device client os country delay failover]" {
 		t.Errorf("%v", list)
+	}
+}
+
+// TestCarried: what is counted when an event is recorded is what is read in its detail, and users see the detail as it was.
+func TestCarried(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		d := event.Detail{SMTPCode: rapid.IntRange(0, 600).Draw(t, "code"), SMTPDescription: rapid.String().Draw(t, "text")}
+		plain, err := Detail(&d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		egress := rapid.Map(rapid.Int32Range(-3, 3), func(n int32) route.Egress { return route.Egress(n) })
+		first, by := egress.Draw(t, "first"), egress.Draw(t, "by")
+		raw, own := Carried(plain, first, by)
+		stored, err := StoredFacets(70, raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(own, stored); diff != "" {
+			t.Fatal(diff)
+		}
+		if away := first != 0 && first != by; away != (len(own) == 1) || away && own[0] != (FacetValue{Dimension: store.DimensionFailover, Value: fmt.Sprint(int32(first))}) {
+			t.Fatalf("%d instead of %d: %+v", by, first, own)
+		}
+		var shown, want event.Detail
+		if err := json.Unmarshal(raw, &shown); err != nil {
+			t.Fatalf("%s: %v", raw, err)
+		}
+		if err := json.Unmarshal(plain, &want); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, shown); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+	if _, err := StoredFacets(70, []byte(insteadKey+"x}")); err == nil {
+		t.Error("no error for a detail that cannot be read")
+	}
+}
+
+// TestSpansOfTheirTime: a delivery counts anew as it was counted, whichever spans there were.
+func TestSpansOfTheirTime(t *testing.T) {
+	t.Parallel()
+	tally := NewTally()
+	for _, marks := range []store.Marks{0, store.MarkFacets, store.MarkFacets | store.MarkFine} {
+		tally.Count(&TalliedEvent{Counter: store.Counter{Type: 71}, Marks: marks, OccurredAt: int64(4200 * time.Millisecond)}, 0)
+	}
+	want := map[store.Facet]store.Sum{
+		{Dimension: store.DimensionDelay, Value: "5", Type: 71}:                                     {N: 1, Millis: 4200},
+		{Dimension: store.DimensionDelay, Value: compare.SpanOf(4200 * time.Millisecond), Type: 71}: {N: 1, Millis: 4200},
+	}
+	if diff := cmp.Diff(want, tally.Facets); diff != "" {
+		t.Error(diff)
 	}
 }

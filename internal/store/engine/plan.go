@@ -64,3 +64,13 @@ func DecodePlan(text []byte, p *route.Plan) error {
 	}
 	return nil
 }
+
+// FirstChoice reads the first egress of the stored form of a plan; of no plan it is 0.
+func FirstChoice(text []byte) (route.Egress, error) {
+	if len(text) == 0 {
+		return 0, nil
+	}
+	var p route.Plan
+	err := DecodePlan(text, &p)
+	return p.First(), err
+}

@@ -40,7 +40,7 @@ func (t *Tally) Count(e *TalliedEvent, day int64) {
 	}
 	info, _ := event.Describe(e.Type)
 	accepted := info.Kind == event.Processed && DayOf(e.SubmittedAt) == day
-	EachFacet(e.Type, e.Labels, own, e.SubmittedAt, e.OccurredAt, func(f FacetValue) {
+	EachFacet(e.Type, e.Labels, own, e.SubmittedAt, e.OccurredAt, e.Marks, func(f FacetValue) {
 		key := store.Facet{Dimension: f.Dimension, Value: f.Value, SubAccountID: e.SubAccountID, Egress: e.Egress, Mailbox: e.Mailbox, Type: e.Type}
 		s := t.Facets[key]
 		t.Facets[key] = store.Sum{N: s.N + 1, Firsts: s.Firsts + first, Millis: s.Millis + f.Millis}

@@ -49,12 +49,15 @@ func (db *DB) Ingest(ctx context.Context, batch []store.Parsed) (res store.Inges
 
 // ingesting is one batch of receipts under way.
 type ingesting struct {
-	tx      *tx
-	batch   []store.Parsed
-	ours    map[int64]bool          // receipts that this transaction has
-	owners  map[mail.ID]int32       // accounts of the messages that reports name
-	known   map[providerKey]mail.ID // messages by the provider's id
-	fresh   map[seenKey]bool        // reports that were not recorded before
+	tx     *tx
+	batch  []store.Parsed
+	ours   map[int64]bool          // receipts that this transaction has
+	owners map[mail.ID]int32       // accounts of the messages that reports name
+	known  map[providerKey]mail.ID // messages by the provider's id
+	fresh  map[seenKey]bool        // reports that were not recorded before
+
+	histories map[mail.ID]*history // of messages that have to do with being taken back
+
 	rows    *ledger
 	changes inboxChanges
 	res     store.IngestResult
@@ -165,6 +168,13 @@ func (in *ingesting) lock() error {
 	}
 	in.rows = in.tx.lock(sorted(ids))
 	in.fresh = in.tx.see(keys)
+	if err := in.tx.flush(); err != nil {
+		return err
+	}
+	if err := in.tx.lockAgain(in.rows); err != nil {
+		return err
+	}
+	in.remember()
 	return in.tx.flush()
 }
 
@@ -236,9 +246,15 @@ func (in *ingesting) report(p *store.Parsed, r *provider.Report, m *message) err
 	isCopy := !strings.EqualFold(text(r.Recipient), m.to)
 	trigger := engine.TriggerOf(r, isCopy)
 	effect := store.NoEffect
-	if place := in.rows.pending(m.id); !r.Tracked || place == nil || engine.Told(place.status) {
+	switch counts := in.counts(r, m, egress, trigger); {
+	case !counts:
+	case trigger == lifecycle.Requeue:
+		effect = in.takeBack(p, r, m, egress)
+	default:
 		effect = store.EffectOf(trigger)
-		in.advance(p, r, m, egress, trigger)
+		if err := in.advance(p, r, m, egress, trigger); err != nil {
+			return err
+		}
 	}
 	detail, err := engine.Detail(&r.Detail)
 	if err != nil {
@@ -253,22 +269,27 @@ func (in *ingesting) report(p *store.Parsed, r *provider.Report, m *message) err
 }
 
 // advance moves the message's state. Whatever a provider reports of a message, it has it: a pending one leaves the queue.
-func (in *ingesting) advance(p *store.Parsed, r *provider.Report, m *message, egress route.Egress, trigger lifecycle.Trigger) {
+func (in *ingesting) advance(p *store.Parsed, r *provider.Report, m *message, egress route.Egress, trigger lifecycle.Trigger) error {
 	state := m.state
 	if state.Pending() {
 		in.overtake(m, egress, p.Now)
-		m.sent(&in.tx.journal, egress, term(r.ProviderMessageID), p.Sent, r.OccurredAt, engine.NoDetail)
+		first, err := engine.FirstChoice(m.plan)
+		if err != nil {
+			return err
+		}
+		m.sent(&in.tx.journal, egress, first, term(r.ProviderMessageID), p.Sent, r.OccurredAt, engine.NoDetail)
 	}
 	m.name(egress, term(r.ProviderMessageID)) // one that was left as sent has no id yet
 	if to, moved := lifecycle.Next(state, trigger); moved {
 		m.state, m.changed = to, true
 	}
+	return nil
 }
 
 // overtake removes the queue row of a message whose fate the provider has told before we recorded the call.
 func (in *ingesting) overtake(m *message, egress route.Egress, at time.Time) {
 	if place := in.rows.pending(m.id); place != nil {
-		in.rows.leave(place, at)
+		in.rows.leave(place, engine.EndedBy(place.egress == egress), at)
 		m.attempts, m.egress, m.changed = place.attempts, egress, true
 	}
 }

@@ -41,7 +41,7 @@ func (j *journal) notice(o *owner, h *happening, k counterKey) store.Marks {
 	if h.isCopy {
 		return 0
 	}
-	marks, first := store.MarkFacets, int64(0)
+	marks, first := store.MarkFacets|store.MarkFine, int64(0)
 	if bit := store.EngagedBy(h.typ); bit != 0 && o.engaged&bit == 0 {
 		o.engaged |= bit
 		marks, first = marks|store.MarkFirst, 1
@@ -50,7 +50,7 @@ func (j *journal) notice(o *owner, h *happening, k counterKey) store.Marks {
 		}
 		j.firsts[k]++
 	}
-	engine.EachFacet(h.typ, o.labels, h.facets, o.submittedAt, engine.Stamp(h.occurredAt), func(f engine.FacetValue) {
+	engine.EachFacet(h.typ, o.labels, h.facets, o.submittedAt, engine.Stamp(h.occurredAt), marks, func(f engine.FacetValue) {
 		key := facetKey{k.accountID, int16(f.Dimension), k.day, f.Value, k.subAccountID, k.egress, k.mailbox, k.typ}
 		engine.Count(&j.facets, key, first, f.Millis)
 	})
@@ -224,17 +224,35 @@ func (db *DB) Stats(ctx context.Context, f store.StatFilter) ([]store.Stat, erro
 	}, query, args...)
 }
 
+// Lanes implements store.Statistics.
+func (db *DB) Lanes(ctx context.Context, f store.StatFilter) ([]store.LaneStat, error) {
+	value := "''"
+	if f.Dimension != store.NoDimension {
+		value = "value"
+	}
+	query, args := sumsQuery(&f, "egress, mailbox, "+value+" AS v", "egress, mailbox, v")
+	return list(ctx, db.queries, "read statistics of lanes", func(rows pgx.Rows) (s store.LaneStat, err error) {
+		return s, rows.Scan(&s.Egress, &s.Mailbox, &s.Value, &s.Type, &s.N, &s.Firsts, &s.Millis)
+	}, query, args...)
+}
+
 func statQuery(f *store.StatFilter) (query string, args []any) {
+	key := statKeys[f.By]
+	if f.By != store.ByValue {
+		key += "::bigint"
+	}
+	return sumsQuery(f, key+" AS k", "k")
+}
+
+// sumsQuery adds up for every value of the keys, which are columns as they are named by, and every type.
+func sumsQuery(f *store.StatFilter, keys, by string) (query string, args []any) {
 	var b strings.Builder
 	arg := func(v any) string {
 		args = append(args, v)
 		return fmt.Sprintf("$%d", len(args))
 	}
-	key, value := statKeys[f.By], engine.LabelName(f.Value)
-	if f.By != store.ByValue {
-		key += "::bigint"
-	}
-	b.WriteString("SELECT " + key + " AS k, type, sum(n)::bigint, sum(firsts)::bigint, ")
+	value := engine.LabelName(f.Value)
+	b.WriteString("SELECT " + keys + ", type, sum(n)::bigint, sum(firsts)::bigint, ")
 	if f.Dimension == store.NoDimension {
 		b.WriteString("0::bigint FROM counter WHERE NOT is_copy")
 	} else {
@@ -259,7 +277,7 @@ func statQuery(f *store.StatFilter) (query string, args []any) {
 	if len(f.Types) > 0 {
 		b.WriteString(" AND type = ANY (" + arg(column(f.Types, func(t *event.Type) int16 { return int16(*t) })) + "::smallint[])")
 	}
-	b.WriteString(" GROUP BY k, type ORDER BY k, type LIMIT " + arg(f.Limit))
+	b.WriteString(" GROUP BY " + by + ", type ORDER BY " + by + ", type LIMIT " + arg(f.Limit))
 	return b.String(), args
 }
 
@@ -288,7 +306,7 @@ func (db *DB) CountedFacets(ctx context.Context, accountID int32, day int64) (fi
 			figures.Facets[f] = s
 			return err
 		}, `SELECT dimension, value, sub_account_id, egress, mailbox, type, n, firsts, total FROM facet
-			WHERE account_id = $1 AND dimension = ANY ('{1,2,3,4,5,6,7,8}'::smallint[]) AND day = $2::bigint`, accountID, day)
+			WHERE account_id = $1 AND dimension = ANY ('{1,2,3,4,5,6,7,8,9}'::smallint[]) AND day = $2::bigint`, accountID, day)
 		t.row([]any{&upTo}, `SELECT coalesce(max(seq), 0) FROM event WHERE account_id = $1`, accountID)
 	})
 	return figures, upTo, err

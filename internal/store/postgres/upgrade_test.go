@@ -17,6 +17,7 @@ import (
 // before00007 takes away what the migrations 7 and later brought, so that the next start brings it again.
 const before00007 = `DROP TABLE outbox; DROP TABLE delivery_try; DROP TABLE delivery; DROP TABLE content_hook; DROP TABLE endpoint; DROP TABLE domain_key; DROP TABLE idempotency; DROP TABLE stored_template; DROP TABLE sub_account_label; DROP TABLE account_label; DROP TABLE facet; DROP TABLE label; DROP TABLE domain;
 	ALTER TABLE message DROP COLUMN labels; ALTER TABLE message DROP COLUMN engaged; ALTER TABLE event DROP COLUMN marks; ALTER TABLE counter DROP COLUMN firsts; DROP INDEX tpsp_ip;
+	ALTER TABLE attempt DROP COLUMN refused; ALTER TABLE attempt DROP COLUMN refusal; ALTER TABLE attempt DROP COLUMN provider_id; ALTER TABLE message DROP COLUMN refusals;
 	ALTER TABLE tpsp DROP COLUMN auto_warmup; DELETE FROM goose_db_version WHERE version_id >= 7`
 
 // TestUpgraded checks a database that was made before there were facets.
@@ -61,5 +62,20 @@ func TestUpgraded(t *testing.T) {
 	w.must(storetest.CheckBooks(t.Context(), w.db, w.account.ID))
 	record(reportsOf(ids[5:], event.Opened))
 	w.accept(3)
+	w.must(storetest.CheckBooks(t.Context(), w.db, w.account.ID))
+
+	// The migration 16 finds facets and keeps them.
+	was = sums()
+	w.must(w.db.Close())
+	conn, err = pgx.Connect(t.Context(), w.url)
+	w.must(err)
+	_, err = conn.Exec(t.Context(), `ALTER TABLE facet DROP CONSTRAINT facet_dimension_check; ALTER TABLE facet ADD CONSTRAINT facet_dimension_check CHECK (dimension BETWEEN 1 AND 8);
+		DELETE FROM goose_db_version WHERE version_id >= 16`)
+	w.must(err)
+	w.must(conn.Close(t.Context()))
+	w.db = open(t, w.url, "one")
+	if diff := cmp.Diff(was, sums()); diff != "" {
+		t.Errorf("sums: %s", diff)
+	}
 	w.must(storetest.CheckBooks(t.Context(), w.db, w.account.ID))
 }

@@ -60,7 +60,8 @@ func TestPlans(t *testing.T) {
 	for _, f := range []store.StatFilter{{AccountID: 1}, {AccountID: 1, By: store.ByMailbox, Egress: 1}, {AccountID: 1, Dimension: store.DimensionReason, By: store.ByValue},
 		{AccountID: 1, Dimension: store.DimensionGroup, Value: "g", By: store.ByDay, SubAccountID: 1}} {
 		query, _ := statQuery(&f)
-		queries = append(queries, query)
+		lanes, _ := laneQuery(&f)
+		queries = append(queries, query, lanes)
 	}
 	for _, b := range []*bulk{messagesByID, receiptsByID, moves[lifecycle.Delivered], engagedBy[store.EngagedOpened], heldRows, suppressionRows, deliveryRows, requeuedRows, deliveredRows} {
 		queries = append(queries, b.queries[:]...)

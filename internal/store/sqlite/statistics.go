@@ -24,7 +24,7 @@ func (t *tx) notice(o *owner, h *happening, k *counterKey) store.Marks {
 	if h.isCopy {
 		return 0
 	}
-	marks, first := store.MarkFacets, int64(0)
+	marks, first := store.MarkFacets|store.MarkFine, int64(0)
 	if bit := store.EngagedBy(h.typ); bit != 0 && o.engaged&bit == 0 {
 		o.engaged |= bit
 		marks, first = marks|store.MarkFirst, 1
@@ -33,7 +33,7 @@ func (t *tx) notice(o *owner, h *happening, k *counterKey) store.Marks {
 		}
 		t.firsts[*k]++
 	}
-	engine.EachFacet(h.typ, o.labels, h.facets, o.submittedAt, engine.Stamp(h.occurredAt), func(f engine.FacetValue) {
+	engine.EachFacet(h.typ, o.labels, h.facets, o.submittedAt, engine.Stamp(h.occurredAt), marks, func(f engine.FacetValue) {
 		key := facetKey{k.accountID, k.day, store.Facet{Dimension: f.Dimension, Value: f.Value, SubAccountID: k.SubAccountID, Egress: k.Egress,
 			Mailbox: k.Mailbox, Type: k.Type}}
 		engine.Count(&t.facets, key, first, f.Millis)
@@ -154,10 +154,36 @@ func (db *DB) Stats(ctx context.Context, f store.StatFilter) ([]store.Stat, erro
 	})
 }
 
+// Lanes implements store.Statistics.
+func (db *DB) Lanes(ctx context.Context, f store.StatFilter) ([]store.LaneStat, error) {
+	ctx, end := db.keeper.query(ctx)
+	defer end()
+	query, args := laneQuery(&f)
+	rows, err := db.readPool.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, failed("read statistics of lanes", err)
+	}
+	return collect(rows, func(rows *sql.Rows) (s store.LaneStat, err error) {
+		return s, rows.Scan(&s.Egress, &s.Mailbox, &s.Value, &s.Type, &s.N, &s.Firsts, &s.Millis)
+	})
+}
+
 func statQuery(f *store.StatFilter) (query string, args []any) {
+	return sumsQuery(f, statKeys[f.By]+" AS k", "k")
+}
+
+func laneQuery(f *store.StatFilter) (query string, args []any) {
+	if f.Dimension == store.NoDimension {
+		return sumsQuery(f, "egress, mailbox, '' AS v", "egress, mailbox, v")
+	}
+	return sumsQuery(f, "egress, mailbox, value AS v", "egress, mailbox, v")
+}
+
+// sumsQuery adds up for every value of the keys, which are columns as they are named by, and every type.
+func sumsQuery(f *store.StatFilter, keys, by string) (query string, args []any) {
 	var b strings.Builder
-	key, value := statKeys[f.By], engine.LabelName(f.Value)
-	b.WriteString("SELECT " + key + " AS k, type, sum(n), sum(firsts), ")
+	value := engine.LabelName(f.Value)
+	b.WriteString("SELECT " + keys + ", type, sum(n), sum(firsts), ")
 	if f.Dimension == store.NoDimension {
 		b.WriteString("0 FROM counter WHERE is_copy = 0")
 	} else {
@@ -187,7 +213,7 @@ func statQuery(f *store.StatFilter) (query string, args []any) {
 	if len(f.Types) > 0 {
 		add("type IN ("+marks(len(f.Types))+")", anys(f.Types)...)
 	}
-	b.WriteString(" GROUP BY k, type ORDER BY k, type LIMIT ?")
+	b.WriteString(" GROUP BY " + by + ", type ORDER BY " + by + ", type LIMIT ?")
 	return b.String(), append(args, f.Limit)
 }
 
@@ -243,7 +269,7 @@ const (
 	firstsQuery = `SELECT sub_account_id, egress, mailbox, type, is_copy, firsts FROM counter WHERE account_id = ? AND day = ? AND firsts <> 0`
 	labelsQuery = `SELECT sub_account_id, dimension, name FROM label WHERE account_id = ? AND day = ?`
 	facetsQuery = `SELECT dimension, value, sub_account_id, egress, mailbox, type, n, firsts, total FROM facet
-		WHERE account_id = ? AND dimension IN (1, 2, 3, 4, 5, 6, 7, 8) AND day = ?`
+		WHERE account_id = ? AND dimension IN (1, 2, 3, 4, 5, 6, 7, 8, 9) AND day = ?`
 
 	// An event that is marked as the first of its kind may have been recorded before there were facets.
 	facetEventsQuery = `SELECT e.occurred_at, e.seq, e.sub_account_id, e.egress, e.mailbox, e.type, e.is_copy, e.marks, e.detail, m.labels, m.submitted_at

@@ -10,7 +10,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"postyard/internal/compare"
 	"postyard/internal/event"
+	"postyard/internal/lifecycle"
 	"postyard/internal/mail"
 	"postyard/internal/mailbox"
 	"postyard/internal/provider"
@@ -102,7 +104,7 @@ func facets(t *testing.T, b *bench) {
 	b.wantStats(by(store.DimensionClient), "(unknown) 75: 1", "Chrome 75: 3/2", "Chrome 76: 2/1")
 	b.wantStats(by(store.DimensionOS), "(unknown) 75: 1", "OS X 75: 3/2", "OS X 76: 2/1")
 	b.wantStats(by(store.DimensionCountry), "(unknown) 75: 1", "DE 75: 3/2", "DE 76: 2/1")
-	b.wantStats(by(store.DimensionDelay), "5 71: 1 4200ms")
+	b.wantStats(by(store.DimensionDelay), compare.SpanOf(4200*time.Millisecond)+" 71: 1 4200ms")
 	b.wantStats(store.StatFilter{Types: []event.Type{75, 76}}, "0 75: 4/2", "0 76: 2/1")
 	b.wantStats(store.StatFilter{Dimension: store.DimensionGroup, Value: "g1", By: store.ByDay, Types: []event.Type{75}},
 		fmt.Sprintf("%d 75: 2/1", start.Unix()/86400), fmt.Sprintf("%d 75: 2/1", start.Unix()/86400+3))
@@ -230,4 +232,97 @@ func statistics(t *testing.T, b *bench) {
 	if list, err := b.store.Stats(b.ctx(), store.StatFilter{AccountID: b.account.ID + 1, From: start, To: start.AddDate(0, 0, 9), Limit: 3}); err != nil || len(list) != 0 {
 		t.Errorf("another account reads %v (%v)", list, err)
 	}
+}
+
+// lanes reads the sums of lanes as "egress mailbox value type: n/firsts".
+func (b *bench) lanes(f store.StatFilter) (list []string) {
+	b.t.Helper()
+	f.AccountID, f.From, f.To = b.account.ID, start.AddDate(0, 0, -1), start.AddDate(0, 0, 60)
+	if f.Limit == 0 {
+		f.Limit = 1000
+	}
+	sums, err := b.store.Lanes(b.ctx(), f)
+	b.must(err)
+	for _, s := range sums {
+		list = append(list, fmt.Sprintf("%d %d %s %d: %d/%d %dms", s.Egress, s.Mailbox, s.Value, s.Type, s.N, s.Firsts, s.Millis))
+	}
+	return list
+}
+
+func (b *bench) wantLanes(f store.StatFilter, want ...string) {
+	b.t.Helper()
+	if diff := cmp.Diff(want, b.lanes(f)); diff != "" {
+		b.t.Errorf("%+v: %s", f, diff)
+	}
+}
+
+// lanes: what egresses are compared by is counted once, whoever tells first that another egress than the first choice has a message.
+func lanes(t *testing.T, b *bench) {
+	second, _ := b.newTPSP(b.account.ID, "Second", "other-token", "outbound")
+	one, two := b.egress(), second.Egress()
+	moved := func(to string) *store.Job {
+		t.Helper()
+		s, _ := b.submission(to)
+		s.Messages[0].Plan = plan(one, two)
+		b.must(b.store.Accept(b.ctx(), []store.Submission{s}))
+		jobs := b.claim(9)
+		if len(jobs) != 1 {
+			t.Fatalf("%d claimed", len(jobs))
+		}
+		b.settle(store.Settlement{Job: &jobs[0], Trigger: lifecycle.Requeue, At: b.now, Egress: two, Failed: true,
+			Outcome: &provider.Outcome{Class: provider.Transient}})
+		taken, err := b.store.Claim(b.ctx(), store.Claim{Egress: two, Limit: 9, Owner: b.owner("one"), Now: b.now, LeaseUntil: b.now.Add(time.Minute)})
+		b.must(err)
+		if len(taken.Jobs) != 1 {
+			t.Fatalf("%d claimed by the second", len(taken.Jobs))
+		}
+		return &taken.Jobs[0]
+	}
+	accept := func(j *store.Job) {
+		t.Helper()
+		s := accepted(j, "id-"+j.ID.String())
+		s.Detail = event.Detail{SMTPCode: 250}
+		b.settle(s)
+	}
+	by := func(id mail.ID, kind event.Kind, identity string) {
+		t.Helper()
+		res, err := b.store.Ingest(b.ctx(), []store.Parsed{{Receipt: store.Receipt{AccountID: b.account.ID, TPSPID: second.ID},
+			Reports: []provider.Report{b.report(id, kind, identity)}, Sent: 70, Now: b.now}})
+		b.must(err)
+		if res.Recorded != 1 {
+			t.Fatalf("%+v", res)
+		}
+	}
+	told := moved("ana@gmail.com") // settled, then reported
+	accept(told)
+	overtaken := moved("ana@gmail.com") // reported, then settled
+	b.now = b.now.Add(1500 * time.Millisecond)
+	by(overtaken.ID, event.Delivered, "d1")
+	accept(overtaken)
+	accept(told) // again
+	by(told.ID, event.Delivered, "d2")
+	by(told.ID, event.Opened, "o1")
+	by(told.ID, event.Opened, "o2")
+	b.send("dan@example.com") // by the first choice
+
+	b.wantLanes(store.StatFilter{Dimension: store.DimensionFailover}, fmt.Sprintf("%d 0 %d 70: 2/0 0ms", two, one))
+	b.wantLanes(store.StatFilter{Types: []event.Type{70, 75}}, fmt.Sprintf("%d 11  70: 1/0 0ms", one), fmt.Sprintf("%d 0  70: 2/0 0ms", two), fmt.Sprintf("%d 0  75: 2/1 0ms", two))
+	b.wantLanes(store.StatFilter{Dimension: store.DimensionDelay}, fmt.Sprintf("%d 0 %s 71: 2/0 3000ms", two, compare.SpanOf(1500*time.Millisecond)))
+	b.wantLanes(store.StatFilter{Dimension: store.DimensionGroup, Value: "g2", Mailbox: mailbox.Default, Types: []event.Type{70}}, fmt.Sprintf("%d 11 g2 70: 1/0 0ms", one))
+	b.wantLanes(store.StatFilter{Dimension: store.DimensionFailover, Egress: one})
+	b.wantLanes(store.StatFilter{Dimension: store.DimensionFailover, SubAccountID: b.sub.ID + 1})
+	if list := b.lanes(store.StatFilter{Limit: 2}); len(list) != 2 {
+		t.Errorf("%q of at most 2", list)
+	}
+	events, err := b.store.Events(b.ctx(), store.EventFilter{AccountID: b.account.ID, MessageID: told.ID, Types: []event.Type{70}, Limit: 9})
+	b.must(err)
+	if len(events) != 1 {
+		t.Errorf("%d sent events", len(events))
+	}
+	for _, e := range events {
+		if diff := cmp.Diff(event.Detail{SMTPCode: 250}, e.Detail); diff != "" {
+			t.Errorf("users see: %s", diff)
+		}
+	}
+	b.wantBooks()
 }

@@ -1,0 +1,101 @@
+package sendgrid
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"postyard/internal/event"
+	"postyard/internal/mail"
+	"postyard/internal/provider"
+	"postyard/internal/provider/httpcall"
+)
+
+// defaultEndpoint is SendGrid's public API. Subusers of the EU region have https://api.eu.sendgrid.com.
+const defaultEndpoint = "https://api.sendgrid.com"
+
+// perHour is the limit of a new connection (SG-5).
+const perHour = 100
+
+// Limits of one call.
+const (
+	maxPersonalizations = 1000
+	maxRecipients       = 1000     // to, cc and bcc of all personalizations
+	maxBody             = 30 << 20 // bytes of a message with its attachments in base64
+)
+
+// Config is what the adapter needs from its surroundings.
+type Config struct {
+	// Transport carries the calls and owns the kept-alive connections. It must not repeat a POST that was written. A nil
+	// Transport means an http.Transport of the adapter's own.
+	Transport http.RoundTripper
+
+	// UserAgent names the caller to SendGrid; "" means "Postyard".
+	UserAgent string
+
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+
+	// AllowPrivate says that endpoints may be at loopback and private addresses.
+	AllowPrivate bool
+}
+
+// Adapter implements provider.Adapter. It is safe for concurrent use.
+type Adapter struct {
+	transport    http.RoundTripper
+	userAgent    string
+	now          func() time.Time
+	allowPrivate bool
+	bodyLimit    int // maxBody; tests set less
+}
+
+var (
+	_ provider.Adapter    = (*Adapter)(nil)
+	_ provider.Normalizer = (*Adapter)(nil)
+)
+
+// New returns the adapter.
+func New(c Config) *Adapter {
+	a := &Adapter{transport: c.Transport, userAgent: c.UserAgent, now: c.Now, allowPrivate: c.AllowPrivate, bodyLimit: maxBody}
+	if a.transport == nil {
+		a.transport = httpcall.NewTransport()
+	}
+	if a.userAgent == "" {
+		a.userAgent = "Postyard"
+	}
+	if a.now == nil {
+		a.now = time.Now
+	}
+	return a
+}
+
+// Capabilities implements provider.Adapter.
+func (*Adapter) Capabilities() provider.Capabilities {
+	return provider.Capabilities{Family: event.SendGrid, BatchSize: maxPersonalizations, Tracks: true, Pools: true, PerHour: perHour}
+}
+
+// nothingTold is what is missing when somebody asks what became of messages.
+const nothingTold = "SendGrid does not let be read back what became of messages: it tells by its Event Webhook only"
+
+var errNotAsked = errors.New("SendGrid cannot be asked whether it has a message")
+
+// Lookup implements provider.Adapter.
+func (*Adapter) Lookup(context.Context, provider.Connection, []mail.ID, time.Time) ([]provider.Found, error) {
+	return nil, errNotAsked
+}
+
+// History implements provider.Adapter.
+func (*Adapter) History(context.Context, provider.Connection, provider.Past) (missing []string, err error) {
+	return []string{nothingTold}, nil
+}
+
+// Fates implements provider.Adapter.
+func (*Adapter) Fates(context.Context, provider.Connection, []provider.Sent, func([]provider.Report) error) (missing []string, err error) {
+	return []string{nothingTold}, nil
+}
+
+// Streams implements provider.Adapter: SendGrid has none.
+func (*Adapter) Streams(context.Context, provider.Connection) ([]provider.Stream, error) {
+	return nil, nil
+}
