@@ -428,11 +428,28 @@ func (a *aws) made() (all, writes []string) {
 	all = a.calls
 	a.calls = nil
 	for _, c := range all {
-		if !slices.Contains(reads, c) && !strings.HasPrefix(c, "GET ") {
+		if changes(c) {
 			writes = append(writes, c)
 		}
 	}
 	return all, writes
+}
+
+// wrote counts the calls so far that were to change something.
+func (a *aws) wrote() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n := 0
+	for _, c := range a.calls {
+		if changes(c) {
+			n++
+		}
+	}
+	return n
+}
+
+func changes(call string) bool {
+	return !slices.Contains(reads, call) && !strings.HasPrefix(call, "GET ")
 }
 
 // state lists what stands for webhooks.

@@ -15,24 +15,24 @@ const mostFields = 20
 
 // detail collects what is known of an event beyond its type: what SES tells of it, under SES's names, and the user's tags, under
 // "Metadata.<name>". Fields that we do not know are kept too: SES marks what programs opened and followed, and may tell more one day.
-func (h *happening) detail(tags record) event.Detail {
+func (h *happening) detail() event.Detail {
 	kept := map[string]string{"eventType": h.name}
 	if id := h.mail.text("messageId", maxID); id != "" {
 		kept["messageId"] = id
 	}
 	keep(kept, h.body)
-	if group := tagValue(tags, groupTag); group != "" {
+	if group := tagValue(h.tags, groupTag); group != "" {
 		kept[groupTag] = group
 	}
 	n := 0
-	for _, name := range slices.Sorted(maps.Keys(tags)) {
+	for _, name := range slices.Sorted(maps.Keys(h.tags)) {
 		if n == mostFields {
 			break
 		}
 		if slices.Contains(ownTags, name) || strings.ContainsRune(name, ':') || len(name) > maxTag { // SES's own begin with "ses:"
 			continue
 		}
-		if value := tagValue(tags, name); value != "" {
+		if value := tagValue(h.tags, name); value != "" {
 			kept["Metadata."+provider.Clean(name, maxTag)] = value
 			n++
 		}

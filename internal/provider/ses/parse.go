@@ -61,7 +61,7 @@ func (a *Adapter) parse(body []byte) ([]provider.Report, error) {
 	if !known {
 		return nil, fmt.Errorf("unknown eventType %q", h.name)
 	}
-	h.body = r.object(read.body)
+	h.body, h.tags = r.object(read.body), h.mail.object("tags")
 	if h.destination = addressed(h.mail.texts("destination", maxAddress)); h.mail == nil {
 		return nil, errors.New("no mail in it")
 	}
@@ -79,6 +79,7 @@ type happening struct {
 	now         time.Time
 	name        string // "Rendering Failure"
 	mail        record
+	tags        record   // of the message, ours and others
 	body        record   // what is told of the event; nil when nothing is
 	destination []string // everybody whom the message went to, its own recipient first
 	sns         *envelope
@@ -236,10 +237,9 @@ const maxAhead = 24 * time.Hour
 
 // report is what all reports of an event have, for one recipient.
 func (h *happening) report(kind event.Kind, email string) provider.Report {
-	ours := h.mail.object("tags")
 	r := provider.Report{
-		Kind: kind, MessageID: messageID(ours), TPSPID: tpspID(ours), ProviderMessageID: h.mail.text("messageId", maxID), Recipient: email,
-		Detail: h.detail(ours),
+		Kind: kind, MessageID: messageID(h.tags), TPSPID: tpspID(h.tags), ProviderMessageID: h.mail.text("messageId", maxID), Recipient: email,
+		Detail: h.detail(),
 	}
 	r.Type, _ = event.TypeOf(event.AmazonSES, kind) // the family has every kind that is read here
 	when := h.body.text("timestamp", maxID)

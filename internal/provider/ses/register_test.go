@@ -18,7 +18,7 @@ import (
 
 const hookURL = "https://postyard.example/tpsp/ses/account/1"
 
-func newAdapter(t *testing.T) *ses.Adapter {
+func newAdapter(t testing.TB) *ses.Adapter {
 	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 16}
 	t.Cleanup(transport.CloseIdleConnections)

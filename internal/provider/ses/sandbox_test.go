@@ -196,7 +196,9 @@ func TestSandbox(t *testing.T) {
 	if r := got[28]; r.ProviderMessageID != o.ProviderMessageID || r.SMTPCode != 250 || r.Detail.Provider["group"] != "welcome" || r.Detail.Provider["Metadata.order"] != "A-77" {
 		t.Errorf("delivered: %+v", r)
 	}
-	happen := func(body string) { y.control(http.MethodPost, "/sandbox/messages/"+o.ProviderMessageID+"/events", body) }
+	happen := func(body string) {
+		y.control(http.MethodPost, "/sandbox/messages/"+o.ProviderMessageID+"/events", body)
+	}
 	happen(`{"kind":"open"}`)
 	if r := y.wait(ana, 33)[33]; r.Recipient != "ana@recipient.test" || r.Detail.RawUserAgent == "" || r.Detail.TrackedIP == "" {
 		t.Errorf("opened: %+v", r)

@@ -55,3 +55,27 @@ func TestNormalize(t *testing.T) {
 		}
 	}
 }
+
+// The same key in the same region is the same account, whatever else was given for it.
+func TestDistinguish(t *testing.T) {
+	t.Parallel()
+	adapter := ses.New(ses.Config{})
+	conn := func(endpoint, domain, key, secretKey string) string {
+		return adapter.Distinguish(provider.Connection{Endpoint: endpoint, Domain: domain, Key: secret.NewString(key), Secret: secret.NewString(secretKey)})
+	}
+	one := conn("https://email.eu-west-1.amazonaws.com", "", keyID, secretKey)
+	if one != conn("eu-west-1", "example.com", keyID, "another") {
+		t.Error("one account is told apart from itself")
+	}
+	for name, other := range map[string]string{
+		"another region": conn("eu-west-2", "", keyID, secretKey), "another key": conn("eu-west-1", "", "AKIAEXAMPLEEXAMPLE01", secretKey),
+		"another place": conn("https://ses.example.com", "eu-west-1", keyID, secretKey),
+	} {
+		if other == one {
+			t.Errorf("%s is the same", name)
+		}
+	}
+	if conn("", "", keyID, secretKey) == conn("", "", "AKIAEXAMPLEEXAMPLE01", secretKey) {
+		t.Error("what cannot be used is all the same")
+	}
+}
