@@ -307,3 +307,47 @@ func TestFallbackAcrossKinds(t *testing.T) {
 
 // flat is a text without its space and line ends: MIME has its own.
 func flat(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+// pool makes a pool that has the first provider carry all, and the others what it does not.
+func (s *stage) pool(name string, members ...provider.Type) string {
+	s.t.Helper()
+	shares, ids := []string{}, []int32{}
+	for i, t := range members {
+		p := s.kind(t)
+		ids = append(ids, p.ID)
+		shares = append(shares, fmt.Sprintf(`"TPSP_%d":"%d"`, p.ID, map[bool]int{true: 100, false: 0}[i == 0]))
+	}
+	made, err := s.api.CreatePool(s.t.Context(), client.NewPool{Name: name, TPSPs: ids, Strategy: 2, RoutingMetaData: "{" + strings.Join(shares, ",") + "}"})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return made.Name
+}
+
+// TestSendGridTakesBack has SendGrid accept a message and drop it because its own plan is used up: the next provider carries it, the message says so, and the
+// books balance.
+func TestSendGridTakesBack(t *testing.T) {
+	t.Parallel()
+	s := newStageOf(t, []int{int(provider.Postmark), int(provider.SendGrid), int(provider.AmazonSES)})
+	pool := s.pool("sendgrid-first", provider.SendGrid, provider.Postmark)
+	s.settings(fault{"deliveryDelayMs": 60_000})
+	id := s.sendTo(pool, "ana@gmail.com")[0]
+	s.want("[0 14]", 1, id)
+	s.settings(fault{"deliveryDelayMs": 100})
+	s.happens(id, fault{"kind": "dropped", "type": "Recipient List over Package Quota"})
+	waitFor(t, "the message to be delivered elsewhere", func() bool { return slices.Contains(s.types(id), 71) })
+	if got := fmt.Sprint(s.types(id)); got != "[0 14 17 70 71]" {
+		t.Errorf("events %s", got)
+	}
+	var why client.Explanation
+	if err := s.api.Account(t.Context(), http.MethodGet, "/api/v1/account/message/"+id+"/explain", nil, &why); err != nil {
+		t.Fatal(err)
+	}
+	if len(why.Attempts) != 2 || why.Attempts[0].TakenBack == "" || why.State != "delivered" || why.Attempts[1].Provider != demo.ProviderName {
+		t.Errorf("%+v", why)
+	}
+	var books struct{ OK bool }
+	if err := s.api.Account(t.Context(), http.MethodGet, "/api/v1/account/verify", nil, &books); err != nil || !books.OK {
+		t.Errorf("the books: %+v (%v)", books, err)
+	}
+}
