@@ -5,8 +5,8 @@ GOLANGCI := .bin/golangci-lint
 GOLANGCI_VERSION := v2.15.0
 # Programs of providers for Node.js, which tests run: Postmark's client, and Amazon's check of SNS messages.
 NPM := internal/sandbox/testdata/npm internal/oracle/testdata/npm
-# The loop to run (TestKill/SQLite, TestKill/PostgreSQL, TestCluster, ...), how long, and go test's flags for it.
-CHAOS ?= TestKill|TestCluster
+# The loop to run (TestKill/SQLite, TestKill/PostgreSQL, TestCluster, TestKinds, ...), how long, and go test's flags for it.
+CHAOS ?= TestKill|TestCluster|TestKinds
 CHAOS_TIME ?= 10m
 CHAOS_FLAGS ?= -race
 
