@@ -17,6 +17,22 @@ const (
 	maxQuestions = 4   // at a time; a question about many messages of a busy stream takes seconds
 )
 
+// breadth is how many messages one question is about. One about too many does not end in time, and would be put again and again: after a
+// question that was not answered it is half as many, and with every answer twice as many again, but only slowly as many as failed.
+type breadth struct{ now, most int }
+
+func newBreadth() breadth { return breadth{askBatch, askBatch} }
+
+func (b *breadth) failed(size int) {
+	b.most = min(b.most, max(size/2, 1))
+	b.now = b.most
+}
+
+func (b *breadth) answered() {
+	b.most = min(b.most+max(b.most/16, 1), askBatch)
+	b.now = min(2*b.now, b.most)
+}
+
 // mostQuestions is how many questions a provider gets at a time; one that is in trouble gets one, until it has answered it.
 func (r *runner) mostQuestions() int {
 	if !r.askFrom.IsZero() || r.breaker.open && r.answered.Before(r.breaker.since) {
@@ -30,7 +46,7 @@ func (r *runner) mostQuestions() int {
 func (r *runner) ask(ctx, wire context.Context, running *sync.WaitGroup, target *directory.TPSP, now time.Time) error {
 	for r.questions < r.mostQuestions() && !now.Before(r.askFrom) {
 		lease := r.lease(now)
-		jobs, err := r.d.Store.ClaimUnknown(ctx, store.Claim{Egress: r.egress, Limit: askBatch, Owner: r.d.owner, Now: now, LeaseUntil: lease})
+		jobs, err := r.d.Store.ClaimUnknown(ctx, store.Claim{Egress: r.egress, Limit: r.breadth.now, Owner: r.d.owner, Now: now, LeaseUntil: lease})
 		if err != nil || len(jobs) == 0 {
 			return err
 		}
@@ -62,7 +78,7 @@ func (r *runner) question(wire context.Context, target *directory.TPSP, jobs []s
 	r.settle(wire, batch)
 	r.log.Info("provider asked about unknown outcomes", "messages", len(jobs), "found", len(said.found), "error", said.failure,
 		"not answered by past connections", len(said.before))
-	return ending{asked: true, unanswered: said.failure != nil}
+	return ending{asked: true, unanswered: said.failure != nil, size: len(jobs)}
 }
 
 // answers are what a provider said about messages.

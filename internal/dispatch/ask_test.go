@@ -104,3 +104,37 @@ func TestAnUnansweredQuestion(t *testing.T) {
 		}
 	})
 }
+
+// A provider that cannot answer about many messages at a time is asked about fewer, until all are answered.
+func TestQuestionsGetSmaller(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const most = 60
+		q, asked, began := newQueue(), &questions{seen: map[mail.ID]bool{}}, time.Now()
+		q.doubt(1000)
+		stop := dispatching(t, q, postmark{lookup: func(ids []mail.ID) (found []provider.Found, _ error) {
+			asked.begin(began, ids)
+			defer asked.end()
+			if <-time.After(time.Second); len(ids) > most {
+				return nil, errors.New("no time left")
+			}
+			for _, id := range ids {
+				found = append(found, provider.Found{ID: id, ProviderMessageID: "pm"})
+			}
+			return found, nil
+		}})
+		<-time.After(3 * time.Minute)
+		synctest.Wait()
+		stop()
+		failed := 0
+		for _, size := range asked.sizes {
+			if size > most {
+				failed++
+			}
+		}
+		answered := len(slices.DeleteFunc(q.log(), func(s string) bool { return s != "accept with 70" }))
+		if answered != 1000 || failed > 12 {
+			t.Errorf("%d of 1000 answered, %d questions in vain: %v", answered, failed, asked.sizes)
+		}
+	})
+}

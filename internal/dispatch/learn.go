@@ -19,8 +19,10 @@ func (r *runner) note(ctx context.Context, e ending) {
 	case e.asked:
 		if e.unanswered {
 			r.askFrom = now.Add(askAgain)
+			r.breadth.failed(e.size)
 		} else {
 			r.askFrom, r.answered = time.Time{}, now
+			r.breadth.answered()
 		}
 		return
 	case e.unmade:

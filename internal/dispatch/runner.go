@@ -44,6 +44,7 @@ type runner struct {
 	flights                          map[*flight]bool
 	line                             line
 	questions                        int       // on the wire
+	breadth                          breadth   // of the next one
 	askFrom                          time.Time // no question before this, after one was not answered; zero: the last one was
 	answered                         time.Time // when the last question was
 	retryAt                          time.Time // not before this, after the store failed
@@ -56,6 +57,7 @@ type runner struct {
 type ending struct {
 	asked      bool
 	unanswered bool // the question was
+	size       int  // how many messages it was about
 
 	probed  bool
 	failure error // of the probe
@@ -71,7 +73,7 @@ type ending struct {
 
 func newRunner(d *Dispatcher, e route.Egress) *runner {
 	return &runner{d: d, egress: e, log: d.Log.With("egress", e.String()), wake: make(chan struct{}, 1),
-		ended: make(chan ending), flights: map[*flight]bool{}, started: d.Now(), pace: newPace(d.BatchSize, d.Concurrency)}
+		ended: make(chan ending), flights: map[*flight]bool{}, started: d.Now(), breadth: newBreadth(), pace: newPace(d.BatchSize, d.Concurrency)}
 }
 
 func (r *runner) wakeUp() {

@@ -32,8 +32,8 @@ type sentMessage struct {
 // shows a message some time after it took it, so "not found" is not final; see the caller.
 //
 // It reads pages, newest first, until all are found or what follows is older than since. Few messages, and those that
-// remain when Postmark's limit ends a search before that, are asked for one by one. What was found counts also when an error
-// ended the search.
+// remain when Postmark's limit or half of the time ends a search before that, are asked for one by one. What was found counts
+// also when an error ended the search.
 func (a *Adapter) Lookup(ctx context.Context, conn provider.Connection, ids []mail.ID, since time.Time) ([]provider.Found, error) {
 	if isTrial(conn) {
 		return nil, errTrial
@@ -65,6 +65,8 @@ type search struct {
 }
 
 func (s *search) pages(ctx context.Context) error {
+	half, cancel := halfOf(ctx)
+	defer cancel()
 	for offset := 0; offset < maxSearch; offset += pageSize {
 		query := url.Values{
 			"count": {strconv.Itoa(pageSize)}, "offset": {strconv.Itoa(offset)},
@@ -74,8 +76,11 @@ func (s *search) pages(ctx context.Context) error {
 			// Dates are days on the US East Coast, which is behind UTC: the day before is early enough everywhere.
 			query.Set("fromdate", s.since.UTC().AddDate(0, 0, -1).Format(time.DateOnly))
 		}
-		page, err := s.page(ctx, query)
-		if err != nil {
+		page, err := s.page(half, query)
+		switch {
+		case err != nil && half.Err() != nil && ctx.Err() == nil:
+			return s.singly(ctx)
+		case err != nil:
 			return err
 		}
 		if len(s.missing) == 0 || len(page) < pageSize || s.order.past(s.since) {
@@ -83,6 +88,15 @@ func (s *search) pages(ctx context.Context) error {
 		}
 	}
 	return s.singly(ctx)
+}
+
+// halfOf returns a context that ends when half of the time is over that ctx has.
+func halfOf(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(end)/2)
 }
 
 // singly asks for each missing message by its own id, until one question fails.

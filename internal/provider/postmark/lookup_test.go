@@ -1,6 +1,8 @@
 package postmark_test
 
 import (
+	"bytes"
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -19,6 +21,7 @@ import (
 type activity struct {
 	recorder
 	messages []map[string]any
+	slow     bool // pages take for ever
 }
 
 func sentAt(id mail.ID, at time.Time) map[string]any {
@@ -50,7 +53,12 @@ func (a *activity) serve(t *testing.T) string {
 			return
 		}
 		list := a.messages
-		if id := q.Get("metadata_messageId"); id != "" {
+		id := q.Get("metadata_messageId")
+		if id == "" && a.slow {
+			<-r.Context().Done()
+			return
+		}
+		if id != "" {
 			list = slices.DeleteFunc(slices.Clone(list), func(m map[string]any) bool {
 				return m["Metadata"].(map[string]string)["messageId"] != id
 			})
@@ -229,5 +237,19 @@ func TestLookupError(t *testing.T) {
 				t.Errorf("error %v (-want +got):\n%s", err, diff)
 			}
 		})
+	}
+}
+
+// A search whose pages take too long leaves half of the time for asking one by one.
+func TestLookupSlowPages(t *testing.T) {
+	t.Parallel()
+	a := activity{messages: []map[string]any{sentAt(messageID(1), testNow), sentAt(messageID(7), testNow)}, slow: true}
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	defer cancel()
+	found, err := newAdapter(t).Lookup(ctx, connection(a.serve(t)), many(), testNow)
+	ids := foundIDs(found)
+	slices.SortFunc(ids, func(x, y mail.ID) int { return bytes.Compare(x[:], y[:]) })
+	if diff := cmp.Diff([]mail.ID{messageID(1), messageID(7)}, ids); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 }
