@@ -135,7 +135,7 @@ func (s *server) compare(w http.ResponseWriter, r *http.Request, a *directory.Ac
 	counted := f
 	counted.Types = comparedTypes
 	if err := s.lanes(r, counted, func(sum *store.LaneStat) {
-		of(sum.Egress).add(sum.Mailbox, func(l *laneFigures) { l.figures.add(&store.Stat{Type: sum.Type, Sum: sum.Sum}) })
+		of(sum.Egress).add(sum.Mailbox, func(l *laneFigures) { l.add(&store.Stat{Type: sum.Type, Sum: sum.Sum}) })
 	}); err != nil {
 		return err
 	}

@@ -111,6 +111,7 @@ func TestSettingsAreCheckedAndMerged(t *testing.T) {
 	for _, bad := range []string{`{"deliveryDelayMs":-1}`, `{"searchLagMs":86400001}`, `{"sendLatencyMs":60001}`, `{"speed":1}`, `{"degraded":"yes"}`, `{"account":"rich"}`, `x`,
 		`{"retryLadder":"ten"}`, `{"retryLadder":""}`, `{"retryLadder":"25h"}`, `{"retryLadder":"-1s"}`, `{"retryLadder":"` + strings.Repeat("1s,", 20) + `1s"}`,
 		`{"webhookTimeoutMs":0}`, `{"webhookTimeoutMs":600001}`, `{"webhookDates":"long"}`, `{"lateWebhooks":"Delivery,Sneeze"}`, `{"lateWebhooksMs":-1}`,
+		`{"batchWebhooksMs":-1}`, `{"batchWebhooksMs":86400001}`,
 		`{"pauseAfterFailures":-1}`, `{"probeWebhooks":1}`} {
 		if a := b.control(http.MethodPut, "/sandbox/settings", bad, 400); !strings.Contains(string(a.body), "settings") {
 			t.Errorf("%s: %s", bad, a.body)

@@ -1,10 +1,11 @@
 // Package sandbox is a simulator of email providers with an inbox to look at: what `postyard sandbox` runs, and what gateways are
-// tested against when nobody wants to send real mail: Postmark, SendGrid, and a mail server.
+// tested against when nobody wants to send real mail: Postmark, SendGrid, Amazon SES, and a mail server.
 //
 // One Sandbox serves, on one address:
 //
 //	/                 Postmark's API, as Postmark has it; for browsers, the inbox
 //	/v3/...           SendGrid's
+//	/v2/email/...     Amazon SES's; Amazon SNS's is POST / with a form
 //	/sandbox          the inbox: every mail it got, rendered
 //	/sandbox/hook     the registered webhooks, and what was posted to them
 //	/sandbox/...      the control API, JSON, without credentials

@@ -4,7 +4,9 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -494,4 +496,43 @@ func TestSESReset(t *testing.T) {
 	}
 	after := setup(t, in(killed(t, dir, "")))
 	after.sns("GetTopicAttributes", "TopicArn", topicARN).wantCode(t, 404, "NotFound")
+}
+
+// Many may do everything at once, a reset among them.
+func TestSESManyAtOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t, in(t.TempDir()))
+	r := listen(t, nil)
+	b.connect(r)
+	var all sync.WaitGroup
+	for i := range 4 {
+		all.Go(func() {
+			for n := range 10 {
+				if a := b.ses(http.MethodPost, "outbound-emails", outbound(sesTo("complaint+"+strconv.Itoa(n)+"@bounce.sandbox.test"))); a.status != http.StatusOK {
+					t.Errorf("%d %s", a.status, a.body)
+				}
+				switch i {
+				case 0:
+					b.pass()
+				case 1:
+					b.sesOK(http.MethodGet, "account", nil)
+				case 2:
+					b.snsOK("GetTopicAttributes", "TopicArn", topicARN)
+				}
+				if i == 3 && n == 5 {
+					b.reset()
+				}
+			}
+		})
+	}
+	all.Wait()
+	b.pass()
+	var list struct{ Messages []struct{ ID string } }
+	b.control(http.MethodGet, "/sandbox/messages?limit=100", nil, http.StatusOK).into(t, &list)
+	for _, m := range list.Messages {
+		b.settled(m.ID)
+	}
+	if len(list.Messages) == 0 || len(list.Messages) > 40 {
+		t.Errorf("%d messages", len(list.Messages))
+	}
 }

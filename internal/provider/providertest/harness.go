@@ -116,7 +116,8 @@ type Hooks struct {
 	// Signed: the proof is over the body. Otherwise it is credentials, which whoever sees one request has.
 	Signed bool
 
-	// NeedsRef: without the hook's Ref it cannot be told who calls, so it has to be kept before the provider calls.
+	// NeedsRef: without the hook's Ref it cannot be told who calls. The suite finds out by itself, and then wants it kept before the
+	// provider calls; when it is said here, it has to be so.
 	NeedsRef bool
 
 	// Untold returns a connection by which it cannot be told now whether a delivery to Ours is authentic. Nil: it can always be told.

@@ -138,14 +138,18 @@ func testChangedByte(t *testing.T, h Harness) {
 	if hooks == nil || !hooks.Signed {
 		return // credentials say nothing of the body; TLS has to
 	}
+	const whole, step = 3, 17 // so many bodies are changed at every place, the others at some
 	changed := 0
-	for _, f := range h.Fixtures {
+	for n, f := range h.Fixtures {
 		d := hooks.Deliver(hooks.Ours, f.Body)
 		want, err := adapter.Parse(d.Header, d.Body)
 		if err != nil {
 			t.Fatalf("%s: %v", f.Name, err)
 		}
 		for i := range d.Body {
+			if n >= whole && i%step != n%step {
+				continue
+			}
 			body := bytes.Clone(d.Body)
 			body[i] ^= 1
 			if !believed(t, adapter, hooks.Conn, hooks.Ours, provider.Delivery{Header: d.Header, Body: body}) {

@@ -36,6 +36,7 @@ func TestConformance(t *testing.T) {
 		Replies: []providertest.Reply{
 			reply("refused", 200, `[{"error":"no such recipient"}]`, provider.Outcome{Class: provider.Rejected}),
 			reply("suppressed", 200, `[{"error":"suppressed"}]`, provider.Outcome{Class: provider.Inactive, Code: "suppressed", InactiveAddresses: []string{"user0@recipient.example"}}),
+			reply("no list", 400, `that is no list`, provider.Outcome{Class: provider.Rejected}),
 			reply("no result", 200, `[{}]`, provider.Outcome{Class: provider.Ambiguous}),
 		},
 		Given: []providertest.Given{

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"postyard/internal/event"
 	"postyard/internal/lifecycle"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
@@ -245,8 +246,8 @@ func (in *ingesting) report(p *store.Parsed, r *provider.Report, m *message) err
 	egress := engine.EgressOf(p, r)
 	isCopy := !strings.EqualFold(text(r.Recipient), m.to)
 	trigger := engine.TriggerOf(r, isCopy)
-	effect := store.NoEffect
-	switch counts := in.counts(r, m, egress, trigger); {
+	effect, families, counts := store.NoEffect, m.families, in.counts(r, m, egress, trigger)
+	switch {
 	case !counts:
 	case trigger == lifecycle.Requeue:
 		effect = in.takeBack(p, r, m, egress)
@@ -255,6 +256,15 @@ func (in *ingesting) report(p *store.Parsed, r *provider.Report, m *message) err
 		if err := in.advance(p, r, m, egress, trigger); err != nil {
 			return err
 		}
+	}
+	if r.Kind == event.Sent { // it confirms what the message's own sent event says, once for each family
+		if counts {
+			m.sent(&in.tx.journal, egress, 0, term(r.ProviderMessageID), r.Type, r.OccurredAt, engine.NoDetail)
+		}
+		if m.families == families {
+			in.res.Recorded, in.res.Duplicates = in.res.Recorded-1, in.res.Duplicates+1
+		}
+		return nil
 	}
 	detail, err := engine.Detail(&r.Detail)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"postyard/internal/event"
 	"postyard/internal/lifecycle"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
@@ -371,7 +372,7 @@ func (in *ingesting) report(r *reported) error {
 	egress := engine.EgressOf(r.of, r.Report)
 	isCopy := !strings.EqualFold(r.Recipient, r.about.to)
 	trigger := engine.TriggerOf(r.Report, isCopy)
-	effect := store.EffectOf(trigger)
+	effect, families := store.EffectOf(trigger), r.about.sentFamilies
 	counts, err := in.counts(r, egress, trigger)
 	switch {
 	case err != nil:
@@ -383,6 +384,15 @@ func (in *ingesting) report(r *reported) error {
 		err = in.advance(r, egress, trigger)
 	}
 	if err != nil {
+		return err
+	}
+	if r.Kind == event.Sent { // it confirms what the message's own sent event says, once for each family
+		if counts {
+			err = in.sent(r.about, egress, 0, r.ProviderMessageID, r.Type, r.OccurredAt)
+		}
+		if r.about.sentFamilies == families {
+			in.res.Recorded, in.res.Duplicates = in.res.Recorded-1, in.res.Duplicates+1
+		}
 		return err
 	}
 	before := r.about.engaged

@@ -54,6 +54,32 @@ func overtaking(t *testing.T, b *bench) {
 	}
 }
 
+// confirming: some providers report that they have a message. The event that says so is there already, or is there once.
+func confirming(t *testing.T, b *bench) {
+	late := b.send("ana@gmail.com")
+	res := b.deliver(b.report(late, event.Sent, "s1"))
+	b.wantState(late, lifecycle.Sent)
+	b.wantTypes(late, 69, 70)
+	if res.Recorded != 0 || res.Duplicates != 1 {
+		t.Errorf("%+v", res)
+	}
+	early := b.accept("ana@gmail.com")[0]
+	j := b.claim(1)[0]
+	if res := b.deliver(b.report(early, event.Sent, "s2"), b.report(early, event.Sent, "s2")); res.Recorded != 1 || res.Duplicates != 1 {
+		t.Errorf("before it was known: %+v", res)
+	}
+	b.wantState(early, lifecycle.Sent)
+	b.settle(accepted(&j, "pm-"+early.String()))
+	copied := b.report(early, event.Sent, "s3")
+	copied.Recipient = "copy@gmail.com"
+	b.deliver(copied, b.report(early, event.Delivered, "d1"), b.report(early, event.Sent, "s4"))
+	b.wantState(early, lifecycle.Delivered)
+	b.wantTypes(early, 69, 70, 71)
+	if diff := cmp.Diff(map[event.Type]int64{69: 2, 70: 2, 71: 1}, b.counts()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func neverRegress(t *testing.T, b *bench) {
 	bounced := b.send("ana@gmail.com")
 	b.deliver(b.report(bounced, event.HardBounced, "b1"), b.report(bounced, event.Delivered, "d1"), b.report(bounced, event.Opened, "o1"))
