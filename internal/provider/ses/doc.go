@@ -23,6 +23,11 @@
 // ses:DeleteConfigurationSetEventDestination, and sns:CreateTopic, sns:GetTopicAttributes, sns:SetTopicAttributes, sns:Subscribe,
 // sns:ConfirmSubscription, sns:ListSubscriptionsByTopic, sns:GetSubscriptionAttributes, sns:Unsubscribe and sns:DeleteTopic.
 //
+// The forms of requests and answers are those of AWS's public reference of the SES API, version 2, and of the SNS API, version 2010-03-31.
+// From there, and from no experience, come the operations that look at what stands and take it away: GetConfigurationSetEventDestinations,
+// UpdateConfigurationSetEventDestination, DeleteConfigurationSetEventDestination, GetTopicAttributes, ListSubscriptionsByTopic,
+// GetSubscriptionAttributes, Unsubscribe and DeleteTopic; and the parameter AuthenticateOnUnsubscribe of ConfirmSubscription.
+//
 // The package holds no state but its transport and a few certificates. It imports the contract and the domain (event, mail, secret) and
 // must not import storage, dispatch, the API or the simulator (but for tests).
 package ses

@@ -158,7 +158,7 @@ func TriggerOf(r *provider.Report, isCopy bool) lifecycle.Trigger {
 		return lifecycle.Bounce
 	case r.Kind == event.Dropped && TakesBack(r):
 		return lifecycle.Requeue
-	case r.Kind == event.Dropped:
+	case r.Kind == event.Dropped, r.Kind == event.RenderingFailure:
 		return lifecycle.Drop
 	default:
 		return lifecycle.Accept
