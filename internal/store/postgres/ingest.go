@@ -247,10 +247,13 @@ func (in *ingesting) report(p *store.Parsed, r *provider.Report, m *message) err
 	isCopy := !strings.EqualFold(text(r.Recipient), m.to)
 	trigger := engine.TriggerOf(r, isCopy)
 	effect, families, counts := store.NoEffect, m.families, in.counts(r, m, egress, trigger)
+	encode := func() ([]byte, error) { return engine.Detail(&r.Detail) }
 	switch {
 	case !counts:
 	case trigger == lifecycle.Requeue:
-		effect = in.takeBack(p, r, m, egress)
+		if effect = in.takeBack(p, r, m, egress); effect != store.NoEffect {
+			encode = func() ([]byte, error) { return engine.BackDetail(r) }
+		}
 	default:
 		effect = store.EffectOf(trigger)
 		if err := in.advance(p, r, m, egress, trigger); err != nil {
@@ -266,7 +269,7 @@ func (in *ingesting) report(p *store.Parsed, r *provider.Report, m *message) err
 		}
 		return nil
 	}
-	detail, err := engine.Detail(&r.Detail)
+	detail, err := encode()
 	if err != nil {
 		return err
 	}
