@@ -24,13 +24,13 @@ type webhook struct {
 	ID      string `json:"id,omitempty"`
 	Owner   string `json:"owner"`
 	URL     string `json:"url"`
-	Secret  string `json:"secret"`
+	Proof   string `json:"proof"` // the secret that it signs with
 	Enabled bool   `json:"enabled"`
 }
 
 // wanted is how our webhook has to stand there.
 func wanted(hook provider.Hook) webhook {
-	return webhook{Owner: hook.Credentials.Username, URL: hook.URL, Secret: hook.Credentials.Password.Reveal(), Enabled: true}
+	return webhook{Owner: hook.Credentials.Username, URL: hook.URL, Proof: hook.Credentials.Password.Reveal(), Enabled: true}
 }
 
 // Check implements provider.Adapter.
