@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"postyard/internal/event"
 	"postyard/internal/lifecycle"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
@@ -245,8 +246,8 @@ func (in *ingesting) report(p *store.Parsed, r *provider.Report, m *message) err
 	egress := engine.EgressOf(p, r)
 	isCopy := !strings.EqualFold(text(r.Recipient), m.to)
 	trigger := engine.TriggerOf(r, isCopy)
-	effect := store.NoEffect
-	switch counts := in.counts(r, m, egress, trigger); {
+	effect, counts := store.NoEffect, in.counts(r, m, egress, trigger)
+	switch {
 	case !counts:
 	case trigger == lifecycle.Requeue:
 		effect = in.takeBack(p, r, m, egress)
@@ -255,6 +256,9 @@ func (in *ingesting) report(p *store.Parsed, r *provider.Report, m *message) err
 		if err := in.advance(p, r, m, egress, trigger); err != nil {
 			return err
 		}
+	}
+	if r.Kind == event.Sent && !isCopy && m.confirms(r.Type, counts) {
+		return nil
 	}
 	detail, err := engine.Detail(&r.Detail)
 	if err != nil {
@@ -266,6 +270,20 @@ func (in *ingesting) report(p *store.Parsed, r *provider.Report, m *message) err
 		occurredAt: r.OccurredAt, recordedAt: p.Now, detail: detail, facets: engine.OwnFacets(r.Type, &r.Detail)})
 	m.changed = m.changed || m.engaged != before
 	return nil
+}
+
+// confirms tells whether a report of that type only says once more that its provider has the message: the log has one event of that for
+// each family.
+func (m *message) confirms(sent event.Type, counts bool) (known bool) {
+	family := engine.FamilyBit(sent)
+	if m.families&family != 0 {
+		return true
+	}
+	if counts {
+		m.families |= family
+		m.changed = true
+	}
+	return false
 }
 
 // advance moves the message's state. Whatever a provider reports of a message, it has it: a pending one leaves the queue.

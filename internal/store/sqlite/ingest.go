@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"postyard/internal/event"
 	"postyard/internal/lifecycle"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
@@ -385,6 +386,9 @@ func (in *ingesting) report(r *reported) error {
 	if err != nil {
 		return err
 	}
+	if known, err := in.confirms(r, isCopy, counts); known || err != nil {
+		return err
+	}
 	before := r.about.engaged
 	in.suppressBy(r)
 	in.record(&r.about.owner, happening{egress: egress, typ: r.Type, effect: effect, recipient: r.Recipient, isCopy: isCopy,
@@ -393,6 +397,22 @@ func (in *ingesting) report(r *reported) error {
 		in.engaged[r.about.id] = r.about
 	}
 	return nil
+}
+
+// confirms tells whether a report only says once more that its provider has the message: the log has one event of that for each family.
+func (in *ingesting) confirms(r *reported, isCopy, counts bool) (known bool, err error) {
+	m := r.about
+	family, fresh := m.firstOf(r.Type)
+	switch {
+	case r.Kind != event.Sent || isCopy:
+		return false, nil
+	case !fresh:
+		return true, nil
+	case counts:
+		m.sentFamilies |= family
+		_, err = in.exec(`UPDATE message SET sent_families = ? WHERE id = ?`, m.sentFamilies, m.id[:])
+	}
+	return false, err
 }
 
 // counts tells whether a report says anything of the state: that the provider has the message, or what became of it there. One of a

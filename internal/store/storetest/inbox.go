@@ -54,6 +54,33 @@ func overtaking(t *testing.T, b *bench) {
 	}
 }
 
+// sentOnce: that a provider has the message stands in the log once for each family, whoever says it first; of a copy, it is another event.
+func sentOnce(t *testing.T, b *bench) {
+	after := b.send("ana@gmail.com")
+	b.deliver(b.report(after, event.Sent, "p1"), b.report(after, event.Sent, "p2"))
+	b.wantState(after, lifecycle.Sent)
+	b.wantTypes(after, 69, 70)
+
+	before := b.accept("ana@gmail.com")[0]
+	j := b.claim(1)[0]
+	b.deliver(b.report(before, event.Sent, "p3"), b.report(before, event.Delivered, "d1"))
+	b.settle(accepted(&j, "pm-"+before.String()))
+	b.wantState(before, lifecycle.Delivered)
+	b.wantTypes(before, 69, 70, 71)
+
+	other := b.report(after, event.Sent, "p4")
+	other.Recipient = "copy@example.com"
+	elsewhere := b.report(after, event.Sent, "p5")
+	elsewhere.Type, _ = event.TypeOf(event.SendGrid, event.Sent)
+	again := elsewhere
+	again.Identity = "p6"
+	b.deliver(other, elsewhere, again)
+	b.wantTypes(after, 69, 70, 70, int(elsewhere.Type))
+	if diff := cmp.Diff(map[event.Type]int64{69: 2, 70: 2, 71: 1, 14: 1}, b.counts()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func neverRegress(t *testing.T, b *bench) {
 	bounced := b.send("ana@gmail.com")
 	b.deliver(b.report(bounced, event.HardBounced, "b1"), b.report(bounced, event.Delivered, "d1"), b.report(bounced, event.Opened, "o1"))

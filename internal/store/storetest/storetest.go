@@ -40,6 +40,7 @@ func Run(t *testing.T, engine Engine) {
 		"recovery makes open attempts unknown":       recovery,
 		"reports move states and count once":         reports,
 		"reports overtake the record of the send":    overtaking,
+		"what was sent stands in the log once":       sentOnce,
 		"what is tracked proves little":              tracked,
 		"reports never regress a state":              neverRegress,
 		"reports about copies are counted apart":     copies,
