@@ -193,18 +193,24 @@ func compareEgresses(a, b route.Egress) int {
 	return cmp.Or(cmp.Compare(min(b, 0), min(a, 0)), cmp.Compare(a, b))
 }
 
-// lanes reads what a filter selects, lane by lane.
+// lanes reads what a filter selects, lane by lane, in stretches of days: a long range has many sums, and no question to the store is to
+// last long.
 func (s *server) lanes(r *http.Request, f store.StatFilter, see func(*store.LaneStat)) error {
 	f.Limit = maxSums + 1
-	list, err := s.Statistics.Lanes(r.Context(), f)
-	if err != nil {
-		return err
-	}
-	if len(list) > maxSums {
-		return badParameter("to", "these days have too many values for one answer; ask for fewer")
-	}
-	for i := range list {
-		see(&list[i])
+	for last := f.To; !f.From.After(last); f.From = f.From.AddDate(0, 0, maxDaily) {
+		if f.To = f.From.AddDate(0, 0, maxDaily-1); f.To.After(last) {
+			f.To = last
+		}
+		list, err := s.Statistics.Lanes(r.Context(), f)
+		if err != nil {
+			return err
+		}
+		if len(list) > maxSums {
+			return badParameter("to", "these days have too many values for one answer; ask for fewer")
+		}
+		for i := range list {
+			see(&list[i])
+		}
 	}
 	return nil
 }

@@ -122,6 +122,17 @@ func TestComparison(t *testing.T) {
 	if diff := cmp.Diff([]string(nil), w.asAccount("GET", path+"?from=2020-01-01&to=2020-12-31", nil).compared()); diff != "" { // 366 days
 		t.Error(diff)
 	}
+	now := time.Now().UTC() // a range in stretches, the last of which begins after the mail
+	long := "?to=" + now.AddDate(0, 0, 40).Format(time.DateOnly) + "&from=" + now.AddDate(0, 0, -1).Format(time.DateOnly)
+	if diff := cmp.Diff(get("").compared(), w.asAccount("GET", path+long, nil).compared()); diff != "" {
+		t.Error(diff)
+	}
+	for days := range 35 { // each of the days is in one of the stretches, and in one only
+		from := now.AddDate(0, 0, -days-1).Format(time.DateOnly)
+		if diff := cmp.Diff(get("").compared(), w.asAccount("GET", path+"?from="+from+"&to="+now.AddDate(0, 0, 1).Format(time.DateOnly), nil).compared()); diff != "" {
+			t.Errorf("from %s: %s", from, diff)
+		}
+	}
 	for query, field := range map[string]string{"?from=2020-01-01": "to", "?from=2020-01-02&to=2020-01-01": "from", "?from=2019-12-31&to=2020-12-31": "to", days3("&provider=moon"): "provider",
 		days3("&tpspId=x"): "tpspId", days3("&ipId=1,-1"): "ipId", days3("&subAccountId=0"): "subAccountId"} {
 		w.asAccount("GET", path+query, nil).refused(http.StatusBadRequest, "invalid_parameter", field)

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"postyard/internal/compare"
 	"postyard/internal/store"
 	"postyard/internal/store/sqlite"
 )
@@ -29,20 +30,7 @@ func TestUpgraded(t *testing.T) {
 		two.step()
 	}
 	was := firsts(t, db, one)
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	raw, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "postyard.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := raw.ExecContext(t.Context(), before00007); err != nil {
-		t.Fatal(err)
-	}
-	if err := raw.Close(); err != nil {
-		t.Fatal(err)
-	}
-	db = open(t, dir)
+	db = reopenAfter(t, db, dir, before00007)
 	defer func() { _ = db.Close() }()
 	one.db, two.db = db, db
 	for _, o := range []*office{one, two} {
@@ -62,6 +50,79 @@ func TestUpgraded(t *testing.T) {
 			t.Errorf("later: %q", lines(r))
 		}
 	}
+}
+
+// before00016 makes of a database what it would be if the migration 16 had not been there: times to deliver in the spans that are shown to
+// people, and no failovers.
+const before00016 = `UPDATE event SET marks = marks & 3, detail = CASE WHEN CAST(detail AS TEXT) LIKE '{"insteadOf"%' THEN CAST('{}' AS BLOB) ELSE detail END;
+	CREATE TABLE counted AS SELECT DISTINCT type FROM facet WHERE dimension = 8; DELETE FROM facet WHERE dimension IN (8, 9);
+	INSERT INTO facet SELECT account_id, 8, occurred_at / 86400000000000, coalesce((SELECT CAST(min(value) AS TEXT) FROM json_each('[1,2,3,5,10,20,30,60,120,300,600,1800,3600,7200,14400,28800,86400,172800,259200]')
+			WHERE value * 1000000000 >= took), 'more'), sub_account_id, egress, mailbox, type, count(*), 0, sum(took / 1000000)
+		FROM (SELECT e.*, max(e.occurred_at - m.submitted_at, 0) AS took FROM event e JOIN message m ON m.id = e.message_id
+			WHERE e.type IN counted AND e.is_copy = 0) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8;
+	DROP TABLE counted; DELETE FROM goose_db_version WHERE version_id >= 16`
+
+// TestUpgradedTimes verifies a database that was made before times were counted in fine spans: what was counted stays, and it goes on
+// balancing.
+func TestUpgradedTimes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	db := open(t, dir)
+	o := newOffice(t, db, &sender{}, "one", 8)
+	for range 400 {
+		o.step()
+	}
+	db = reopenAfter(t, db, dir, before00016)
+	defer func() { _ = db.Close() }()
+	o.db = db
+	if r := o.verify(); !r.OK() || r.Messages == 0 {
+		t.Fatalf("upgraded: %q", lines(r))
+	}
+	for range 200 {
+		o.step()
+	}
+	if r := o.verify(); !r.OK() {
+		t.Errorf("later: %q", lines(r))
+	}
+	spans := map[bool]int{}
+	for from := int64(firstDay); ; {
+		day, ok, err := db.NextDay(t.Context(), o.account, from)
+		o.must(err)
+		if !ok {
+			break
+		}
+		figures, _, err := db.CountedFacets(t.Context(), o.account, day)
+		o.must(err)
+		for f := range figures.Facets {
+			if f.Dimension == store.DimensionDelay {
+				_, fine := compare.ReadSpan(f.Value)
+				spans[fine]++
+			}
+		}
+		from = day + 1
+	}
+	if spans[true] == 0 || spans[false] == 0 {
+		t.Errorf("spans, fine and not: %v", spans)
+	}
+}
+
+// reopenAfter changes a database while nobody has it.
+func reopenAfter(t *testing.T, db *sqlite.DB, dir, change string) *sqlite.DB {
+	t.Helper()
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "postyard.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := raw.ExecContext(t.Context(), change); err != nil {
+		t.Fatal(err)
+	}
+	if err := raw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return open(t, dir)
 }
 
 // placedCounter is a counter of a day.

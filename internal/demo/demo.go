@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"postyard/internal/client"
 	"postyard/internal/sandbox"
@@ -98,6 +99,11 @@ func SetUp(ctx context.Context, c Config) (*Scene, error) {
 	}
 	if err := s.pools(ctx, api); err != nil {
 		return nil, fmt.Errorf("demo: make IP pools: %w", err)
+	}
+	if connected && len(s.Providers) > 1 {
+		if err := s.mirrored(ctx, api); err != nil {
+			return nil, fmt.Errorf("demo: list templates: %w", err)
+		}
 	}
 	if c.NoTraffic || !connected {
 		return s, nil
@@ -265,6 +271,23 @@ func (s *Scene) pools(ctx context.Context, api *client.Client) error {
 	_, err = api.CreatePool(ctx, client.NewPool{Name: fallbackPool, TPSPs: []int32{s.TPSPID, ses}, Strategy: byVolume,
 		RoutingMetaData: fmt.Sprintf(`{"TPSP_%d":"100","TPSP_%d":"0"}`, s.TPSPID, ses)})
 	return err
+}
+
+// mirrored waits a while for the template to be read from Postmark: from then on the other providers can carry it, too.
+func (s *Scene) mirrored(ctx context.Context, api *client.Client) error {
+	const looks, pause = 100, 50 * time.Millisecond
+	for range looks {
+		list, err := api.Templates(ctx)
+		if err != nil || slices.ContainsFunc(list, func(t client.Template) bool { return t.Alias == s.Template }) {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil // it will be later
 }
 
 // poolOf finds the pool that leads to a provider, before those that lead to others as well; "" when there is none.

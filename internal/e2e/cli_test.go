@@ -43,7 +43,7 @@ func environ(s *demo.Scene) []string {
 // send sends a templated email from the terminal.
 func send(t *testing.T, s *demo.Scene, more ...string) result {
 	t.Helper()
-	return run(t, environ(s), append([]string{"send", "--from", demo.Sender, "--template", s.Template}, more...)...)
+	return run(t, environ(s), append([]string{"send", "--from", demo.Sender, "--template", s.Template, "--pool", s.Pool}, more...)...)
 }
 
 // sendOne sends an email that has to be accepted, and returns its id.

@@ -37,7 +37,7 @@ func TestDemoForPrograms(t *testing.T) {
 		t.Fatal(err)
 	}
 	keys := slices.Sorted(maps.Keys(printed))
-	want := []string{"accountApiKey", "accountId", "ip", "messageId", "pool", "sandboxToken", "sandboxUrl", "smtp", "stream", "subAccounts", "template", "tpspId", "url"}
+	want := []string{"accountApiKey", "accountId", "fallbackPool", "ip", "messageId", "pool", "providers", "sandboxToken", "sandboxUrl", "smtp", "stream", "subAccounts", "template", "tpspId", "url"}
 	if diff := cmp.Diff(want, keys); diff != "" {
 		t.Errorf("keys: %s", diff)
 	}
@@ -118,13 +118,18 @@ func TestDemoAgain(t *testing.T) {
 
 	elsewhere := freePort(t)
 	_, moved := startDemo(t, "--no-traffic", "--data", data, "--sandbox-listen", elsewhere)
-	want.SandboxURL, want.TPSPID = "http://"+elsewhere, moved.TPSPID
+	want.SandboxURL = "http://" + elsewhere
 	if diff := cmp.Diff(&want, moved); diff != "" {
 		t.Errorf("before and after the move: %s", diff)
 	}
 	providers, err := apiOf(moved).TPSPs(t.Context())
-	if err != nil || len(providers) != 1 || providers[0].Endpoint != moved.SandboxURL || providers[0].ID != moved.TPSPID {
+	if err != nil || len(providers) != len(first.Providers) {
 		t.Errorf("providers %+v (%v)", providers, err)
+	}
+	for _, p := range providers {
+		if at := p.At(); at != moved.SandboxURL && at != moved.SMTP.URL {
+			t.Errorf("%s is at %s", p.Name, at)
+		}
 	}
 	third := sendOne(t, moved, "carl@example.net", "--pool", moved.Pool)
 	wantEvents(t, apiOf(moved), third, 69, 70, 71)

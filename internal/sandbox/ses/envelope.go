@@ -137,11 +137,17 @@ func (s *Simulator) farewell(sub *subscription) posting {
 // announce publishes a text to a topic. The caller holds mu.
 func (s *Simulator) announce(topicARN, text string) []posting {
 	var list []posting
-	id := s.newUUID()
+	id := s.otherID()
 	for _, number := range s.endpoints(topicARN) {
 		list = append(list, s.message(s.subscriptions[number], typeNotification, id, text))
 	}
 	return list
+}
+
+// otherID is the id of a message that is about no mail. The caller holds mu.
+func (s *Simulator) otherID() string {
+	s.lastOther++
+	return derived("other", s.salt, s.lastOther, s.clock.Now())
 }
 
 // sign makes deliveries of postings. It takes a while for many, so that it is better done without mu.

@@ -22,7 +22,7 @@ func newRandom(seed uint64) rand.Source {
 
 // goOn keeps a seeded simulator from giving ids again that it gave before a restart.
 func (s *Simulator) goOn(mails []*store.Mail) {
-	if n := len(mails) + s.lastSubscription; s.seed != 0 && n > 0 {
+	if n := len(mails); s.seed != 0 && n > 0 {
 		s.random = rand.NewPCG(s.seed^uint64(n)<<32, 4) // #nosec G404 -- ids to be repeated
 	}
 }

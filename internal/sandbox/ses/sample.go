@@ -64,7 +64,7 @@ func (s *Simulator) TestHook(ctx context.Context, _ string, number int, event st
 			s.mu.Unlock()
 			return hook.Result{}, fmt.Errorf("ses: payload: %w", err)
 		}
-		p := s.message(sub, typeNotification, s.newUUID(), string(body)+"\n")
+		p := s.message(sub, typeNotification, s.otherID(), string(body)+"\n")
 		p.subject, p.eventType = eventSubject, eventType(e)
 		postings = append(postings, p)
 	}

@@ -86,8 +86,7 @@ func (s *Simulator) verify(r *http.Request, body []byte, service string) error {
 	if err := checkAge(at, s.clock.Now()); err != nil {
 		return err
 	}
-	hash := sha256.Sum256(body)
-	payload := hex.EncodeToString(hash[:])
+	payload := hashed(body)
 	if claimed := r.Header.Get("X-Amz-Content-Sha256"); claimed != "" && claimed != payload {
 		return mismatched("The provided 'x-amz-content-sha256' header does not match what was computed.")
 	}
@@ -95,9 +94,9 @@ func (s *Simulator) verify(r *http.Request, body []byte, service string) error {
 	if service == serviceSES {
 		path = canonicalPath(r.URL.EscapedPath())
 	}
-	canonical := sha256.Sum256([]byte(canonicalRequest(r, path, a.signed, payload)))
+	canonical := hashed([]byte(canonicalRequest(r, path, a.signed, payload)))
 	scope := strings.Join([]string{a.date, a.region, a.service, terminator}, "/")
-	toSign := strings.Join([]string{algorithm, at.Format(amzDateForm), scope, hex.EncodeToString(canonical[:])}, "\n")
+	toSign := strings.Join([]string{algorithm, at.Format(amzDateForm), scope, canonical}, "\n")
 	given, err := hex.DecodeString(a.signature)
 	if err != nil || !hmac.Equal(given, mac(signingKey(a), toSign)) {
 		return mismatched("The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key " +
@@ -235,6 +234,11 @@ func uriEncode(text string) string {
 		fmt.Fprintf(&out, "%%%02X", c)
 	}
 	return out.String()
+}
+
+func hashed(raw []byte) string {
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:])
 }
 
 func mac(key []byte, text string) []byte {

@@ -56,8 +56,8 @@ type Simulator struct {
 	random rand.Source
 	account
 	lastSubscription int    // the highest number so far; none is given twice
-	lastToken        int    // counts them
-	salt             uint64 // keeps ids of subscriptions, which a reset may keep, from being those of another run
+	lastOther        int    // counts tokens, and messages that are about no mail
+	salt             uint64 // keeps what is not random, as a reset may keep it, from being that of another run
 
 	policyMu sync.Mutex
 	policies map[policyKey]*hook.Policy

@@ -94,8 +94,8 @@ func (s *Simulator) subscribed(f *form, wanted map[string]string) (*subscription
 
 // newToken is what an endpoint confirms with, another one each time. The caller holds mu.
 func (s *Simulator) newToken(number int) string {
-	s.lastToken++
-	sum := sha512.Sum512(fmt.Appendln(nil, "token", s.salt, number, s.lastToken, s.clock.Now()))
+	s.lastOther++
+	sum := sha512.Sum512(fmt.Appendln(nil, "token", s.salt, number, s.lastOther, s.clock.Now()))
 	return hex.EncodeToString(sum[:])
 }
 

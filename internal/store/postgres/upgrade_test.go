@@ -63,4 +63,19 @@ func TestUpgraded(t *testing.T) {
 	record(reportsOf(ids[5:], event.Opened))
 	w.accept(3)
 	w.must(storetest.CheckBooks(t.Context(), w.db, w.account.ID))
+
+	// The migration 16 finds facets and keeps them.
+	was = sums()
+	w.must(w.db.Close())
+	conn, err = pgx.Connect(t.Context(), w.url)
+	w.must(err)
+	_, err = conn.Exec(t.Context(), `ALTER TABLE facet DROP CONSTRAINT facet_dimension_check; ALTER TABLE facet ADD CONSTRAINT facet_dimension_check CHECK (dimension BETWEEN 1 AND 8);
+		DELETE FROM goose_db_version WHERE version_id >= 16`)
+	w.must(err)
+	w.must(conn.Close(t.Context()))
+	w.db = open(t, w.url, "one")
+	if diff := cmp.Diff(was, sums()); diff != "" {
+		t.Errorf("sums: %s", diff)
+	}
+	w.must(storetest.CheckBooks(t.Context(), w.db, w.account.ID))
 }
