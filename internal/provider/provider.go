@@ -113,18 +113,19 @@ type Terms struct {
 
 // Capabilities tells what an adapter can do.
 type Capabilities struct {
-	Family    event.Family // the family of the events that it causes
-	BatchSize int          // most messages in one call
-	CanLookup bool         // the provider can be asked whether it has a message
-	Templates bool         // the provider holds templates, and renders them
-	Silent    bool         // the provider reports nothing: there is no webhook to register and nothing to read back
-	Tracks    bool         // the provider tells of opens and clicks, by pixels and links of its own
-	Composes  bool         // the adapter writes the message itself, so that it can be signed
-	Streams   bool         // a connection is to one message stream of the account, and names it
-	Reluctant bool         // messages without a template are carried only where the user allows it (allowRaw)
-	Pools     bool         // the provider has IP pools of its own, and messages may name one (tpspIppool)
-	Recalls   bool         // what happened can be read back: History and Fates tell
-	PerHour   int          // the limit of a new connection for which none is given, in messages an hour; 0 is none
+	Family    event.Family  // the family of the events that it causes
+	BatchSize int           // most messages in one call
+	CanLookup bool          // the provider can be asked whether it has a message
+	Templates bool          // the provider holds templates, and renders them
+	Silent    bool          // the provider reports nothing: there is no webhook to register and nothing to read back
+	Tracks    bool          // the provider tells of opens and clicks, by pixels and links of its own
+	Composes  bool          // the adapter writes the message itself, so that it can be signed
+	Streams   bool          // a connection is to one message stream of the account, and names it
+	Reluctant bool          // messages without a template are carried only where the user allows it (allowRaw)
+	Pools     bool          // the provider has IP pools of its own, and messages may name one (tpspIppool)
+	Recalls   bool          // what happened can be read back: History and Fates tell
+	PerHour   int           // the limit of a new connection for which none is given, in messages an hour; 0 is none
+	Repeats   time.Duration // for how long the provider repeats a webhook that was not taken; 0 is WebhookRetries
 }
 
 // Stream is a message stream of a provider that has such a thing (PM-2).

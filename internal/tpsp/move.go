@@ -1,6 +1,7 @@
 package tpsp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -233,7 +234,7 @@ func (s *Service) removePast(ctx context.Context, t *directory.TPSP, p directory
 	err := s.callUnregister(ctx, was)
 	gone := func() {
 		p.Removed = s.Now().UTC()
-		p.ValidUntil = p.Removed.Add(provider.WebhookRetries) // the provider may repeat what it reported until just now
+		p.ValidUntil = p.Removed.Add(cmp.Or(s.Adapters[t.Type].Capabilities().Repeats, provider.WebhookRetries)) // of what it reported until just now
 		p.NextTry = nextReading(&p, p.Removed)
 	}
 	switch {

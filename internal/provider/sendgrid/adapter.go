@@ -72,8 +72,12 @@ func New(c Config) *Adapter {
 
 // Capabilities implements provider.Adapter.
 func (*Adapter) Capabilities() provider.Capabilities {
-	return provider.Capabilities{Family: event.SendGrid, BatchSize: maxPersonalizations, Tracks: true, Pools: true, PerHour: perHour}
+	return provider.Capabilities{Family: event.SendGrid, BatchSize: maxPersonalizations, Tracks: true, Pools: true, PerHour: perHour,
+		Repeats: repeats}
 }
+
+// repeats is how long SendGrid posts events again that were not taken.
+const repeats = 24 * time.Hour
 
 // nothingTold is what is missing when somebody asks what became of messages.
 const nothingTold = "SendGrid does not let be read back what became of messages: it tells by its Event Webhook only"
