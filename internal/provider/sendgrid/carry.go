@@ -103,10 +103,10 @@ func reserved(name string) bool {
 	return mail.Structural(name)
 }
 
-// categories returns what groups become: the first ten, each once.
+// categories returns what groups become: the first ten of printable ASCII, each once. SendGrid refuses a call with others.
 func categories(groups []string) (list []string) {
 	for _, g := range groups {
-		if g != "" && !slices.Contains(list, g) && len(list) < maxCategories {
+		if g != "" && !strings.ContainsFunc(g, func(r rune) bool { return r < ' ' || r > '~' }) && !slices.Contains(list, g) && len(list) < maxCategories {
 			list = append(list, g)
 		}
 	}

@@ -42,7 +42,7 @@ func fullMessage() provider.Outgoing {
 			Headers: map[string]string{
 				"X-Campaign": "spring", "X-Size": "Größe", "tpsp_metadata_orderId": "A-77", "TPSP_METADATA_tenant": "north",
 			},
-			Groups:      []string{"welcome", "second", "welcome"},
+			Groups:      []string{"Grüße", "welcome", "second", "welcome"},
 			Attachments: []mail.Attachment{{Filename: "terms.PDF", Content: "JVBERg=="}, {Filename: "data.unknown", Content: "AAEC"}},
 			TrackOpens:  yes(),
 			TrackClicks: no(),
