@@ -42,26 +42,15 @@ func checkQueue(e *store.Entry, differ differing) {
 	}
 }
 
-// checkState: the effects of the events, in the order of recording, lead to the state. What happens to a pending message
-// between two events (claims, calls, questions) is none, so the events of one lead back to Queued.
+// checkState: the effects of the events lead to the state.
 func checkState(e *store.Entry, differ differing) {
 	want := e.Stored
 	if e.Queued {
 		want = lifecycle.Queued
 	}
-	if to := fold(e.Events); to != want {
+	if to := e.Sum(); to != want {
 		differ(KindState, e.State.String(), "its events come to "+to.String())
 	}
-}
-
-func fold(events []store.EntryEvent) lifecycle.State {
-	state := lifecycle.Queued
-	for i := range events {
-		if trigger, ok := events[i].Effect.Trigger(); ok {
-			state, _ = lifecycle.Next(state, trigger)
-		}
-	}
-	return state
 }
 
 // checkEvents: a message begins with the one processed event that it has; what a provider has, has been sent, once by each
@@ -137,7 +126,7 @@ var triggers = map[event.Kind][]lifecycle.Trigger{
 	event.Delivered:   {lifecycle.Deliver},
 	event.HardBounced: {lifecycle.Bounce},
 	event.SoftBounced: {lifecycle.Accept, lifecycle.Bounce},
-	event.Dropped:     {lifecycle.Drop},
+	event.Dropped:     {lifecycle.Drop, lifecycle.Requeue},
 }
 
 var proofOnly = []lifecycle.Trigger{lifecycle.Accept}
@@ -155,8 +144,10 @@ func tracked(i event.Info) bool {
 	}
 }
 
-// checkEffects: an event has the effect that its type can have.
+// checkEffects: an event has the effect that its type can have. That of a provider which took the message back may have none, and so may
+// one that says so when the message is not there.
 func checkEffects(e *store.Entry, differ differing) {
+	back := e.CameBack()
 	for i := range e.Events {
 		happened := &e.Events[i]
 		info, known := event.Describe(happened.Type)
@@ -169,7 +160,7 @@ func checkEffects(e *store.Entry, differ differing) {
 			allowed = proofOnly
 		}
 		trigger, has := happened.Effect.Trigger()
-		if has && !slices.Contains(allowed, trigger) || !has && len(allowed) > 0 && !happened.Copy && !tracked(info) {
+		if has && !slices.Contains(allowed, trigger) || !has && len(allowed) > 0 && !happened.Copy && !tracked(info) && !back && info.Kind != event.Dropped {
 			differ(KindEvents, fmt.Sprintf("event %d, %s, has the effect %d", happened.Seq, info.Name, happened.Effect),
 				"no such event has it")
 		}
@@ -221,6 +212,9 @@ func checkEnded(e *store.Entry, differ differing) {
 		if c.Class > provider.Ambiguous {
 			differ(KindAttempts, fmt.Sprintf("attempt %d ended with class %d", c.N, c.Class), "there is no such class")
 		}
+		if c.Refused != provider.Accepted && c.Class != provider.Accepted {
+			differ(KindAttempts, fmt.Sprintf("attempt %d was taken back, and ended as %s", c.N, c.Class), "what is taken back was accepted")
+		}
 	}
 }
 
@@ -231,7 +225,7 @@ func checkProof(e *store.Entry, differ differing) {
 		return
 	}
 	for i := range e.Calls {
-		if !e.Calls[i].Finished.IsZero() && e.Calls[i].Class == provider.Accepted {
+		if e.Calls[i].Stands() {
 			return
 		}
 	}

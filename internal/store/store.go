@@ -310,7 +310,11 @@ const (
 	ReasonDeleted  = "the provider was deleted"                                // why a message is dropped or moved
 	ReasonStopped  = "the sender stopped while the provider was being called"  // how Recover closes an attempt
 	ReasonReported = "the provider reported about it before the call was over" // how Ingest closes one
+	ReasonEarlier  = "it turned out meanwhile that an earlier attempt had come through"
 )
+
+// TakenBack begins what is said of mail that a provider accepted and then did not carry, for a reason of its own.
+const TakenBack = "taken back by the provider: "
 
 // Mark says that a promise could not be kept for a message, and which.
 type Mark uint8
@@ -368,11 +372,33 @@ type Parsed struct {
 	HoldTo  time.Time         // when no message of ours matches: try again then; zero gives up and counts it as foreign
 	Sent    event.Type
 	Now     time.Time
+
+	// Back says where a message goes that its provider took back, and when it may be claimed there; the zero time is at once. It is
+	// called inside the transaction, again when that has to be run anew. nil: to the next egress of its plan, at once.
+	Back func(*Comeback) (to route.Egress, due time.Time)
 }
 
-// IngestResult counts what became of the reports of a batch.
+// Comeback is a message that a provider accepted and then did not carry, for a reason of its own: it is queued again.
+type Comeback struct {
+	ID         mail.ID
+	Egress     route.Egress   // who took it back
+	Class      provider.Class // why: Transient, Throttled or Account
+	SenderOnly bool           // because of its sender
+	Sender     string         // the domain of its sender
+	Words      string         // the provider's
+	SentAt     time.Time      // when the call began by which it was accepted
+	At         time.Time      // when the provider took it back, by the provider's clock
+	Failures   int            // as in Job: those before this one
+	Plan       route.Plan
+	Now        time.Time
+	To         route.Egress // where it waits, once it is recorded
+}
+
+// IngestResult says what became of the reports of a batch.
 type IngestResult struct {
 	Recorded, Duplicates, Held, Foreign, Garbage int
+
+	Back []Comeback // messages that were queued again
 }
 
 // Journal answers questions about messages, events and statistics.
@@ -421,6 +447,14 @@ type Attempt struct {
 	Code       string         // the provider's own code
 	Text       string         // the provider's words, or the transport's
 	Answer     string         // what the provider said when it was asked about it, "" when it was not
+
+	Refused provider.Class // Transient, Throttled or Account: the provider accepted the message and took it back for this; Accepted: it did not
+	Refusal string         // in its words
+}
+
+// Stands tells whether the provider accepted the message and did not take it back.
+func (a *Attempt) Stands() bool {
+	return !a.Finished.IsZero() && a.Class == provider.Accepted && a.Refused == provider.Accepted
 }
 
 // Event is one row of the event log.
@@ -512,6 +546,28 @@ type Entry struct {
 	Engaged      Engaged
 	Calls        []Attempt    // in their order
 	Events       []EntryEvent // in the order of recording
+}
+
+// Sum returns the state to which the events come, in the order of recording. What happens to a pending message between two events
+// (claims, calls, questions) is none, so the events of one come to Queued. A family has one sent event, so when a provider took a message
+// back and the next one of its family has it, only the attempts tell.
+func (e *Entry) Sum() lifecycle.State {
+	state := lifecycle.Queued
+	for i := range e.Events {
+		if trigger, ok := e.Events[i].Effect.Trigger(); ok {
+			state, _ = lifecycle.Next(state, trigger)
+		}
+	}
+	stands := func(a Attempt) bool { return a.Stands() }
+	if state == lifecycle.Queued && !e.Queued && e.CameBack() && (e.Mark == MarkUnconfirmed || slices.ContainsFunc(e.Calls, stands)) {
+		return lifecycle.Sent
+	}
+	return state
+}
+
+// CameBack tells whether a provider took the message back after accepting it.
+func (e *Entry) CameBack() bool {
+	return slices.ContainsFunc(e.Calls, func(a Attempt) bool { return a.Refused != provider.Accepted })
 }
 
 // EntryEvent is an event as the books see it.

@@ -156,6 +156,8 @@ func TriggerOf(r *provider.Report, isCopy bool) lifecycle.Trigger {
 		return lifecycle.Deliver
 	case r.Kind == event.HardBounced, r.Kind == event.SoftBounced && r.Final:
 		return lifecycle.Bounce
+	case r.Kind == event.Dropped && TakesBack(r):
+		return lifecycle.Requeue
 	case r.Kind == event.Dropped:
 		return lifecycle.Drop
 	default:

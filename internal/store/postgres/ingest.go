@@ -55,6 +55,9 @@ type ingesting struct {
 	owners  map[mail.ID]int32       // accounts of the messages that reports name
 	known   map[providerKey]mail.ID // messages by the provider's id
 	fresh   map[seenKey]bool        // reports that were not recorded before
+
+	histories map[mail.ID]*history // of messages that have to do with being taken back
+
 	rows    *ledger
 	changes inboxChanges
 	res     store.IngestResult
@@ -165,6 +168,13 @@ func (in *ingesting) lock() error {
 	}
 	in.rows = in.tx.lock(sorted(ids))
 	in.fresh = in.tx.see(keys)
+	if err := in.tx.flush(); err != nil {
+		return err
+	}
+	if err := in.tx.lockAgain(in.rows); err != nil {
+		return err
+	}
+	in.remember()
 	return in.tx.flush()
 }
 
@@ -236,7 +246,11 @@ func (in *ingesting) report(p *store.Parsed, r *provider.Report, m *message) err
 	isCopy := !strings.EqualFold(text(r.Recipient), m.to)
 	trigger := engine.TriggerOf(r, isCopy)
 	effect := store.NoEffect
-	if place := in.rows.pending(m.id); !r.Tracked || place == nil || engine.Told(place.status) {
+	switch counts := in.counts(r, m, egress, trigger); {
+	case !counts:
+	case trigger == lifecycle.Requeue:
+		effect = in.takeBack(p, r, m, egress)
+	default:
 		effect = store.EffectOf(trigger)
 		in.advance(p, r, m, egress, trigger)
 	}
@@ -268,7 +282,7 @@ func (in *ingesting) advance(p *store.Parsed, r *provider.Report, m *message, eg
 // overtake removes the queue row of a message whose fate the provider has told before we recorded the call.
 func (in *ingesting) overtake(m *message, egress route.Egress, at time.Time) {
 	if place := in.rows.pending(m.id); place != nil {
-		in.rows.leave(place, at)
+		in.rows.leave(place, engine.EndedBy(place.egress == egress), at)
 		m.attempts, m.egress, m.changed = place.attempts, egress, true
 	}
 }

@@ -52,12 +52,12 @@ func (db *DB) Message(ctx context.Context, accountID int32, id mail.ID) (*store.
 	return m, nil
 }
 
-const attemptColumns = `a.n, a.egress, a.began, a.finished, a.class, a.http, a.code, a.text, a.answer`
+const attemptColumns = `a.n, a.egress, a.began, a.finished, a.class, a.http, a.code, a.text, a.answer, a.refused, a.refusal`
 
 // attemptInto returns where attemptColumns go, and what completes the attempt after the scan.
 func attemptInto(a *store.Attempt) (dest []any, complete func()) {
 	var began, finished int64
-	return []any{&a.N, &a.Egress, &began, &finished, &a.Class, &a.HTTPStatus, &a.Code, &a.Text, &a.Answer},
+	return []any{&a.N, &a.Egress, &began, &finished, &a.Class, &a.HTTPStatus, &a.Code, &a.Text, &a.Answer, &a.Refused, &a.Refusal},
 		func() { a.Began, a.Finished = engine.Time(began), engine.Time(finished) }
 }
 

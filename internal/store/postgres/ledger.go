@@ -25,6 +25,8 @@ type ledger struct {
 	messages map[mail.ID]*message
 	calls    map[call]*closing
 	returned map[permit]int // permits that are given back
+	refused  []refused
+	tookBack map[call]bool // outcomes of calls that come too late: the provider took the message back
 }
 
 // permit is the primary key of a number of permits.
@@ -78,6 +80,7 @@ type place struct {
 	ways         int16 // egresses of the plan
 	changed      bool  // what is changed has no lease any more
 	gone         bool
+	fresh        bool // the row is still to be made
 }
 
 // message is a message row. The state is only right for messages that have left the queue.
@@ -90,6 +93,7 @@ type message struct {
 	providerID string
 	families   int64 // of its sent events, see engine.FamilyBit
 	plan       []byte
+	refusals   int // how often a provider took it back
 	changed    bool
 	named      bool // by the provider, just now
 	replanned  bool
@@ -152,11 +156,26 @@ func (t *tx) lockMessages(l *ledger, ids []mail.ID) {
 	t.each(func(rows pgx.Rows) error {
 		m := &message{}
 		err := rows.Scan(idInto(&m.id), &m.accountID, &m.subAccountID, &m.poolID, &m.mailbox, &m.to, &m.state, &m.egress,
-			&m.attempts, &m.mark, &m.providerID, &m.families, &m.labels, &m.submittedAt, &m.engaged)
+			&m.attempts, &m.mark, &m.providerID, &m.families, &m.labels, &m.submittedAt, &m.engaged, &m.refusals)
 		l.messages[m.id] = m
 		return err
 	}, `SELECT id, account_id, sub_account_id, pool_id, mailbox, to_addr, state, egress, attempts, mark, provider_id, sent_families, labels,
-			submitted_at, engaged FROM message WHERE id = ANY ($1) ORDER BY id FOR UPDATE`, uuids(ids))
+			submitted_at, engaged, refusals FROM message WHERE id = ANY ($1) ORDER BY id FOR UPDATE`, uuids(ids))
+}
+
+// lockAgain locks queue rows that were made while their messages were waited for: a provider took them back.
+func (t *tx) lockAgain(l *ledger) error {
+	var made []mail.ID
+	for id, m := range l.messages {
+		if m.state.Pending() && l.places[id] == nil {
+			made = append(made, id)
+		}
+	}
+	if len(made) == 0 {
+		return nil
+	}
+	t.each(l.addPlace, `SELECT `+placeColumns+` FROM queue WHERE id = ANY ($1) ORDER BY id FOR UPDATE`, uuids(sorted(made)))
+	return t.flush()
 }
 
 // pending returns the queue row of a message, nil when it has left the queue.
@@ -200,15 +219,17 @@ func (l *ledger) endCall(p *place, known provider.Outcome, at time.Time) {
 	}
 }
 
-// leave takes a message out of the queue that a provider has, or that nobody will try any more.
-func (l *ledger) leave(p *place, at time.Time) {
-	l.endCall(p, provider.Outcome{Class: provider.Accepted, Text: store.ReasonReported}, at)
+// leave takes a message out of the queue that a provider has, or that nobody will try any more; known is what that says of a call that is
+// open.
+func (l *ledger) leave(p *place, known provider.Outcome, at time.Time) {
+	l.endCall(p, known, at)
 	p.gone = true
 }
 
 // write puts back what changed.
 func (l *ledger) write(t *tx) error {
 	l.writeCalls(t)
+	l.writeRefused(t)
 	l.writePlaces(t)
 	l.writePermits(t)
 	return l.writeMessages(t)
@@ -265,6 +286,9 @@ func (l *ledger) writePlaces(t *tx) {
 	var moved []*place
 	for _, p := range l.places {
 		switch {
+		case p.gone && p.fresh:
+		case p.fresh:
+			l.makePlace(t, p)
 		case p.gone:
 			gone = append(gone, p.id)
 		case p.changed:
@@ -326,7 +350,7 @@ func (l *ledger) writeMessages(t *tx) error {
 			column(changed, func(m **message) int16 { return int16((*m).engaged) }))
 	}
 	if len(named) > 0 {
-		t.exec(`INSERT INTO provider_message (provider_id, message_id) SELECT * FROM unnest($1::text[], $2::uuid[])`,
+		t.exec(`INSERT INTO provider_message (provider_id, message_id) SELECT * FROM unnest($1::text[], $2::uuid[]) ON CONFLICT DO NOTHING`,
 			column(named, func(m **message) string { return (*m).providerID }),
 			column(named, func(m **message) pgtype.UUID { return uuidOf((*m).id) }))
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"postyard/internal/event"
 	"postyard/internal/lifecycle"
 	"postyard/internal/limit"
@@ -126,7 +128,7 @@ func TestReportsCountOnceOnTwoNodes(t *testing.T) {
 				duplicates.Add(int64(res.Duplicates))
 				again, err := w.db.Ingest(t.Context(), batch) // the answer got lost
 				w.must(err)
-				if again != (store.IngestResult{}) {
+				if !cmp.Equal(again, store.IngestResult{}) {
 					w.Errorf("receipts are ingested twice: %+v", again)
 				}
 			}

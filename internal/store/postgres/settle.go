@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"postyard/internal/event"
 	"postyard/internal/lifecycle"
 	"postyard/internal/mail"
@@ -25,6 +27,9 @@ func (db *DB) Settle(ctx context.Context, batch []store.Settlement) error {
 		if err := t.flush(); err != nil {
 			return err
 		}
+		if err := l.complete(t, batch); err != nil {
+			return err
+		}
 		for i := range batch {
 			t.suppress(engine.InactiveOf(&batch[i])...)
 			if err := l.settle(&t.journal, &batch[i]); err != nil {
@@ -33,6 +38,37 @@ func (db *DB) Settle(ctx context.Context, batch []store.Settlement) error {
 		}
 		return l.write(t)
 	})
+}
+
+// complete reads what is missing when a provider took a message back meanwhile.
+func (l *ledger) complete(t *tx, batch []store.Settlement) error {
+	if err := t.lockAgain(l); err != nil {
+		return err
+	}
+	var late []call
+	for i := range batch {
+		s := &batch[i]
+		if p := l.pending(s.Job.ID); s.Proves() && (p == nil || !p.holds(s)) {
+			late = append(late, call{s.Job.ID, s.Job.Attempt})
+		}
+	}
+	if len(late) == 0 {
+		return nil
+	}
+	l.tookBack = map[call]bool{}
+	t.each(func(rows pgx.Rows) error {
+		var c call
+		err := rows.Scan(idInto(&c.id), &c.n)
+		l.tookBack[c] = true
+		return err
+	}, `SELECT a.message_id, a.n FROM unnest($1::uuid[], $2::int[]) AS u (id, n) JOIN attempt a ON a.message_id = u.id AND a.n = u.n
+		WHERE a.refused <> 0`, callIDs(late), callNumbers(late))
+	return t.flush()
+}
+
+// holds tells whether a message is still in the hands of whom an outcome comes from.
+func (p *place) holds(s *store.Settlement) bool {
+	return p.owner == s.Owner && p.attempts == s.Job.Attempt && (p.status == engine.Leased || p.status == engine.Asking)
 }
 
 // settle records one outcome.
@@ -48,13 +84,15 @@ func (l *ledger) settle(j *journal, s *store.Settlement) error {
 	switch {
 	case p == nil && (!s.Proves() || m == nil):
 		return nil
+	case l.tookBack[c]:
+		return nil // a report was faster, and said that the provider has it no more
 	case p == nil: // a report of the provider was faster and has moved the message on
 		m.sent(j, s.Job.Egress, term(s.ProviderMessageID()), s.Sent, s.At, engine.NoDetail)
 		return nil
 	case m == nil:
 		return store.ErrNotFound
 	}
-	ours := p.owner == s.Owner && p.attempts == s.Job.Attempt && (p.status == engine.Leased || p.status == engine.Asking)
+	ours := p.holds(s)
 	if !ours && !s.Proves() {
 		return nil // the claim was lost; only proof of acceptance counts now
 	}
@@ -74,7 +112,7 @@ func (l *ledger) settle(j *journal, s *store.Settlement) error {
 	case lifecycle.Unknown:
 		l.doubt(p, s)
 	default:
-		l.leave(p, s.At)
+		l.leave(p, engine.EndedBy(false), s.At)
 		m.mark = max(m.mark, s.Mark)
 		switch to {
 		case lifecycle.Dropped, lifecycle.Bounced:

@@ -113,7 +113,7 @@ func (l *ledger) dropWaiting(j *journal, p *place, reason string, now time.Time)
 	if m == nil {
 		return nil
 	}
-	l.leave(p, now)
+	l.leave(p, engine.EndedBy(false), now)
 	dropped, _ := event.TypeOf(event.Native, event.Dropped)
 	return m.drop(j, p.egress, p.attempts, dropped, now, &event.Detail{SMTPDescription: reason})
 }

@@ -196,11 +196,22 @@ func (in *ingesting) find() error {
 
 const namedQuery = `SELECT ` + storedColumns + ` FROM message WHERE provider_id = ? AND provider_id <> '' AND account_id = ?`
 
+// formerQuery is that of a message which its provider took back, and which another one may have named meanwhile.
+const formerQuery = `SELECT ` + storedColumns + ` FROM message WHERE id IN (SELECT message_id FROM attempt WHERE provider_id = ? AND provider_id <> '')
+	AND account_id = ?`
+
 // named reads the message with a provider's id; nil when there is none.
 func (in *ingesting) named(k providerKey) (*stored, error) {
 	m := &stored{}
-	if found, err := in.one(m.dest(), namedQuery, k.id, k.accountID); err != nil || !found {
-		return nil, err
+	for _, query := range []string{namedQuery, formerQuery} {
+		if found, err := in.one(m.dest(), query, k.id, k.accountID); err != nil {
+			return nil, err
+		} else if found {
+			break
+		}
+	}
+	if m.id == (mail.ID{}) {
+		return nil, nil
 	}
 	if known := in.known[m.id]; known != nil {
 		return known, nil
@@ -361,11 +372,17 @@ func (in *ingesting) report(r *reported) error {
 	isCopy := !strings.EqualFold(r.Recipient, r.about.to)
 	trigger := engine.TriggerOf(r.Report, isCopy)
 	effect := store.EffectOf(trigger)
-	if proves, err := in.proves(r); err != nil {
-		return err
-	} else if !proves {
+	counts, err := in.counts(r, egress, trigger)
+	switch {
+	case err != nil:
+	case !counts:
 		effect = store.NoEffect
-	} else if err := in.advance(r, egress, trigger); err != nil {
+	case trigger == lifecycle.Requeue:
+		effect, err = in.takeBack(r, egress)
+	default:
+		err = in.advance(r, egress, trigger)
+	}
+	if err != nil {
 		return err
 	}
 	before := r.about.engaged
@@ -378,8 +395,14 @@ func (in *ingesting) report(r *reported) error {
 	return nil
 }
 
-// proves tells whether a report says that the provider has the message.
-func (in *ingesting) proves(r *reported) (bool, error) {
+// counts tells whether a report says anything of the state: that the provider has the message, or what became of it there. One of a
+// provider that took it back says nothing any more, unless the recipient's server has spoken.
+func (in *ingesting) counts(r *reported, egress route.Egress, trigger lifecycle.Trigger) (bool, error) {
+	if r.about.refusals > 0 && (trigger == lifecycle.Accept || trigger == lifecycle.Drop) {
+		if calls, err := in.calls(r.about.id); err != nil || calls.Gone(egress, r.ProviderMessageID) {
+			return false, err
+		}
+	}
 	if !r.Tracked || !r.about.state.Pending() {
 		return true, nil
 	}
@@ -392,17 +415,18 @@ func (in *ingesting) proves(r *reported) (bool, error) {
 func (in *ingesting) advance(r *reported, egress route.Egress, trigger lifecycle.Trigger) error {
 	m, now := r.about, r.of.Now
 	if m.state.Pending() {
-		attempts, removed, err := in.overtake(m)
+		attempts, at, removed, err := in.overtake(m)
 		if err != nil {
 			return err
 		}
 		if removed {
-			if err := in.endAttempts(m.id, provider.Accepted, store.ReasonReported, now); err != nil {
+			if err := in.endAttempts(m.id, engine.EndedBy(at == egress), now); err != nil {
 				return err
 			}
 			if _, err := in.exec(`UPDATE message SET attempts = ?, egress = ? WHERE id = ?`, attempts, int32(egress), m.id[:]); err != nil {
 				return err
 			}
+			m.egress = egress
 		}
 		if err := in.sent(m, egress, r.ProviderMessageID, r.of.Sent, r.OccurredAt); err != nil {
 			return err
@@ -417,10 +441,10 @@ func (in *ingesting) advance(r *reported, egress route.Egress, trigger lifecycle
 }
 
 // overtake removes the queue row of a message whose fate the provider has told before we recorded the call.
-func (in *ingesting) overtake(m *stored) (attempts int, removed bool, err error) {
-	removed, err = in.one([]any{&attempts}, `DELETE FROM queue WHERE id = ? RETURNING attempts`, m.id[:])
+func (in *ingesting) overtake(m *stored) (attempts int, at route.Egress, removed bool, err error) {
+	removed, err = in.one([]any{&attempts, &at}, `DELETE FROM queue WHERE id = ? RETURNING attempts, egress`, m.id[:])
 	if removed {
 		in.left++
 	}
-	return attempts, removed, err
+	return attempts, at, removed, err
 }

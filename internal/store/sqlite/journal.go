@@ -64,11 +64,11 @@ func (db *DB) Attempts(ctx context.Context, accountID int32, id mail.ID) ([]stor
 	})
 }
 
-const attemptColumns = `a.message_id, a.n, a.egress, a.began, a.finished, a.class, a.http, a.code, a.text, a.answer`
+const attemptColumns = `a.message_id, a.n, a.egress, a.began, a.finished, a.class, a.http, a.code, a.text, a.answer, a.refused, a.refusal`
 
-func scanAttempt(rows *sql.Rows) (a store.Attempt, id mail.ID, err error) {
+func scanAttempt[R scanner](rows R) (a store.Attempt, id mail.ID, err error) {
 	var began, finished int64
-	err = rows.Scan((*idColumn)(&id), &a.N, &a.Egress, &began, &finished, &a.Class, &a.HTTPStatus, &a.Code, &a.Text, &a.Answer)
+	err = rows.Scan((*idColumn)(&id), &a.N, &a.Egress, &began, &finished, &a.Class, &a.HTTPStatus, &a.Code, &a.Text, &a.Answer, &a.Refused, &a.Refusal)
 	a.Began, a.Finished = engine.Time(began), engine.Time(finished)
 	return a, id, err
 }

@@ -60,16 +60,17 @@ func (t *tx) settle(s *store.Settlement) (gone bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if !queued {
-		// A report of the provider was faster and has moved the message on.
-		if s.Proves() {
-			return false, t.confirm(s)
+	ours := queued && holder == s.Owner && attempts == s.Job.Attempt && (status == engine.Leased || status == engine.Asking)
+	if !ours {
+		if !s.Proves() {
+			return false, nil // the claim was lost; only proof of acceptance counts now
 		}
-		return false, nil
+		if back, err := t.tookBack(s.Job); back || err != nil {
+			return false, err // a report was faster, and said that the provider has it no more
+		}
 	}
-	ours := holder == s.Owner && attempts == s.Job.Attempt && (status == engine.Leased || status == engine.Asking)
-	if !ours && !s.Proves() {
-		return false, nil // the claim was lost; only proof of acceptance counts now
+	if !queued {
+		return false, t.confirm(s) // a report of the provider was faster and has moved the message on
 	}
 	if ours && s.Returns() {
 		if err := t.returnPermit(s.Job); err != nil {
@@ -164,9 +165,9 @@ func classOf(o *provider.Outcome) any {
 }
 
 // endAttempts closes the open attempts of a message of which something else has told how they ended.
-func (t *tx) endAttempts(id mail.ID, class provider.Class, text string, at time.Time) error {
+func (t *tx) endAttempts(id mail.ID, o provider.Outcome, at time.Time) error {
 	_, err := t.exec(`UPDATE attempt SET finished = ?, class = ?, text = ? WHERE message_id = ? AND finished = 0`,
-		engine.Stamp(at), int(class), text, id[:])
+		engine.Stamp(at), int(o.Class), o.Text, id[:])
 	return err
 }
 
@@ -200,7 +201,7 @@ func (t *tx) leave(s *store.Settlement, to lifecycle.State, attempts int) error 
 		return err
 	}
 	// When this is late proof of an earlier attempt, another one may be on the wire.
-	if err := t.endAttempts(s.Job.ID, provider.Accepted, store.ReasonReported, s.At); err != nil {
+	if err := t.endAttempts(s.Job.ID, engine.EndedBy(false), s.At); err != nil {
 		return err
 	}
 	o, found, err := t.message(s.Job.ID)
@@ -283,6 +284,7 @@ type stored struct {
 	egress       route.Egress
 	providerID   string
 	sentFamilies int64
+	refusals     int // how often a provider took it back
 }
 
 // firstOf returns the bit of a sent event's family, and whether the message has no sent event of that family yet.
@@ -291,11 +293,12 @@ func (o *stored) firstOf(sent event.Type) (family int64, fresh bool) {
 	return family, o.sentFamilies&family == 0
 }
 
-const storedColumns = `id, account_id, sub_account_id, pool_id, mailbox, to_addr, state, egress, provider_id, sent_families, labels, submitted_at, engaged`
+const storedColumns = `id, account_id, sub_account_id, pool_id, mailbox, to_addr, state, egress, provider_id, sent_families, labels, submitted_at, engaged,
+	refusals`
 
 func (o *stored) dest() []any {
 	return []any{(*idColumn)(&o.id), &o.accountID, &o.subAccountID, &o.poolID, &o.mailbox, &o.to, &o.state, &o.egress,
-		&o.providerID, &o.sentFamilies, &o.labels, &o.submittedAt, &o.engaged}
+		&o.providerID, &o.sentFamilies, &o.labels, &o.submittedAt, &o.engaged, &o.refusals}
 }
 
 var messagesByID = newBulk(`SELECT `+storedColumns+` FROM message WHERE id IN (`, `?`, `)`)

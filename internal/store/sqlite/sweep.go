@@ -62,7 +62,7 @@ func (db *DB) recoverSome(ctx context.Context, r store.Recovery, ids []mail.ID) 
 			if changed == 0 {
 				continue
 			}
-			if err := t.endAttempts(id, provider.Ambiguous, store.ReasonStopped, r.Now); err != nil {
+			if err := t.endAttempts(id, provider.Outcome{Class: provider.Ambiguous, Text: store.ReasonStopped}, r.Now); err != nil {
 				return err
 			}
 			n += int(changed)

@@ -119,14 +119,8 @@ func checkEntry(e *store.Entry) error {
 	if engaged != e.Engaged {
 		return fmt.Errorf("engaged %d, the events say %d", e.Engaged, engaged)
 	}
-	folded := lifecycle.Queued
-	for _, v := range e.Events {
-		if trigger, ok := v.Effect.Trigger(); ok {
-			folded, _ = lifecycle.Next(folded, trigger)
-		}
-	}
-	if folded != e.Stored {
-		return fmt.Errorf("the events say %s", folded)
+	if sum := e.Sum(); sum != e.Stored {
+		return fmt.Errorf("the events say %s", sum)
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"postyard/internal/event"
 	"postyard/internal/lifecycle"
 	"postyard/internal/mail"
@@ -89,7 +91,7 @@ func tracked(t *testing.T, b *bench) {
 
 	// Messages of others, and those that there are not, leave no trace.
 	other, _ := b.newAccount("Other")
-	if res := b.track(other.ID, b.followed(id, event.Opened, "o6"), b.followed(mail.ID{1}, event.Opened, "o7")); res != (store.IngestResult{}) {
+	if res := b.track(other.ID, b.followed(id, event.Opened, "o6"), b.followed(mail.ID{1}, event.Opened, "o7")); !cmp.Equal(res, store.IngestResult{}) {
 		t.Errorf("result %+v", res)
 	}
 	b.wantTypes(id, 69, 70, 65, 66, 68)

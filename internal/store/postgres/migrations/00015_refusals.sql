@@ -1,0 +1,8 @@
+-- +goose Up
+
+-- A provider may take a message back after it has accepted it: refused is the class of its reason, 0 while it did not, refusal are its
+-- words, provider_id is how it called the message. refusals counts them for a message: while it is 0 nobody looks at its attempts.
+ALTER TABLE attempt ADD COLUMN refused smallint NOT NULL DEFAULT 0;
+ALTER TABLE attempt ADD COLUMN refusal text NOT NULL DEFAULT '';
+ALTER TABLE attempt ADD COLUMN provider_id text NOT NULL DEFAULT '';
+ALTER TABLE message ADD COLUMN refusals integer NOT NULL DEFAULT 0;
