@@ -40,7 +40,7 @@ func (s *storage) Expire(ctx context.Context, e store.Expiry) (n int, last mail.
 
 // Ingest implements store.Inbox.
 func (s *storage) Ingest(ctx context.Context, batch []store.Parsed) (store.IngestResult, error) {
-	result, err := s.Store.Ingest(ctx, batch)
+	result, err := s.dispatcher.Ingest(ctx, s.Store, batch)
 	return result, s.told(err)
 }
 

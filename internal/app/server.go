@@ -196,6 +196,7 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		Templates: s.templates, Tracking: s.tracking, Suppressions: s.store, Signers: s.domains, Log: s.log, Now: now, Jitter: rand.Float64, Node: s.store.Node(), Run: s.run, BatchSize: cfg.BatchSize, Concurrency: cfg.ProviderConcurrency,
 		CallTimeout: cfg.CallTimeout, TTL: cfg.MessageTTL, Grace: cfg.ShutdownGrace, Poll: s.store.poll,
 		Rules: dispatch.Rules{AskAfter: cfg.AskAfter, AmbiguousWait: cfg.AmbiguousWait}})
+	s.store.dispatcher = s.dispatcher
 	s.mailboxes = s.newMailboxes(cfg)
 	planner := plan.New(adapters, now)
 	planner.Templates = s.templates

@@ -10,6 +10,7 @@ import (
 	"postyard/internal/account"
 	"postyard/internal/config"
 	"postyard/internal/datadir"
+	"postyard/internal/dispatch"
 	"postyard/internal/store"
 	"postyard/internal/store/postgres"
 	"postyard/internal/store/sqlite"
@@ -22,7 +23,8 @@ type storage struct {
 	poll time.Duration // how often to look for what other nodes did
 	room func() error
 
-	recorded func() // called after events were
+	recorded   func()               // called after events were
+	dispatcher *dispatch.Dispatcher // which providers' reports go by
 }
 
 const (

@@ -154,9 +154,13 @@ func (r *runner) noteSenders(ctx context.Context, seen senders, now time.Time) {
 	for domain, words := range seen {
 		refusal, refused := known[domain]
 		switch {
+		case words == "" && (isReturn(refusal.Reason) || isTrial(refusal.Reason)) && now.Before(refusal.ProbeAt): // what was accepted so far shows nothing
+		case words == "" && isReturn(refusal.Reason):
+			refusal.Reason, refusal.ProbeAt = onTrial+refusal.Reason, now.Add(verdict)
+			changes = append(changes, func(ctx context.Context) error { return r.d.Store.Refuse(ctx, target.ID, refusal) })
 		case words == "" && refused:
 			changes = append(changes, func(ctx context.Context) error { return r.d.Store.Admit(ctx, target.ID, domain) })
-		case words == "", refused && now.Before(refusal.ProbeAt), !refused && len(known) >= maxSenders:
+		case words == "", refused && now.Before(refusal.ProbeAt) && !isTrial(refusal.Reason), !refused && len(known) >= maxSenders:
 		default:
 			wait := firstRefusal
 			if refused {

@@ -36,6 +36,10 @@ const (
 // few calls there are. Silence is a suspicion only: an answer to a silent call, late as it is, takes the failure back, and
 // closes a breaker that silence has opened.
 //
+// A provider may also accept mail and take it back later, for the account's sake. That opens the breaker at once; and because it shows
+// nothing then that the next message is accepted, the trial after it begins with a pause after the first one, for what the provider
+// says of it.
+//
 // It is not safe for concurrent use.
 type breaker struct {
 	recent    [recentCalls]*flight
@@ -43,9 +47,11 @@ type breaker struct {
 	inARow    int
 	open      bool
 	trial     bool // closed, until something fails
+	wary      bool // on trial: that a message is accepted does not show yet that it is carried
 	suspected bool // open because of silence
 	reason    string
 	since     time.Time
+	closed    time.Time // when it closed last
 	probeAt   time.Time
 	wait      time.Duration // before the next probe, or the last one of a trial
 	probing   bool          // a probe is on the wire
@@ -95,18 +101,34 @@ func (b *breaker) ended(f *flight, class provider.Class, words string, now time.
 		return true
 	}
 	if !failed {
-		b.trial = false
+		b.trial = b.trial && b.wary
+		b.wary = false
 		return false
 	}
 	b.probeAt = now.Add(doubtProbe)
 	return b.tooMany(words, now)
 }
 
+// tookBack notes that the provider took back what it had accepted in a call that began at some time. changed tells that the breaker
+// opened. Of calls that began before it closed last it is known.
+func (b *breaker) tookBack(began time.Time, reason string, now time.Time) (changed bool) {
+	if b.open || began.Before(b.closed) {
+		return false
+	}
+	b.trip(reason, now)
+	return true
+}
+
+// try closes the breaker on trial.
+func (b *breaker) try(now time.Time) {
+	b.become(breaker{trial: true, wary: isReturn(b.reason), closed: now, wait: b.wait})
+}
+
 // acquit takes back that a call counted as failed.
 func (b *breaker) acquit(f *flight) (changed bool) {
 	f.failed, b.inARow = false, 0
 	if b.open && b.suspected {
-		b.become(breaker{})
+		b.become(breaker{closed: b.closed})
 		return true
 	}
 	return false
@@ -149,7 +171,7 @@ func (b *breaker) trip(reason string, now time.Time) {
 	if b.trial {
 		wait = min(b.wait*2, lastProbe)
 	}
-	b.open, b.trial, b.suspected, b.reason, b.since, b.wait = true, false, false, reason, now, wait
+	b.open, b.trial, b.wary, b.suspected, b.reason, b.since, b.wait = true, false, false, false, reason, now, wait
 	b.probeAt = now.Add(b.wait)
 }
 
@@ -170,7 +192,7 @@ func (b *breaker) probed(failed bool, words string, now time.Time) (changed bool
 		return false
 	}
 	if !failed {
-		b.become(breaker{trial: true, wait: b.wait})
+		b.try(now)
 		return true
 	}
 	b.wait = min(b.wait*2, lastProbe)

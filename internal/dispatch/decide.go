@@ -83,7 +83,7 @@ func decide(j *store.Job, o *provider.Outcome, capable provider.Capabilities, ru
 		if another {
 			return requeued(s, next, time.Time{}, o)
 		}
-		return requeued(s, next, now.Add(backoff(j, jitter)), o)
+		return requeued(s, next, now.Add(backoff(j.Failures, &j.Plan, jitter)), o)
 	case provider.Throttled:
 		if another {
 			return requeued(s, next, time.Time{}, o)
@@ -93,7 +93,7 @@ func decide(j *store.Job, o *provider.Outcome, capable provider.Capabilities, ru
 	case provider.Account:
 		if o.SenderOnly && !another || next == j.Egress { // it steps back: on trial the oldest goes first, and must not be the same every time
 			s.Failed = true
-			return requeued(s, next, now.Add(backoff(j, jitter)), o)
+			return requeued(s, next, now.Add(backoff(j.Failures, &j.Plan, jitter)), o)
 		}
 		s.Failed = o.SenderOnly
 		return requeued(s, next, time.Time{}, o)
@@ -252,8 +252,8 @@ func inactiveOf(j *store.Job, o *provider.Outcome) (emails []string) {
 }
 
 // backoff doubles with every round and is spread over its upper half.
-func backoff(j *store.Job, jitter float64) time.Duration {
-	rounds := j.Failures / max(len(j.Plan.Egresses), 1)
+func backoff(failures int, p *route.Plan, jitter float64) time.Duration {
+	rounds := failures / max(len(p.Egresses), 1)
 	d := lastBackoff
 	if rounds < 10 {
 		d = min(firstBackoff<<max(rounds-1, 0), lastBackoff)

@@ -359,14 +359,15 @@ func TestBackoff(t *testing.T) {
 		n := rapid.IntRange(1, 6).Draw(t, "plan")
 		failures := rapid.IntRange(0, 1<<30).Draw(t, "failures")
 		jitter := rapid.Float64Range(0, 0.999).Draw(t, "jitter")
-		d := backoff(job(n, failures), jitter)
+		plan := &job(n, 0).Plan
+		d := backoff(failures, plan, jitter)
 		if d < firstBackoff/2 || d >= lastBackoff {
 			t.Fatalf("after %d failures: %s", failures, d)
 		}
-		if next := backoff(job(n, failures+n), jitter); next < d {
+		if next := backoff(failures+n, plan, jitter); next < d {
 			t.Fatalf("a round later %s becomes %s", d, next)
 		}
-		if most := backoff(job(n, failures), 0.999); most < d || most >= 2*backoff(job(n, failures), 0) {
+		if most := backoff(failures, plan, 0.999); most < d || most >= 2*backoff(failures, plan, 0) {
 			t.Fatalf("jitter spreads %s up to %s", d, most)
 		}
 		if failures >= 12*n && d < lastBackoff/2 {

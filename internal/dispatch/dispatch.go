@@ -114,18 +114,22 @@ func New(c Config) *Dispatcher {
 
 // Wake tells that an egress may have something to do. It never blocks.
 func (d *Dispatcher) Wake(e route.Egress) {
+	if r := d.runner(e); r != nil {
+		r.wakeUp()
+	}
+}
+
+// runner returns that of an egress. While Run does not run it may be nil: Run begins with every egress anyway.
+func (d *Dispatcher) runner(e route.Egress) *runner {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	r := d.runners[e]
-	if r == nil {
-		if d.start == nil {
-			return // Run begins with every egress anyway
-		}
+	if r == nil && d.start != nil {
 		r = newRunner(d, e)
 		d.runners[e] = r
 		d.start(r)
 	}
-	r.wakeUp()
+	return r
 }
 
 // WakeAll tells that every egress may have something to do: the configuration has changed.

@@ -42,6 +42,9 @@ func (r *runner) note(ctx context.Context, e ending) {
 	case r.answers(e.class):
 		r.line.hear(now)
 		r.pace.faster() // it answers
+		if r.breaker.wary && !r.breaker.open {
+			r.paused = later(r.paused, now.Add(verdict))
+		}
 	}
 	r.noteSenders(ctx, e.seen, now)
 	reason := r.breaker.reason
@@ -150,7 +153,7 @@ func (r *runner) follow(h directory.Health) {
 	case h.Stopped && !b.probing:
 		b.reason, b.probeAt, b.wait = h.Reason, h.ProbeAt, max(h.Wait, firstProbe)
 	case !h.Stopped && b.open && !b.probing:
-		b.become(breaker{trial: true, wait: b.wait})
+		b.try(r.d.Now())
 		r.switched()
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"postyard/internal/lifecycle"
 	"postyard/internal/mail"
+	"postyard/internal/provider"
 	"postyard/internal/store"
 )
 
@@ -24,9 +25,9 @@ func (w *world) check(t *rapid.T) {
 			w.pending++
 		}
 		checkState(t, &e)
-		checkAttempts(t, &e)
+		w.checkAttempts(t, &e)
 		w.checkCopies(t, &e)
-		if before, seen := w.states[e.ID]; seen && !reachable(before.State, e.State) {
+		if before, seen := w.states[e.ID]; seen && !reachable(before.State, e.State, w.back[e.ID] > 0) {
 			t.Fatalf("%s went from %s to %s", e.ID, before.State, e.State)
 		}
 		w.states[e.ID] = e
@@ -38,11 +39,8 @@ func checkState(t *rapid.T, e *store.Entry) {
 	if e.Queued != e.State.Pending() || e.Queued && e.Stored != lifecycle.Queued {
 		t.Fatalf("%s is %s, stored %s, queued %t", e.ID, e.State, e.Stored, e.Queued)
 	}
-	sum, sent := lifecycle.Queued, 0
+	sum, sent := e.Sum(), 0
 	for _, ev := range e.Events {
-		if trigger, ok := ev.Effect.Trigger(); ok {
-			sum, _ = lifecycle.Next(sum, trigger)
-		}
 		if ev.Type == 70 {
 			sent++
 		}
@@ -53,15 +51,22 @@ func checkState(t *rapid.T, e *store.Entry) {
 }
 
 // checkAttempts: one attempt is open exactly while a sender has the message, and it is the last one.
-func checkAttempts(t *rapid.T, e *store.Entry) {
+func (w *world) checkAttempts(t *rapid.T, e *store.Entry) {
 	if len(e.Calls) != e.Attempts {
 		t.Fatalf("%s: %d attempts, %d counted", e.ID, len(e.Calls), e.Attempts)
 	}
+	back := 0
 	for i, c := range e.Calls {
+		if c.Refused != provider.Accepted {
+			back++
+		}
 		open := e.State == lifecycle.Sending && i == len(e.Calls)-1
 		if c.N != i+1 || c.Finished.IsZero() != open {
 			t.Fatalf("%s is %s, attempts %+v", e.ID, e.State, e.Calls)
 		}
+	}
+	if back > w.back[e.ID] {
+		t.Fatalf("%s: %d attempts were taken back, of %d", e.ID, back, w.back[e.ID])
 	}
 }
 
@@ -87,13 +92,13 @@ func (w *world) checkCopies(t *rapid.T, e *store.Entry) {
 	}
 }
 
-// reachable tells whether the table of states leads from one state to another. Nobody takes an acceptance back in the model.
-func reachable(from, to lifecycle.State) bool {
+// reachable tells whether the table of states leads from one state to another; back tells that the message was taken back.
+func reachable(from, to lifecycle.State, back bool) bool {
 	seen := map[lifecycle.State]bool{from: true}
 	for list := []lifecycle.State{from}; len(list) > 0; list = list[1:] {
 		for trigger := lifecycle.Claim; trigger <= lifecycle.Bounce; trigger++ {
 			next, moved := lifecycle.Next(list[0], trigger)
-			if !moved || seen[next] || list[0] == lifecycle.Sent && trigger == lifecycle.Requeue {
+			if !moved || seen[next] || !back && list[0] == lifecycle.Sent && trigger == lifecycle.Requeue {
 				continue
 			}
 			seen[next] = true

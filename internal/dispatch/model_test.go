@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -9,14 +10,16 @@ import (
 
 	"postyard/internal/directory"
 	"postyard/internal/event"
+	"postyard/internal/lifecycle"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
 	"postyard/internal/route"
 	"postyard/internal/store"
+	"postyard/internal/store/engine"
 )
 
 // TestModel drives the real store and the real decisions through random histories: two nodes that crash, stall and wake too
-// late, providers that take mail without saying so, show it late and report about it in any order. After each step the books
+// late, providers that take mail without saying so, show it late, report about it in any order and take it back. After each step the books
 // must balance, and in the end every message must have an end.
 func TestModel(t *testing.T) {
 	t.Parallel()
@@ -31,7 +34,7 @@ func TestModel(t *testing.T) {
 		rt.Repeat(map[string]func(*rapid.T){
 			"accept": w.accept, "claim": w.claim, "claim again": w.claim, "call": w.call, "call again": w.call, "settle": w.settle,
 			"settle again": w.settle, "question": w.question, "answer": w.answer, "answer again": w.answer, "report": w.report,
-			"pass": w.pass, "sweep": w.sweep, "crash": w.crash, "expire": w.expire, "delete": w.delete, "move": w.move, "": w.check,
+			"take back": w.takeBack, "report late": w.reportLate, "pass": w.pass, "sweep": w.sweep, "crash": w.crash, "expire": w.expire, "delete": w.delete, "move": w.move, "": w.check,
 		})
 		w.drain(rt)
 	})
@@ -143,6 +146,61 @@ func (w *world) report(t *rapid.T) {
 	r.Type, _ = event.TypeOf(event.Postmark, r.Kind)
 	r.Identity = fmt.Sprintf("%s %d %d %t %s", id, h.egress, r.Kind, r.Final, r.Recipient)
 	w.ingest(t, h, r)
+	h.has[id].ended = h.has[id].ended || r.Recipient == w.to[id] && engine.TriggerOf(&r, false) != lifecycle.Accept
+}
+
+// takeBack has a provider say that it does not carry a message after all. It has it no more.
+func (w *world) takeBack(t *rapid.T) {
+	h := w.house(t)
+	if len(h.order) == 0 {
+		t.Skip("the provider has nothing")
+	}
+	id := rapid.SampledFrom(h.order).Draw(t, "message")
+	p := h.has[id]
+	if p.times > 1 || p.copies || p.ended {
+		t.Skip("it has sent it")
+	}
+	w.check(t)
+	was := w.states[id].State
+	w.back[id]++
+	delete(h.has, id)
+	h.order = slices.DeleteFunc(h.order, func(other mail.ID) bool { return other == id })
+	h.past = append(h.past, past{id, p.name})
+	w.ingest(t, h, w.refusal(t, h, h.past[len(h.past)-1], 0))
+	if w.check(t); was == lifecycle.Sent && !w.resent[id] && w.states[id].State != lifecycle.Queued {
+		t.Fatalf("%s is %s after it was taken back", id, w.states[id].State)
+	}
+}
+
+func (w *world) refusal(t *rapid.T, h *house, p past, words int) provider.Report {
+	r := provider.Report{Kind: event.Dropped, MessageID: p.id, ProviderMessageID: p.name, Recipient: w.to[p.id], OccurredAt: w.now,
+		Refused:  rapid.SampledFrom([]provider.Class{provider.Account, provider.Throttled, provider.Transient}).Draw(t, "class"),
+		Identity: fmt.Sprintf("%s back %d %s", p.name, words, p.id)}
+	r.Type, _ = event.TypeOf(event.Postmark, r.Kind)
+	return r
+}
+
+// reportLate has a provider tell of a message that it took back: the same once more, in other words, or something that it did before. That
+// changes no state.
+func (w *world) reportLate(t *rapid.T) {
+	h := w.house(t)
+	if len(h.past) == 0 {
+		t.Skip("the provider took nothing back")
+	}
+	p := rapid.SampledFrom(h.past).Draw(t, "message")
+	r := w.refusal(t, h, p, rapid.IntRange(0, 2).Draw(t, "words"))
+	if kind := rapid.SampledFrom([]event.Kind{event.Dropped, event.SoftBounced, event.Opened}).Draw(t, "kind"); kind != event.Dropped {
+		r.Kind, r.Identity = kind, fmt.Sprintf("%s %d", r.Identity, kind)
+		r.Type, _ = event.TypeOf(event.Postmark, kind)
+	} else if rapid.Bool().Draw(t, "for good") {
+		r.Refused, r.Identity = provider.Accepted, r.Identity+" for good"
+	}
+	w.check(t)
+	was := w.states[p.id]
+	w.ingest(t, h, r)
+	if w.check(t); w.states[p.id].State != was.State || w.states[p.id].Egress != was.Egress {
+		t.Fatalf("%s went from %s at %s to %s at %s by a report of whom it left", p.id, was.State, was.Egress, w.states[p.id].State, w.states[p.id].Egress)
+	}
 }
 
 func (w *world) pass(t *rapid.T) {

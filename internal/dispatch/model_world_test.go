@@ -45,6 +45,7 @@ type world struct {
 	to      map[mail.ID]string
 	states  map[mail.ID]store.Entry // as last seen
 	resent  map[mail.ID]bool        // decided to be sent again without an answer
+	back    map[mail.ID]int         // how often it was taken back
 
 	draining bool
 	pending  int
@@ -80,6 +81,13 @@ type house struct {
 	deleted bool
 	has     map[mail.ID]*parcel
 	order   []mail.ID // the keys of has
+	past    []past
+}
+
+// past is a message that a provider had and took back.
+type past struct {
+	id   mail.ID
+	name string
 }
 
 // parcel is a message at a provider.
@@ -88,6 +96,7 @@ type parcel struct {
 	at     time.Time
 	times  int
 	copies bool // taken for its copies only
+	ended  bool // something final was reported of it
 }
 
 // outcomes that a provider can give. The mail is taken by those that say so.
@@ -126,7 +135,7 @@ func (h *house) take(t *rapid.T, w *world, j *store.Job) provider.Outcome {
 	}
 	p := h.has[j.ID]
 	if p == nil {
-		p = &parcel{name: fmt.Sprintf("pm-%d-%s", h.egress, j.ID), at: w.now, copies: o.InactiveAddresses != nil}
+		p = &parcel{name: fmt.Sprintf("pm-%d-%d-%s", h.egress, len(h.past), j.ID), at: w.now, copies: o.InactiveAddresses != nil}
 		h.has[j.ID], h.order = p, append(h.order, j.ID)
 	}
 	p.times++
@@ -147,7 +156,8 @@ func (h *house) show(id mail.ID, now time.Time) *provider.Found {
 
 // newWorld makes an account of its own, so that one database serves many histories.
 func newWorld(t rapid.TB, db *sqlite.DB, name string) *world {
-	w := &world{ctx: context.Background(), db: db, began: clock, now: clock, to: map[mail.ID]string{}, states: map[mail.ID]store.Entry{}, resent: map[mail.ID]bool{}}
+	w := &world{ctx: context.Background(), db: db, began: clock, now: clock, to: map[mail.ID]string{}, states: map[mail.ID]store.Entry{}, resent: map[mail.ID]bool{},
+		back: map[mail.ID]int{}}
 	w.nodes = [2]node{{name: name + "/n1"}, {name: name + "/n2"}}
 	a := directory.Account{Name: name, KeyHash: secret.Hash(name), SealedKey: []byte("k"), Created: clock}
 	s := directory.SubAccount{Name: "default", Default: true, KeyHash: secret.Hash(name + "/default"), SealedKey: []byte("k"), Created: clock}
@@ -204,12 +214,13 @@ func (w *world) newID() (id uuid.UUID) {
 
 // ingest stores a webhook and turns it into an event.
 func (w *world) ingest(t *rapid.T, h *house, r provider.Report) {
+	back := func(c *store.Comeback) (route.Egress, time.Time) { return comeback(c, 0.5, always) }
 	must(t, w.db.Receive(w.ctx, []store.Receipt{{AccountID: w.account, TPSPID: h.egress.TPSPID(), Body: []byte("{}"), ReceivedAt: w.now}}))
 	receipts, err := w.db.Received(w.ctx, w.now, 100)
 	must(t, err)
 	for _, receipt := range receipts {
 		if receipt.AccountID == w.account {
-			_, err := w.db.Ingest(w.ctx, []store.Parsed{{Receipt: receipt, Reports: []provider.Report{r}, Sent: 70, Now: w.now}})
+			_, err := w.db.Ingest(w.ctx, []store.Parsed{{Receipt: receipt, Reports: []provider.Report{r}, Sent: 70, Now: w.now, Back: back}})
 			must(t, err)
 		}
 	}

@@ -51,6 +51,7 @@ type runner struct {
 	started                          time.Time // since when this process has served the egress without a gap
 	served                           time.Time // when it did so last
 	unsaved                          bool      // the health could not be saved
+	returned                         returned
 }
 
 // ending is how a call or a question ended.
@@ -105,6 +106,7 @@ func (r *runner) run(ctx, wire context.Context) {
 			return
 		}
 		r.listen(ctx)
+		r.noteReturned(ctx)
 		sleep := r.work(ctx, wire, &running)
 		timer.Reset(min(sleep, r.patience()))
 	}

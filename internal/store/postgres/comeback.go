@@ -187,4 +187,3 @@ func (l *ledger) makePlace(t *tx, p *place) {
 		uuidOf(p.id), int32(p.egress), p.mailbox, int16(p.status), m.submittedAt, m.subAccountID, m.poolID, p.ways, p.dueAt, text(p.waiting), p.failures,
 		int32(p.attempts))
 }
-

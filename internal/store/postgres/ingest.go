@@ -49,12 +49,12 @@ func (db *DB) Ingest(ctx context.Context, batch []store.Parsed) (res store.Inges
 
 // ingesting is one batch of receipts under way.
 type ingesting struct {
-	tx      *tx
-	batch   []store.Parsed
-	ours    map[int64]bool          // receipts that this transaction has
-	owners  map[mail.ID]int32       // accounts of the messages that reports name
-	known   map[providerKey]mail.ID // messages by the provider's id
-	fresh   map[seenKey]bool        // reports that were not recorded before
+	tx     *tx
+	batch  []store.Parsed
+	ours   map[int64]bool          // receipts that this transaction has
+	owners map[mail.ID]int32       // accounts of the messages that reports name
+	known  map[providerKey]mail.ID // messages by the provider's id
+	fresh  map[seenKey]bool        // reports that were not recorded before
 
 	histories map[mail.ID]*history // of messages that have to do with being taken back
 
