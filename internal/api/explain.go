@@ -12,6 +12,7 @@ import (
 	"postyard/internal/limit"
 	"postyard/internal/mail"
 	"postyard/internal/mailbox"
+	"postyard/internal/provider"
 	"postyard/internal/route"
 	"postyard/internal/store"
 )
@@ -45,6 +46,7 @@ type attemptAnswer struct {
 	Code       string `json:"code"`       // the provider's own
 	Text       string `json:"text"`       // the provider's words, or the transport's
 	Answer     string `json:"answer"`     // what the provider said when it was asked about the attempt
+	TakenBack  string `json:"takenBack"`  // accepted, and taken back by the provider later, for a reason of its own: its class and the provider's words
 }
 
 // planAnswer is the route of a message.
@@ -181,6 +183,9 @@ func (s *server) attemptAnswerOf(a *store.Attempt) attemptAnswer {
 		Code: a.Code, Text: a.Text, Answer: a.Answer}
 	if t := s.Directory.Current().Egress(a.Egress); t != nil {
 		answer.Provider = t.Name
+	}
+	if a.Refused != provider.Accepted {
+		answer.TakenBack = a.Refused.String() + ": " + a.Refusal
 	}
 	if !a.Finished.IsZero() {
 		answer.Finished, answer.DurationMs, answer.Class = nanos(a.Finished), a.Finished.Sub(a.Began).Milliseconds(), a.Class.String()

@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
+	"postyard/internal/event"
 	"postyard/internal/lifecycle"
 	"postyard/internal/mail"
 	"postyard/internal/provider"
@@ -16,7 +19,7 @@ import (
 
 var (
 	explainKeys = []string{"messageID", "state", "waiting", "dueAt", "attempts", "mark", "tpspId", "ipId", "providerMessageId", "plan"}
-	attemptKeys = []string{"n", "egress", "tpspId", "ipId", "provider", "began", "finished", "durationMs", "class", "httpStatus", "code", "text", "answer"}
+	attemptKeys = []string{"n", "egress", "tpspId", "ipId", "provider", "began", "finished", "durationMs", "class", "httpStatus", "code", "text", "answer", "takenBack"}
 )
 
 // TestExplain tells where a message stands before anything was sent: the world has no dispatcher.
@@ -92,6 +95,15 @@ func TestExplainAttempts(t *testing.T) {
 	if got.State != "sent" || got.Waiting != "" || got.DueAt != 0 || got.ProviderMessageID != "pm-1" || len(got.Attempts) != 2 ||
 		got.Attempts[0] != first || got.Attempts[1] != second {
 		t.Errorf("%+v", got)
+	}
+	if _, err := w.db.Ingest(t.Context(), []store.Parsed{{Fresh: true, Sent: 70, Now: question.Now, Receipt: store.Receipt{AccountID: w.account.ID, TPSPID: made.ID,
+		ReceivedAt: now}, Reports: []provider.Report{{Kind: event.Dropped, Type: 74, MessageID: uuid.MustParse(id), Recipient: "ana@gmail.com", OccurredAt: now, Identity: "i",
+		Refused: provider.Account, SMTPDescription: "under review"}}}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := explain(); got.State != "queued" || got.Waiting != "taken back by the provider: under review" || got.Attempts[1].Class != "accepted" ||
+		got.Attempts[1].TakenBack != "account: under review" || got.Attempts[0].TakenBack != "" {
+		t.Errorf("taken back: %+v", got)
 	}
 	w.call("GET", messages+id+"/explain", map[string]string{"X-Account-ApiKey": w.secondAccount()}, nil).refused(404, "not_found", "")
 	if other, err := w.db.Attempts(t.Context(), w.account.ID+1, mail.ID{}); err != nil || len(other) != 0 {

@@ -143,6 +143,9 @@ func (p *program) showAttempts(list []client.Attempt) error {
 		if a.Answer != "" {
 			detail = strings.TrimPrefix(detail+"; asked: "+a.Answer, "; ")
 		}
+		if a.TakenBack != "" {
+			detail = strings.TrimPrefix(detail+"; taken back by the provider: "+a.TakenBack, "; ")
+		}
 		rows[i] = row(strconv.Itoa(a.N), strings.TrimSpace(a.Provider+" "+a.Egress), moment(a.Began), took, outcome, status, a.Code, detail)
 	}
 	if err := p.say("\n"); err != nil {

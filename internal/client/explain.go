@@ -32,5 +32,6 @@ type Attempt struct {
 	HTTPStatus int    `json:"httpStatus"`
 	Code       string `json:"code"`
 	Text       string `json:"text"`
-	Answer     string `json:"answer"` // what the provider said when it was asked about it
+	Answer     string `json:"answer"`    // what the provider said when it was asked about it
+	TakenBack  string `json:"takenBack"` // what it said when it took the message back after accepting it, "" when it did not
 }
