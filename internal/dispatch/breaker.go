@@ -37,8 +37,8 @@ const (
 // closes a breaker that silence has opened.
 //
 // A provider may also accept mail and take it back later, for the account's sake. That opens the breaker at once; and because it shows
-// nothing then that the next message is accepted, the trial after it begins with a pause after the first one, for what the provider
-// says of it.
+// nothing then that a probe is answered and that the next message is accepted, the trial after it begins with a pause after the first
+// one, for what the provider says of it, and it waits for up to 15 minutes before the next one.
 //
 // It is not safe for concurrent use.
 type breaker struct {
@@ -167,9 +167,12 @@ func (b *breaker) tooMany(words string, now time.Time) bool {
 
 // trip opens the breaker. One that opens on trial waits for longer than before.
 func (b *breaker) trip(reason string, now time.Time) {
-	wait := firstProbe
+	wait, most := firstProbe, lastProbe
+	if isReturn(reason) { // a probe cannot find out whether it has come to an end
+		most = lastRefusal
+	}
 	if b.trial {
-		wait = min(b.wait*2, lastProbe)
+		wait = min(b.wait*2, most)
 	}
 	b.open, b.trial, b.wary, b.suspected, b.reason, b.since, b.wait = true, false, false, false, reason, now, wait
 	b.probeAt = now.Add(b.wait)

@@ -81,6 +81,13 @@ func TestBreakerTakenBack(t *testing.T) {
 	if !b.tookBack(now, reason, now) || b.wait != 2*firstProbe {
 		t.Errorf("it does not open again for longer: %+v", b)
 	}
+	for range 10 {
+		b.probed(false, "", now)
+		b.tookBack(now, reason, now)
+	}
+	if b.wait != lastRefusal {
+		t.Errorf("at last it waits for %s", b.wait)
+	}
 	b.probed(false, "", now)
 	b.ended(&flight{}, provider.Accepted, "", now)
 	if b.ended(&flight{}, provider.Accepted, "", now.Add(verdict)); b.trial {
