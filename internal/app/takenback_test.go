@@ -142,7 +142,9 @@ func dug(t *testing.T, providers int, strategy route.Strategy, metadata func([]*
 	newYard(t, providers, strategy, metadata, func(c *dispatch.Config) {
 		o = &hole{Adapter: c.Providers[provider.Postmark].(*postmark.Adapter), why: why, taken: map[string]int{}}
 		c.Providers[provider.Postmark] = o
-		c.Poll = pollShared
+		if providers > 1 {
+			c.Poll = 4 * time.Second // a node has to see what another one found out
+		}
 	}, func(y *yard) {
 		o.mu.Lock()
 		o.y, o.house = y, y.houses[0]

@@ -227,7 +227,7 @@ func (o *office) answer(j job) {
 	o.settle(s)
 }
 
-var reported = []event.Kind{event.Delivered, event.Delivered, event.Delivered, event.HardBounced, event.SoftBounced, event.Dropped, event.Opened, event.Clicked, event.Spam}
+var reported = []event.Kind{event.Delivered, event.Delivered, event.Delivered, event.HardBounced, event.SoftBounced, event.Dropped, event.Dropped, event.Opened, event.Clicked, event.Spam}
 
 // report ingests a provider's report about a message that has been tried, or one that it gave before.
 func (o *office) report() {
@@ -242,8 +242,11 @@ func (o *office) report() {
 	o.reports++
 	r := provider.Report{Kind: kind, Type: typ, MessageID: id, Recipient: pick(o, []string{m.Recipient.Email, m.Recipient.Email, m.Recipient.Email, "copy@example.net"}),
 		Identity: fmt.Sprint(o.account, "/", o.rand.IntN(o.reports)), Final: o.rand.IntN(2) == 0, OccurredAt: o.now.Add(-time.Duration(o.rand.Int64N(int64(48 * time.Hour)))),
-		Detail: event.Detail{SMTPDescription: pick(o, []string{"", "550 5.1.1 unknown", "452 4.2.2 full"}), UserAgent: &event.UserAgent{Family: pick(o, []string{"Chrome", "Gmail", "??"})}}}
-	_, err = o.db.Ingest(o.tb.Context(), []store.Parsed{{Receipt: store.Receipt{AccountID: o.account, TPSPID: pick(o, o.egress).TPSPID()},
+		ProviderMessageID: pick(o, []string{"", m.ProviderID, "pm-" + id.String(), fmt.Sprint("other-", o.rand.IntN(3))}),
+		Refused:           pick(o, []provider.Class{provider.Accepted, provider.Account, provider.Throttled, provider.Transient}),
+		Detail:            event.Detail{SMTPDescription: pick(o, []string{"", "550 5.1.1 unknown", "452 4.2.2 full"}), UserAgent: &event.UserAgent{Family: pick(o, []string{"Chrome", "Gmail", "??"})}}}
+	by := pick(o, []route.Egress{m.Egress, m.Egress, pick(o, o.egress)})
+	_, err = o.db.Ingest(o.tb.Context(), []store.Parsed{{Receipt: store.Receipt{AccountID: o.account, TPSPID: by.TPSPID()},
 		Reports: []provider.Report{r}, Sent: pick(o, []event.Type{sent, sent, gridSent}), Now: o.now}})
 	o.must(err)
 }
@@ -300,6 +303,11 @@ func TestRandomMailBalances(t *testing.T) {
 			if n == 0 {
 				t.Errorf("no message is %s: the workload is poor", lifecycle.State(state))
 			}
+		}
+		entries, err := db.Entries(t.Context(), o.account, mail.ID{}, 100_000)
+		o.must(err)
+		if back := slices.IndexFunc(entries, func(e store.Entry) bool { return e.CameBack() }); back < 0 {
+			t.Error("no message was taken back: the workload is poor")
 		}
 		if r.Days < 3 || r.AwaitingCount == 0 || r.Attempts < r.Messages/2 {
 			t.Errorf("the workload is poor: %d days, %d attempts, %d awaiting", r.Days, r.Attempts, r.AwaitingCount)

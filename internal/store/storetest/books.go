@@ -197,6 +197,16 @@ func manyEffects(t *testing.T, b *bench) {
 			one, two := b.report(id, first, fmt.Sprint(id, 1)), b.report(id, second, fmt.Sprint(id, 2))
 			two.Final, one.Recipient = true, [...]string{"ana@gmail.com", "copy@example.net"}[k%2]
 			b.deliver(one, two)
+			back := b.refusal(id, b.egress(), fmt.Sprint(id, 3))
+			if k%3 == 0 {
+				back.ProviderMessageID = ""
+			}
+			three := b.report(id, second, fmt.Sprint(id, 4))
+			if i%2 == 0 {
+				b.tell(nil, back, three)
+			} else {
+				b.tell(nil, three, back)
+			}
 		}
 	}
 	b.wantBooks()
