@@ -402,7 +402,7 @@ func TestForeignServers(t *testing.T) {
 		message := fmt.Sprintf(`{"messageID":"%[1]s","from":{"email":"%[1]s"},"to":{"email":"%[1]s"},"emailType":"%[1]s","subject":"%[1]s",
 			"ipPool":"%[1]s","groups":["%[1]s"],"state":"%[1]s","waiting":"%[1]s","mark":"%[1]s",
 			"plan":{"rule":"%[1]s","egresses":["%[1]s"],"skipped":[{"egress":"%[1]s","reason":"%[1]s"}]},
-			"attempts":[{"egress":"%[1]s","provider":"%[1]s","finished":1,"class":"%[1]s","code":"%[1]s","text":"%[1]s","answer":"%[1]s"}]}`, evil)
+			"attempts":[{"egress":"%[1]s","provider":"%[1]s","finished":1,"class":"%[1]s","code":"%[1]s","text":"%[1]s","answer":"%[1]s","takenBack":"%[1]s"}]}`, evil)
 		audit := answering(t, http.StatusOK, fmt.Sprintf(`{"differenceCount":1,"differences":[{"kind":"%[1]s","messageID":"%[1]s","day":"%[1]s","stored":"%[1]s",
 			"recomputed":"%[1]s","counter":{"egress":"%[1]s","mailbox":"%[1]s","name":"%[1]s"}}],"awaitingCount":1,
 			"awaiting":[{"messageID":"%[1]s","egress":"%[1]s","providerMessageId":"%[1]s"}]}`, evil))

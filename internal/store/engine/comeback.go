@@ -60,7 +60,18 @@ func (c Calls) Else(than *Call) *Call {
 // ComebackOf describes a message that a report takes back; the plan and the sender are still to be told.
 func ComebackOf(p *store.Parsed, r *provider.Report, e route.Egress, call *Call) store.Comeback {
 	return store.Comeback{Egress: e, Class: r.Refused, SenderOnly: r.SenderOnly, SentAt: call.Began, At: r.OccurredAt, Now: p.Now,
-		Words: provider.Clean(cmp.Or(r.Detail.SMTPDescription, r.SMTPDescription, "no words"), provider.MaxText)}
+		Words: words(r)}
+}
+
+func words(r *provider.Report) string {
+	return provider.Clean(cmp.Or(r.Detail.SMTPDescription, r.SMTPDescription, "no words"), provider.MaxText)
+}
+
+// BackDetail is the detail of an event by which a message was taken back: it says so.
+func BackDetail(r *provider.Report) ([]byte, error) {
+	d := r.Detail
+	d.SMTPDescription = store.TakenBack + words(r)
+	return Detail(&d)
 }
 
 // Place says where a message waits that was taken back, as Parsed.Back has it, and how.

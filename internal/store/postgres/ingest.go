@@ -245,16 +245,18 @@ func (in *ingesting) report(p *store.Parsed, r *provider.Report, m *message) err
 	egress := engine.EgressOf(p, r)
 	isCopy := !strings.EqualFold(text(r.Recipient), m.to)
 	trigger := engine.TriggerOf(r, isCopy)
-	effect := store.NoEffect
+	effect, encode := store.NoEffect, func() ([]byte, error) { return engine.Detail(&r.Detail) }
 	switch counts := in.counts(r, m, egress, trigger); {
 	case !counts:
 	case trigger == lifecycle.Requeue:
-		effect = in.takeBack(p, r, m, egress)
+		if effect = in.takeBack(p, r, m, egress); effect != store.NoEffect {
+			encode = func() ([]byte, error) { return engine.BackDetail(r) }
+		}
 	default:
 		effect = store.EffectOf(trigger)
 		in.advance(p, r, m, egress, trigger)
 	}
-	detail, err := engine.Detail(&r.Detail)
+	detail, err := encode()
 	if err != nil {
 		return err
 	}

@@ -373,12 +373,15 @@ func (in *ingesting) report(r *reported) error {
 	trigger := engine.TriggerOf(r.Report, isCopy)
 	effect := store.EffectOf(trigger)
 	counts, err := in.counts(r, egress, trigger)
+	detail := r.detail
 	switch {
 	case err != nil:
 	case !counts:
 		effect = store.NoEffect
 	case trigger == lifecycle.Requeue:
-		effect, err = in.takeBack(r, egress)
+		if effect, err = in.takeBack(r, egress); err == nil && effect != store.NoEffect {
+			detail, err = engine.BackDetail(r.Report)
+		}
 	default:
 		err = in.advance(r, egress, trigger)
 	}
@@ -388,7 +391,7 @@ func (in *ingesting) report(r *reported) error {
 	before := r.about.engaged
 	in.suppressBy(r)
 	in.record(&r.about.owner, happening{egress: egress, typ: r.Type, effect: effect, recipient: r.Recipient, isCopy: isCopy,
-		occurredAt: r.OccurredAt, recordedAt: r.of.Now, detail: r.detail, facets: r.facets})
+		occurredAt: r.OccurredAt, recordedAt: r.of.Now, detail: detail, facets: r.facets})
 	if r.about.engaged != before {
 		in.engaged[r.about.id] = r.about
 	}

@@ -90,6 +90,11 @@ func takenBack(t *testing.T, b *bench) {
 	}
 	dropped := int(refusal.Type)
 	b.wantTypes(id, 69, 70, dropped)
+	events, err := b.store.Events(b.ctx(), store.EventFilter{AccountID: b.account.ID, MessageID: id, Types: []event.Type{refusal.Type}, Limit: 9})
+	b.must(err)
+	if len(events) != 1 || events[0].Detail.SMTPDescription != "taken back by the provider: account under review" {
+		t.Errorf("events %+v", events)
+	}
 	if n := b.backlog(); n != 1 && !b.store.Shared() {
 		t.Errorf("backlog %d", n)
 	}
