@@ -60,7 +60,7 @@ func (e *DuplicateError) Error() string {
 	if e.Silent {
 		return other + " of this account uses this mail server and user name already"
 	}
-	return other + " of this account uses this key and message stream already; every event would be reported twice"
+	return other + " of this account leads to the same account at the provider already (and the same message stream, where there are any); every event would be reported twice"
 }
 
 // Unwrap implements errors.Unwrap.
