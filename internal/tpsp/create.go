@@ -97,7 +97,7 @@ func (s *Service) Create(ctx context.Context, accountID int32, n New) (*director
 	}
 	if err := s.Store.CreateTPSP(ctx, t, p); err != nil {
 		if errors.Is(err, store.ErrConflict) {
-			return nil, nil, &DuplicateError{Silent: s.silent(n.Type)}
+			return nil, nil, s.duplicate(n.Type, "")
 		}
 		return nil, nil, fmt.Errorf("create TPSP: %w", err)
 	}
@@ -195,6 +195,12 @@ func (s *Service) activate(ctx context.Context, t *directory.TPSP, p *route.Pool
 	return t, p, nil
 }
 
+// duplicate refuses a connection that the named TPSP has.
+func (s *Service) duplicate(t provider.Type, name string) *DuplicateError {
+	can := s.Adapters[t].Capabilities()
+	return &DuplicateError{Name: name, Silent: can.Silent, Stream: can.Streams}
+}
+
 // silent tells whether a provider reports nothing, so that there is no webhook to register.
 func (s *Service) silent(t provider.Type) bool { return s.Adapters[t].Capabilities().Silent }
 
@@ -225,7 +231,7 @@ func (s *Service) refuseDuplicate(typ provider.Type, conn *provider.Connection, 
 			continue
 		}
 		if s.identityOf(t) == hash || server != "" && t.Webhook.Server == server && t.Endpoint == conn.Endpoint {
-			return &DuplicateError{Name: t.Name, Silent: s.silent(t.Type)}
+			return s.duplicate(t.Type, t.Name)
 		}
 	}
 	return nil

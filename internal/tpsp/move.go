@@ -166,7 +166,7 @@ func (s *Service) commit(ctx context.Context, agreed *draft, change Change, serv
 	}
 	switch err := s.Store.MoveTPSP(ctx, t, past, now.Add(-provider.WebhookRetries)); {
 	case errors.Is(err, store.ErrConflict):
-		return nil, &DuplicateError{Silent: s.silent(t.Type)}
+		return nil, s.duplicate(t.Type, "")
 	case errors.Is(err, store.ErrNotFound):
 		return nil, ErrNotFound
 	case err != nil:

@@ -49,6 +49,7 @@ var ErrNotFound = errors.New("the account has no such provider")
 type DuplicateError struct {
 	Name   string // of the TPSP that has them, "" when it is not known
 	Silent bool   // the provider is a mail server, and reports nothing
+	Stream bool   // a connection to the provider is to a message stream
 }
 
 // Error implements error.
@@ -60,7 +61,11 @@ func (e *DuplicateError) Error() string {
 	if e.Silent {
 		return other + " of this account uses this mail server and user name already"
 	}
-	return other + " of this account leads to the same account at the provider already (and the same message stream, where there are any); every event would be reported twice"
+	what := "key"
+	if e.Stream {
+		what = "key and message stream"
+	}
+	return other + " of this account uses this " + what + " already; every event would be reported twice"
 }
 
 // Unwrap implements errors.Unwrap.

@@ -141,8 +141,22 @@ func setUp(t *testing.T) *providertest.Account {
 		Remove: locked(func() { s.hooks = slices.DeleteFunc(s.hooks, ours) }),
 		Double: locked(func() { s.add(s.hooks[slices.IndexFunc(s.hooks, ours)]) }),
 		Foreign: locked(func() {
-			s.add(webhook{Owner: "somebody", URL: hook.URL, Secret: "s", Enabled: true})
-			s.add(webhook{Owner: "postyard-2", URL: "https://other.example", Secret: "s", Enabled: true})
+			s.add(webhook{Owner: "somebody", URL: hook.URL, Proof: "s", Enabled: true})
+			s.add(webhook{Owner: "postyard-2", URL: "https://other.example", Proof: "s", Enabled: true})
 		}),
 	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, one := range fixtures() {
+		f.Add(one.Body)
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		reports, err := New(Config{}).Parse(nil, body)
+		for _, r := range reports {
+			if err != nil || r.Identity == "" || r.OccurredAt.IsZero() || r.Recipient == "" || len(r.Recipient) > maxAddress {
+				t.Errorf("%+v, %v", r, err)
+			}
+		}
+	})
 }

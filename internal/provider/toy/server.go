@@ -137,7 +137,7 @@ func deliver(ctx context.Context, client *http.Client, h webhook, body []byte) e
 	if err != nil {
 		return err
 	}
-	req.Header.Set(signatureHeader, sign(h.Secret, body))
+	req.Header.Set(signatureHeader, sign(h.Proof, body))
 	res, err := client.Do(req)
 	if err != nil {
 		return err
