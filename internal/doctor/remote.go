@@ -74,7 +74,7 @@ func (p *patient) remote(ctx context.Context) {
 	}
 	reached, works, usable := p.connection(ctx, adapter, conn)
 	for name, ask := range map[string]func(){
-		Webhook:  func() { webhook = []Check{p.webhook(ctx, inspector, conn, hook, usable)} },
+		Webhook: func() { webhook = []Check{p.webhook(ctx, inspector, conn, hook, usable)} },
 		Template: func() {
 			if adapter.Capabilities().Templates {
 				template = []Check{p.template(ctx, inspector, conn, works)}
@@ -82,7 +82,7 @@ func (p *patient) remote(ctx context.Context) {
 				template = p.without("this provider has no templates")
 			}
 		},
-		Clock:    func() { clock = []Check{p.clock(ctx, inspector, conn, reached)} },
+		Clock: func() { clock = []Check{p.clock(ctx, inspector, conn, reached)} },
 	} {
 		if name == Webhook || inspector != nil || name == Template && !adapter.Capabilities().Templates {
 			asking.Go(ask)
