@@ -30,6 +30,7 @@ func (*Adapter) Profile() provider.Profile {
 		Approximations: []string{
 			fmt.Sprintf("the first %d groups that are ASCII become SendGrid's categories; the others are known to Postyard only", maxCategories),
 			"an address that a message has twice, as a recipient or a copy, gets one mail",
+			"events happen in whole seconds: one can seem up to a second earlier than it was",
 			"the messages of one call share SendGrid's message id",
 			"text beyond ASCII in a header's value is encoded (RFC 2047)",
 		},
