@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"postyard/internal/mail"
 	"postyard/internal/provider"
@@ -34,7 +33,7 @@ func (*Adapter) CanCarry(c *mail.Content, _ provider.Terms) *mail.FieldError {
 		return mail.Invalid("missing_subject", "subject", "SendGrid takes no message without a subject")
 	}
 	for i, group := range c.Groups {
-		if utf8.RuneCountInString(group) > maxCategory && slices.Contains(categories(c.Groups), group) {
+		if len(group) > maxCategory && slices.Contains(categories(c.Groups), group) {
 			return mail.Invalid("invalid_group", "groups["+strconv.Itoa(i)+"]",
 				"the first %d groups become SendGrid's categories, which have at most %d characters", maxCategories, maxCategory)
 		}
