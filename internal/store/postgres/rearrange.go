@@ -79,6 +79,9 @@ func (db *DB) rearrange(ctx context.Context, batch []store.Move, now time.Time) 
 		if err := t.flush(); err != nil {
 			return err
 		}
+		if err := t.lockAgain(l); err != nil {
+			return err
+		}
 		for i := range batch {
 			m := &batch[i]
 			p := l.pending(m.ID)
