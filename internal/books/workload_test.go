@@ -43,6 +43,7 @@ type office struct {
 	claimed []job // for sending; some of these claims are lost
 	asked   []job // for asking
 	reports int
+	loyal   bool // no provider takes mail back
 }
 
 // job is a claim, with who has it.
@@ -245,6 +246,9 @@ func (o *office) report() {
 		ProviderMessageID: pick(o, []string{"", m.ProviderID, "pm-" + id.String(), fmt.Sprint("other-", o.rand.IntN(3))}),
 		Refused:           pick(o, []provider.Class{provider.Accepted, provider.Account, provider.Throttled, provider.Transient}),
 		Detail:            event.Detail{SMTPDescription: pick(o, []string{"", "550 5.1.1 unknown", "452 4.2.2 full"}), UserAgent: &event.UserAgent{Family: pick(o, []string{"Chrome", "Gmail", "??"})}}}
+	if o.loyal {
+		r.Refused = provider.Accepted
+	}
 	by := pick(o, []route.Egress{m.Egress, m.Egress, pick(o, o.egress)})
 	_, err = o.db.Ingest(o.tb.Context(), []store.Parsed{{Receipt: store.Receipt{AccountID: o.account, TPSPID: by.TPSPID()},
 		Reports: []provider.Report{r}, Sent: pick(o, []event.Type{sent, sent, gridSent}), Now: o.now}})
