@@ -18,6 +18,7 @@ import (
 
 	"postyard/internal/client"
 	"postyard/internal/config"
+	"postyard/internal/provider"
 	"postyard/internal/secret"
 )
 
@@ -71,6 +72,7 @@ func (p *pair) startServer() {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	d.only = []int{int(provider.Postmark)}
 	p.stopServer = p.background(d.Run)
 	scene, err := d.SetUp(p.t.Context())
 	if err != nil {

@@ -13,9 +13,9 @@ import (
 // mostFields bounds how many fields of one object, and how many of a user's tags, are kept.
 const mostFields = 20
 
-// detail collects what is known of an event beyond its type: what SES tells of it, under SES's names, and the user's tags, under
+// details collects what is known of an event beyond its type: what SES tells of it, under SES's names, and the user's tags, under
 // "Metadata.<name>". Fields that we do not know are kept too: SES marks what programs opened and followed, and may tell more one day.
-func (h *happening) detail() event.Detail {
+func (h *happening) details() event.Detail {
 	kept := map[string]string{"eventType": h.name}
 	if id := h.mail.text("messageId", maxID); id != "" {
 		kept["messageId"] = id

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	netmail "net/mail"
 	"strconv"
@@ -65,6 +66,7 @@ func (a *Adapter) parse(body []byte) ([]provider.Report, error) {
 	if h.destination = addressed(h.mail.texts("destination", maxAddress)); h.mail == nil {
 		return nil, errors.New("no mail in it")
 	}
+	h.detail = h.details()
 	reports := read.by(h)
 	for i := range reports {
 		if reports[i].Recipient == "" {
@@ -83,6 +85,7 @@ type happening struct {
 	body        record   // what is told of the event; nil when nothing is
 	destination []string // everybody whom the message went to, its own recipient first
 	sns         *envelope
+	detail      event.Detail // what all reports have
 }
 
 // readers are how events are read, by their names, and where in the message what is told of them stands.
@@ -239,8 +242,9 @@ const maxAhead = 24 * time.Hour
 func (h *happening) report(kind event.Kind, email string) provider.Report {
 	r := provider.Report{
 		Kind: kind, MessageID: messageID(h.tags), TPSPID: tpspID(h.tags), ProviderMessageID: h.mail.text("messageId", maxID), Recipient: email,
-		Detail: h.detail(),
+		Detail: h.detail,
 	}
+	r.Detail.Provider = maps.Clone(h.detail.Provider)
 	r.Type, _ = event.TypeOf(event.AmazonSES, kind) // the family has every kind that is read here
 	when := h.body.text("timestamp", maxID)
 	if when == "" { // what happened when SES took the message, or a moment later
