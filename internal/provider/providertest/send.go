@@ -215,7 +215,9 @@ func testGivenUp(t *testing.T, h Harness, ctx context.Context, end func()) {
 	select {
 	case outcomes := <-done:
 		sound(t, outcomes, batch)
-		all(t, outcomes[:1], provider.Ambiguous)
+		if !slices.ContainsFunc(outcomes, func(o provider.Outcome) bool { return o.Class == provider.Ambiguous }) {
+			t.Errorf("the provider has heard one: %+v", outcomes) // not always the first: several calls may be made beside each other
+		}
 		for i, o := range outcomes {
 			if o.Class != provider.Ambiguous && (o.Class != provider.Transient || !o.Unsent && !o.Unwritten) {
 				t.Errorf("outcome %d: %+v", i, o)

@@ -172,7 +172,7 @@ func testEndlessAnswer(t *testing.T, h Harness) {
 	h.send(t, t.Context(), conn, 1, provider.Ambiguous)
 }
 
-// Listen accepts connections on loopback and lets play have each, then closes it. All ends with the test.
+// Listen accepts connections on loopback and lets play have each, then closes it. All ends with the test, also what nobody has used.
 func Listen(t *testing.T, play func(net.Conn)) (address string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -180,15 +180,27 @@ func Listen(t *testing.T, play func(net.Conn)) (address string) {
 		t.Fatalf("listen: %v", err)
 	}
 	var running sync.WaitGroup
+	var mu sync.Mutex
+	open := map[net.Conn]bool{}
 	running.Go(func() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
 				return
 			}
+			mu.Lock()
+			if open == nil { // it is over
+				_ = conn.Close()
+			} else {
+				open[conn] = true
+			}
+			mu.Unlock()
 			running.Go(func() {
-				defer func() { _ = conn.Close() }()
 				play(conn)
+				mu.Lock()
+				defer mu.Unlock()
+				delete(open, conn)
+				_ = conn.Close()
 			})
 		}
 	})
@@ -196,6 +208,12 @@ func Listen(t *testing.T, play func(net.Conn)) (address string) {
 		if err := listener.Close(); err != nil {
 			t.Errorf("close the listener: %v", err)
 		}
+		mu.Lock()
+		for conn := range open { // one that was made for a call that was given up before it left
+			_ = conn.Close()
+		}
+		open = nil
+		mu.Unlock()
 		running.Wait()
 	})
 	return listener.Addr().String()
