@@ -60,7 +60,7 @@ func (c *chunk) body() []byte {
 // their own, one after the other. When SendGrid wants nothing of the connection now, or is not to be reached, the rest is not tried.
 func (a *Adapter) Send(ctx context.Context, conn provider.Connection, batch []provider.Outgoing) []provider.Outcome {
 	outcomes := make([]provider.Outcome, len(batch))
-	s := &sending{adapter: a, ctx: ctx, conn: conn, batch: batch, outcomes: outcomes}
+	s := &sending{adapter: a, ctx: ctx, enough: provider.Budget(ctx), conn: conn, batch: batch, outcomes: outcomes}
 	if err := usable(conn); err != nil {
 		s.over = &provider.Outcome{Class: provider.Account, Text: err.Error(), Unwritten: true}
 	}
@@ -89,6 +89,7 @@ next:
 type sending struct {
 	adapter  *Adapter
 	ctx      context.Context
+	enough   func() bool // time for another call
 	conn     provider.Connection
 	batch    []provider.Outgoing
 	outcomes []provider.Outcome
@@ -128,8 +129,14 @@ func (s *sending) send(l likes) {
 
 // ended tells whether nothing may leave any more.
 func (s *sending) ended() bool {
-	if err := s.ctx.Err(); err != nil && s.over == nil {
+	if s.over != nil {
+		return true
+	}
+	if err := s.ctx.Err(); err != nil {
 		s.over = &provider.Outcome{Class: provider.Transient, Unsent: true, Text: "not sent: " + err.Error()}
+	} else if !s.enough() {
+		none := provider.NoTime()
+		s.over = &none
 	}
 	return s.over != nil
 }

@@ -3,16 +3,21 @@ package sendgrid_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"postyard/internal/mail"
 	"postyard/internal/provider"
+	"postyard/internal/provider/sendgrid"
 )
 
 func classes(outcomes []provider.Outcome) (list []string) {
@@ -341,3 +346,44 @@ func TestSendOnce(t *testing.T) {
 		}
 	})
 }
+
+// A call that would be cut off by the end of the context does not begin: what is in doubt may be sent twice.
+func TestSendInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		adapter := sendgrid.New(sendgrid.Config{Transport: transport(func(r *http.Request) (*http.Response, error) {
+			if _, err := io.Copy(io.Discard, r.Body); err != nil {
+				return nil, err
+			}
+			calls++
+			select {
+			case <-time.After(7 * time.Second):
+			case <-r.Context().Done():
+				return nil, r.Context().Err()
+			}
+			return &http.Response{StatusCode: http.StatusAccepted, Header: http.Header{"X-Message-Id": {"m"}}, Body: http.NoBody}, nil
+		})})
+		batch := outgoing(20, plain())
+		for i := range batch {
+			own := *batch[i].Content
+			own.Subject = strconv.Itoa(i)
+			batch[i].Content = &own
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for i, o := range adapter.Send(ctx, connection("http://sendgrid.example"), batch) {
+			if sent := o.Class == provider.Accepted; sent != (i < calls) || !sent && (o.Class != provider.Transient || !o.Unsent) {
+				t.Errorf("%d after %d calls: %+v", i, calls, o)
+			}
+		}
+		if calls != 7 {
+			t.Errorf("%d calls", calls)
+		}
+	})
+}
+
+// transport is a RoundTripper.
+type transport func(r *http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

@@ -41,8 +41,9 @@ type Config struct {
 // Adapter implements provider.Adapter. It is safe for concurrent use.
 type Adapter struct {
 	Config
-	certificates *certificates
-	patience     time.Duration // how long Register waits for SNS to reach us; tests set less
+	amazons  *certificates // signing certificates of Amazon's
+	others   *certificates // those of other endpoints: who is slow there, or has many, is in nobody else's way
+	patience time.Duration // how long Register waits for SNS to reach us; tests set less
 }
 
 var (
@@ -62,7 +63,7 @@ func New(c Config) *Adapter {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Adapter{Config: c, certificates: newCertificates(), patience: patience}
+	return &Adapter{Config: c, amazons: newCertificates(), others: newCertificates(), patience: patience}
 }
 
 // Capabilities implements provider.Adapter.

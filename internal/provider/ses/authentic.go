@@ -32,7 +32,7 @@ func (a *Adapter) Authentic(ctx context.Context, conn provider.Connection, hook 
 	if !known || !readable || len(signature) == 0 || !t.certifies(e.SigningCertURL) {
 		return false, nil
 	}
-	key, err := a.signingKey(ctx, e.SigningCertURL)
+	key, err := a.signingKey(ctx, t, e.SigningCertURL)
 	if err != nil {
 		return false, err
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -309,4 +310,36 @@ func TestGreet(t *testing.T) {
 	if greeting, err := adapter.Greet(t.Context(), a.connection(), *hook, question(topicARN, "spent")); !greeting || err == nil {
 		t.Errorf("a spent token: %t, %v", greeting, err)
 	}
+}
+
+// A server that somebody else connected, and that gives no certificate, keeps nobody from Amazon's.
+func TestSlowCertificatesOfOthers(t *testing.T) {
+	t.Parallel()
+	signer, asked, stop := theSigner(), make(chan struct{}), make(chan struct{})
+	adapter := ses.New(ses.Config{AllowPrivate: true, Now: func() time.Time { return testNow }, Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Host == "slow.example" {
+			close(asked)
+			<-stop
+			return nil, errors.New("too late")
+		}
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(signer.cert))}, nil
+	})})
+	ask := func(endpoint, certificate string) (bool, error) {
+		p := &post{Type: "Notification", TopicArn: topicARN, Message: "x", SignatureVersion: "2", SigningCertURL: certificate}
+		signer.sign(p)
+		conn := provider.Connection{Endpoint: endpoint, Key: secret.NewString(keyID), Secret: secret.NewString(secretKey)}
+		return adapter.Authentic(t.Context(), conn, kept(), p.delivery())
+	}
+	var slow sync.WaitGroup
+	slow.Go(func() {
+		if ok, err := ask("https://slow.example", "https://slow.example"+certPath); ok || err == nil {
+			t.Errorf("the slow one: %t, %v", ok, err)
+		}
+	})
+	<-asked
+	if ok, err := ask("us-east-1", "https://sns.us-east-1.amazonaws.com"+certPath); !ok {
+		t.Errorf("Amazon's: %t, %v", ok, err)
+	}
+	close(stop)
+	slow.Wait()
 }

@@ -53,8 +53,12 @@ func (c *certificates) put(url string, cert *x509.Certificate) {
 }
 
 // signingKey returns the key in the certificate at a URL that has been found good. Its errors say nothing of the request.
-func (a *Adapter) signingKey(ctx context.Context, url string) (*rsa.PublicKey, error) {
-	cert, err := a.certificate(ctx, url)
+func (a *Adapter) signingKey(ctx context.Context, t *target, url string) (*rsa.PublicKey, error) {
+	kept := a.others
+	if t.amazon {
+		kept = a.amazons
+	}
+	cert, err := a.certificate(ctx, kept, url)
 	if err != nil {
 		return nil, fmt.Errorf("the signing certificate: %w", err)
 	}
@@ -69,26 +73,26 @@ func (a *Adapter) signingKey(ctx context.Context, url string) (*rsa.PublicKey, e
 	return key, nil
 }
 
-func (a *Adapter) certificate(ctx context.Context, url string) (*x509.Certificate, error) {
-	if cert := a.certificates.get(url); cert != nil {
+func (a *Adapter) certificate(ctx context.Context, kept *certificates, url string) (*x509.Certificate, error) {
+	if cert := kept.get(url); cert != nil {
 		return cert, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, certificateFetch)
 	defer cancel()
 	select {
-	case a.certificates.fetching <- struct{}{}:
-		defer func() { <-a.certificates.fetching }()
+	case kept.fetching <- struct{}{}:
+		defer func() { <-kept.fetching }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if cert := a.certificates.get(url); cert != nil { // somebody else has just fetched it
+	if cert := kept.get(url); cert != nil { // somebody else has just fetched it
 		return cert, nil
 	}
 	cert, err := a.fetchCertificate(ctx, url)
 	if err != nil {
 		return nil, err
 	}
-	a.certificates.put(url, cert)
+	kept.put(url, cert)
 	return cert, nil
 }
 

@@ -28,7 +28,7 @@ func (a *Adapter) Send(ctx context.Context, conn provider.Connection, batch []pr
 		}
 		return outcomes
 	}
-	s := &sending{adapter: a, target: t, batch: batch, outcomes: outcomes}
+	s := &sending{adapter: a, enough: provider.Budget(ctx), target: t, batch: batch, outcomes: outcomes}
 	var workers sync.WaitGroup
 	for range min(len(batch), callsAtOnce(batch)) {
 		workers.Go(func() { s.work(ctx) })
@@ -60,6 +60,7 @@ func size(c *mail.Content) int {
 type sending struct {
 	adapter  *Adapter
 	target   *target
+	enough   func() bool // time for another call
 	batch    []provider.Outgoing
 	outcomes []provider.Outcome // each is written by who takes its message
 
@@ -95,6 +96,10 @@ func (s *sending) take(ctx context.Context) (i int, stop *provider.Outcome) {
 	s.next++
 	if err := ctx.Err(); err != nil {
 		return i, &provider.Outcome{Class: provider.Transient, Unsent: true, Text: "not sent: " + err.Error()}
+	}
+	if s.stop == nil && !s.enough() {
+		none := provider.NoTime()
+		s.stop = &none
 	}
 	return i, s.stop
 }

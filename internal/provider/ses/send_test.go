@@ -16,6 +16,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -23,6 +24,7 @@ import (
 
 	"postyard/internal/mail"
 	"postyard/internal/provider"
+	"postyard/internal/provider/ses"
 	"postyard/internal/secret"
 )
 
@@ -276,4 +278,39 @@ func TestUnwritableMessage(t *testing.T) {
 	if outcomes[0].Class != provider.Rejected || outcomes[1].Class != provider.Accepted {
 		t.Errorf("%+v", outcomes)
 	}
+}
+
+// A call that would be cut off by the end of the context does not begin: what is in doubt may be sent twice.
+func TestSendInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int32
+		adapter := ses.New(ses.Config{AllowPrivate: true, Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			if _, err := io.Copy(io.Discard, r.Body); err != nil {
+				return nil, err
+			}
+			calls.Add(1)
+			select {
+			case <-time.After(16 * time.Second):
+			case <-r.Context().Done():
+				return nil, r.Context().Err()
+			}
+			return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"MessageId":"m"}`))}, nil
+		})})
+		conn := provider.Connection{Endpoint: "http://ses.example", Key: secret.NewString(keyID), Secret: secret.NewString(secretKey)}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		sent := int32(0)
+		for i, o := range adapter.Send(ctx, conn, batch(50)) {
+			switch {
+			case o.Class == provider.Accepted:
+				sent++
+			case o.Class != provider.Transient || !o.Unsent:
+				t.Errorf("%d: %+v", i, o)
+			}
+		}
+		if sent != 30 || sent != calls.Load() {
+			t.Errorf("%d accepted of %d calls", sent, calls.Load())
+		}
+	})
 }

@@ -26,12 +26,15 @@ func (a *Adapter) Send(ctx context.Context, conn provider.Connection, batch []pr
 	}
 	l := &line{adapter: a, ctx: ctx, target: t}
 	defer l.hangUp()
+	enough := provider.Budget(ctx)
 	for i := range batch {
 		switch {
 		case ctx.Err() != nil:
 			outcomes[i] = provider.Outcome{Class: provider.Transient, Unsent: true, Text: "not sent: " + ctx.Err().Error()}
 		case l.failed != nil:
 			outcomes[i] = l.failed.outcome
+		case !enough():
+			outcomes[i] = provider.NoTime()
 		default:
 			outcomes[i] = l.carry(&batch[i])
 			single[i] = l.single
