@@ -114,7 +114,7 @@ type inquiry struct {
 	failure error           // why the provider could not answer
 	capable provider.Capabilities
 	policy  directory.Policy
-	asking  time.Time // since when this process asks: time in which nobody asked does not count against the provider
+	asking  time.Time // since when this process asks and listens: time in which nobody did does not count against the provider
 	now     time.Time
 }
 
@@ -130,7 +130,11 @@ func decideAnswer(j *store.Job, q *inquiry, rules Rules) store.Settlement {
 		s.Outcome = &provider.Outcome{Class: provider.Accepted, ProviderMessageID: q.found.ProviderMessageID}
 		s.Answer = "has it"
 	case !q.capable.CanLookup:
-		return unanswered(s, q, "cannot be asked", j.UnknownSince.Add(rules.AmbiguousWait), time.Time{})
+		since := j.UnknownSince
+		if !q.capable.Silent { // its events settle it, and come again when we were away
+			since = later(since, q.asking)
+		}
+		return unanswered(s, q, "cannot be asked", since.Add(rules.AmbiguousWait), time.Time{})
 	case q.failure != nil:
 		end := later(j.UnknownSince, q.asking).Add(rules.AmbiguousWait)
 		return unanswered(s, q, "could not say: "+q.failure.Error(), end, q.now.Add(askAgain))

@@ -264,6 +264,7 @@ func TestDecideAnswer(t *testing.T) {
 	t.Parallel()
 	found, silent := &provider.Found{ProviderMessageID: "pm-1"}, errors.New("HTTP 500")
 	deaf := provider.Capabilities{Family: event.Postmark}
+	mute := provider.Capabilities{Family: event.Postmark, Silent: true}
 	for _, test := range []struct {
 		name   string
 		q      inquiry
@@ -286,7 +287,10 @@ func TestDecideAnswer(t *testing.T) {
 			"could not say: HTTP 500; policy at-most-once: left as sent"},
 		{"nobody asked for long", inquiry{failure: silent, asking: clock.Add(-time.Minute)}, 0, time.Hour, "doubt at 1 for 10s", "could not say: HTTP 500"},
 		{"it cannot be asked", inquiry{capable: deaf}, 0, 10 * time.Second, "doubt at 1 for 14m50s", "cannot be asked"},
-		{"it cannot be asked, to the end", inquiry{capable: deaf, asking: clock}, 0, 15 * time.Minute, "requeue to 1 at once, failed, may be a duplicate",
+		{"nobody listened for long", inquiry{capable: deaf, asking: clock.Add(-time.Minute)}, 0, time.Hour, "doubt at 1 for 14m0s", "cannot be asked"},
+		{"it reports nothing", inquiry{capable: mute, asking: clock}, 0, 15 * time.Minute, "requeue to 1 at once, failed, may be a duplicate",
+			"cannot be asked; policy at-least-once: sent again"},
+		{"it cannot be asked, to the end", inquiry{capable: deaf}, 0, 15 * time.Minute, "requeue to 1 at once, failed, may be a duplicate",
 			"cannot be asked; policy at-least-once: sent again"},
 		{"it cannot be asked, at most once", inquiry{capable: deaf, policy: directory.AtMostOnce}, 0, 15 * time.Minute, "accept with 70, may be lost",
 			"cannot be asked; policy at-most-once: left as sent"},
