@@ -47,6 +47,10 @@ func (c *tpspChanges) layConnection(hasPort bool, conn *provider.Connection) err
 	if conn.Endpoint == was.Endpoint && (conn.Port == was.Port || !hasPort) {
 		return nil
 	}
+	// SendPost's clients give SendGrid's key as the secret: then the key that is kept goes nowhere, whatever the adapter makes of it.
+	if was.Secret.IsZero() && !wholeKey && wholeSecret && !conn.Secret.IsZero() {
+		conn.Key, wholeKey = secret.String{}, true
+	}
 	// Whoever may only see the masked key must not have the whole one sent to a server of theirs.
 	for _, field := range []struct {
 		name  string
