@@ -123,7 +123,7 @@ func TestRemovalIsTriedAgain(t *testing.T) {
 			t.Errorf("removed at %v, %+v", at, calls)
 		}
 		w := b.now(made.ID).Webhook
-		if w.State != "" || w.Ref != "" || w.Error != "" || w.Username == "" || len(w.SealedPassword) == 0 {
+		if w.State != "" || w.Ref != "hook-1" || w.Error != "" || w.Username == "" || len(w.SealedPassword) == 0 {
 			t.Errorf("%+v: late events still need the credentials", w)
 		}
 	})

@@ -177,7 +177,8 @@ func (s *Service) remove(ctx context.Context, t *directory.TPSP) {
 	case err != nil && errors.Is(ctx.Err(), context.Canceled):
 		return
 	case err == nil:
-		w.State, w.Ref, w.Error, w.Tries, w.NextTry = "", "", "", 0, time.Time{}
+		// Its credentials stay, and so does the ref, which may hold what proves signatures: the last events are on the way.
+		w.State, w.Error, w.Tries, w.NextTry = "", "", 0, time.Time{}
 		s.Log.InfoContext(ctx, "webhook removed", "tpsp", t.ID)
 	case w.Tries+1 >= giveUp && forGood(err):
 		w.State, w.Error, w.NextTry = "", s.reason(t, err), time.Time{}
