@@ -160,6 +160,9 @@ type Hook struct {
 	Credentials Credentials
 	Ref         string // as Register returned it before, "" for a new one
 
+	// Before are the refs of those that this one replaces and that still stand: one may become this, where there is room for no further one.
+	Before []string
+
 	// Keep records the ref, unless it is nil, before the provider calls the URL: who calls may have to be told by it. It may be called
 	// more than once; with an error, which Register returns, nothing is put right.
 	Keep func(ref string) error

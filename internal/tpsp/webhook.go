@@ -164,6 +164,11 @@ func (s *Service) callRegister(ctx context.Context, t *directory.TPSP, broken fu
 		return "", false, err
 	}
 	hook.Broken, hook.Keep = broken, keep
+	for i := range t.Past {
+		if p := &t.Past[i]; p.Removed.IsZero() && p.Ref != "" {
+			hook.Before = append(hook.Before, p.Ref)
+		}
+	}
 	ref, changed, err = s.Adapters[t.Type].Register(ctx, conn, hook)
 	return ref, changed, refusal(ctx, err)
 }

@@ -155,6 +155,13 @@ func (a *Adapter) Register(ctx context.Context, conn provider.Connection, hook p
 	if standing == nil || gone(err) {
 		ref, err = a.create(ctx, conn, hook)
 	}
+	if full > 0 && noRoom(err) {
+		if taken, over := a.takeOver(ctx, conn, hook); over != nil {
+			err = over
+		} else if taken != "" {
+			ref, err = taken, nil
+		}
+	}
 	if err != nil {
 		return "", false, registerError(err, full)
 	}
@@ -199,6 +206,45 @@ func (a *Adapter) enable(ctx context.Context, conn provider.Connection, hook pro
 		}
 	}
 	return ref, nil
+}
+
+// takeOver makes the webhook that ours is to replace ours, where the plan has no room for both: it has the key that it had, and misses
+// nothing. ref is "" when it is not there.
+func (a *Adapter) takeOver(ctx context.Context, conn provider.Connection, hook provider.Hook) (ref string, err error) {
+	if len(hook.Before) == 0 {
+		return "", nil
+	}
+	list, _, err := a.webhooks(ctx, conn)
+	if err != nil {
+		return "", err
+	}
+	isBefore := func(w webhook) bool {
+		return strings.HasPrefix(w.URL, hook.URL+"?") && slices.ContainsFunc(hook.Before, func(ref string) bool {
+			id, _ := split(ref)
+			return id == w.id
+		})
+	}
+	i := slices.IndexFunc(list, isBefore)
+	if i < 0 {
+		return "", nil
+	}
+	for k := range list { // one that was made and could not be enabled has the URL
+		if list[k].ours(hook) {
+			if err := a.deleteWebhook(ctx, conn, list[k].id); err != nil {
+				return "", err
+			}
+		}
+	}
+	if err := a.learnKey(ctx, conn, &list[i]); err != nil {
+		return "", err
+	}
+	return a.enable(ctx, conn, hook, list[i])
+}
+
+// noRoom tells whether SendGrid refused a webhook for a reason that may be the plan's.
+func noRoom(err error) bool {
+	r, ok := errors.AsType[*refusal](err)
+	return ok && r.status >= 400 && r.status < 500 && r.status != http.StatusUnauthorized && r.status != http.StatusTooManyRequests
 }
 
 // ownError is one of a hook's own functions, which is no refusal of SendGrid's.
@@ -249,30 +295,20 @@ func (a *Adapter) put(ctx context.Context, conn provider.Connection, method, pat
 
 // ownWebhooks lists ours, the one to keep first. full is how many webhooks the plan allows to be enabled, when those of others are as many.
 func (a *Adapter) ownWebhooks(ctx context.Context, conn provider.Connection, hook provider.Hook) (own []webhook, full int, err error) {
-	var answer json.RawMessage
-	if err := a.ask(ctx, conn, call{method: http.MethodGet, path: listPath}, &answer); err != nil {
+	list, most, err := a.webhooks(ctx, conn)
+	if err != nil {
 		return nil, 0, err
 	}
-	var listing struct {
-		MaxAllowed scalar             `json:"max_allowed"`
-		Webhooks   *[]json.RawMessage `json:"webhooks"`
-	}
-	if json.Unmarshal(answer, &listing) != nil || listing.Webhooks == nil {
-		if json.Unmarshal(answer, &listing.Webhooks) != nil || listing.Webhooks == nil {
-			return nil, 0, &unreadable{listPath}
-		}
-	}
 	others := 0
-	for _, item := range *listing.Webhooks {
-		switch w := (webhook{}); {
-		case !w.read(item):
+	for _, w := range list {
+		switch {
 		case w.ours(hook):
 			own = append(own, w)
 		case w.Enabled:
 			others++
 		}
 	}
-	if most, err := strconv.Atoi(string(listing.MaxAllowed)); err == nil && others >= most {
+	if most > 0 && others >= most {
 		full = most
 	}
 	rank := func(w webhook) int {
@@ -290,6 +326,32 @@ func (a *Adapter) ownWebhooks(ctx context.Context, conn provider.Connection, hoo
 	return own, full, nil
 }
 
+// webhooks lists everybody's, and tells how many the plan allows; 0 when SendGrid does not say.
+func (a *Adapter) webhooks(ctx context.Context, conn provider.Connection) (list []webhook, most int, err error) {
+	var answer json.RawMessage
+	if err := a.ask(ctx, conn, call{method: http.MethodGet, path: listPath}, &answer); err != nil {
+		return nil, 0, err
+	}
+	var listing struct {
+		MaxAllowed scalar             `json:"max_allowed"`
+		Webhooks   *[]json.RawMessage `json:"webhooks"`
+	}
+	if json.Unmarshal(answer, &listing) != nil || listing.Webhooks == nil {
+		if json.Unmarshal(answer, &listing.Webhooks) != nil || listing.Webhooks == nil {
+			return nil, 0, &unreadable{listPath}
+		}
+	}
+	for _, item := range *listing.Webhooks {
+		if w := (webhook{}); w.read(item) {
+			list = append(list, w)
+		}
+	}
+	if n, err := strconv.Atoi(string(listing.MaxAllowed)); err == nil {
+		most = n
+	}
+	return list, most, nil
+}
+
 // deleteWebhook removes a webhook; it is no error when it is gone already.
 func (a *Adapter) deleteWebhook(ctx context.Context, conn provider.Connection, id string) error {
 	if err := a.ask(ctx, conn, call{method: http.MethodDelete, path: hookPath(id)}, nil); err != nil && !gone(err) {
@@ -303,9 +365,9 @@ func registerError(err error, full int) error {
 	if own, ok := errors.AsType[*ownError](err); ok {
 		return own.error
 	}
-	r, ok := errors.AsType[*refusal](err)
+	r, _ := errors.AsType[*refusal](err)
 	switch {
-	case !ok || r.status < 400 || r.status >= 500 || r.status == http.StatusUnauthorized || r.status == http.StatusTooManyRequests:
+	case !noRoom(err):
 	case full > 0:
 		return &provider.SetupError{Code: "too_many_webhooks", Message: fmt.Sprintf("SendGrid's plan allows %d Event Webhooks, and others have them all: "+
 			"remove one that is not needed at SendGrid, then try again (%s)", full, r.Error())}

@@ -535,3 +535,48 @@ func TestCheck(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// Where a plan has no room for a further webhook, the one that ours replaces becomes ours: with its key, so that nothing is missed. Others
+// stay as they are, and what removes the one before finds none.
+func TestRegisterNoRoom(t *testing.T) {
+	t.Parallel()
+	for name, making := range map[string]bool{"none is made": false, "one is made and not enabled": true} {
+		h := &hooks{max: 2}
+		h.add(map[string]any{"url": "https://somebody.example", "enabled": true})
+		before := ourHook()
+		before.Credentials.Username = "postyard-32"
+		id := h.add(asOurs(map[string]any{"url": hookURL + "?hook=postyard-32", "friendly_name": "postyard-32"}))
+		h.stored[id]["public_key"] = publicKeyOf(id)
+		before.Ref = id + " " + publicKeyOf(id)
+		h.refuse = func(w http.ResponseWriter, r *http.Request) bool {
+			body, _ := io.ReadAll(r.Body)
+			r.Body = io.NopCloser(strings.NewReader(string(body)))
+			made := r.Method == http.MethodPost && !making ||
+				r.Method == http.MethodPatch && !strings.Contains(r.URL.Path, "/signed/") && !strings.HasSuffix(r.URL.Path, "/"+id)
+			if made {
+				refuse(w, http.StatusBadRequest, "max_allowed webhooks already registered", "")
+			}
+			return made
+		}
+		adapter, conn, hook := newAdapter(t), connection(serve(t, h.ServeHTTP)), ourHook()
+		if _, _, err := adapter.Register(t.Context(), conn, hook); err == nil {
+			t.Errorf("%s: one of another connection was taken", name)
+		}
+		kept := ""
+		hook.Before, hook.Keep = []string{"gone key", before.Ref}, func(ref string) error { kept = ref; return nil }
+		ref, changed, err := adapter.Register(t.Context(), conn, hook)
+		if err != nil || !changed || ref != before.Ref || kept != ref {
+			t.Errorf("%s: %q, %t, %v; kept %q", name, ref, changed, err, kept)
+			continue
+		}
+		h.right(t, id)
+		hook.Ref = ref
+		if _, changed, err := adapter.Register(t.Context(), conn, hook); err != nil || changed {
+			t.Errorf("%s, again: %t, %v", name, changed, err)
+		}
+		if err := adapter.Unregister(t.Context(), conn, before); err != nil || len(h.standing()) != 2 {
+			t.Errorf("%s: %v; %v", name, err, h.standing())
+		}
+		h.right(t, id)
+	}
+}
