@@ -11,6 +11,9 @@ import (
 	"postyard/internal/provider/httpcall"
 )
 
+// maxAnswer caps what is read of an answer, in bytes: whoever connects a server of theirs has no more of our memory than SendGrid needs.
+const maxAnswer = 1 << 20
+
 // call is one request to SendGrid.
 type call struct {
 	method string
@@ -37,7 +40,7 @@ func (a *Adapter) do(ctx context.Context, conn provider.Connection, c call) http
 	if c.body != nil {
 		header.Set("Content-Type", "application/json")
 	}
-	return httpcall.Do(ctx, a.transport, httpcall.Call{Method: c.method, URL: base + c.path, Header: header, Body: c.body})
+	return httpcall.Do(ctx, a.transport, httpcall.Call{Method: c.method, URL: base + c.path, Header: header, Body: c.body, Limit: maxAnswer})
 }
 
 // refusal is an answer that says no.

@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"postyard/internal/provider"
-	"postyard/internal/provider/httpcall"
 )
 
 // The paths of the Event Webhooks. That they can be listed at .../all, and read, changed and deleted at .../{id}, is what SendGrid
@@ -397,6 +396,6 @@ type scalar string
 
 // UnmarshalJSON implements json.Unmarshaler. What is neither is "".
 func (s *scalar) UnmarshalJSON(text []byte) error {
-	*s = scalar(textOf(text, httpcall.MaxAnswer))
+	*s = scalar(textOf(text, maxAnswer))
 	return nil
 }

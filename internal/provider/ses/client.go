@@ -18,6 +18,9 @@ const (
 // apiVersion is SNS's.
 const apiVersion = "2010-03-31"
 
+// maxAnswer caps what is read of an answer, in bytes: whoever connects a server of theirs has no more of our memory than Amazon needs.
+const maxAnswer = 1 << 20
+
 // call is one request to SES.
 type call struct {
 	method string
@@ -45,7 +48,7 @@ func (a *Adapter) signed(ctx context.Context, t *target, service string, c httpc
 	if err != nil {
 		return httpcall.Answer{Err: &httpcall.SettingError{Code: "invalid_endpoint", Field: "endpoint", Text: "the endpoint is not an http or https URL"}}
 	}
-	c.Header = make(http.Header)
+	c.Header, c.Limit = make(http.Header), maxAnswer
 	if c.Body != nil {
 		c.Header.Set("Content-Type", kind)
 	}

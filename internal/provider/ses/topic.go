@@ -118,8 +118,11 @@ func protocolOf(hookURL string) string {
 	return strings.ToLower(scheme)
 }
 
-// mostPages bounds how many pages of subscriptions are read; a page has 100.
-const mostPages = 10
+// How many pages of subscriptions are read, and how many subscriptions Amazon has on one.
+const (
+	mostPages = 10
+	onePage   = 100
+)
 
 // subscriptions lists those of a topic.
 func (a *Adapter) subscriptions(ctx context.Context, t *target, arn string) (list []subscription, err error) {
@@ -132,7 +135,7 @@ func (a *Adapter) subscriptions(ctx context.Context, t *target, arn string) (lis
 		if err := a.tell(ctx, t, "ListSubscriptionsByTopic", parameters, &page); err != nil {
 			return nil, err
 		}
-		list = append(list, page.List...)
+		list = append(list, page.List[:min(len(page.List), onePage)]...)
 		if page.Next == "" {
 			break
 		}
