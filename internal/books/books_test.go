@@ -138,6 +138,16 @@ func TestDifferences(t *testing.T) {
 				"events of message 8: event 18, PM Dropped, has the effect 5 | no such event has it",
 			},
 		},
+		"a template that could not be rendered, without its effect": {
+			func(l *ledger) {
+				l.retype(aDropped, 1, 35)
+				l.entries[aDropped].Events[1].Effect = store.EffectOf(lifecycle.Accept)
+			},
+			[]string{
+				"state of message 8: dropped | its events come to sent",
+				"events of message 8: event 18, SES Rendering Failure, has the effect 2 | no such event has it",
+			},
+		},
 		"an event without its effect": {
 			func(l *ledger) { l.entries[aSent].Events[3].Effect = store.NoEffect },
 			[]string{"events of message 5: event 8, PM Open, has the effect 0 | no such event has it"},
@@ -313,11 +323,12 @@ func (l *ledger) retype(message, i int, typ event.Type) {
 	l.count(keyOf(e, e.Events[i]), e.Events[i].OccurredAt, 1)
 }
 
-// A soft bounce may end a message, and whatever is reported of a copy proves that the provider has the message.
+// A soft bounce and a template that cannot be rendered may end a message, and whatever is reported of a copy proves that the provider has the message.
 func TestBalancedByReports(t *testing.T) {
 	t.Parallel()
 	l := balanced(t)
 	l.add(lifecycle.Bounced, []provider.Class{provider.Accepted}, processed, sent, soft).Events[2].Effect = store.EffectOf(lifecycle.Bounce)
+	l.retype(aDropped, 1, 35)
 	l.add(lifecycle.Sent, []provider.Class{provider.Ambiguous}, processed, sent)
 	l.seq++
 	last := &l.entries[len(l.entries)-1]

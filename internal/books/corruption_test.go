@@ -81,7 +81,7 @@ func TestCorruption(t *testing.T) {
 		"sent event gone":          {anySent, `DELETE FROM event WHERE message_id = ?1 AND effect = 2`, "counter events facet state"},
 		"sent event twice": {anySent, `INSERT INTO event (account_id, sub_account_id, message_id, pool_id, egress, type, mailbox, is_copy, recipient, occurred_at, recorded_at, detail, effect)
 			SELECT account_id, sub_account_id, message_id, pool_id, egress, type, mailbox, is_copy, recipient, occurred_at, recorded_at, detail, effect FROM event WHERE message_id = ?1 AND effect = 2`, "counter events"},
-		"drop of another type":   {anyDrop, `UPDATE event SET type = 75 WHERE message_id = ?1 AND type IN (1, 74)`, "counter events facet unique"},
+		"drop of another type":   {anyDrop, `UPDATE event SET type = 75 WHERE message_id = ?1 AND type IN (1, 35, 74)`, "counter events facet unique"},
 		"effect":                 {anySent, `UPDATE event SET effect = 6 WHERE message_id = ?1 AND effect = 2`, "events state"},
 		"event of a copy":        {anySent, `UPDATE event SET is_copy = 1 WHERE message_id = ?1 AND effect = 2`, "counter events"},
 		"event of another day":   {anySent, `UPDATE event SET occurred_at = occurred_at + 86400000000000 WHERE message_id = ?1 AND effect = 0`, "counter facet"},

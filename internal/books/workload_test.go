@@ -228,7 +228,8 @@ func (o *office) answer(j job) {
 	o.settle(s)
 }
 
-var reported = []event.Kind{event.Delivered, event.Delivered, event.Delivered, event.HardBounced, event.SoftBounced, event.Dropped, event.Dropped, event.Opened, event.Clicked, event.Spam}
+var reported = []event.Kind{event.Delivered, event.Delivered, event.Delivered, event.HardBounced, event.SoftBounced, event.Dropped, event.Dropped,
+	event.RenderingFailure, event.Opened, event.Clicked, event.Spam}
 
 // report ingests a provider's report about a message that has been tried, or one that it gave before.
 func (o *office) report() {
@@ -239,7 +240,10 @@ func (o *office) report() {
 		return
 	}
 	kind := pick(o, reported)
-	typ, _ := event.TypeOf(event.Postmark, kind)
+	typ, has := event.TypeOf(event.Postmark, kind)
+	if !has {
+		typ, _ = event.TypeOf(event.AmazonSES, kind)
+	}
 	o.reports++
 	r := provider.Report{Kind: kind, Type: typ, MessageID: id, Recipient: pick(o, []string{m.Recipient.Email, m.Recipient.Email, m.Recipient.Email, "copy@example.net"}),
 		Identity: fmt.Sprint(o.account, "/", o.rand.IntN(o.reports)), Final: o.rand.IntN(2) == 0, OccurredAt: o.now.Add(-time.Duration(o.rand.Int64N(int64(48 * time.Hour)))),

@@ -316,7 +316,8 @@ func TestWarnings(t *testing.T) {
 		"no others":              {nil, keyed(`{"0":"[\"TPSP_3\",\"TPSP_4\"]"}`), "no_others:0"},
 		"somebody is never used": {nil, keyed(`{"others":"[\"TPSP_3\"]"}`), "never_used:4 key_without_fallback:0"},
 		"somebody is gone":       {nil, keyed(`{"others":"[\"TPSP_3\",\"TPSP_4\",\"TPSP_9\"]"}`), "gone_egress:9"},
-		"volume 0":               {nil, route.Pool{Members: []route.Egress{3, 4}, Strategy: route.Volume, RoutingMetaData: `{"TPSP_3":"1","TPSP_4":"0"}`}, "fallback_only:4"},
+		"volume 0, meant so":     {nil, route.Pool{Members: []route.Egress{3, 4}, Strategy: route.Volume, RoutingMetaData: `{"TPSP_3":"1","TPSP_4":"0"}`}, ""},
+		"without a volume":       {nil, route.Pool{Members: []route.Egress{3, 4}, Strategy: route.Volume, RoutingMetaData: `{"TPSP_3":"1"}`}, "fallback_only:4"},
 		"a refused sender": {func(l []directory.TPSP) {
 			l[2].Refused = []directory.Refusal{{Domain: "a.com", Reason: "no", ProbeAt: now.Add(1)}, {Domain: "b.com", ProbeAt: now}}
 		}, route.Pool{Members: []route.Egress{3, 4}}, "sender_refused:3"},

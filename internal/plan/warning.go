@@ -34,7 +34,7 @@ const (
 	UnreadableMetaData = "unreadable_metadata"  // the strategy is round robin instead
 	GoneEgress         = "gone_egress"          // the routing metadata names somebody who is not in the pool any more
 	NeverUsed          = "never_used"           // no key names the egress
-	FallbackOnly       = "fallback_only"        // its volume is 0
+	FallbackOnly       = "fallback_only"        // no volume names the egress
 	KeyWithoutFallback = "key_without_fallback" // a key names one egress only, and the pool leads nowhere
 	NoOthers           = "no_others"            // mail without a key is shared by all members
 )
@@ -155,7 +155,7 @@ func review(view *directory.Snapshot, pool *route.Pool, leadsOn bool) (list []Wa
 		list = append(list, Warning{NeverUsed, e, Name(view, e) + " is in the pool, and no key names it: it is never used"})
 	}
 	for _, e := range r.FallbackOnly {
-		list = append(list, Warning{FallbackOnly, e, Name(view, e) + " has no volume: it is used when those that have one cannot"})
+		list = append(list, Warning{FallbackOnly, e, Name(view, e) + " is named by no volume: it is used when those that have one cannot"})
 	}
 	if !leadsOn && len(pool.Members) > 1 {
 		for _, key := range r.Alone {

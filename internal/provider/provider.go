@@ -279,7 +279,7 @@ type Adapter interface {
 
 	// History reads back what happened since a time, as the reports that webhooks give or would have given: a copy has the
 	// same Identity. Reports may come in any order, more than once, and be older than asked for. It reads in pages and holds
-	// a bounded part of them. missing says, for people, what the provider does not let be read; err, what may be read when it
+	// a bounded part of them. missing names, for people, what the provider does not let be read; err, what may be read when it
 	// is asked again.
 	History(ctx context.Context, conn Connection, past Past) (missing []string, err error)
 

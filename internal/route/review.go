@@ -10,7 +10,7 @@ type Review struct {
 	Unreadable   bool     // the metadata cannot be read; all members share the mail
 	Gone         []Egress // named, and no member any more
 	Unused       []Egress // members that no key names
-	FallbackOnly []Egress // members of volume 0, or without one
+	FallbackOnly []Egress // members that no volume names, and that are as with volume 0; a 0 that somebody wrote is meant
 	Alone        []string // keys that name one egress
 	NoOthers     bool     // there are keys, and mail that none of them is for is shared by all members
 }
@@ -37,7 +37,8 @@ func Look(p *Pool) (r Review) {
 	}
 	if p.Strategy == Volume && t.all.weighted() != 0 {
 		for i, e := range t.all.egresses {
-			if t.all.weights[i] == 0 {
+			named := func(v volume) bool { return v.egress == e }
+			if t.all.weights[i] == 0 && !slices.ContainsFunc(meta.volumes, named) {
 				r.FallbackOnly = append(r.FallbackOnly, e)
 			}
 		}

@@ -80,7 +80,7 @@ func (*Adapter) Capabilities() provider.Capabilities {
 const repeats = 24 * time.Hour
 
 // nothingTold is what is missing when somebody asks what became of messages.
-const nothingTold = "SendGrid does not let be read back what became of messages: it tells by its Event Webhook only"
+const nothingTold = "what became of messages: SendGrid tells by its Event Webhook only"
 
 var errNotAsked = errors.New("SendGrid cannot be asked whether it has a message")
 

@@ -72,7 +72,7 @@ func (*Adapter) Capabilities() provider.Capabilities {
 }
 
 // nothingKept is what is missing when somebody asks what became of messages.
-const nothingKept = "Amazon SES keeps no list of what became of messages: what it reported while nobody listened is lost"
+const nothingKept = "what became of messages: Amazon SES keeps no list of it, and what it reported while nobody listened is lost"
 
 var errNotAsked = errors.New("Amazon SES cannot be asked whether it has a message")
 

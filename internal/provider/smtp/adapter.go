@@ -91,7 +91,7 @@ func (a *Adapter) Capabilities() provider.Capabilities {
 }
 
 // nothingTold is what is missing when somebody asks what became of messages.
-const nothingTold = "a mail server does not tell what became of the messages that it took"
+const nothingTold = "what became of messages: a mail server does not tell"
 
 var errNotAsked = errors.New("a mail server cannot be asked whether it has a message")
 

@@ -94,7 +94,7 @@ func (*Adapter) Lookup(context.Context, provider.Connection, []mail.ID, time.Tim
 	return nil, errors.New("Toy cannot be asked whether it has a message")
 }
 
-const nothingTold = "Toy does not tell what became of messages, but by webhook"
+const nothingTold = "what became of messages: Toy tells by webhook only"
 
 // History implements provider.Adapter.
 func (*Adapter) History(context.Context, provider.Connection, provider.Past) (missing []string, err error) {
