@@ -69,7 +69,7 @@ func checkEvents(e *store.Entry, differ differing) {
 			}
 		case info.Kind == event.Sent:
 			sent[info.Family]++
-		case info.Kind == event.Dropped:
+		case info.Kind == event.Dropped || info.Kind == event.RenderingFailure:
 			dropped++
 		}
 	}
@@ -122,11 +122,12 @@ func nameOf(t event.Type) string {
 // triggers is what an event about the `to` recipient may stand for, by its kind. All others prove that a provider has the
 // message, and nothing else.
 var triggers = map[event.Kind][]lifecycle.Trigger{
-	event.Processed:   nil,
-	event.Delivered:   {lifecycle.Deliver},
-	event.HardBounced: {lifecycle.Bounce},
-	event.SoftBounced: {lifecycle.Accept, lifecycle.Bounce},
-	event.Dropped:     {lifecycle.Drop, lifecycle.Requeue},
+	event.Processed:        nil,
+	event.Delivered:        {lifecycle.Deliver},
+	event.HardBounced:      {lifecycle.Bounce},
+	event.SoftBounced:      {lifecycle.Accept, lifecycle.Bounce},
+	event.Dropped:          {lifecycle.Drop, lifecycle.Requeue},
+	event.RenderingFailure: {lifecycle.Drop},
 }
 
 var proofOnly = []lifecycle.Trigger{lifecycle.Accept}
