@@ -45,7 +45,7 @@ type attemptAnswer struct {
 	HTTPStatus int    `json:"httpStatus"` // 0 when there was no answer
 	Code       string `json:"code"`       // the provider's own
 	Text       string `json:"text"`       // the provider's words, or the transport's
-	Answer     string `json:"answer"`     // what the provider said when it was asked about the attempt
+	Answer     string `json:"answer"`     // what the provider said when it was asked about the attempt, or reported of it
 	TakenBack  string `json:"takenBack"`  // accepted, and taken back by the provider later, for a reason of its own: its class and the provider's words
 }
 

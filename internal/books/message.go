@@ -69,7 +69,7 @@ func checkEvents(e *store.Entry, differ differing) {
 			}
 		case info.Kind == event.Sent:
 			sent[info.Family]++
-		case info.Kind == event.Dropped, info.Kind == event.RenderingFailure:
+		case info.Kind == event.Dropped || info.Kind == event.RenderingFailure:
 			dropped++
 		}
 	}

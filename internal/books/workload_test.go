@@ -228,8 +228,18 @@ func (o *office) answer(j job) {
 	o.settle(s)
 }
 
-var reported = []event.Kind{event.Delivered, event.Delivered, event.Delivered, event.HardBounced, event.SoftBounced, event.Dropped, event.Dropped,
-	event.RenderingFailure, event.Opened, event.Clicked, event.Spam}
+// typesOf returns the types of a kind in all families.
+func typesOf(k event.Kind) (list []event.Type) {
+	for _, family := range []event.Family{event.SendGrid, event.AmazonSES} {
+		if t, ok := event.TypeOf(family, k); ok {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+var reported = []event.Kind{event.Delivered, event.Delivered, event.Delivered, event.HardBounced, event.SoftBounced, event.Dropped, event.Dropped, event.Opened, event.Clicked, event.Spam,
+	event.Sent, event.RenderingFailure, event.GroupUnsubscribe}
 
 // report ingests a provider's report about a message that has been tried, or one that it gave before.
 func (o *office) report() {
@@ -240,9 +250,9 @@ func (o *office) report() {
 		return
 	}
 	kind := pick(o, reported)
-	typ, has := event.TypeOf(event.Postmark, kind)
-	if !has {
-		typ, _ = event.TypeOf(event.AmazonSES, kind)
+	typ, known := event.TypeOf(event.Postmark, kind)
+	if !known {
+		typ = pick(o, typesOf(kind))
 	}
 	o.reports++
 	r := provider.Report{Kind: kind, Type: typ, MessageID: id, Recipient: pick(o, []string{m.Recipient.Email, m.Recipient.Email, m.Recipient.Email, "copy@example.net"}),
@@ -253,9 +263,14 @@ func (o *office) report() {
 	if o.loyal {
 		r.Refused = provider.Accepted
 	}
-	by := pick(o, []route.Egress{m.Egress, m.Egress, pick(o, o.egress)})
+	by, first := pick(o, []route.Egress{m.Egress, m.Egress, pick(o, o.egress)}), pick(o, []event.Type{sent, sent, gridSent})
+	if kind == event.Sent { // it comes from whoever was called, and means what Postyard's own event does
+		calls, err := o.db.Attempts(o.tb.Context(), o.account, id)
+		o.must(err)
+		by, r.Type = pick(o, calls).Egress, first
+	}
 	_, err = o.db.Ingest(o.tb.Context(), []store.Parsed{{Receipt: store.Receipt{AccountID: o.account, TPSPID: by.TPSPID()},
-		Reports: []provider.Report{r}, Sent: pick(o, []event.Type{sent, sent, gridSent}), Now: o.now}})
+		Reports: []provider.Report{r}, Sent: first, Now: o.now}})
 	o.must(err)
 }
 

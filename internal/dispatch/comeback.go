@@ -38,6 +38,9 @@ func (d *Dispatcher) Ingest(ctx context.Context, in Ingester, batch []store.Pars
 		batch[i].Back = d.back
 	}
 	res, err := in.Ingest(ctx, batch)
+	if err != nil {
+		return res, err
+	}
 	if n := len(res.Back); n > 0 {
 		first := &res.Back[0]
 		d.Log.Warn("messages were taken back after they had been accepted, and are queued again", "messages", n, "first", first.ID.String(),
@@ -51,7 +54,7 @@ func (d *Dispatcher) Ingest(ctx context.Context, in Ingester, batch []store.Pars
 		}
 		d.Wake(c.To)
 	}
-	return res, err
+	return res, nil
 }
 
 // back says where a message goes that its provider took back, and when, by the table in docs/failover.md: to the next egress of its plan

@@ -310,6 +310,7 @@ const (
 	ReasonDeleted  = "the provider was deleted"                                // why a message is dropped or moved
 	ReasonStopped  = "the sender stopped while the provider was being called"  // how Recover closes an attempt
 	ReasonReported = "the provider reported about it before the call was over" // how Ingest closes one
+	AnswerReported = "it reported that it has the message"                     // of an attempt whose outcome was not known
 	ReasonEarlier  = "it turned out meanwhile that an earlier attempt had come through"
 )
 
@@ -446,7 +447,7 @@ type Attempt struct {
 	HTTPStatus int            // 0 when there was no answer
 	Code       string         // the provider's own code
 	Text       string         // the provider's words, or the transport's
-	Answer     string         // what the provider said when it was asked about it, "" when it was not
+	Answer     string         // what the provider said when it was asked about it, or reported of it, "" when it was not
 
 	Refused provider.Class // Transient, Throttled or Account: the provider accepted the message and took it back for this; Accepted: it did not
 	Refusal string         // in its words

@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"postyard/internal/provider"
 	"postyard/internal/route"
@@ -55,6 +56,21 @@ func (c Calls) Else(than *Call) *Call {
 		}
 	}
 	return nil
+}
+
+// Confirm notes that the provider has the message by the last call of an egress.
+func (c Calls) Confirm(e route.Egress, now time.Time) {
+	for i := range slices.Backward(c) {
+		if call := &c[i]; call.Egress == e {
+			if call.Refused == provider.Accepted && !call.Stands() {
+				call.Class = provider.Accepted
+				if call.Finished.IsZero() {
+					call.Finished = now
+				}
+			}
+			return
+		}
+	}
 }
 
 // ComebackOf describes a message that a report takes back; the plan and the sender are still to be told.

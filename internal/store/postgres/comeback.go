@@ -2,8 +2,10 @@ package postgres
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"postyard/internal/lifecycle"
 	"postyard/internal/mail"
@@ -97,6 +99,7 @@ func (in *ingesting) takeBack(p *store.Parsed, r *provider.Report, m *message, e
 		if m.egress != egress { // nobody confirmed that the other one has it, and a policy left it there
 			return store.NoEffect
 		}
+		m.plan = h.plan
 		place = in.rows.enqueue(m)
 	} else {
 		m.sent(&in.tx.journal, egress, c.Plan.First(), "", p.Sent, r.OccurredAt, engine.NoDetail)
@@ -162,6 +165,37 @@ func (l *ledger) writeRefused(t *tx) {
 	}
 	t.exec(`UPDATE message m SET refusals = u.refusals FROM unnest($1::uuid[], $2::int[]) AS u (id, refusals) WHERE m.id = u.id`,
 		uuids(ids), column(ids, func(id *mail.ID) int32 { return int32(l.messages[*id].refusals) }))
+	t.exec(`INSERT INTO provider_message (provider_id, message_id) SELECT * FROM unnest($1::text[], $2::uuid[]) AS u (name, id) WHERE name <> ''
+		ON CONFLICT DO NOTHING`,
+		column(l.refused, func(r *refused) string { return r.providerID }), callIDs(calls))
+}
+
+// confirmed is an egress at which a provider has a message, as it reported.
+type confirmed struct {
+	message mail.ID
+	egress  route.Egress
+	at      time.Time
+}
+
+// confirmCall records with the last attempt at an egress that the provider has the message, unless it is known: no event of its own says so.
+func (in *ingesting) confirmCall(id mail.ID, egress route.Egress, now time.Time) {
+	in.rows.confirmed = append(in.rows.confirmed, confirmed{id, egress, now})
+	if h := in.histories[id]; h != nil {
+		h.calls.Confirm(egress, now)
+	}
+}
+
+func (l *ledger) writeConfirmed(t *tx) {
+	if len(l.confirmed) == 0 {
+		return
+	}
+	t.exec(`UPDATE attempt a SET class = 0, finished = CASE a.finished WHEN 0 THEN u.at ELSE a.finished END,
+			answer = CASE a.answer WHEN '' THEN $4 ELSE a.answer || '; ' || $4 END
+		FROM (SELECT id, egress, min(at) AS at FROM unnest($1::uuid[], $2::int[], $3::bigint[]) AS u (id, egress, at) GROUP BY 1, 2) AS u
+		WHERE a.message_id = u.id AND a.n = (SELECT max(n) FROM attempt WHERE message_id = u.id AND egress = u.egress) AND a.refused = 0 AND NOT (`+proven+`)`,
+		column(l.confirmed, func(c *confirmed) pgtype.UUID { return uuidOf(c.message) }),
+		column(l.confirmed, func(c *confirmed) int32 { return int32(c.egress) }),
+		column(l.confirmed, func(c *confirmed) int64 { return engine.Stamp(c.at) }), store.AnswerReported)
 }
 
 // enqueue gives a message that was sent a queue row as Accept does.
@@ -172,7 +206,7 @@ func (l *ledger) enqueue(m *message) *place {
 		l.places[m.id] = p
 	}
 	p.gone, p.attempts, p.failures = false, m.attempts, int32(m.refusals)
-	m.state, m.providerID, m.changed = lifecycle.Queued, "", true
+	m.state, m.providerID, m.named, m.changed = lifecycle.Queued, "", false, true
 	if m.mark == store.MarkUnconfirmed {
 		m.mark = store.MarkNone
 	}

@@ -246,7 +246,7 @@ func (in *ingesting) report(p *store.Parsed, r *provider.Report, m *message) err
 	egress := engine.EgressOf(p, r)
 	isCopy := !strings.EqualFold(text(r.Recipient), m.to)
 	trigger := engine.TriggerOf(r, isCopy)
-	effect, families, counts := store.NoEffect, m.families, in.counts(r, m, egress, trigger)
+	effect, families, pending, counts := store.NoEffect, m.families, m.state.Pending(), in.counts(r, m, egress, trigger)
 	encode := func() ([]byte, error) { return engine.Detail(&r.Detail) }
 	switch {
 	case !counts:
@@ -263,6 +263,9 @@ func (in *ingesting) report(p *store.Parsed, r *provider.Report, m *message) err
 	if r.Kind == event.Sent { // it confirms what the message's own sent event says, once for each family
 		if counts {
 			m.sent(&in.tx.journal, egress, 0, term(r.ProviderMessageID), r.Type, r.OccurredAt, engine.NoDetail)
+		}
+		if counts && (pending || m.families != families) {
+			in.confirmCall(m.id, egress, p.Now)
 		}
 		if m.families == families {
 			in.res.Recorded, in.res.Duplicates = in.res.Recorded-1, in.res.Duplicates+1

@@ -27,6 +27,8 @@ type ledger struct {
 	returned map[permit]int // permits that are given back
 	refused  []refused
 	tookBack map[call]bool // outcomes of calls that come too late: the provider took the message back
+
+	confirmed []confirmed
 }
 
 // permit is the primary key of a number of permits.
@@ -229,6 +231,7 @@ func (l *ledger) leave(p *place, known provider.Outcome, at time.Time) {
 // write puts back what changed.
 func (l *ledger) write(t *tx) error {
 	l.writeCalls(t)
+	l.writeConfirmed(t)
 	l.writeRefused(t)
 	l.writePlaces(t)
 	l.writePermits(t)

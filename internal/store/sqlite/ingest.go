@@ -372,7 +372,7 @@ func (in *ingesting) report(r *reported) error {
 	egress := engine.EgressOf(r.of, r.Report)
 	isCopy := !strings.EqualFold(r.Recipient, r.about.to)
 	trigger := engine.TriggerOf(r.Report, isCopy)
-	effect, families := store.EffectOf(trigger), r.about.sentFamilies
+	effect, families, pending := store.EffectOf(trigger), r.about.sentFamilies, r.about.state.Pending()
 	counts, err := in.counts(r, egress, trigger)
 	detail := r.detail
 	switch {
@@ -392,6 +392,9 @@ func (in *ingesting) report(r *reported) error {
 	if r.Kind == event.Sent { // it confirms what the message's own sent event says, once for each family
 		if counts {
 			err = in.sent(r.about, egress, 0, r.ProviderMessageID, r.Type, r.OccurredAt)
+		}
+		if err == nil && counts && (pending || r.about.sentFamilies != families) {
+			err = in.confirmCall(r.about.id, egress, r.of.Now)
 		}
 		if r.about.sentFamilies == families {
 			in.res.Recorded, in.res.Duplicates = in.res.Recorded-1, in.res.Duplicates+1
@@ -465,4 +468,13 @@ func (in *ingesting) overtake(m *stored) (attempts int, at route.Egress, removed
 		in.left++
 	}
 	return attempts, at, removed, err
+}
+
+// confirmCall records with the last attempt at an egress that the provider has the message, unless it is known: no event of its own says so.
+func (in *ingesting) confirmCall(id mail.ID, egress route.Egress, now time.Time) error {
+	_, err := in.exec(`UPDATE attempt SET class = ?, finished = CASE finished WHEN 0 THEN ? ELSE finished END,
+			answer = CASE answer WHEN '' THEN ? ELSE answer || '; ' || ? END
+		WHERE message_id = ? AND n = (SELECT max(n) FROM attempt WHERE message_id = ? AND egress = ?) AND refused = 0 AND NOT (`+proven+`)`,
+		int(provider.Accepted), engine.Stamp(now), store.AnswerReported, store.AnswerReported, id[:], id[:], int32(egress))
+	return err
 }

@@ -363,3 +363,71 @@ func takenBackElsewhere(t *testing.T, b *bench) {
 	b.wantState(id, lifecycle.Queued)
 	b.wantBooks()
 }
+
+// confirmedCall: a provider that cannot be asked reports that it has a message of which nobody knew. The attempt says so, as no event of its
+// own does, and what the other provider says of its copy then brings nothing back.
+func confirmedCall(t *testing.T, b *bench) {
+	second, _ := b.newTPSP(b.account.ID, "Second", "token-2", "outbound")
+	other := second.Egress()
+	doubted := func() mail.ID {
+		id := b.acceptFor(b.egress(), other)
+		j := b.claimOf(b.egress())
+		b.settle(store.Settlement{Job: &j, Trigger: lifecycle.Doubt, DueAt: b.now, Outcome: &provider.Outcome{Class: provider.Ambiguous, Text: "reset"}})
+		return id
+	}
+	confirmed := func(id mail.ID) {
+		t.Helper()
+		a := b.attempts(id)[0]
+		if !a.Stands() || a.Text != "reset" || a.Answer != store.AnswerReported {
+			t.Errorf("attempt %+v", a)
+		}
+		b.wantBooks()
+	}
+	id := doubted()
+	b.tell(nil, b.report(id, event.Sent, "s1"))
+	b.wantState(id, lifecycle.Sent)
+	confirmed(id)
+
+	sentAgain := func() mail.ID {
+		id := doubted()
+		asked := b.question()[0]
+		b.settle(store.Settlement{Job: &asked, Trigger: lifecycle.Requeue, Egress: other, Failed: true, Mark: store.MarkResent, Answer: "sent again"})
+		j := b.claimOf(other)
+		s := accepted(&j, "sg-"+id.String())
+		s.Sent = 14
+		b.settle(s)
+		return id
+	}
+	back := func(id mail.ID) provider.Report {
+		r := b.refusal(id, other, "r"+id.String())
+		r.ProviderMessageID = "sg-" + id.String()
+		return r
+	}
+	id = sentAgain()
+	b.tell(nil, b.report(id, event.Sent, "s2"))
+	if res := b.tell(nil, back(id)); len(res.Back) != 0 {
+		t.Errorf("%+v", res)
+	}
+	id = sentAgain()
+	if res := b.tell(nil, b.report(id, event.Sent, "s3"), back(id)); len(res.Back) != 0 { // at once
+		t.Errorf("%+v", res)
+	}
+	if m := b.message(id); m.State != lifecycle.Sent || m.Egress != b.egress() {
+		t.Errorf("%+v", m)
+	}
+	b.wantBooks()
+}
+
+// namedOnlyByRefusal: a provider's later reports carry its own id alone, of which nobody knew when it took the message back.
+func namedOnlyByRefusal(t *testing.T, b *bench) {
+	id, _ := b.two()
+	b.claimOf(b.egress())
+	b.tell(nil, b.refusal(id, b.egress(), "r1"))
+	late := b.report(id, event.Opened, "o1")
+	late.MessageID, late.ProviderMessageID = mail.ID{}, "pm-"+id.String()
+	if res := b.tell(nil, late); res.Recorded != 1 {
+		t.Errorf("%+v", res)
+	}
+	b.wantState(id, lifecycle.Queued)
+	b.wantBooks()
+}

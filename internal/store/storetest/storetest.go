@@ -52,6 +52,8 @@ func Run(t *testing.T, engine Engine) {
 		"what is taken back meanwhile":               takenBackMeanwhile,
 		"what is taken back too late":                takenBackLate,
 		"another provider has what is taken back":    takenBackElsewhere,
+		"a report confirms a call":                   confirmedCall,
+		"a refusal tells the name":                   namedOnlyByRefusal,
 		"unmatched reports are held, then foreign":   heldThenForeign,
 		"garbage is kept apart":                      garbage,
 		"fresh reports are stored if they wait":      freshReports,
