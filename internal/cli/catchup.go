@@ -54,7 +54,7 @@ func (p *program) showCaughtUp(list []client.CaughtUp) error {
 		case c.Error != "":
 			result = "failed: " + c.Error
 		case len(c.Missing) > 0:
-			result = "done, without " + strings.Join(c.Missing, "; ")
+			result = "done; not read: " + strings.Join(c.Missing, "; ")
 		}
 		rows[i] = row(strconv.Itoa(int(c.TPSPID)), c.Name, moment(c.Since), strconv.FormatInt(c.MessagesAsked, 10), strconv.FormatInt(c.Recorded, 10),
 			strconv.FormatInt(c.Duplicates, 10), result)

@@ -155,6 +155,8 @@ func (e *exam) pool(pool *route.Pool) (list []Check) {
 			c.Fix = e.carryFix(pool, w.Egress)
 		case plan.NotConnected:
 			c.Fix = change + `the others in "tpsps"`
+		case plan.FallbackOnly:
+			c.Fix = "nothing, when it is to stand in only; else " + change + `"routingMetaData" that gives it a volume`
 		default:
 			c.Fix = change + `"routingMetaData" that names all of "tpsps"`
 		}

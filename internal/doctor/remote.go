@@ -227,6 +227,9 @@ func (p *patient) webhook(ctx context.Context, inspector provider.Inspector, con
 	case !registered:
 		return p.check(Webhook, Fail, stored, again)
 	}
+	if inspector == nil {
+		return p.check(Webhook, OK, "it stood at the provider as it should when that was looked at last, as is done every hour", "")
+	}
 	return p.check(Webhook, OK, "it stands at the provider as it should, with all events", "")
 }
 

@@ -80,7 +80,7 @@ func TestBrakeCommands(t *testing.T) {
 	wantEvents(t, api, plain, 69, 70, 71)
 
 	list, err := api.TPSPs(t.Context())
-	if err != nil || len(list) != 1 {
+	if err != nil || len(list) == 0 {
 		t.Fatalf("%+v, %v", list, err)
 	}
 	rows := cells(t, command("drill", list[0].Name, "--seconds", "3600"), "ID", "PROVIDER", "STATE", "UNTIL", "REASON")

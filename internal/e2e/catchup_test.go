@@ -17,7 +17,7 @@ func TestCatchUpCommand(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 	rows := cells(t, r.out, "ID", "PROVIDER", "SINCE", "ASKED", "NEW", "KNOWN", "RESULT")
-	if len(rows) != 1 || rows[0][0] != strconv.Itoa(int(scene.TPSPID)) || rows[0][4] != "0" || rows[0][6] != "done" {
+	if len(rows) != len(scene.Providers) || rows[0][0] != strconv.Itoa(int(scene.TPSPID)) || rows[0][4] != "0" || rows[0][6] != "done" {
 		t.Errorf("%q", rows)
 	}
 	r = run(t, environ(scene), "catch-up", "--tpsp", strconv.Itoa(int(scene.TPSPID)), "--json")

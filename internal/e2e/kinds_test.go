@@ -71,10 +71,11 @@ func kindsLoop(t *testing.T, during func(context.Context, *process, func() *proc
 // connectKinds connects each kind of provider that a sandbox plays, without a limit, and puts all into the pool that the scene is about.
 func connectKinds(t *testing.T, server, sandbox string, p *process) *demo.Scene {
 	t.Helper()
-	key, _, ok := keysIn(p.stdout())
-	if !ok {
-		t.Fatalf("no keys in %q", p.stdout())
-	}
+	key, ok := "", false
+	eventually(t, "the keys are printed", 10*time.Second, func() bool {
+		key, _, ok = keysIn(p.stdout())
+		return ok
+	})
 	var smtp struct{ Addresses []string }
 	if _, err := call(t.Context(), http.MethodGet, sandbox+"/sandbox/smtp", nil, nil, &smtp); err != nil || len(smtp.Addresses) == 0 {
 		t.Fatalf("the sandbox's mail server: %+v (%v)", smtp, err)

@@ -87,6 +87,16 @@ func TestDemoForPeople(t *testing.T) {
 	if r := finish(t, nil, "bash", "-c", command); r.code != 0 || !strings.Contains(r.out, first) || !strings.Contains(r.out, "PM Processed") {
 		t.Errorf("%s: %+v", command, r)
 	}
+
+	drill := firstMatch(t, shown, `(?s)why a message leaves by SES:\n\n(.*?)\n\n`)
+	lines := strings.Split(drill, "\n")
+	variables, last := lines[0], lines[len(lines)-1]
+	r = finish(t, nil, "bash", "-c", strings.Join(lines[:len(lines)-1], "\n"))
+	id := firstMatch(t, r.out, `(?m)^bob@gmail.com +(\S+) +accepted$`)
+	eventually(t, "the message leaves by SES", 30*time.Second, func() bool {
+		r := finish(t, nil, "bash", "-c", variables+"\n"+strings.Replace(last, "ID", id, 1))
+		return strings.Contains(r.out, "Amazon SES sandbox") && strings.Contains(r.out, "an outage of the provider is rehearsed") && strings.Contains(r.out, "SES Delivered")
+	})
 	if code := p.interrupt(syscall.SIGINT); code != 0 {
 		t.Errorf("exit code %d after SIGINT", code)
 	}

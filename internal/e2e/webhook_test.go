@@ -264,7 +264,10 @@ func TestWebhooks(t *testing.T) {
 				Status  int
 				Outcome string
 			}
-			r.account(scene, http.MethodGet, fmt.Sprintf("/webhook/%d/attempts", one), nil, &attempts)
+			eventually(t, "each event is recorded as posted, once", 10*time.Second, func() bool { // which is after it was answered
+				r.account(scene, http.MethodGet, fmt.Sprintf("/webhook/%d/attempts", one), nil, &attempts)
+				return len(attempts) >= len(inLog(t, scene))
+			})
 			if len(attempts) != len(inLog(t, scene)) {
 				t.Errorf("%d attempts: %+v", len(attempts), attempts)
 			}
