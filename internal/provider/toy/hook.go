@@ -67,7 +67,7 @@ func (a *Adapter) Register(ctx context.Context, conn provider.Connection, hook p
 		want.ID = ours[0].ID
 		method, path = http.MethodPut, hookPath(want)
 	}
-	body, err := json.Marshal(want) //nolint:gosec // the provider is told the secret that it is to sign with
+	body, err := json.Marshal(want)
 	if err != nil {
 		return "", false, fmt.Errorf("encode the webhook: %w", err)
 	}
