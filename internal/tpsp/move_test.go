@@ -467,3 +467,28 @@ func TestRegisteringAgain(t *testing.T) {
 		}
 	})
 }
+
+// Whoever resumes a provider that is stopped has it tried at once; other changes leave it stopped.
+func TestResumingTriesAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		made := b.create("outbound")
+		stopped := directory.Health{Stopped: true, Reason: "suspended", Since: time.Now(), ProbeAt: time.Now().Add(time.Hour), Wait: time.Hour}
+		if err := errors.Join(b.db.UpdateHealth(t.Context(), made.ID, stopped), b.Directory.Reload(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		paused := func(p bool) Change {
+			return func(t *directory.TPSP, _ *provider.Connection) error { t.Paused = p; return nil }
+		}
+		for _, step := range []struct {
+			change Change
+			want   bool
+		}{{paused(false), true}, {paused(true), true}, {paused(false), false}} {
+			now, err := b.Update(t.Context(), b.account, made.ID, step.change)
+			if err != nil || now.Health.Stopped != step.want {
+				t.Fatalf("stopped: %t, want %t (%v)", now.Health.Stopped, step.want, err)
+			}
+		}
+	})
+}

@@ -116,6 +116,7 @@ type Store interface {
 	UpdatePastHook(ctx context.Context, p *directory.PastHook) error
 	Drill(ctx context.Context, accountID, id int32, until time.Time) error
 	UpdateWebhook(ctx context.Context, tpspID int32, w directory.Webhook) error
+	UpdateHealth(ctx context.Context, tpspID int32, h directory.Health) error
 	CatchUpFrom(ctx context.Context, tpspID int32, from time.Time) error
 	DeleteTPSP(ctx context.Context, accountID, id int32, force bool, now time.Time) error
 
@@ -250,7 +251,11 @@ func (s *Service) updateInPlace(ctx context.Context, accountID, id int32, change
 	if err != nil || d.moves() {
 		return nil, err == nil, err
 	}
-	t, err = s.changed(ctx, accountID, id, s.Store.UpdateTPSP(ctx, &d.tpsp))
+	err = s.Store.UpdateTPSP(ctx, &d.tpsp)
+	if err == nil && d.was.Paused && !d.tpsp.Paused && d.was.Health.Stopped {
+		err = s.Store.UpdateHealth(ctx, id, directory.Health{}) // whoever resumes it wants to see now whether it works again
+	}
+	t, err = s.changed(ctx, accountID, id, err)
 	return t, false, err
 }
 
