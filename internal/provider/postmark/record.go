@@ -9,8 +9,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/google/uuid"
-
 	"postyard/internal/mail"
 	"postyard/internal/provider"
 )
@@ -214,29 +212,10 @@ func (s *scanner) quoted() {
 }
 
 // messageID returns our id from a record that is metadata; zero when there is none, or when it is not one of ours.
-func (r record) messageID() mail.ID {
-	text := r.text(messageIDKey, maxID)
-	if len(text) != uuidLength {
-		return mail.ID{} // the parser would also take braces and urn:uuid:
-	}
-	id, err := uuid.Parse(text)
-	if err != nil {
-		return mail.ID{}
-	}
-	return id
-}
-
-// uuidLength is that of the only spelling of an id that we give out.
-const uuidLength = 36
+func (r record) messageID() mail.ID { return provider.OwnMessageID(r.text(messageIDKey, maxID)) }
 
 // tpspID returns the id of our TPSP from a record that is metadata; 0 when there is none.
-func (r record) tpspID() int32 {
-	id, err := strconv.ParseInt(r.text(tpspIDKey, maxID), 10, 32)
-	if err != nil || id < 0 {
-		return 0
-	}
-	return int32(id)
-}
+func (r record) tpspID() int32 { return provider.OwnTPSPID(r.text(tpspIDKey, maxID)) }
 
 // timeLayouts are the forms of Postmark's dates. Go reads 0 to 9 fraction digits with each.
 var timeLayouts = []string{time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00"}

@@ -85,8 +85,8 @@ func (a *Adapter) report(r record) (report provider.Report, ok bool) {
 	}
 	report = provider.Report{
 		Kind:              kind,
-		MessageID:         r.messageID(),
-		TPSPID:            r.tpspID(),
+		MessageID:         provider.OwnMessageID(r.text(messageIDKey, maxID)),
+		TPSPID:            provider.OwnTPSPID(r.text(tpspIDKey, maxID)),
 		ProviderMessageID: messageName(r.text("sg_message_id", maxField)),
 		Recipient:         r.text("email", maxAddress),
 		OccurredAt:        r.time("timestamp"),

@@ -6,9 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
-	"postyard/internal/mail"
 	"postyard/internal/provider"
 )
 
@@ -70,31 +67,6 @@ func (r record) time(key string) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMilli(int64(seconds * 1000)).UTC()
-}
-
-// messageID returns our id of the message; zero when there is none, or when it is not one of ours.
-func (r record) messageID() mail.ID {
-	text := r.text(messageIDKey, maxID)
-	if len(text) != uuidLength {
-		return mail.ID{} // the parser would also take braces and urn:uuid:
-	}
-	id, err := uuid.Parse(text)
-	if err != nil {
-		return mail.ID{}
-	}
-	return id
-}
-
-// uuidLength is that of the only spelling of an id that we give out.
-const uuidLength = 36
-
-// tpspID returns the id of our TPSP; 0 when there is none.
-func (r record) tpspID() int32 {
-	id, err := strconv.ParseInt(r.text(tpspIDKey, maxID), 10, 32)
-	if err != nil || id < 0 {
-		return 0
-	}
-	return int32(id)
 }
 
 // smtpReply takes the reply code off the remote server's reply: "550 5.1.1 no such user". A text without one is all description.

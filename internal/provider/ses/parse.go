@@ -13,10 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"postyard/internal/event"
-	"postyard/internal/mail"
 	"postyard/internal/provider"
 )
 
@@ -241,7 +238,8 @@ const maxAhead = 24 * time.Hour
 // report is what all reports of an event have, for one recipient.
 func (h *happening) report(kind event.Kind, email string) provider.Report {
 	r := provider.Report{
-		Kind: kind, MessageID: messageID(h.tags), TPSPID: tpspID(h.tags), ProviderMessageID: h.mail.text("messageId", maxID), Recipient: email,
+		Kind: kind, MessageID: provider.OwnMessageID(tagValue(h.tags, messageIDTag)), TPSPID: provider.OwnTPSPID(tagValue(h.tags, tpspIDTag)),
+		ProviderMessageID: h.mail.text("messageId", maxID), Recipient: email,
 		Detail: h.detail,
 	}
 	r.Detail.Provider = maps.Clone(h.detail.Provider)
@@ -293,29 +291,6 @@ func (h *happening) identity(r provider.Report) string {
 	}
 	sum := sha256.Sum256(text)
 	return "ses:" + strings.ToLower(h.name) + ":" + hex.EncodeToString(sum[:16])
-}
-
-// messageID returns our id from a message's tags; zero when there is none, or when it is not one of ours.
-func messageID(tags record) mail.ID {
-	const uuidLength = 36 // of the only spelling that we give out: the parser would also take braces and urn:uuid:
-	text := tagValue(tags, messageIDTag)
-	if len(text) != uuidLength {
-		return mail.ID{}
-	}
-	id, err := uuid.Parse(text)
-	if err != nil {
-		return mail.ID{}
-	}
-	return id
-}
-
-// tpspID returns the id of our TPSP from a message's tags; 0 when there is none.
-func tpspID(tags record) int32 {
-	id, err := strconv.ParseInt(tagValue(tags, tpspIDTag), 10, 32)
-	if err != nil || id < 0 {
-		return 0
-	}
-	return int32(id)
 }
 
 // tagValue returns the first value of a tag.

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	"postyard/internal/event"
 	"postyard/internal/provider"
 )
@@ -71,14 +69,11 @@ func (a *Adapter) report(in item) (provider.Report, bool) {
 	if i < 0 || vocabulary[i].None {
 		return provider.Report{}, false
 	}
-	r := provider.Report{Kind: vocabulary[i].Kind, TPSPID: in.TPSP, ProviderMessageID: provider.Clean(in.Provider, maxID),
+	r := provider.Report{Kind: vocabulary[i].Kind, MessageID: provider.OwnMessageID(in.Message), TPSPID: in.TPSP, ProviderMessageID: provider.Clean(in.Provider, maxID),
 		Recipient: provider.Clean(in.Recipient, maxAddress), OccurredAt: in.At, Identity: "toy:" + provider.Clean(in.ID, maxID),
 		SMTPDescription: provider.Clean(in.Text, provider.MaxText)}
 	r.Detail.SMTPDescription = r.SMTPDescription
 	r.Type, _ = event.TypeOf(event.Native, r.Kind) // all kinds of the vocabulary have one
-	if id, err := uuid.Parse(in.Message); err == nil {
-		r.MessageID = id
-	}
 	if now := a.Now(); r.OccurredAt.IsZero() || r.OccurredAt.After(now) {
 		r.OccurredAt = now
 	}
