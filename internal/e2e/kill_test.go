@@ -19,7 +19,7 @@ const senders = 6
 // chaosTime is how long the loops of faults go on; `make chaos` sets it.
 const (
 	chaosTime    = "POSTYARD_CHAOS_TIME"
-	defaultChaos = 25 * time.Second
+	defaultChaos = 15 * time.Second
 )
 
 // chaos returns how long a loop of faults is to go on.
