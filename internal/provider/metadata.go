@@ -2,11 +2,23 @@ package provider
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 
 	"postyard/internal/mail"
 )
+
+// MetadataPrefix marks headers that are meant for a provider's metadata (PM-15), in any case of letters; they are no headers of mail.
+const MetadataPrefix = "TPSP_METADATA_"
+
+// MetadataKey returns the key of metadata that a header carries.
+func MetadataKey(header string) (key string, ok bool) {
+	if len(header) < len(MetadataPrefix) || !strings.EqualFold(header[:len(MetadataPrefix)], MetadataPrefix) {
+		return "", false
+	}
+	return header[len(MetadataPrefix):], true
+}
 
 // idLength is that of the only spelling of a message's id that we give out. The parser knows others: braces, urn:uuid:.
 const idLength = 36

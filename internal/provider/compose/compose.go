@@ -50,7 +50,7 @@ func (f Form) Write(out *provider.Outgoing, own map[string]string, now time.Time
 	msg.SetDateWithValue(now)
 	msg.SetMessageIDWithValue(m.ID)
 	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
-		if _, metadata := Metadata(name); !metadata && f.reserved(name) == "" {
+		if _, metadata := provider.MetadataKey(name); !metadata && f.reserved(name) == "" {
 			msg.SetGenHeader(gomail.Header(name), c.Headers[name])
 		}
 	}

@@ -210,20 +210,6 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func TestMetadata(t *testing.T) {
-	t.Parallel()
-	for header, want := range map[string]string{"TPSP_METADATA_order": "order", "tpsp_Metadata_X": "X", "TPSP_METADATA_": ""} {
-		if key, ok := Metadata(header); !ok || key != want {
-			t.Errorf("%s: %q, %t", header, key, ok)
-		}
-	}
-	for _, header := range []string{"", "TPSP_METADATA", "X-TPSP_METADATA_order"} {
-		if key, ok := Metadata(header); ok {
-			t.Errorf("%s is the metadata %q", header, key)
-		}
-	}
-}
-
 // Whatever a request holds that is accepted, the header of the message ends where it should and names nobody else.
 func FuzzCompose(f *testing.F) {
 	f.Add("Hello", "Ana", "X-A", "b c", "body\n.\n", "file.txt")

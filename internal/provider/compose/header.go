@@ -6,18 +6,8 @@ import (
 	"strings"
 
 	"postyard/internal/mail"
+	"postyard/internal/provider"
 )
-
-// MetadataPrefix marks headers that are meant for a provider's metadata (PM-15), in any case of letters; they are no headers of mail.
-const MetadataPrefix = "TPSP_METADATA_"
-
-// Metadata returns the key of metadata that a header carries.
-func Metadata(header string) (key string, ok bool) {
-	if len(header) < len(MetadataPrefix) || !strings.EqualFold(header[:len(MetadataPrefix)], MetadataPrefix) {
-		return "", false
-	}
-	return header[len(MetadataPrefix):], true
-}
 
 // MaxToken is the longest run without a space in a header's value, in bytes: a header is folded at spaces only, and a line has at most
 // 998 bytes (RFC 5322 section 2.1.1).
@@ -26,7 +16,7 @@ const MaxToken = 900
 // Check says why a message cannot have the headers of a request, or nil. Of several faults it names the one whose header sorts first.
 func (f Form) Check(headers map[string]string) *mail.FieldError {
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
-		if _, metadata := Metadata(name); metadata {
+		if _, metadata := provider.MetadataKey(name); metadata {
 			continue
 		}
 		field := "headers." + name

@@ -33,25 +33,8 @@ func (r *refusal) Error() string {
 	return text
 }
 
-// callError is a call without a whole answer.
-type callError struct {
-	text  string
-	cause error
-}
-
-// Error implements error.
-func (e *callError) Error() string { return e.text }
-
-// Unwrap returns a cause that is safe to show: the end of the context, or httpcall.ErrAnswerTooLong.
-func (e *callError) Unwrap() error { return e.cause }
-
-// unreadable is a 200 that is not Postmark's.
-type unreadable struct{ path string }
-
-// Error implements error.
-func (e *unreadable) Error() string {
-	return "the answer to " + e.path + " is not Postmark's; is the endpoint right?"
-}
+// unreadable is a good answer that is not Postmark's.
+func unreadable(path string) error { return &httpcall.Unreadable{Call: path, Whose: "Postmark"} }
 
 // ErrorCodes that decide what a set-up step does.
 const (
@@ -68,8 +51,8 @@ const (
 	codeForbiddenIP       = 1480
 )
 
-// ask makes a call that is not a send and decodes its answer. Its errors are *httpcall.SettingError, *callError, *refusal and
-// *unreadable; none holds the token.
+// ask makes a call that is not a send and decodes its answer. Its errors are *httpcall.SettingError, *httpcall.Failure, *refusal and
+// *httpcall.Unreadable; none holds the token.
 func (a *Adapter) ask(ctx context.Context, conn provider.Connection, c call, into any) error {
 	ans := a.do(ctx, conn, c)
 	key := conn.Key.Reveal()
@@ -77,12 +60,12 @@ func (a *Adapter) ask(ctx context.Context, conn provider.Connection, c call, int
 		return setting
 	}
 	if ans.Status == 0 || ans.Err != nil && ans.Status == http.StatusOK {
-		failure := &callError{
-			text:  "Postmark could not be reached: " + provider.Clean(httpcall.Redact(ans.Err.Error(), key), provider.MaxText),
-			cause: ctx.Err(),
+		failure := &httpcall.Failure{
+			Text:  "Postmark could not be reached: " + provider.Clean(httpcall.Redact(ans.Err.Error(), key), provider.MaxText),
+			Cause: ctx.Err(),
 		}
 		if errors.Is(ans.Err, httpcall.ErrAnswerTooLong) {
-			failure.cause = httpcall.ErrAnswerTooLong
+			failure.Cause = httpcall.ErrAnswerTooLong
 		}
 		return failure
 	}
@@ -93,7 +76,7 @@ func (a *Adapter) ask(ctx context.Context, conn provider.Connection, c call, int
 		}
 	}
 	if err := json.Unmarshal(ans.Body, into); err != nil {
-		return &unreadable{path: c.path}
+		return unreadable(c.path)
 	}
 	return nil
 }
@@ -106,15 +89,9 @@ func gone(err error) bool {
 
 // setupError puts an error of ask into words for the user.
 func (a *Adapter) setupError(ctx context.Context, conn provider.Connection, err error) error {
-	if setting, ok := errors.AsType[*httpcall.SettingError](err); ok {
-		return &provider.SetupError{Code: setting.Code, Field: setting.Field, Message: setting.Text}
-	}
-	if _, ok := errors.AsType[*unreadable](err); ok {
-		return &provider.SetupError{Code: "unexpected_answer", Field: "endpoint", Message: err.Error()}
-	}
 	r, ok := errors.AsType[*refusal](err)
 	if !ok {
-		return &provider.SetupError{Code: provider.CodeUnreachable, Message: err.Error(), Retry: true}
+		return httpcall.SetupError(err)
 	}
 	switch {
 	case r.status == http.StatusUnauthorized:

@@ -86,7 +86,7 @@ func checkMetadata(headers map[string]string) *mail.FieldError {
 	}
 	seen := make(map[string]string)
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
-		key, ok := metadataKey(name)
+		key, ok := provider.MetadataKey(name)
 		if !ok {
 			continue
 		}
@@ -102,7 +102,7 @@ func checkMetadata(headers map[string]string) *mail.FieldError {
 		if len(seen) > maxUserMetadata {
 			return mail.Invalid(invalidMetadata, "headers."+name,
 				"at most %d %s headers: Postmark takes %d metadata keys, and %d are Postyard's own",
-				maxUserMetadata, metadataPrefix, maxMetadataKeys, len(ownKeys))
+				maxUserMetadata, provider.MetadataPrefix, maxMetadataKeys, len(ownKeys))
 		}
 	}
 	return nil
@@ -116,7 +116,7 @@ func checkMetadataPair(name, key, value string) *mail.FieldError {
 	field := "headers." + name
 	switch {
 	case strings.TrimSpace(key) == "":
-		return mail.Invalid(invalidMetadata, field, "a metadata key must follow %s", metadataPrefix)
+		return mail.Invalid(invalidMetadata, field, "a metadata key must follow %s", provider.MetadataPrefix)
 	case utf8.RuneCountInString(key) > maxMetadataKey:
 		return mail.Invalid(invalidMetadata, field, "a metadata key has at most %d characters, this one %d",
 			maxMetadataKey, utf8.RuneCountInString(key))

@@ -156,10 +156,10 @@ func (r *reading) about(ctx context.Context, what string, ask func() error) erro
 // concernsOne tells whether an error may be about the one message that was asked about: what others would meet as well is
 // not, nor is what the store says to a report.
 func concernsOne(err error) bool {
-	if _, ok := errors.AsType[*unreadable](err); ok {
+	if _, ok := errors.AsType[*httpcall.Unreadable](err); ok {
 		return true
 	}
-	if c, ok := errors.AsType[*callError](err); ok {
+	if c, ok := errors.AsType[*httpcall.Failure](err); ok {
 		return errors.Is(c, httpcall.ErrAnswerTooLong) || errors.Is(c, context.DeadlineExceeded)
 	}
 	r, ok := errors.AsType[*refusal](err)
@@ -375,7 +375,7 @@ func (r *reading) try(ctx context.Context, c call, into any) error {
 		case r.adapter.large <- struct{}{}:
 			defer func() { <-r.adapter.large }()
 		case <-ctx.Done():
-			return &callError{text: "no time was left to ask Postmark", cause: ctx.Err()}
+			return &httpcall.Failure{Text: "no time was left to ask Postmark", Cause: ctx.Err()}
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.adapter.patience)
@@ -388,7 +388,7 @@ func passing(err error) bool {
 	if errors.Is(err, httpcall.ErrAnswerTooLong) {
 		return false
 	}
-	if _, ok := errors.AsType[*callError](err); ok {
+	if _, ok := errors.AsType[*httpcall.Failure](err); ok {
 		return true
 	}
 	r, ok := errors.AsType[*refusal](err)

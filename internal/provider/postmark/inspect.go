@@ -105,12 +105,12 @@ func (a *Adapter) Clock(ctx context.Context, conn provider.Connection) (time.Tim
 	const path = "/server"
 	ans := a.do(ctx, conn, call{method: http.MethodGet, path: path})
 	if ans.Status == 0 {
-		return time.Time{}, a.setupError(ctx, conn, &callError{text: "Postmark could not be reached: " +
-			provider.Clean(httpcall.Redact(ans.Err.Error(), conn.Key.Reveal()), provider.MaxText), cause: ctx.Err()})
+		return time.Time{}, a.setupError(ctx, conn, &httpcall.Failure{Text: "Postmark could not be reached: " +
+			provider.Clean(httpcall.Redact(ans.Err.Error(), conn.Key.Reveal()), provider.MaxText), Cause: ctx.Err()})
 	}
 	at, err := http.ParseTime(ans.Header.Get("Date"))
 	if err != nil {
-		return time.Time{}, a.setupError(ctx, conn, &unreadable{path: path})
+		return time.Time{}, a.setupError(ctx, conn, unreadable(path))
 	}
 	return at, nil
 }

@@ -39,7 +39,7 @@ func (r *reading) page(ctx context.Context, l listing, query url.Values) (total 
 		return 0, nil, err
 	}
 	if !answer.hasList(l.key) {
-		return 0, nil, &unreadable{path: l.path}
+		return 0, nil, unreadable(l.path)
 	}
 	return answer.integer("TotalCount"), answer.list(l.key), nil
 }

@@ -151,7 +151,7 @@ func (s *search) read(ctx context.Context, query url.Values) ([]sentMessage, err
 		return nil, err
 	}
 	if answer.Messages == nil {
-		return nil, &unreadable{path: path}
+		return nil, unreadable(path)
 	}
 	return *answer.Messages, nil
 }

@@ -15,9 +15,6 @@ import (
 	"postyard/internal/quickjson"
 )
 
-// metadataPrefix marks the headers that become Postmark metadata (PM-15); case does not matter.
-const metadataPrefix = "TPSP_METADATA_"
-
 // Our own metadata keys (PM-16). They come back with every event.
 const (
 	accountIDKey      = "accountId"
@@ -162,7 +159,7 @@ func trackLinks(clicks *bool) string {
 func headers(c *mail.Content) []header {
 	var list []header
 	for name, value := range c.Headers {
-		if _, ok := metadataKey(name); !ok {
+		if _, ok := provider.MetadataKey(name); !ok {
 			list = append(list, header{name, value})
 		}
 	}
@@ -170,19 +167,11 @@ func headers(c *mail.Content) []header {
 	return list
 }
 
-// metadataKey returns the metadata key that a header carries.
-func metadataKey(name string) (key string, ok bool) {
-	if len(name) < len(metadataPrefix) || !strings.EqualFold(name[:len(metadataPrefix)], metadataPrefix) {
-		return "", false
-	}
-	return name[len(metadataPrefix):], true
-}
-
 // metadata joins the user's keys and ours; ours win.
 func metadata(out *provider.Outgoing) map[string]string {
 	m := make(map[string]string, maxMetadataKeys)
 	for name, value := range out.Content.Headers {
-		if key, ok := metadataKey(name); ok {
+		if key, ok := provider.MetadataKey(name); ok {
 			m[key] = value
 		}
 	}

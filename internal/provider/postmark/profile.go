@@ -26,7 +26,7 @@ func (*Adapter) Profile() provider.Profile {
 			{Of: "htmlBody or textBody", Most: fmt.Sprintf("%d MB", maxPart>>20)},
 			{Of: "name and address of the sender", Most: fmt.Sprintf("%d characters", maxFrom)},
 			{Of: "the first group", Most: fmt.Sprintf("%d characters", maxTag)},
-			{Of: metadataPrefix + " headers", Most: fmt.Sprintf("%d, each with a key of %d and a value of %d characters", maxUserMetadata, maxMetadataKey, maxMetadataValue)},
+			{Of: provider.MetadataPrefix + " headers", Most: fmt.Sprintf("%d, each with a key of %d and a value of %d characters", maxUserMetadata, maxMetadataKey, maxMetadataValue)},
 		},
 		Events: words(),
 		Approximations: []string{

@@ -36,7 +36,7 @@ func (a *Adapter) streams(ctx context.Context, conn provider.Connection) ([]prov
 		return nil, err
 	}
 	if answer.MessageStreams == nil {
-		return nil, &unreadable{path: path}
+		return nil, unreadable(path)
 	}
 	streams := make([]provider.Stream, 0, len(*answer.MessageStreams))
 	for _, s := range *answer.MessageStreams {
@@ -60,7 +60,7 @@ func (a *Adapter) Identify(ctx context.Context, conn provider.Connection) (strin
 		return "", a.setupError(ctx, conn, err)
 	}
 	if server.ID == nil {
-		return "", a.setupError(ctx, conn, &unreadable{path: "/server"})
+		return "", a.setupError(ctx, conn, unreadable("/server"))
 	}
 	return strconv.FormatInt(*server.ID, 10), nil
 }

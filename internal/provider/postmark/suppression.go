@@ -48,14 +48,14 @@ func (a *Adapter) SuppressionList(ctx context.Context, conn provider.Connection)
 		return nil, fmt.Errorf("read the suppression list: %w", err)
 	}
 	if answer.Suppressions == nil {
-		return nil, fmt.Errorf("read the suppression list: %w", &unreadable{path: c.path})
+		return nil, fmt.Errorf("read the suppression list: %w", unreadable(c.path))
 	}
 	list := make([]provider.Listed, 0, len(*answer.Suppressions))
 	for _, e := range *answer.Suppressions {
 		at, dated := parseTime(e.CreatedAt)
 		email := strings.ToLower(provider.Clean(e.EmailAddress, maxAddress))
 		if email == "" || !dated { // an entry that is not understood makes the list one that is not understood
-			return nil, fmt.Errorf("read the suppression list: %w", &unreadable{path: c.path})
+			return nil, fmt.Errorf("read the suppression list: %w", unreadable(c.path))
 		}
 		list = append(list, provider.Listed{Email: email, Reason: reasonOf(e.SuppressionReason, e.Origin), At: at})
 	}
@@ -115,7 +115,7 @@ func (a *Adapter) changeSuppressions(ctx context.Context, conn provider.Connecti
 	for _, email := range emails {
 		text, told := words[email]
 		if !told {
-			return nil, fmt.Errorf("change the suppression list: %w", &unreadable{path: c.path})
+			return nil, fmt.Errorf("change the suppression list: %w", unreadable(c.path))
 		}
 		if text != "" {
 			refused[email] = text
@@ -191,7 +191,7 @@ func (r *reading) suppressions(ctx context.Context) error {
 		return err
 	}
 	if !answer.hasList("Suppressions") {
-		return &unreadable{path: c.path}
+		return unreadable(c.path)
 	}
 	r.suppressed = map[string]suppression{}
 	for _, e := range answer.list("Suppressions") {

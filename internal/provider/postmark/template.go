@@ -73,7 +73,7 @@ func (a *Adapter) listTemplates(ctx context.Context, conn provider.Connection) (
 			return nil, err
 		}
 		if answer.Templates == nil {
-			return nil, &unreadable{path: path}
+			return nil, unreadable(path)
 		}
 		fresh := 0
 		for _, t := range *answer.Templates { // one may move to the next page while they are read
@@ -106,7 +106,7 @@ func (a *Adapter) template(ctx context.Context, conn provider.Connection, entry 
 		return provider.Template{}, err
 	}
 	if answer.TemplateID != entry.TemplateID || orNone(answer.Alias) != *entry.Alias {
-		return provider.Template{}, &unreadable{path: path}
+		return provider.Template{}, unreadable(path)
 	}
 	return provider.Template{Alias: *entry.Alias, Name: provider.Clean(orNone(answer.Name), maxField), Layout: answer.TemplateType == typeLayout,
 		Around: provider.Clean(orNone(answer.LayoutTemplate), maxAlias), Subject: orNone(answer.Subject), HTML: orNone(answer.HTMLBody),
@@ -138,6 +138,6 @@ func passes(err error) bool {
 	if r, ok := errors.AsType[*refusal](err); ok {
 		return r.status == http.StatusTooManyRequests || r.status >= 500
 	}
-	failure, ok := errors.AsType[*callError](err)
-	return ok && !errors.Is(failure.cause, httpcall.ErrAnswerTooLong)
+	failure, ok := errors.AsType[*httpcall.Failure](err)
+	return ok && !errors.Is(failure.Cause, httpcall.ErrAnswerTooLong)
 }

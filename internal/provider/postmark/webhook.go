@@ -255,7 +255,7 @@ func (a *Adapter) ownWebhooks(ctx context.Context, conn provider.Connection, hoo
 		return nil, err
 	}
 	if answer.Webhooks == nil {
-		return nil, &unreadable{path: c.path}
+		return nil, unreadable(c.path)
 	}
 	var own []webhook
 	for _, item := range *answer.Webhooks {
@@ -302,7 +302,7 @@ func (a *Adapter) saveWebhook(ctx context.Context, conn provider.Connection, hoo
 		return webhook{}, withoutSecret(err, request.HTTPAuth.Password)
 	}
 	if saved.ID == 0 {
-		return webhook{}, &unreadable{path: c.path}
+		return webhook{}, unreadable(c.path)
 	}
 	return saved, nil
 }

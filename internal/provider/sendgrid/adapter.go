@@ -1,13 +1,10 @@
 package sendgrid
 
 import (
-	"context"
-	"errors"
 	"net/http"
 	"time"
 
 	"postyard/internal/event"
-	"postyard/internal/mail"
 	"postyard/internal/provider"
 	"postyard/internal/provider/httpcall"
 )
@@ -43,6 +40,7 @@ type Config struct {
 
 // Adapter implements provider.Adapter. It is safe for concurrent use.
 type Adapter struct {
+	provider.Forgetful
 	transport    http.RoundTripper
 	userAgent    string
 	now          func() time.Time
@@ -57,7 +55,7 @@ var (
 
 // New returns the adapter.
 func New(c Config) *Adapter {
-	a := &Adapter{transport: c.Transport, userAgent: c.UserAgent, now: c.Now, allowPrivate: c.AllowPrivate, bodyLimit: maxBody}
+	a := &Adapter{Forgetful: forgetful, transport: c.Transport, userAgent: c.UserAgent, now: c.Now, allowPrivate: c.AllowPrivate, bodyLimit: maxBody}
 	if a.transport == nil {
 		a.transport = httpcall.NewTransport()
 	}
@@ -79,27 +77,6 @@ func (*Adapter) Capabilities() provider.Capabilities {
 // repeats is how long SendGrid posts events again that were not taken.
 const repeats = 24 * time.Hour
 
-// nothingTold is what is missing when somebody asks what became of messages.
-const nothingTold = "what became of messages: SendGrid tells by its Event Webhook only"
-
-var errNotAsked = errors.New("SendGrid cannot be asked whether it has a message")
-
-// Lookup implements provider.Adapter.
-func (*Adapter) Lookup(context.Context, provider.Connection, []mail.ID, time.Time) ([]provider.Found, error) {
-	return nil, errNotAsked
-}
-
-// History implements provider.Adapter.
-func (*Adapter) History(context.Context, provider.Connection, provider.Past) (missing []string, err error) {
-	return []string{nothingTold}, nil
-}
-
-// Fates implements provider.Adapter.
-func (*Adapter) Fates(context.Context, provider.Connection, []provider.Sent, func([]provider.Report) error) (missing []string, err error) {
-	return []string{nothingTold}, nil
-}
-
-// Streams implements provider.Adapter: SendGrid has none.
-func (*Adapter) Streams(context.Context, provider.Connection) ([]provider.Stream, error) {
-	return nil, nil
-}
+// forgetful says what SendGrid does not tell.
+var forgetful = provider.Forgetful{NotAsked: "SendGrid cannot be asked whether it has a message",
+	Missing: "what became of messages: SendGrid tells by its Event Webhook only"}

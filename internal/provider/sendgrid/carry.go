@@ -19,9 +19,6 @@ const (
 	ownCustomArgs = 300    // bytes of them that ours take at most: five names, three numbers, a UUID and a mailbox provider
 )
 
-// metadataPrefix marks the headers that become custom arguments (PM-15 has them for Postmark); case does not matter.
-const metadataPrefix = "TPSP_METADATA_"
-
 // CanCarry implements provider.Adapter: what SendGrid is known to refuse is refused when the message is accepted.
 func (*Adapter) CanCarry(c *mail.Content, _ provider.Terms) *mail.FieldError {
 	switch {
@@ -46,7 +43,7 @@ func (*Adapter) CanCarry(c *mail.Content, _ provider.Terms) *mail.FieldError {
 func checkHeaders(headers map[string]string) *mail.FieldError {
 	seen, size := map[string]string{}, 0
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
-		key, isMetadata := metadataKey(name)
+		key, isMetadata := provider.MetadataKey(name)
 		if !isMetadata {
 			if reserved(name) {
 				return mail.Invalid("reserved_header", "headers."+name, "the header %s is written by Postyard or by SendGrid", name)
@@ -64,7 +61,7 @@ func checkHeaders(headers map[string]string) *mail.FieldError {
 		size += len(quickjson.AppendString(nil, key)) + len(quickjson.AppendString(nil, headers[name])) + len(":,")
 		if size > maxCustomArgs-ownCustomArgs {
 			return mail.Invalid("invalid_metadata", "headers."+name,
-				"the %s headers become SendGrid's custom arguments, and have at most %d bytes together", metadataPrefix, maxCustomArgs-ownCustomArgs)
+				"the %s headers become SendGrid's custom arguments, and have at most %d bytes together", provider.MetadataPrefix, maxCustomArgs-ownCustomArgs)
 		}
 	}
 	return nil
@@ -75,21 +72,13 @@ func checkMetadata(name, key string) *mail.FieldError {
 	same := func(other string) bool { return strings.EqualFold(other, key) }
 	switch {
 	case strings.TrimSpace(key) == "":
-		return mail.Invalid("invalid_metadata", field, "a metadata key must follow %s", metadataPrefix)
+		return mail.Invalid("invalid_metadata", field, "a metadata key must follow %s", provider.MetadataPrefix)
 	case slices.ContainsFunc(ownKeys, same):
 		return mail.Invalid("invalid_metadata", field, "the metadata key %s is one of Postyard's own", key)
 	case slices.ContainsFunc(eventFields, same):
 		return mail.Invalid("invalid_metadata", field, "the metadata key %s is one that SendGrid's own events have", key)
 	}
 	return nil
-}
-
-// metadataKey returns the metadata key that a header carries.
-func metadataKey(name string) (key string, ok bool) {
-	if len(name) < len(metadataPrefix) || !strings.EqualFold(name[:len(metadataPrefix)], metadataPrefix) {
-		return "", false
-	}
-	return name[len(metadataPrefix):], true
 }
 
 // reserved tells whether a header is not the user's to set: one that is made from other parts of the request, that SendGrid writes, or

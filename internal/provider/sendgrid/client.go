@@ -59,22 +59,11 @@ func (r *refusal) Error() string {
 	return text
 }
 
-// callError is a call without a whole answer.
-type callError struct{ text string }
-
-// Error implements error.
-func (e *callError) Error() string { return e.text }
-
 // unreadable is a good answer that is not SendGrid's.
-type unreadable struct{ path string }
+func unreadable(path string) error { return &httpcall.Unreadable{Call: path, Whose: "SendGrid"} }
 
-// Error implements error.
-func (e *unreadable) Error() string {
-	return "the answer to " + e.path + " is not SendGrid's; is the endpoint right?"
-}
-
-// ask makes a call that is not a send and decodes its answer, unless into is nil. Its errors are *httpcall.SettingError, *callError,
-// *refusal and *unreadable; none holds the key.
+// ask makes a call that is not a send and decodes its answer, unless into is nil. Its errors are *httpcall.SettingError, *httpcall.Failure,
+// *refusal and *httpcall.Unreadable; none holds the key.
 func (a *Adapter) ask(ctx context.Context, conn provider.Connection, c call, into any) error {
 	ans := a.do(ctx, conn, c)
 	key := conn.Key.Reveal()
@@ -83,7 +72,7 @@ func (a *Adapter) ask(ctx context.Context, conn provider.Connection, c call, int
 	}
 	good := ans.Status >= 200 && ans.Status < 300
 	if ans.Status == 0 || ans.Err != nil && good {
-		return &callError{"SendGrid could not be reached: " + provider.Clean(httpcall.Redact(ans.Err.Error(), key), provider.MaxText)}
+		return &httpcall.Failure{Text: "SendGrid could not be reached: " + provider.Clean(httpcall.Redact(ans.Err.Error(), key), provider.MaxText)}
 	}
 	if !good {
 		list := faults(ans.Body)
@@ -93,7 +82,7 @@ func (a *Adapter) ask(ctx context.Context, conn provider.Connection, c call, int
 		return nil
 	}
 	if err := json.Unmarshal(ans.Body, into); err != nil {
-		return &unreadable{c.path}
+		return unreadable(c.path)
 	}
 	return nil
 }
@@ -106,15 +95,9 @@ func gone(err error) bool {
 
 // setupError puts an error of ask into words for the user.
 func setupError(err error) error {
-	if setting, ok := errors.AsType[*httpcall.SettingError](err); ok {
-		return &provider.SetupError{Code: setting.Code, Field: setting.Field, Message: setting.Text}
-	}
-	if _, ok := errors.AsType[*unreadable](err); ok {
-		return &provider.SetupError{Code: "unexpected_answer", Field: "endpoint", Message: err.Error()}
-	}
 	r, ok := errors.AsType[*refusal](err)
 	if !ok {
-		return &provider.SetupError{Code: provider.CodeUnreachable, Message: err.Error(), Retry: true}
+		return httpcall.SetupError(err)
 	}
 	switch {
 	case r.status == http.StatusTooManyRequests || r.status >= 500 || says(r.faults, blocked):
@@ -142,7 +125,7 @@ func (a *Adapter) Check(ctx context.Context, conn provider.Connection) error {
 		return setupError(err)
 	}
 	if profile == nil {
-		return setupError(&unreadable{c.path})
+		return setupError(unreadable(c.path))
 	}
 	return nil
 }

@@ -95,7 +95,7 @@ func appendTracking(dst []byte, c *mail.Content) []byte {
 func headers(all map[string]string) map[string]string {
 	list := make(map[string]string, len(all))
 	for name, value := range all {
-		if _, ok := metadataKey(name); !ok {
+		if _, ok := provider.MetadataKey(name); !ok {
 			list[name] = mime.QEncoding.Encode("utf-8", value)
 		}
 	}
@@ -136,7 +136,7 @@ func addressees(r *mail.Recipient) (to, cc, bcc []mail.Address) {
 func customArgs(out *provider.Outgoing) map[string]string {
 	args := make(map[string]string, len(ownKeys))
 	for name, value := range out.Content.Headers {
-		if key, ok := metadataKey(name); ok {
+		if key, ok := provider.MetadataKey(name); ok {
 			args[key] = value
 		}
 	}

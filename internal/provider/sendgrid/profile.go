@@ -24,7 +24,7 @@ func (*Adapter) Profile() provider.Profile {
 			{Of: "recipients in one call, copies included", Most: strconv.Itoa(maxRecipients)},
 			{Of: "a message with its attachments, in base64", Most: fmt.Sprintf("%d MB", maxBody>>20)},
 			{Of: "a group that becomes a category", Most: fmt.Sprintf("%d characters", maxCategory)},
-			{Of: metadataPrefix + " headers together, as JSON", Most: fmt.Sprintf("%d bytes", maxCustomArgs-ownCustomArgs)},
+			{Of: provider.MetadataPrefix + " headers together, as JSON", Most: fmt.Sprintf("%d bytes", maxCustomArgs-ownCustomArgs)},
 		},
 		Events: vocabulary(),
 		Approximations: []string{

@@ -177,7 +177,7 @@ func (a *Adapter) create(ctx context.Context, conn provider.Connection, hook pro
 	}
 	made := webhook{}
 	if !made.read(record) {
-		return "", &unreadable{hooksPath}
+		return "", unreadable(hooksPath)
 	}
 	made.settings, made.key = first, new(string)
 	return a.enable(ctx, conn, hook, made)
@@ -191,7 +191,7 @@ func (a *Adapter) enable(ctx context.Context, conn provider.Connection, hook pro
 		}
 	}
 	if _, err := parseKey(*w.key); err != nil {
-		return "", &unreadable{signedPath + w.id}
+		return "", unreadable(signedPath + w.id)
 	}
 	ref = join(w.id, *w.key)
 	if hook.Keep != nil {
@@ -337,7 +337,7 @@ func (a *Adapter) webhooks(ctx context.Context, conn provider.Connection) (list 
 	}
 	if json.Unmarshal(answer, &listing) != nil || listing.Webhooks == nil {
 		if json.Unmarshal(answer, &listing.Webhooks) != nil || listing.Webhooks == nil {
-			return nil, 0, &unreadable{listPath}
+			return nil, 0, unreadable(listPath)
 		}
 	}
 	for _, item := range *listing.Webhooks {

@@ -1,13 +1,10 @@
 package ses
 
 import (
-	"context"
-	"errors"
 	"net/http"
 	"time"
 
 	"postyard/internal/event"
-	"postyard/internal/mail"
 	"postyard/internal/provider"
 	"postyard/internal/provider/httpcall"
 )
@@ -40,6 +37,7 @@ type Config struct {
 
 // Adapter implements provider.Adapter. It is safe for concurrent use.
 type Adapter struct {
+	provider.Forgetful
 	Config
 	amazons  *certificates // signing certificates of Amazon's
 	others   *certificates // those of other endpoints: who is slow there, or has many, is in nobody else's way
@@ -63,7 +61,7 @@ func New(c Config) *Adapter {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Adapter{Config: c, amazons: newCertificates(), others: newCertificates(), patience: patience}
+	return &Adapter{Forgetful: forgetful, Config: c, amazons: newCertificates(), others: newCertificates(), patience: patience}
 }
 
 // Capabilities implements provider.Adapter.
@@ -71,27 +69,6 @@ func (*Adapter) Capabilities() provider.Capabilities {
 	return provider.Capabilities{Family: event.AmazonSES, BatchSize: batchSize, Tracks: true, PerHour: perHour}
 }
 
-// nothingKept is what is missing when somebody asks what became of messages.
-const nothingKept = "what became of messages: Amazon SES keeps no list of it, and what it reported while nobody listened is lost"
-
-var errNotAsked = errors.New("Amazon SES cannot be asked whether it has a message")
-
-// Lookup implements provider.Adapter.
-func (*Adapter) Lookup(context.Context, provider.Connection, []mail.ID, time.Time) ([]provider.Found, error) {
-	return nil, errNotAsked
-}
-
-// History implements provider.Adapter.
-func (*Adapter) History(context.Context, provider.Connection, provider.Past) (missing []string, err error) {
-	return []string{nothingKept}, nil
-}
-
-// Fates implements provider.Adapter.
-func (*Adapter) Fates(context.Context, provider.Connection, []provider.Sent, func([]provider.Report) error) (missing []string, err error) {
-	return []string{nothingKept}, nil
-}
-
-// Streams implements provider.Adapter: SES has none.
-func (*Adapter) Streams(context.Context, provider.Connection) ([]provider.Stream, error) {
-	return nil, nil
-}
+// forgetful says what Amazon SES does not tell.
+var forgetful = provider.Forgetful{NotAsked: "Amazon SES cannot be asked whether it has a message",
+	Missing: "what became of messages: Amazon SES keeps no list of it, and what it reported while nobody listened is lost"}

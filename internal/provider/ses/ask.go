@@ -52,28 +52,11 @@ func denied(err error) bool {
 	return ok && (r.Kind == "AccessDenied" || r.Kind == "AuthorizationError" || r.Kind == "NotAuthorized")
 }
 
-// callError is a call without a whole answer.
-type callError struct {
-	text  string
-	cause error
-}
+// unreadable is a good answer that is not Amazon's.
+func unreadable(action string) error { return &httpcall.Unreadable{Call: action, Whose: "Amazon"} }
 
-// Error implements error.
-func (e *callError) Error() string { return e.text }
-
-// Unwrap returns a cause that is safe to show: the end of the context.
-func (e *callError) Unwrap() error { return e.cause }
-
-// unreadable is a 200 that is not Amazon's.
-type unreadable struct{ action string }
-
-// Error implements error.
-func (e *unreadable) Error() string {
-	return "the answer to " + e.action + " is not Amazon's; is the endpoint right?"
-}
-
-// ask makes a call to SES that is not a send and decodes its answer. Its errors are *httpcall.SettingError, *callError, *refusal and
-// *unreadable; none holds the key.
+// ask makes a call to SES that is not a send and decodes its answer. Its errors are *httpcall.SettingError, *httpcall.Failure, *refusal and
+// *httpcall.Unreadable; none holds the key.
 func (a *Adapter) ask(ctx context.Context, t *target, action, method, path string, body, into any) error {
 	c := call{method: method, path: path}
 	if body != nil {
@@ -90,7 +73,7 @@ func (a *Adapter) ask(ctx context.Context, t *target, action, method, path strin
 		return nil
 	}
 	if err := json.Unmarshal(ans.Body, into); err != nil {
-		return &unreadable{action}
+		return unreadable(action)
 	}
 	return nil
 }
@@ -110,13 +93,13 @@ func (a *Adapter) tell(ctx context.Context, t *target, action string, parameters
 	}
 	var whole struct{ XMLName xml.Name }
 	if err := xml.Unmarshal(ans.Body, &whole); err != nil || whole.XMLName.Local != action+"Response" {
-		return &unreadable{action}
+		return unreadable(action)
 	}
 	if into == nil {
 		return nil
 	}
 	if err := xml.Unmarshal(ans.Body, into); err != nil {
-		return &unreadable{action}
+		return unreadable(action)
 	}
 	return nil
 }
@@ -127,7 +110,7 @@ func answered(ctx context.Context, t *target, from, action string, ans httpcall.
 		return setting
 	}
 	if ans.Status == 0 || ans.Err != nil && ans.Status == http.StatusOK {
-		return &callError{from + " could not be reached: " + t.words(ans.Err.Error()), ctx.Err()}
+		return &httpcall.Failure{Text: from + " could not be reached: " + t.words(ans.Err.Error()), Cause: ctx.Err()}
 	}
 	if ans.Status != http.StatusOK {
 		return &refusal{from, action, ans.Status, problem{p.Kind, t.words(p.Message)}}
@@ -142,15 +125,9 @@ func badSetting(bad *mail.FieldError) error {
 
 // setupError puts an error of ask or tell into words for the user.
 func setupError(err error) error {
-	if setting, ok := errors.AsType[*httpcall.SettingError](err); ok {
-		return &provider.SetupError{Code: setting.Code, Field: setting.Field, Message: setting.Text}
-	}
-	if _, ok := errors.AsType[*unreadable](err); ok {
-		return &provider.SetupError{Code: "unexpected_answer", Field: "endpoint", Message: err.Error()}
-	}
 	r, ok := errors.AsType[*refusal](err)
 	if !ok {
-		return &provider.SetupError{Code: provider.CodeUnreachable, Message: err.Error(), Retry: true}
+		return httpcall.SetupError(err)
 	}
 	switch {
 	case skewed.MatchString(r.Message):

@@ -54,7 +54,7 @@ func (*Adapter) CanCarry(c *mail.Content, _ provider.Terms) *mail.FieldError {
 func checkMetadata(headers map[string]string) *mail.FieldError {
 	seen := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
-		key, ok := compose.Metadata(name)
+		key, ok := provider.MetadataKey(name)
 		if !ok {
 			continue
 		}
@@ -62,7 +62,7 @@ func checkMetadata(headers map[string]string) *mail.FieldError {
 		tag := fit(key)
 		switch {
 		case strings.TrimSpace(key) == "":
-			return mail.Invalid(invalidMetadata, field, "a metadata key must follow %s", compose.MetadataPrefix)
+			return mail.Invalid(invalidMetadata, field, "a metadata key must follow %s", provider.MetadataPrefix)
 		case len(tag) > maxTag:
 			return mail.Invalid(invalidMetadata, field, "a metadata key becomes the name of a tag of Amazon SES, which has at most %d characters; this one has %d", maxTag, len(tag))
 		case len(fit(value)) > maxTag:
@@ -75,7 +75,7 @@ func checkMetadata(headers map[string]string) *mail.FieldError {
 		}
 		seen[strings.ToLower(tag)] = name
 		if len(seen) > maxUserTags {
-			return mail.Invalid(invalidMetadata, field, "at most %d %s headers become tags of Amazon SES", maxUserTags, compose.MetadataPrefix)
+			return mail.Invalid(invalidMetadata, field, "at most %d %s headers become tags of Amazon SES", maxUserTags, provider.MetadataPrefix)
 		}
 	}
 	return nil
@@ -115,7 +115,7 @@ func tags(out *provider.Outgoing) []tag {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(out.Content.Headers)) {
-		if key, ok := compose.Metadata(name); ok && out.Content.Headers[name] != "" {
+		if key, ok := provider.MetadataKey(name); ok && out.Content.Headers[name] != "" {
 			list = append(list, tag{fit(key), fit(out.Content.Headers[name])})
 		}
 	}

@@ -25,7 +25,7 @@ func (a *Adapter) Check(ctx context.Context, conn provider.Connection) error {
 	}
 	switch {
 	case account.SendingEnabled == nil && account.SendQuota == nil:
-		return setupError(&unreadable{action})
+		return setupError(unreadable(action))
 	case strings.EqualFold(account.EnforcementStatus, "SHUTDOWN"):
 		return &provider.SetupError{Code: "account_suspended", Message: "Amazon has shut the sending of this account down; its SES console says why"}
 	case account.SendingEnabled != nil && !*account.SendingEnabled:

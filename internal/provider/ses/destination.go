@@ -51,7 +51,7 @@ func (a *Adapter) findDestination(ctx context.Context, t *target, name string) (
 	case err != nil:
 		return nil, false, err
 	case answer.EventDestinations == nil:
-		return nil, false, &unreadable{action}
+		return nil, false, unreadable(action)
 	}
 	for _, item := range *answer.EventDestinations {
 		var d struct {

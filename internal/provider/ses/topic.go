@@ -40,7 +40,7 @@ func (a *Adapter) createTopic(ctx context.Context, t *target, name string) (arn 
 		return "", err
 	}
 	if arn = strings.TrimSpace(answer.Topic); !named(arn, t.region, name) {
-		return "", &unreadable{action}
+		return "", unreadable(action)
 	}
 	return arn, nil
 }

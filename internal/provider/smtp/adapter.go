@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"postyard/internal/event"
-	"postyard/internal/mail"
 	"postyard/internal/provider"
 )
 
@@ -51,6 +50,7 @@ type Config struct {
 
 // Adapter implements provider.Adapter. It is safe for concurrent use.
 type Adapter struct {
+	provider.Forgetful
 	Config
 	pool *pool
 }
@@ -72,7 +72,7 @@ func New(c Config) *Adapter {
 	if c.Idle == 0 {
 		c.Idle = defaultIdle
 	}
-	return &Adapter{Config: c, pool: newPool(c.Idle)}
+	return &Adapter{Forgetful: forgetful, Config: c, pool: newPool(c.Idle)}
 }
 
 // Close ends the connections that are not in use, and from now on each when its call ends.
@@ -90,30 +90,9 @@ func (a *Adapter) Capabilities() provider.Capabilities {
 	return provider.Capabilities{Family: family, BatchSize: batchSize, Silent: true, Composes: true, PerHour: perHour}
 }
 
-// nothingTold is what is missing when somebody asks what became of messages.
-const nothingTold = "what became of messages: a mail server does not tell"
-
-var errNotAsked = errors.New("a mail server cannot be asked whether it has a message")
-
-// Lookup implements provider.Adapter.
-func (*Adapter) Lookup(context.Context, provider.Connection, []mail.ID, time.Time) ([]provider.Found, error) {
-	return nil, errNotAsked
-}
-
-// History implements provider.Adapter.
-func (*Adapter) History(context.Context, provider.Connection, provider.Past) (missing []string, err error) {
-	return []string{nothingTold}, nil
-}
-
-// Fates implements provider.Adapter.
-func (*Adapter) Fates(context.Context, provider.Connection, []provider.Sent, func([]provider.Report) error) (missing []string, err error) {
-	return []string{nothingTold}, nil
-}
-
-// Streams implements provider.Adapter: a mail server has none.
-func (*Adapter) Streams(context.Context, provider.Connection) ([]provider.Stream, error) {
-	return nil, nil
-}
+// forgetful says what a mail server does not tell.
+var forgetful = provider.Forgetful{NotAsked: "a mail server cannot be asked whether it has a message",
+	Missing: "what became of messages: a mail server does not tell"}
 
 // Register implements provider.Adapter: there is nothing to register.
 func (*Adapter) Register(context.Context, provider.Connection, provider.Hook) (ref string, changed bool, err error) {

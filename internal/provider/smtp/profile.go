@@ -28,7 +28,7 @@ func (a *Adapter) Profile() provider.Profile {
 		},
 		Approximations: []string{
 			"a message counts as sent when the server has taken it; nothing is known of it afterwards but what Postyard's own pixels and links tell",
-			"headers for a provider's metadata (" + compose.MetadataPrefix + ") are left out",
+			"headers for a provider's metadata (" + provider.MetadataPrefix + ") are left out",
 		},
 		Impossible: []string{
 			"deliveries, bounces and complaints are not reported",

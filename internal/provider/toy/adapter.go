@@ -1,8 +1,6 @@
 package toy
 
 import (
-	"context"
-	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -27,7 +25,10 @@ type Config struct {
 }
 
 // Adapter implements provider.Adapter. It is safe for concurrent use.
-type Adapter struct{ Config }
+type Adapter struct {
+	provider.Forgetful
+	Config
+}
 
 var (
 	_ provider.Adapter    = (*Adapter)(nil)
@@ -42,7 +43,8 @@ func New(c Config) *Adapter {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Adapter{c}
+	return &Adapter{Forgetful: provider.Forgetful{NotAsked: "Toy cannot be asked whether it has a message",
+		Missing: "what became of messages: Toy tells by webhook only"}, Config: c}
 }
 
 // Capabilities implements provider.Adapter. SendPost has no numbers for this provider's events, so they are native ones.
@@ -87,26 +89,4 @@ func (*Adapter) CanCarry(c *mail.Content, _ provider.Terms) *mail.FieldError {
 		return mail.Invalid("unsupported_attachment", "attachments", "Toy carries no attachments")
 	}
 	return nil
-}
-
-// Lookup implements provider.Adapter.
-func (*Adapter) Lookup(context.Context, provider.Connection, []mail.ID, time.Time) ([]provider.Found, error) {
-	return nil, errors.New("Toy cannot be asked whether it has a message")
-}
-
-const nothingTold = "what became of messages: Toy tells by webhook only"
-
-// History implements provider.Adapter.
-func (*Adapter) History(context.Context, provider.Connection, provider.Past) (missing []string, err error) {
-	return []string{nothingTold}, nil
-}
-
-// Fates implements provider.Adapter.
-func (*Adapter) Fates(context.Context, provider.Connection, []provider.Sent, func([]provider.Report) error) (missing []string, err error) {
-	return []string{nothingTold}, nil
-}
-
-// Streams implements provider.Adapter.
-func (*Adapter) Streams(context.Context, provider.Connection) ([]provider.Stream, error) {
-	return nil, nil
 }
