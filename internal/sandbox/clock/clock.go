@@ -5,6 +5,7 @@
 package clock
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"time"
@@ -16,6 +17,21 @@ type Clock interface {
 	Now() time.Time
 	// At returns a channel that receives once it is due or later, and a function that gives the wait up.
 	At(due time.Time) (fired <-chan time.Time, stop func())
+}
+
+// Linger waits by a clock, or until ctx ends, which is its error.
+func Linger(ctx context.Context, c Clock, d time.Duration) error {
+	if d == 0 {
+		return nil
+	}
+	over, stop := c.At(c.Now().Add(d))
+	defer stop()
+	select {
+	case <-over:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // System is the machine's clock.

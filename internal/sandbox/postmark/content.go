@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"postyard/internal/sandbox/store"
+	"postyard/internal/sandbox/weblink"
 )
 
 // content is an accepted message. It keeps the request's bytes and the template's version, and is decoded and rendered when
@@ -148,7 +149,7 @@ func (m *content) tracksLinks(from *message) (inHTML, inText bool) {
 	return (links == linksBoth || links == linksHTML) && m.hasHTML(from), (links == linksBoth || links == linksText) && m.hasText(from)
 }
 
-// links are the links that are tracked; most is as in the function of that name.
+// links are the links that are tracked; most is as in weblink.Find.
 func (m *content) links(from *message, out rendered, most int) []string {
 	inHTML, inText := m.tracksLinks(from)
 	if !inHTML {
@@ -157,7 +158,7 @@ func (m *content) links(from *message, out rendered, most int) []string {
 	if !inText {
 		out.text = ""
 	}
-	return links(out.html, out.text, most)
+	return weblink.Find(out.html, out.text, most)
 }
 
 // Metadata is decoded alone: who counts arrivals looks at every message.
@@ -198,6 +199,6 @@ func (m *content) View() store.View {
 		v.RenderError = err.Error()
 		return v
 	}
-	v.Subject, v.HTML, v.Text, v.Links = out.subject, out.html, out.text, m.links(from, out, maxLinks)
+	v.Subject, v.HTML, v.Text, v.Links = out.subject, out.html, out.text, m.links(from, out, weblink.Most)
 	return v
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"postyard/internal/sandbox/store"
+	"postyard/internal/sandbox/weblink"
 )
 
 func refuse(format string, args ...any) error {
@@ -126,7 +127,7 @@ func (m *content) open(e *store.Event, before []store.Event) error {
 }
 
 func (m *content) click(e *store.Event, link string) error {
-	if link != "" && !webLink(link) {
+	if link != "" && !weblink.Is(link) {
 		return refuse("url must begin with http:// or https://")
 	}
 	from := m.message()
@@ -140,7 +141,7 @@ func (m *content) click(e *store.Event, link string) error {
 		return refuse("the message cannot be rendered: %v", err)
 	}
 	e.URL, err = choose(link, m.links(from, out, -1))
-	e.Text = !inHTML || slices.Contains(links("", out.text, -1), e.URL) && !slices.Contains(links(out.html, "", -1), e.URL)
+	e.Text = !inHTML || slices.Contains(weblink.Find("", out.text, -1), e.URL) && !slices.Contains(weblink.Find(out.html, "", -1), e.URL)
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"postyard/internal/sandbox/clock"
 	"postyard/internal/sandbox/store"
 )
 
@@ -108,17 +109,10 @@ func (s *Simulator) linger(c *call) error {
 		now = s.settings.Of(c.server.name)
 	}
 	latency := now.SendLatency()
-	if latency == 0 {
-		return nil
-	}
-	over, stop := s.clock.At(s.clock.Now().Add(latency)) // not by the timetable, which a reset clears
-	defer stop()
-	select {
-	case <-over:
-		return nil
-	case <-ctx.Done():
+	if err := clock.Linger(ctx, s.clock, latency); err != nil { // not by the timetable, which a reset clears
 		return &failure{status: http.StatusInternalServerError, code: codeUnexpected, message: usualText(codeUnexpected)} // nobody reads it
 	}
+	return nil
 }
 
 // examineBatch examines the messages of a list as they are cut from the request, without a reading of the whole before. It is not ok when the

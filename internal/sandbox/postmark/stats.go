@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"postyard/internal/sandbox/store"
+	"postyard/internal/sandbox/weblink"
 )
 
 // Statistics count recipients, from the events that the store has: what was sent by the day of the message, what happened to it by the day
@@ -298,7 +299,7 @@ func (o *overview) addSent(m *content) {
 	o.WithLinkTracking += n
 	from := m.message()
 	if out, err := m.render(from); err == nil {
-		o.TotalTrackedLinksSent += n * len(m.links(from, out, maxLinks))
+		o.TotalTrackedLinksSent += n * len(m.links(from, out, weblink.Most))
 	}
 }
 

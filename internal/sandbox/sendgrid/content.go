@@ -2,14 +2,13 @@ package sendgrid
 
 import (
 	"encoding/base64"
-	"html"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"postyard/internal/sandbox/store"
+	"postyard/internal/sandbox/weblink"
 )
 
 // content is an accepted mail: one personalization of a request.
@@ -100,7 +99,7 @@ func (m *content) View() store.View {
 	v := store.View{From: from.show(), To: show(m.own.To), Cc: show(m.own.Cc), Bcc: show(m.own.Bcc), ReplyTo: r.ReplyTo.of.show(),
 		Subject: m.subject(), Text: m.replace(r.part("text/plain")), HTML: m.replace(r.part("text/html")), Tag: strings.Join(m.categories(), ", "),
 		Metadata: m.Metadata(), Headers: m.headers(), TrackOpens: r.tracksOpens(), TrackLinks: m.trackLinks(), Recipients: m.own.recipients(),
-		Links: m.links(maxLinks)}
+		Links: m.links(weblink.Most)}
 	if r.ReplyToList.set {
 		v.ReplyTo = show(r.ReplyToList)
 	}
@@ -140,36 +139,15 @@ func show(list people) string {
 	return strings.Join(shown, ", ")
 }
 
-var (
-	hrefLink = regexp.MustCompile(`(?i)\shref\s*=\s*(?:"([^"]*)"|'([^']*)')`)
-	textLink = regexp.MustCompile(`https?://[^\s<>"']+`)
-)
-
-// maxLinks bounds how many links of one part are listed.
-const maxLinks = 100
-
 // links are the links that clicks are tracked on, HTML first. At most most are looked at in each part; -1 is all.
 func (m *content) links(most int) []string {
-	var found []string
-	add := func(link string) {
-		if webLink(link) && !slices.Contains(found, link) {
-			found = append(found, link)
-		}
-	}
+	htmlBody, textBody := "", ""
 	inHTML, inText := m.request.tracksClicks()
 	if inHTML {
-		for _, match := range hrefLink.FindAllStringSubmatch(m.replace(m.request.part("text/html")), most) {
-			add(html.UnescapeString(match[1] + match[2]))
-		}
+		htmlBody = m.replace(m.request.part("text/html"))
 	}
 	if inText {
-		for _, match := range textLink.FindAllString(m.replace(m.request.part("text/plain")), most) {
-			add(strings.TrimRight(match, ".,;:!?)"))
-		}
+		textBody = m.replace(m.request.part("text/plain"))
 	}
-	return found
-}
-
-func webLink(link string) bool {
-	return strings.HasPrefix(link, "http://") || strings.HasPrefix(link, "https://")
+	return weblink.Find(htmlBody, textBody, most)
 }

@@ -10,6 +10,7 @@ import (
 
 	"postyard/internal/sandbox/hook"
 	"postyard/internal/sandbox/store"
+	"postyard/internal/sandbox/weblink"
 )
 
 func refuse(format string, args ...any) error {
@@ -124,7 +125,7 @@ func (m *content) click(e *store.Event, link string) error {
 		return refuse("the message has no link that is tracked; give a url")
 	case link == "":
 		link = found[0]
-	case !webLink(link):
+	case !weblink.Is(link):
 		return refuse("url must begin with http:// or https://")
 	case !slices.Contains(found, link) && slices.Contains(found, spelling):
 		link = spelling

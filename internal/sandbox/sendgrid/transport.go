@@ -13,6 +13,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"postyard/internal/sandbox/clock"
 	"postyard/internal/sandbox/settings"
 )
 
@@ -248,17 +249,10 @@ func encode(v any) ([]byte, error) {
 // linger waits for as long as a send takes. When the client goes meanwhile, nothing is done.
 func (s *Simulator) linger(c *call, now settings.Settings) error {
 	latency := now.SendLatency()
-	if latency == 0 {
-		return nil
-	}
-	over, stop := s.clock.At(s.clock.Now().Add(latency)) // not by the timetable, which a reset clears
-	defer stop()
-	select {
-	case <-over:
-		return nil
-	case <-c.Context().Done():
+	if err := clock.Linger(c.Context(), s.clock, latency); err != nil { // not by the timetable, which a reset clears
 		return fail(http.StatusInternalServerError, "the client is gone") // nobody reads it
 	}
+	return nil
 }
 
 // rateWindow is after how long a fault of status 429 says that requests are taken again.

@@ -3,12 +3,11 @@ package ses
 import (
 	"encoding/json"
 	"fmt"
-	"html"
-	"regexp"
 	"strings"
 
 	"postyard/internal/sandbox/mimeview"
 	"postyard/internal/sandbox/store"
+	"postyard/internal/sandbox/weblink"
 )
 
 // letter is an accepted message as the journal has it.
@@ -116,7 +115,7 @@ func (m *content) View() store.View {
 	if len(m.ReplyTo) > 0 {
 		v.ReplyTo = strings.Join(m.ReplyTo, ", ")
 	}
-	v.Recipients, v.Links = m.recipients(), links(v.HTML, v.Text)
+	v.Recipients, v.Links = m.recipients(), weblink.Find(v.HTML, v.Text, weblink.Most)
 	return v
 }
 
@@ -154,35 +153,4 @@ func (m *content) headers() []store.Header {
 		list = append(list, store.Header{Name: h.Name, Value: h.Value})
 	}
 	return list
-}
-
-var (
-	hrefLink = regexp.MustCompile(`(?i)\shref\s*=\s*(?:"([^"]*)"|'([^']*)')`)
-	textLink = regexp.MustCompile(`https?://[^\s<>"']+`)
-)
-
-// maxLinks bounds how many links of one part are listed.
-const maxLinks = 100
-
-// links returns the web links of a message, HTML first, each once.
-func links(htmlBody, textBody string) []string {
-	var found []string
-	seen := map[string]bool{}
-	add := func(link string) {
-		if webLink(link) && !seen[link] {
-			seen[link] = true
-			found = append(found, link)
-		}
-	}
-	for _, match := range hrefLink.FindAllStringSubmatch(htmlBody, maxLinks) {
-		add(html.UnescapeString(match[1] + match[2]))
-	}
-	for _, match := range textLink.FindAllString(textBody, maxLinks) {
-		add(strings.TrimRight(match, ".,;:!?)"))
-	}
-	return found
-}
-
-func webLink(link string) bool {
-	return strings.HasPrefix(link, "http://") || strings.HasPrefix(link, "https://")
 }

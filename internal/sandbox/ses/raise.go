@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"postyard/internal/sandbox/store"
+	"postyard/internal/sandbox/weblink"
 )
 
 func refuse(format string, args ...any) error {
@@ -109,14 +110,14 @@ func (s *Simulator) tracked(m *content, eventType string) error {
 }
 
 func (s *Simulator) click(m *content, e *store.Event, link string) error {
-	if link != "" && !webLink(link) {
+	if link != "" && !weblink.Is(link) {
 		return refuse("url must begin with http:// or https://")
 	}
 	if err := s.tracked(m, eventClick); err != nil {
 		return err
 	}
 	v := m.View()
-	found := links(v.HTML, "")
+	found := weblink.Find(v.HTML, "", weblink.Most)
 	switch spelling := html.UnescapeString(link); {
 	case link == "" && len(found) == 0:
 		return refuse("the message has no link that is tracked; give a url")

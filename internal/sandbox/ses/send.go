@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"postyard/internal/sandbox/clock"
 	"postyard/internal/sandbox/settings"
 	"postyard/internal/sandbox/store"
 )
@@ -114,17 +115,10 @@ func (s *Simulator) send(c *call) (any, error) {
 
 // linger waits for as long as a send takes. When the client goes meanwhile, nothing is done.
 func (s *Simulator) linger(ctx context.Context, latency time.Duration) error {
-	if latency == 0 {
-		return nil
-	}
-	over, stop := s.clock.At(s.clock.Now().Add(latency)) // not by the timetable, which a reset clears
-	defer stop()
-	select {
-	case <-over:
-		return nil
-	case <-ctx.Done():
+	if err := clock.Linger(ctx, s.clock, latency); err != nil { // not by the timetable, which a reset clears
 		return fail("RequestTimeoutException", "The client has gone.") // nobody reads it
 	}
+	return nil
 }
 
 // examine checks what a request says of itself.
