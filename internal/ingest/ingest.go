@@ -74,12 +74,13 @@ var keptHeaders = []string{"Content-Type", "User-Agent", "X-Pm-Webhook-Trace-Id"
 // when what the body says is durable. The error is ErrUnauthorized or wraps store.ErrUnavailable.
 func (s *Service) Receive(ctx context.Context, accountID int32, typ provider.Type, h http.Header, body []byte) error {
 	d := provider.Delivery{Header: h, Body: body}
-	from, err := s.sender(ctx, accountID, typ, d)
-	if err != nil || from == nil {
+	from, _ := s.sender(ctx, accountID, typ, d) // an error counts only if nobody sent it, also at the second look
+	if from == nil {
 		// Another node may have connected the provider just now: its first call comes while the webhook is registered.
 		if err := s.Directory.Refresh(ctx); err != nil {
 			return fmt.Errorf("receive webhook: %w: %w", store.ErrUnavailable, err)
 		}
+		var err error
 		switch from, err = s.sender(ctx, accountID, typ, d); {
 		case from != nil:
 		case err != nil:
@@ -99,7 +100,7 @@ func (s *Service) Receive(ctx context.Context, accountID int32, typ provider.Typ
 	}
 	p := s.parse(store.Receipt{AccountID: accountID, TPSPID: from.tpsp.ID, Headers: kept, Body: body, ReceivedAt: s.Now()})
 	p.Fresh = true
-	err = s.fresh.Do(ctx, p)
+	err := s.fresh.Do(ctx, p)
 	switch {
 	case errors.Is(err, groupcommit.ErrClosed):
 		return fmt.Errorf("%w: stopping", store.ErrUnavailable)
