@@ -51,6 +51,20 @@ func MergeSuppressions(list []store.Suppression) []store.Suppression {
 	return merged
 }
 
+// Unexplained returns those suppressions of a list that say nothing of a reason: the provider's list may.
+func Unexplained(list []store.Suppression) (unexplained []store.Suppression) {
+	for i := range list {
+		if list[i].Source == store.ByAnswer {
+			unexplained = append(unexplained, list[i])
+		}
+	}
+	return unexplained
+}
+
+// ExplainSuppressions gives suppressions s, of which m is the provider's entry, that entry's reason.
+var ExplainSuppressions = fmt.Sprintf(`SET reason = m.reason FROM suppression_mirror m
+	WHERE m.tpsp_id = s.tpsp_id AND m.email = s.email AND m.pushed >= 0 AND m.reason <> s.reason AND s.source = %d AND s.released = 0`, store.ByAnswer)
+
 // SuppressionOf returns what a report that is recorded suppresses.
 func SuppressionOf(r *provider.Report, p *store.Parsed, accountID, subAccountID int32) (store.Suppression, bool) {
 	return store.Suppression{AccountID: accountID, SubAccountID: subAccountID, Email: strings.ToLower(r.Recipient), Reason: r.Reason,

@@ -157,8 +157,13 @@ func (in *ingesting) suppressBy(p *store.Parsed, r *provider.Report, m *message)
 }
 
 func (t *tx) writeSuppressions() {
-	if len(t.suppressed) > 0 {
-		t.storeSuppressions(new(int), t.suppressed)
+	if len(t.suppressed) == 0 {
+		return
+	}
+	t.storeSuppressions(new(int), t.suppressed)
+	if list := engine.Unexplained(t.suppressed); len(list) > 0 { // which are locked by now
+		t.exec(`UPDATE suppression s `+engine.ExplainSuppressions+` AND (s.sub_account_id, s.email) IN (SELECT * FROM unnest($1::int[], $2::text[]))`,
+			column(list, func(s *store.Suppression) int32 { return s.SubAccountID }), column(list, func(s *store.Suppression) string { return address(s.Email) }))
 	}
 }
 

@@ -38,8 +38,15 @@ func (in *ingesting) suppressBy(r *reported) {
 func (t *tx) writeSuppressions() error {
 	list := engine.MergeSuppressions(t.suppressed)
 	t.suppressed = nil
-	_, err := t.storeSuppressions(list)
-	return err
+	if _, err := t.storeSuppressions(list); err != nil {
+		return err
+	}
+	for _, s := range engine.Unexplained(list) {
+		if _, err := t.exec(`UPDATE suppression AS s `+engine.ExplainSuppressions+` AND s.sub_account_id = ? AND s.email = ?`, s.SubAccountID, s.Email); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // storeSuppressions writes suppressions, of which none is about the same address as another one, and returns how many changed something.

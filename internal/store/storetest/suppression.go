@@ -281,6 +281,31 @@ func suppressingAnswers(t *testing.T, b *bench) {
 	}
 }
 
+// explainedAnswers: an answer without a reason has the one of the provider's list, also for a sub-account that mails an address long after it was
+// listed. What another list says, or one from which the address was taken off, is none.
+func explainedAnswers(t *testing.T, b *bench) {
+	b.inMirror(b.tpsp.ID, "one")
+	other, _ := b.newTPSP(b.account.ID, "Other", "token two", "outbound")
+	b.mirror(b.tpsp.ID, nil, provider.Listed{Email: "left@gmail.com", Reason: provider.Unsubscribed, At: b.now},
+		provider.Listed{Email: "spam@gmail.com", Reason: provider.SpamComplaint, At: b.now}, provider.Listed{Email: "hand@gmail.com", Reason: provider.Manual, At: b.now},
+		provider.Listed{Email: "released@gmail.com", Reason: provider.HardBounce, At: b.now})
+	b.mirror(other.ID, nil, provider.Listed{Email: "elsewhere@gmail.com", Reason: provider.HardBounce, At: b.now})
+	b.must(b.store.Pushed(b.ctx(), []store.PushOutcome{{Push: store.Push{TPSPID: b.tpsp.ID, Email: "released@gmail.com", Release: true}, Done: true, Mirror: true, At: b.now}}))
+	b.later(time.Hour)
+	two := b.newSub("two")
+	b.as(two, func() {
+		b.accept("left@gmail.com", "spam@gmail.com", "hand@gmail.com", "released@gmail.com", "elsewhere@gmail.com")
+		drop := event.Type(74)
+		var batch []store.Settlement
+		for _, job := range b.claim(5) {
+			batch = append(batch, store.Settlement{Job: &job, Trigger: lifecycle.Drop, Drop: &drop, At: b.now, Inactive: []string{job.Recipient.Email},
+				Outcome: &provider.Outcome{Class: provider.Inactive, Text: "inactive"}})
+		}
+		b.settle(batch...)
+	})
+	b.wantSuppressed(two, "elsewhere@gmail.com manual", "hand@gmail.com manual", "left@gmail.com unsubscribe", "released@gmail.com manual", "spam@gmail.com spamComplaint")
+}
+
 // mirror brings changes of the bench's list in.
 func (b *bench) mirror(tpsp int32, gone []string, listed ...provider.Listed) store.MirrorEffect {
 	b.t.Helper()
