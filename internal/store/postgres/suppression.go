@@ -613,7 +613,7 @@ func (db *DB) Pushed(ctx context.Context, batch []store.PushOutcome) error {
 					t.markPushed(o.TPSPID, email, o.SubAccountID)
 				}
 			case o.Kept: // it was ended at this moment at the latest
-				kept = append(kept, store.Suppression{AccountID: o.AccountID, SubAccountID: o.SubAccountID, Email: email, Reason: provider.SpamComplaint,
+				kept = append(kept, store.Suppression{AccountID: o.AccountID, SubAccountID: o.SubAccountID, Email: email, Reason: o.Reason,
 					Detail: o.Refused, Source: store.ByList, TPSPID: o.TPSPID, Since: o.At.Add(1), Created: o.At})
 			}
 			switch {

@@ -501,7 +501,7 @@ func (t *tx) pushed(o *store.PushOutcome) (err error) {
 			err = t.markPushed(o.TPSPID, o.Email, o.SubAccountID)
 		}
 	case o.Kept:
-		_, err = t.storeSuppressions([]store.Suppression{{AccountID: o.AccountID, SubAccountID: o.SubAccountID, Email: o.Email, Reason: provider.SpamComplaint,
+		_, err = t.storeSuppressions([]store.Suppression{{AccountID: o.AccountID, SubAccountID: o.SubAccountID, Email: o.Email, Reason: o.Reason,
 			Detail: o.Refused, Source: store.ByList, TPSPID: o.TPSPID, Since: o.At.Add(1), Created: o.At}}) // it was ended at this moment at the latest
 	}
 	if err != nil {

@@ -471,7 +471,7 @@ func suppressionPushes(t *testing.T, b *bench) {
 		t.Errorf("the list does not matter while a wish stands: %+v", effect)
 	}
 	b.wantSuppressed(b.sub.ID, "a@example.net manual")
-	b.must(b.store.Pushed(b.ctx(), []store.PushOutcome{{Push: wish[0], Refused: "not allowed", Kept: true, At: b.now}}))
+	b.must(b.store.Pushed(b.ctx(), []store.PushOutcome{{Push: wish[0], Refused: "not allowed", Kept: true, Reason: provider.SpamComplaint, At: b.now}}))
 	b.wantSuppressed(b.sub.ID, "a@example.net manual", "b@example.net spamComplaint")
 	refused, err := b.store.RefusedPushes(b.ctx(), b.tpsp.ID, 10)
 	b.must(err)
