@@ -1,0 +1,56 @@
+import { useState } from "preact/hooks";
+import { call, useAction } from "../api";
+import { loadSession, useSession } from "../session";
+import { type Theme, useTheme } from "../theme";
+import { Button, Card, Code, Failed, Field, Input, Page, Select, toast, unplaced } from "../ui";
+
+export function Settings() {
+  const session = useSession()!;
+  const [theme, setTheme] = useTheme();
+  return (
+    <Page title="Settings" about="Of yourself and this browser.">
+      <div class="columns">
+        <Card title="You">
+          <dl class="facts">
+            <dt>Name</dt><dd><bdi>{session.member.name}</bdi></dd>
+            <dt>Email</dt><dd><bdi>{session.member.email}</bdi></dd>
+            <dt>Role</dt><dd>{session.member.role}</dd>
+            <dt>Account</dt><dd><bdi>{session.account.name}</bdi> (id {session.account.id})</dd>
+          </dl>
+        </Card>
+        <Password />
+        <Card title="Colours">
+          <Field label="Theme"><Select value={theme} onChange={(t) => setTheme(t as Theme)} options={[["system", "As the system"], ["light", "Light"], ["dark", "Dark"]]} /></Field>
+        </Card>
+        <Card title="API">
+          <div class="stack-tight">
+            <p class="quiet">Clients of SendPost work with this base URL. <a href="/docs" target="_blank" rel="noopener">API reference</a></p>
+            <Code>{`${session.publicUrl}/api/v1`}</Code>
+          </div>
+        </Card>
+      </div>
+    </Page>
+  );
+}
+
+function Password() {
+  const [current, setCurrent] = useState("");
+  const [password, setPassword] = useState("");
+  const action = useAction(async () => {
+    await call("PUT", "/web/password", { body: { current, password } });
+    await loadSession();
+    setCurrent("");
+    setPassword("");
+    toast("The password is changed. Your other sessions have ended.");
+  });
+  return (
+    <Card title="Password">
+      <form class="stack" onSubmit={(e) => (e.preventDefault(), void action.run())}>
+        <Field label="Current password" name="current" error={action.error}><Input value={current} onInput={setCurrent} type="password" required autocomplete="current-password" /></Field>
+        <Field label="New password" name="password" hint="10 characters or more" error={action.error}><Input value={password} onInput={setPassword} type="password" required minLength={10} autocomplete="new-password" /></Field>
+        {unplaced(action.error, "current", "password") && <Failed error={action.error!} />}
+        <Button type="submit" busy={action.busy}>Change the password</Button>
+      </form>
+    </Card>
+  );
+}
