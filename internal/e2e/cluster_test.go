@@ -187,7 +187,7 @@ func TestCluster(t *testing.T) {
 	sleeper.signal(syscall.SIGSTOP)
 	woken := time.AfterFunc(longPause, func() { sleeper.signal(syscall.SIGCONT) })
 	defer woken.Stop()
-	for end := time.Now().Add(max(chaos(t), longPause)); time.Now().Before(end); {
+	for end := time.Now().Add(max(chaos(t), longPause)); done["kill"] < 3 || time.Now().Before(end); {
 		done[c.harm(load, random)]++
 		pause(load, time.Duration(random.IntN(1000))*time.Millisecond)
 	}
