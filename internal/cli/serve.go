@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 
@@ -14,14 +15,24 @@ func (p *program) serve() *cobra.Command {
 		ctx, log := c.Context(), p.logger(cfg)
 		server, err := app.NewServer(ctx, cfg, log)
 		if err != nil {
-			return err
+			return unlessStopped(ctx, log, err)
 		}
 		if err := p.bootstrap(ctx, server); err != nil {
-			return server.Abort(err)
+			return unlessStopped(ctx, log, server.Abort(err))
 		}
 		log.Info("serving", "url", server.URL)
 		return server.Run(ctx)
 	})
+}
+
+// unlessStopped is the error that kept a server from its start: none when it was asked to end meanwhile, as it may be while it waits for its
+// database or for another server.
+func unlessStopped(ctx context.Context, log *slog.Logger, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	log.Info("stopped before it served", "error", err)
+	return nil
 }
 
 // bootstrap makes the account on the first start and shows its keys, which are not shown again.
