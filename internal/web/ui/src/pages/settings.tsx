@@ -34,6 +34,7 @@ export function Settings() {
 }
 
 function Password() {
+  const session = useSession()!;
   const [current, setCurrent] = useState("");
   const [password, setPassword] = useState("");
   const action = useAction(async () => {
@@ -46,6 +47,7 @@ function Password() {
   return (
     <Card title="Password">
       <form class="stack" onSubmit={(e) => (e.preventDefault(), void action.run())}>
+        <input type="email" value={session.member.email} autocomplete="username" readOnly hidden />
         <Field label="Current password" name="current" error={action.error}><Input value={current} onInput={setCurrent} type="password" required autocomplete="current-password" /></Field>
         <Field label="New password" name="password" hint="10 characters or more" error={action.error}><Input value={password} onInput={setPassword} type="password" required minLength={10} autocomplete="new-password" /></Field>
         {unplaced(action.error, "current", "password") && <Failed error={action.error!} />}
