@@ -46,7 +46,9 @@ func (p *program) bootstrap(ctx context.Context, server *app.Server) error {
   account %-8d X-Account-ApiKey:    %s
   sub-account %-4d X-SubAccount-ApiKey: %s   (%s)
 
-`, fresh.Account.ID, fresh.AccountKey.Reveal(), fresh.SubAccount.ID, fresh.SubAccountKey.Reveal(), fresh.SubAccount.Name)
+Set the dashboard up, with the key of the account, at %s/setup
+
+`, fresh.Account.ID, fresh.AccountKey.Reveal(), fresh.SubAccount.ID, fresh.SubAccountKey.Reveal(), fresh.SubAccount.Name, server.URL)
 }
 
 func (p *program) sandbox() *cobra.Command {
