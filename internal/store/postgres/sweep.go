@@ -65,6 +65,9 @@ func (db *DB) forget(ctx context.Context, now time.Time) error {
 	if err := db.forgetAnswers(ctx, now); err != nil {
 		return err
 	}
+	if err := db.forgetSuppressions(ctx, now); err != nil {
+		return err
+	}
 	return db.write(ctx, db.work, "forget", func(t *tx) error {
 		t.exec(`DELETE FROM permit WHERE span < $1`, limit.SpanOf(now.Add(-engine.PermitsKept)))
 		t.exec(`DELETE FROM hold WHERE until < $1`, engine.Stamp(now.Add(-engine.HoldsKept)))

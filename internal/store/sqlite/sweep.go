@@ -106,6 +106,9 @@ func (db *DB) forget(ctx context.Context, now time.Time) error {
 	if err := db.forgetAnswers(ctx, now); err != nil {
 		return err
 	}
+	if err := db.forgetSuppressions(ctx, now); err != nil {
+		return err
+	}
 	return db.write(ctx, rest, func(t *tx) error {
 		if _, err := t.exec(`DELETE FROM permit WHERE span < ?`, limit.SpanOf(now.Add(-engine.PermitsKept))); err != nil {
 			return err

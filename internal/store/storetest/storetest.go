@@ -105,6 +105,8 @@ func Run(t *testing.T, engine Engine) {
 		"suppressed recipients get no mail":      suppressedMail,
 		"reports suppress":                       suppressingReports,
 		"answers suppress":                       suppressingAnswers,
+		"old reactivations are forgotten":        suppressionsForgotten,
+		"answers have the reason of the list":    explainedAnswers,
 		"providers' suppression lists":           suppressionLists,
 		"what is pushed to suppression lists":    suppressionPushes,
 		"lists end what was put there only":      suppressionsOfOthers,
