@@ -44,6 +44,23 @@ type SubAccount struct {
 	SealedKey []byte
 	Labels    []int32 // the ids of its labels, in their order
 	Created   time.Time
+
+	Path        []int32   // the ids of those above it, the nearest first; at most MaxLevels-1
+	PerHour     int       // most messages in any 60 minutes, of it and of those under it; 0 is no limit
+	Blocked     time.Time // since when nothing is sent for it, nor for those under it; zero: it is not blocked
+	BlockReason string
+	Deleted     time.Time // zero while it is in use
+}
+
+// MaxLevels is on how many levels sub-accounts may stand under each other.
+const MaxLevels = 5
+
+// Parent returns the id of the sub-account that it stands under, 0 for none.
+func (a *SubAccount) Parent() int32 {
+	if len(a.Path) == 0 {
+		return 0
+	}
+	return a.Path[0]
 }
 
 // Label is a word that an account tells its sub-accounts apart by.
@@ -348,8 +365,8 @@ type RecordCheck struct {
 type Contents struct {
 	Revision    int64 // changes with every change of what follows
 	Accounts    []Account
-	SubAccounts []SubAccount
-	TPSPs       []TPSP // deleted ones included
+	SubAccounts []SubAccount // and those deleted ones that may still hold their messages
+	TPSPs       []TPSP       // deleted ones included
 	Pools       []route.Pool
 	Domains     []Domain // deleted ones included
 	Labels      []Label
@@ -432,6 +449,7 @@ type Snapshot struct {
 	accounts         map[int32]*Account
 	accountsByKey    map[KeyHash]*Account
 	subAccounts      map[int32]*SubAccount
+	formerSubs       map[int32]*SubAccount // deleted
 	subAccountsByKey map[KeyHash]*SubAccount
 	tpsps            map[int32]*TPSP
 	everyTPSP        []*TPSP // sorted once: every webhook walks it
@@ -461,6 +479,7 @@ func newSnapshot(c Contents) *Snapshot {
 		accounts:         make(map[int32]*Account, len(c.Accounts)),
 		accountsByKey:    make(map[KeyHash]*Account, len(c.Accounts)),
 		subAccounts:      make(map[int32]*SubAccount, len(c.SubAccounts)),
+		formerSubs:       map[int32]*SubAccount{},
 		subAccountsByKey: make(map[KeyHash]*SubAccount, len(c.SubAccounts)),
 		tpsps:            make(map[int32]*TPSP, len(c.TPSPs)),
 		ips:              map[int32]*TPSP{},
@@ -476,6 +495,10 @@ func newSnapshot(c Contents) *Snapshot {
 		s.accounts[a.ID], s.accountsByKey[a.KeyHash] = &a, &a
 	}
 	for _, a := range c.SubAccounts {
+		if !a.Deleted.IsZero() {
+			s.formerSubs[a.ID] = &a
+			continue
+		}
 		s.subAccounts[a.ID], s.subAccountsByKey[a.KeyHash] = &a, &a
 	}
 	for _, t := range c.TPSPs {
@@ -534,6 +557,39 @@ func (s *Snapshot) SubAccountByKey(h KeyHash) *SubAccount { return s.subAccounts
 func (s *Snapshot) SubAccounts(accountID int32) []*SubAccount {
 	return sorted(s.subAccounts, func(a *SubAccount) bool { return a.AccountID == accountID },
 		func(a *SubAccount) int32 { return a.ID })
+}
+
+// Chain returns a sub-account of the account, by id, and those above it, itself first: those of a deleted one as well while they may hold
+// its messages. It is empty when nothing of it is known.
+func (s *Snapshot) Chain(accountID, id int32) (chain []*SubAccount) {
+	any := func(id int32) *SubAccount { return cmp.Or(s.subAccounts[id], s.formerSubs[id]) }
+	a := any(id)
+	if a == nil || a.AccountID != accountID {
+		return nil
+	}
+	chain = append(chain, a)
+	for _, id := range a.Path {
+		if above := any(id); above != nil {
+			chain = append(chain, above)
+		}
+	}
+	return chain
+}
+
+// Blocker returns who is blocked so that nothing is sent for a sub-account: itself or the nearest one above it; nil when it is not blocked.
+func (s *Snapshot) Blocker(a *SubAccount) *SubAccount {
+	if !a.Blocked.IsZero() {
+		return a
+	}
+	if len(a.Path) == 0 {
+		return nil
+	}
+	for _, above := range s.Chain(a.AccountID, a.ID) {
+		if !above.Blocked.IsZero() {
+			return above
+		}
+	}
+	return nil
 }
 
 // TPSP returns one of the account's TPSPs that is in use, or nil.
