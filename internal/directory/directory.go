@@ -52,17 +52,6 @@ type SubAccount struct {
 	Deleted     time.Time // zero while it is in use
 }
 
-// MaxLevels is on how many levels sub-accounts may stand under each other.
-const MaxLevels = 5
-
-// Parent returns the id of the sub-account that it stands under, 0 for none.
-func (a *SubAccount) Parent() int32 {
-	if len(a.Path) == 0 {
-		return 0
-	}
-	return a.Path[0]
-}
-
 // Label is a word that an account tells its sub-accounts apart by.
 type Label struct {
 	ID        int32
@@ -557,39 +546,6 @@ func (s *Snapshot) SubAccountByKey(h KeyHash) *SubAccount { return s.subAccounts
 func (s *Snapshot) SubAccounts(accountID int32) []*SubAccount {
 	return sorted(s.subAccounts, func(a *SubAccount) bool { return a.AccountID == accountID },
 		func(a *SubAccount) int32 { return a.ID })
-}
-
-// Chain returns a sub-account of the account, by id, and those above it, itself first: those of a deleted one as well while they may hold
-// its messages. It is empty when nothing of it is known.
-func (s *Snapshot) Chain(accountID, id int32) (chain []*SubAccount) {
-	any := func(id int32) *SubAccount { return cmp.Or(s.subAccounts[id], s.formerSubs[id]) }
-	a := any(id)
-	if a == nil || a.AccountID != accountID {
-		return nil
-	}
-	chain = append(chain, a)
-	for _, id := range a.Path {
-		if above := any(id); above != nil {
-			chain = append(chain, above)
-		}
-	}
-	return chain
-}
-
-// Blocker returns who is blocked so that nothing is sent for a sub-account: itself or the nearest one above it; nil when it is not blocked.
-func (s *Snapshot) Blocker(a *SubAccount) *SubAccount {
-	if !a.Blocked.IsZero() {
-		return a
-	}
-	if len(a.Path) == 0 {
-		return nil
-	}
-	for _, above := range s.Chain(a.AccountID, a.ID) {
-		if !above.Blocked.IsZero() {
-			return above
-		}
-	}
-	return nil
 }
 
 // TPSP returns one of the account's TPSPs that is in use, or nil.
