@@ -80,7 +80,7 @@ test("a limit is changed where it stands, and shows how much is taken", async (t
   const s = await sub("limited");
   assert.equal((await send(s.apiKey)).status, 200);
   const page = await open(t, `/subaccounts?q=${encodeURIComponent(s.name)}`);
-  await page.getByRole("button", { name: `Change the limit of ${s.name}` }).click();
+  await page.getByRole("button", { name: `Edit the limit of ${s.name}` }).click();
   const box = page.getByLabel(`Limit an hour of ${s.name}, 0 for none`);
   await box.fill("-1");
   await box.press("Enter");
@@ -153,7 +153,7 @@ test("viewers see no keys and no buttons", async (t) => {
   const page = await open(t, `/subaccounts?q=${encodeURIComponent(s.name)}`, { as: "viewer" });
   await page.getByRole("link", { name: s.name }).waitFor();
   await settled(page);
-  for (const name of ["New sub-account", `Pause ${s.name}`, `Block ${s.name}`, `Reveal the key of ${s.name}`, `Change the limit of ${s.name}`]) {
+  for (const name of ["New sub-account", `Pause ${s.name}`, `Block ${s.name}`, `Reveal the key of ${s.name}`, `Edit the limit of ${s.name}`]) {
     assert.equal(await page.getByRole("button", { name }).count(), 0, name);
   }
   assert.ok(!(await page.content()).includes(s.apiKey));

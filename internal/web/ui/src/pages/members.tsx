@@ -26,7 +26,7 @@ export function Members(_: { id: string }) {
               columns={[
                 { name: "Member", cell: (m) => <><div><bdi>{m.name || m.email}</bdi>{m.id === me && <span class="quiet"> (you)</span>}</div>{m.name && <div class="small quiet break"><bdi>{m.email}</bdi></div>}</> },
                 { name: "Role", cell: (m) => (isOwner ? <Role of={m} reload={list.reload} /> : m.role) },
-                { name: "State", cell: (m) => <Standing of={m} /> },
+                { name: "State", cell: (m) => <div><Standing of={m} /></div> },
                 { name: "Last seen", cell: (m) => <When at={m.lastSeen} /> },
                 ...(isOwner ? [{ name: "Change", cell: (m: Member) => (
                   <span class="row">

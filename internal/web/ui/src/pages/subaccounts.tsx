@@ -47,7 +47,7 @@ export function SubAccounts(_: { id: string }) {
             const rows = subAccounts.filter((b) => b.name.toLowerCase().includes(q));
             return (
               <Table label="Sub-accounts" rows={rows} keyOf={(b) => b.id} href={(b) => `/subaccounts/${b.id}`}
-                columns={columns(subAccounts, keys, q === "", mayChange, reload)}
+                columns={columns(subAccounts, keys, days, q === "", mayChange, reload)}
                 empty={<Empty title="No sub-account has a name like that."><Button onClick={() => set({ q: "" })}>Show all</Button></Empty>} />
             );
           }}
@@ -72,14 +72,14 @@ function First() {
   );
 }
 
-function columns(tree: Branch[], keys: Map<number, string>, asTree: boolean, mayChange: boolean, reload: () => void): Column<Branch>[] {
+function columns(tree: Branch[], keys: Map<number, string>, days: string, asTree: boolean, mayChange: boolean, reload: () => void): Column<Branch>[] {
   const list: Column<Branch>[] = [
     { name: "Sub-account", cell: (b) => <Name of={b} apiKey={keys.get(b.id)} indent={asTree ? b.level - 1 : 0} /> },
-    { name: "State", cell: (b) => <State of={b} tree={tree} /> },
+    { name: "State", cell: (b) => <div><State of={b} tree={tree} /></div> },
     { name: "Limit an hour", cell: (b) => <Limit of={b} mayChange={mayChange} reload={reload} /> },
-    { name: "Processed", end: true, cell: (b) => <Both of={b} value={(s) => s.processed} href={to("/messages", { q: `sub:${b.id}` })} /> },
-    { name: "Delivered", end: true, cell: (b) => <Both of={b} value={(s) => s.delivered} /> },
-    { name: "Bounced", end: true, cell: (b) => <Both of={b} value={bounced} /> },
+    { name: "Processed", end: true, cell: (b) => <Both of={b} value={(s) => s.processed} href={mailOf(b, days)} /> },
+    { name: "Delivered", end: true, cell: (b) => <Both of={b} value={(s) => s.delivered} href={mailOf(b, days, "delivered")} /> },
+    { name: "Bounced", end: true, cell: (b) => <Both of={b} value={bounced} href={mailOf(b, days, "bounced")} /> },
   ];
   if (mayChange) {
     list.splice(1, 0, { name: "Under", cell: (b) => <Parent of={b} tree={tree} reload={reload} /> });
@@ -126,15 +126,17 @@ function State({ of, tree }: { of: Branch; tree: Branch[] }) {
 }
 
 /** A number with that of all below; alone where they are the same. */
-function Both({ of, value, href }: { of: Branch; value: (s: StatCounters) => number; href?: string }) {
-  const own = value(of.stat), all = value(of.withChildren);
+function Both({ of, value, href }: { of: Branch; value: (s: StatCounters) => number; href: string }) {
   return (
-    <>
-      {href ? <a href={href}>{count(own)}</a> : count(own)}
-      {of.children.length > 0 && <div class="quiet small" title="with all below">Σ {count(all)}</div>}
-    </>
+    <div>
+      <a href={href}>{count(value(of.stat))}</a>
+      {of.children.length > 0 && <div class="quiet small" title="with all below">{count(value(of.withChildren))} in all</div>}
+    </div>
   );
 }
+
+/** The search for its messages. */
+const mailOf = (b: Branch, days: string, status = "") => to("/messages", { q: `subaccount:${b.id} since:${days}d${status && ` status:${status}`}` });
 
 /** The limit, edited where it stands, and how much of it is taken. */
 function Limit({ of, mayChange, reload }: { of: Branch; mayChange: boolean; reload: () => void }) {
@@ -158,7 +160,7 @@ function Limit({ of, mayChange, reload }: { of: Branch; mayChange: boolean; relo
     <div class="limit-cell">
       <span class="row">
         <span class="num">{of.ratePerHour > 0 ? `${count(of.taken)} of ${count(of.ratePerHour)}` : <span class="quiet">none · {count(of.taken)} sent</span>}</span>
-        {mayChange && <Button small kind="bare" label={`Change the limit of ${of.name}`} onClick={() => set(String(of.ratePerHour || ""))}>Edit</Button>}
+        {mayChange && <Button small kind="bare" label={`Edit the limit of ${of.name}`} onClick={() => set(String(of.ratePerHour || ""))}>Edit</Button>}
       </span>
       {of.ratePerHour > 0 && <Meter value={of.taken} max={of.ratePerHour} label={`of the limit of ${of.name} taken`} />}
       {of.freeAt > 0 && <span class="small quiet">next one <Until at={of.freeAt} /></span>}
@@ -174,11 +176,11 @@ function Parent({ of, tree, reload }: { of: Branch; tree: Branch[]; reload: () =
   });
   const not = below(tree, of.id);
   return (
-    <>
+    <div class="parent-cell">
       <Select value={of.parentId === null ? "" : String(of.parentId)} disabled={move.busy} onChange={(v) => void move.run(v)} aria-label={`${of.name} stands under`}
         options={[["", "none"], ...tree.filter((b) => !not.has(b.id)).map((b): [string, string] => [String(b.id), "\u00a0\u00a0".repeat(b.level - 1) + b.name])]} />
       {move.error && <div class="small" role="alert">{move.error.message}</div>}
-    </>
+    </div>
   );
 }
 
@@ -441,10 +443,10 @@ function Statistics({ of, days }: { of: Branch; days: string }) {
     <Card title="Statistics" actions={<Tabs label="Counted" current={days} items={spans.map(([d, name]) => ({ key: d, name, href: to(path, { days: d === "7" ? "" : d }) }))} />}>
       <div class="stack">
         <div class="tiles">
-          {tile("Processed", (s) => s.processed, to("/events", { subAccountId: of.id }))}
-          {tile("Delivered", (s) => s.delivered)}
-          {tile("Bounced", bounced)}
-          {tile("Dropped", (s) => s.dropped)}
+          {tile("Processed", (s) => s.processed, mailOf(of, days))}
+          {tile("Delivered", (s) => s.delivered, mailOf(of, days, "delivered"))}
+          {tile("Bounced", bounced, mailOf(of, days, "bounced"))}
+          {tile("Dropped", (s) => s.dropped, mailOf(of, days, "dropped"))}
           {tile("Opened", (s) => s.opened)}
           {tile("Complaints", (s) => s.spam)}
           <Tile label="Delivered of sent" value={percent(of.stat.sent ? of.stat.delivered / of.stat.sent : null)} about={below ? `${percent(all.sent ? all.delivered / all.sent : null)} with all below` : undefined} />
