@@ -56,7 +56,9 @@ func TestHierarchy(t *testing.T) {
 		}
 	}
 	// Of several limits that are reached the one counts that lasts longest.
-	uses := func(n int, ago time.Duration) []limit.Use { return []limit.Use{{Span: limit.SpanOf(now.Add(-ago)), N: n}} }
+	uses := func(n int, ago time.Duration) []limit.Use {
+		return []limit.Use{{Span: limit.SpanOf(now.Add(-ago)), N: n}}
+	}
 	chain := view.Chain(1, 3)
 	if got := fmt.Sprint(Limited(chain)); got != "[2 1]" {
 		t.Errorf("limited %s", got)
