@@ -264,7 +264,7 @@ func senderLimitsHold(t *testing.T, b *bench) {
 		}
 		return claimed
 	}
-	for range 250 {
+	for range 140 {
 		sub := subs[random.IntN(len(subs))]
 		switch random.IntN(9) {
 		case 0:
