@@ -51,6 +51,7 @@ type Accounts interface {
 	RenameSubAccount(ctx context.Context, accountID, id int32, name string) (*directory.SubAccount, error)
 	DeleteSubAccount(ctx context.Context, accountID, id int32) (*directory.SubAccount, error)
 	PauseSubAccount(ctx context.Context, accountID, id int32, paused bool) (*directory.SubAccount, error)
+	Hierarchy
 	Labels
 }
 
