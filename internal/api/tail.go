@@ -154,12 +154,17 @@ func stopping(c <-chan struct{}) bool {
 	}
 }
 
-// stillOwner tells whether the request would be let in again.
+// stillOwner tells whether the request would be let in again. A session is in use for as long as its stream is open.
 func (s *server) stillOwner(r *http.Request, accountID int32) bool {
 	if s.Directory.Refresh(r.Context()) != nil {
 		return false
 	}
-	a := s.Accounts.AuthenticateAccount(apiKey(r, accountKey))
+	key := apiKey(r, accountKey)
+	if key == "" && s.hasSession(r) {
+		now, err := s.Members.OfRequest(r)
+		return err == nil && now.Member.AccountID == accountID
+	}
+	a := s.Accounts.AuthenticateAccount(key)
 	return a != nil && a.ID == accountID
 }
 

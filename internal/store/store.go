@@ -69,6 +69,7 @@ type Store interface {
 	Idempotency
 	IPs
 	Outbox
+	Members
 	Close() error
 }
 

@@ -1,0 +1,3 @@
+import { Page } from "../ui";
+
+export const Analytics = (_: { id: string }) => <Page title="Analytics" />;

@@ -1,0 +1,3 @@
+import { Page } from "../ui";
+
+export const Audit = (_: { id: string }) => <Page title="Audit log" />;

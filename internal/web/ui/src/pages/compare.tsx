@@ -1,0 +1,3 @@
+import { Page } from "../ui";
+
+export const Compare = (_: { id: string }) => <Page title="Compare providers" />;

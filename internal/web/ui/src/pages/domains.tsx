@@ -1,0 +1,3 @@
+import { Page } from "../ui";
+
+export const Domains = (_: { id: string }) => <Page title="Domains" />;

@@ -1,0 +1,3 @@
+import { Page } from "../ui";
+
+export const Message = (_: { id: string }) => <Page title="Message" />;

@@ -1,0 +1,3 @@
+import { Page } from "../ui";
+
+export const Messages = (_: { id: string }) => <Page title="Messages" />;

@@ -1,0 +1,3 @@
+import { Page } from "../ui";
+
+export const Overview = (_: { id: string }) => <Page title="Overview" />;

@@ -1,0 +1,3 @@
+import { Page } from "../ui";
+
+export const Suppressions = (_: { id: string }) => <Page title="Suppressions" />;

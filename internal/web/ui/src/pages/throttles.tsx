@@ -1,0 +1,3 @@
+import { Page } from "../ui";
+
+export const Throttles = (_: { id: string }) => <Page title="Throttles" />;

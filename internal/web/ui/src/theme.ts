@@ -1,0 +1,35 @@
+// Light, dark, or what the system says. It is a matter of this browser and kept there.
+import { useState } from "preact/hooks";
+
+export type Theme = "system" | "light" | "dark";
+
+const key = "postyard-theme";
+
+export function theme(): Theme {
+  try {
+    const t = localStorage.getItem(key);
+    return t === "light" || t === "dark" ? t : "system";
+  } catch {
+    return "system"; // the browser keeps nothing
+  }
+}
+
+export function applyTheme() {
+  const t = theme();
+  if (t === "system") document.documentElement.removeAttribute("data-theme");
+  else document.documentElement.dataset.theme = t;
+}
+
+export function useTheme(): [Theme, (t: Theme) => void] {
+  const [now, set] = useState(theme());
+  return [now, (t) => {
+    try {
+      localStorage.setItem(key, t);
+    } catch {
+      // it holds until the page is left
+    }
+    set(t);
+    if (t === "system") document.documentElement.removeAttribute("data-theme");
+    else document.documentElement.dataset.theme = t;
+  }];
+}

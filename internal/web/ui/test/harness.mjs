@@ -1,0 +1,147 @@
+// What browser tests share: the demo's scene, a browser, signed-in pages of both widths and themes, pictures, and the rules of accessibility.
+import assert from "node:assert/strict";
+import { mkdir, readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { after } from "node:test";
+import { chromium } from "playwright-core";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const shots = process.env.SHOTS ?? join(here, "../shots");
+const axeSource = await readFile(join(here, "../node_modules/axe-core/axe.min.js"), "utf8");
+
+/** What `postyard demo --json` printed. */
+export const scene = JSON.parse(await readFile(process.env.POSTYARD_SCENE, "utf8"));
+
+export const wide = { width: 1440, height: 900 };
+export const narrow = { width: 390, height: 844 };
+
+let browser;
+const contexts = new Map();
+after(async () => {
+  await browser?.close();
+});
+
+async function launch() {
+  browser ??= await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-dev-shm-usage", "--force-color-profile=srgb"] });
+  return browser;
+}
+
+/** A browser of its own, in which nobody is signed in. */
+export async function fresh(options = {}) {
+  const context = await (await launch()).newContext({ baseURL: scene.url, viewport: wide, permissions: ["clipboard-read", "clipboard-write"], reducedMotion: "reduce", ...options });
+  context.setDefaultTimeout(15_000);
+  return context;
+}
+
+/** The password that the demo gives its viewer. */
+const members = { owner: scene.dashboard, viewer: { email: "viewer@example.com", password: scene.dashboard.password } };
+
+/** Signed in once for each member and file. */
+async function state(who) {
+  if (!contexts.has(who)) {
+    contexts.set(who, (async () => {
+      const context = await fresh();
+      const answer = await context.request.post("/web/session", { data: members[who] });
+      assert.equal(answer.status(), 200, await answer.text());
+      const kept = await context.storageState();
+      await context.close();
+      return kept;
+    })());
+  }
+  return contexts.get(who);
+}
+
+/**
+ * Opens a page of the dashboard for a test and closes it after it: open(t, "/events", { size: narrow, theme: "dark", as: "viewer" }).
+ * A fault of the page's program or a breach of its content security policy fails the test.
+ */
+export async function open(t, path, { size = wide, theme = "light", as = "owner" } = {}) {
+  const context = await fresh({ viewport: size, colorScheme: theme, storageState: await state(as) });
+  const page = await context.newPage();
+  const faults = watch(page);
+  t.after(async () => {
+    await context.close();
+    assert.deepEqual(faults, []);
+  });
+  await page.goto(path);
+  await page.locator("h1").first().waitFor();
+  return page;
+}
+
+/** Collects what a page does wrong. */
+export function watch(page) {
+  const faults = [];
+  page.on("pageerror", (e) => faults.push(`fault: ${e.stack ?? e}`));
+  page.on("console", (m) => {
+    if (m.type() === "error" && !/Failed to load resource/.test(m.text())) faults.push(`console: ${m.text()}`);
+  });
+  page.on("dialog", async (d) => {
+    faults.push(`dialog: ${d.message()}`);
+    await d.dismiss();
+  });
+  return faults;
+}
+
+/** Waits until nothing is being loaded. */
+export async function settled(page) {
+  await page.waitForLoadState("load");
+  await page.waitForFunction(() => !document.querySelector("[aria-busy=true]"));
+}
+
+/** Takes a picture of the whole page, kept with the run. */
+export async function shot(page, name) {
+  await settled(page);
+  await mkdir(shots, { recursive: true });
+  await page.screenshot({ path: join(shots, name + ".png"), fullPage: true, animations: "disabled" });
+}
+
+/** Finds what people with impairments would stumble over; nothing serious may be there. */
+export async function accessible(page) {
+  await settled(page);
+  await page.evaluate(axeSource);
+  const found = await page.evaluate(async () => (await window.axe.run(document, { resultTypes: ["violations"] })).violations);
+  const grave = found.filter((v) => v.impact === "serious" || v.impact === "critical");
+  assert.deepEqual(grave.map((v) => `${v.id}: ${v.help}: ${v.nodes.slice(0, 4).map((n) => n.html.slice(0, 200)).join(" | ")}`), []);
+}
+
+/** The page must not be wider than its window: nobody scrolls sideways on a telephone. */
+export async function fits(page) {
+  const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.ok(over <= 0, `the page is ${over} px wider than the window`);
+}
+
+/**
+ * Looks at a page in both widths and both themes: it is whole, accessible, fits, and has its picture taken.
+ * ready(page) may wait for what must be there.
+ */
+export async function everyLook(t, path, name, ready = async () => {}) {
+  for (const [size, width] of [[wide, 1440], [narrow, 390]]) {
+    for (const theme of ["light", "dark"]) {
+      await t.test(`${name} ${width} ${theme}`, async (t) => {
+        const page = await open(t, path, { size, theme });
+        await ready(page);
+        await shot(page, `${name}-${width}-${theme}`);
+        await fits(page);
+        await accessible(page);
+      });
+    }
+  }
+}
+
+/** Calls the API as the account does, to make what a test needs. */
+export async function api(method, path, body, headers = { "X-Account-ApiKey": scene.accountApiKey }) {
+  const answer = await fetch(scene.url + "/api/v1" + path, { method, headers: { ...headers, "Content-Type": "application/json" }, body: body === undefined ? undefined : JSON.stringify(body) });
+  const text = await answer.text();
+  assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${text}`);
+  return text ? JSON.parse(text) : undefined;
+}
+
+/** Sends an email of the first sub-account; what is given goes over the demo's first email. Returns the message's id. */
+export async function send(email = {}) {
+  const [sent] = await api("POST", "/subaccount/email/", {
+    from: { email: "hello@example.com", name: "Postyard demo" }, to: [{ email: "ana@gmail.com", name: "Ana" }], subject: "Welcome", ippool: scene.pool,
+    tpspTemplate: scene.template, customFields: { name: "Ana" }, groups: ["welcome"], ...email,
+  }, { "X-SubAccount-ApiKey": scene.subAccounts[0].apiKey });
+  return sent.messageId;
+}
