@@ -264,6 +264,13 @@ func (w *world) stream(query string, header map[string]string) *http.Response {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { _ = res.Body.Close() })
+	if documented, err := watched(); err != nil {
+		w.t.Fatal(err)
+	} else if res.StatusCode == http.StatusOK { // as far as an answer goes that does not end
+		if err := documented.check(req.Method, req.URL.Path, nil, res.StatusCode, res.Header, nil); err != nil {
+			w.t.Error(err)
+		}
+	}
 	return res
 }
 

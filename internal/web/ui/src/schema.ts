@@ -10,6 +10,15 @@ export interface AllocateRequest {
   "overflowPool"?: boolean;
 }
 
+export interface ApiAttachment {
+  /** from 0 */
+  "n": number;
+  "name": string;
+  "type": string;
+  /** bytes */
+  "size": number;
+}
+
 export interface ApiLabel {
   "id": number;
   "name": string;
@@ -192,6 +201,33 @@ export interface Comparison {
   /** the last day */
   "to": string;
   "egresses": (ComparedEgress)[];
+}
+
+export interface Content {
+  "messageID": string;
+  "from": Person;
+  /** null: there is none */
+  "replyTo": Person | null;
+  "to": Person;
+  "cc": (Person)[];
+  "bcc": (Person)[];
+  "subject": string;
+  "preText": string;
+  "headers": Record<string, string>;
+  "html": string;
+  "text": string;
+  "amp": string;
+  /** that the request names, "" for none */
+  "template": string;
+  /** what is filled in: the custom fields */
+  "model": unknown;
+  /** who fills it in: request (nothing is, or the request's own tags), postyard (the mirrored template), provider (a preview from the mirror), none */
+  "rendered": string;
+  /** what is to be known of the above, "" for nothing */
+  "note": string;
+  "attachments": (ApiAttachment)[];
+  /** null: it is not known */
+  "source": Source | null;
 }
 
 export interface Count {
@@ -387,6 +423,15 @@ export interface Event {
   "eventMetadata": Detail;
 }
 
+export interface EventOfHit {
+  "eventId": string;
+  "type": number;
+  "name": string;
+  "at": number;
+  /** the provider's */
+  "words": string;
+}
+
 export interface Explain {
   "messageID": string;
   /** queued, sending, unknown, sent, delivered, bounced, dropped */
@@ -420,6 +465,8 @@ export interface ExportRequest {
   "tpspId"?: number;
   "ipId"?: number;
   "subAccountId"?: number;
+  "mailbox"?: string;
+  "group"?: string;
 }
 
 export interface Facet {
@@ -483,6 +530,39 @@ export interface Health {
   /** when mail tries it again, 0 when that depends on nothing but the user */
   "probeAt": number;
   "refusedSenders": (Refusal)[];
+}
+
+export interface Hit {
+  "id": string;
+  "submittedAt": number;
+  "to": Person;
+  "from": Person;
+  /** as the request has it */
+  "subject": string;
+  /** of a message without a subject: the template that it names, "" for none */
+  "template": string;
+  /** queued, sending, unknown, sent, delivered, bounced, dropped */
+  "state": string;
+  "mark": string;
+  "mailboxProvider": string;
+  /** its name in this account, or the IP's address: who has the message, or whom it waits for */
+  "provider": string;
+  "providerKind": string;
+  "tpspId": number;
+  "ipId": number;
+  "poolId": number;
+  "pool": string;
+  "subAccountId": number;
+  "subAccount": string;
+  "groups": (string)[];
+  "attempts": number;
+  "opened": boolean;
+  "clicked": boolean;
+  "lastEvent": EventOfHit | null;
+  /** while pending: why */
+  "waiting": string;
+  /** while pending: until when; 0: at once, or up to somebody */
+  "dueAt": number;
 }
 
 export interface Hook {
@@ -706,6 +786,35 @@ export interface Message {
   "attempt": number;
   "webhookEndpoint": string;
   "mxRecords": (string)[];
+}
+
+export interface MessageHook {
+  "webhookId": number;
+  "url": string;
+  /** by the message (webhookEndpoint) */
+  "named": boolean;
+  "eventId": string;
+  "type": number;
+  /** the type's name */
+  "event": string;
+  /** of the event */
+  "occurredAt": number;
+  /** waiting, retry, delivered, given-up */
+  "state": string;
+  /** calls that were made */
+  "attempts": number;
+  /** of state retry */
+  "nextTry": number;
+  /** of the last call; 0: none was made, or it is not kept any more */
+  "lastAt": number;
+  /** 0: there was no answer */
+  "lastStatus": number;
+  /** "" for a success */
+  "lastError": string;
+  /** how long it took */
+  "lastTookMs": number;
+  /** why the endpoint is posted nothing now, "" when it is */
+  "webhookNote": string;
 }
 
 export interface NameRequest {
@@ -938,6 +1047,16 @@ export interface Route {
   "sample": (FirstChoice)[];
 }
 
+export interface Search {
+  /** newest first */
+  "messages": (Hit)[];
+  /** there may be others */
+  "more": boolean;
+  /** given as before, it goes on from here; "" when there are no more */
+  "cursor": string;
+  "lookedBackTo": number;
+}
+
 export interface Secret {
   "secret": string;
   /** until when the former one signs as well; 0: there is none */
@@ -1087,6 +1206,17 @@ export interface SesV2Request {
 export interface Skipped {
   "egress": string;
   "reason": string;
+}
+
+export interface Source {
+  /** message/rfc822 or application/json */
+  "mediaType": string;
+  "text": string;
+  /** bytes of the whole */
+  "size": number;
+  /** the rest is in the file at .../content/source */
+  "truncated": boolean;
+  "note": string;
 }
 
 export interface StatCounters {
