@@ -218,6 +218,8 @@ func (s *server) operations() []operation {
 
 		op(http.MethodPost, v1+"/account/message/cancel", accountKey, "cancel messages that wait, by group, IP pool or sub-account", s.forAccount(s.cancelMessages)).
 			body(cancelRequest{}).answers(http.StatusOK, cancelAnswer{}),
+		op(http.MethodPost, v1+"/account/message/{id}/cancel", accountKey, "cancel one message that waits", s.forAccount(s.cancelMessage)).
+			answers(http.StatusOK, cancelledAnswer{}),
 		op(http.MethodGet, v1+"/account/message/{id}", accountKey, "read a message", s.forAccount(s.getMessage)).
 			answers(http.StatusOK, messageAnswer{}),
 		op(http.MethodGet, v1+"/account/message/{id}/events", accountKey, "list a message's events", s.forAccount(s.listMessageEvents)).

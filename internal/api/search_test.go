@@ -178,6 +178,24 @@ func TestMessageWebhooks(t *testing.T) {
 	})
 }
 
+// One message that waits is cancelled, once.
+func TestCancelOne(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.connect("Main", "outbound")
+	ids := w.mail("ana@gmail.com", "bob@yahoo.com")
+	var got cancelledAnswer
+	for _, want := range []cancelledAnswer{{true, "dropped"}, {false, "dropped"}} {
+		w.asAccount("POST", "/api/v1/account/message/"+ids[0]+"/cancel", nil).ok(200, &got)
+		if got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	}
+	if left := w.seek("status:waiting", 10); fmt.Sprint(left) != "[bob@yahoo.com]" {
+		t.Errorf("left: %v", left)
+	}
+}
+
 func TestContent(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

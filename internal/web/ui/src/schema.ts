@@ -95,6 +95,13 @@ export interface CancelRequest {
   "next"?: string;
 }
 
+export interface Cancelled {
+  /** false: it did not wait any more */
+  "cancelled": boolean;
+  /** where it stands */
+  "state": string;
+}
+
 export interface CatchUp {
   "since": number;
   /** waiting, running, failed */
