@@ -3,8 +3,8 @@ import type { Tone } from "./ui";
 
 /** The kinds of events: what they are called, their tone, and their types, whoever reports them. */
 export const kinds: { name: string; tone: Tone; types: number[] }[] = [
-  { name: "processed", tone: "wait", types: [0, 48, 58, 69] },
-  { name: "sent", tone: "wait", types: [9, 14, 27, 37, 49, 59, 70] },
+  { name: "processed", tone: "calm", types: [0, 48, 58, 69] },
+  { name: "sent", tone: "calm", types: [9, 14, 27, 37, 49, 59, 70] },
   { name: "delivered", tone: "good", types: [2, 15, 28, 38, 50, 60, 71] },
   { name: "deferred", tone: "wait", types: [16, 39, 61] },
   { name: "dropped", tone: "bad", types: [1, 17, 32, 40, 53, 62, 74] },

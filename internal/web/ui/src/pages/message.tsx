@@ -193,7 +193,7 @@ const SourceOf = ({ of, path }: { of: Schema.Source | null; path: string }) =>
 const Headers = ({ of }: { of: Schema.Content }) => (
   <div class="stack-tight">
     {Object.keys(of.headers).length === 0 && <p class="quiet">The request set no headers.</p>}
-    <dl class="facts">{Object.entries(of.headers).map(([k, v]) => [<dt key={k}><code>{k}</code></dt>, <dd key={k + "-is"} dir="auto" class="long">{v}</dd>])}</dl>
+    <dl class="facts">{Object.entries(of.headers).map(([k, v]) => [<dt key={k}><code>{k}</code></dt>, <dd key={k + "-is"} dir="auto" class="long" tabIndex={0}>{v}</dd>])}</dl>
     <h3>Custom fields</h3>
     <pre class="mail-text" tabIndex={0} aria-label="Custom fields" dir="auto">{JSON.stringify(of.model, null, 2)}</pre>
   </div>
