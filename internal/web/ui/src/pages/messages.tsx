@@ -135,10 +135,10 @@ function Box({ q, onSearch, error }: { q: string; onSearch: (text: string) => vo
   const names = useNames();
   const term = /\S*$/.exec(text)![0];
   const list = useMemo(() => suggestions(term, names), [term, names]);
-  useEffect(() => choose(-1), [term]);
   const take = (s: string) => {
     const next = text.slice(0, text.length - term.length) + s;
     setText(s.endsWith(":") ? next : next + " ");
+    choose(-1);
     input.current?.focus();
   };
   const shown = open && list.length > 0;
@@ -158,7 +158,7 @@ function Box({ q, onSearch, error }: { q: string; onSearch: (text: string) => vo
           <input ref={input} data-search type="search" role="combobox" list={undefined} aria-label="Search messages" aria-expanded={shown} aria-controls={`${id}-list`} aria-autocomplete="list"
             aria-activedescendant={chosen >= 0 && shown ? `${id}-${chosen}` : undefined} aria-invalid={error ? "true" : undefined} aria-describedby={error ? `${id}-wrong` : undefined}
             value={text} placeholder="to:@gmail.com status:bounced since:2h" autocomplete="off" spellcheck={false} maxLength={1000} dir="auto"
-            onInput={(e) => (setText(e.currentTarget.value), setOpen(true))} onFocus={() => setOpen(true)} onBlur={() => setOpen(false)} onKeyDown={key} />
+            onInput={(e) => (setText(e.currentTarget.value), choose(-1), setOpen(true))} onFocus={() => setOpen(true)} onBlur={() => setOpen(false)} onKeyDown={key} />
           <ul id={`${id}-list`} role="listbox" aria-label="What may come next" hidden={!shown}>
             {list.map((s, i) => (
               <li key={s} id={`${id}-${i}`} role="option" aria-selected={i === chosen} onMouseDown={(e) => (e.preventDefault(), take(s))}>
