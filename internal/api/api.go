@@ -71,10 +71,12 @@ type Providers interface {
 	HasField(t provider.Type, field string) bool
 }
 
-// Kinds knows the names of the kinds of providers; a provider.Registry does.
+// Kinds knows the kinds of providers, and shows how they are handed messages; a provider.Registry does.
 type Kinds interface {
 	Name(t provider.Type) string
 	Named(name string) (provider.Type, bool)
+	Capable(t provider.Type) (provider.Capabilities, bool)
+	Write(t provider.Type, conn provider.Connection, out *provider.Outgoing) (w provider.Written, ok bool, err error)
 }
 
 // Pools manages IP pools; *ippool.Service is one.
@@ -125,6 +127,7 @@ type Config struct {
 	Mailboxes    accept.Mailboxes
 	Journal      Journal
 	Events       store.EventLog
+	Messages     MessageLog
 	Statistics   store.Statistics
 	Domains      Domains
 	Books        store.Books
@@ -132,6 +135,7 @@ type Config struct {
 	CatchUp      CatchUp
 	Queue        Queue
 	Templates    Templates
+	Fill         Fillers
 	Suppressions Suppressions
 	Webhooks     Webhooks
 	Doctor       Doctor
@@ -143,8 +147,9 @@ type Config struct {
 	Installation string           // the store's id of itself; event ids begin with it
 	Log          *slog.Logger
 
-	RateLimit int // requests of one key in a second; 0: as many as there are
-	Web       Web // nil: there is no dashboard
+	RateLimit int             // requests of one key in a second; 0: as many as there are
+	Web       Web             // nil: there is no dashboard
+	Stopping  <-chan struct{} // closed when the server stops: what would go on for long ends; nil: it never does
 }
 
 // server is the API with its services.
@@ -153,6 +158,7 @@ type server struct {
 	verifying running
 	described func() (*served, error) // the API's document and page, made once
 	throttle  *throttle
+	tails     tails
 }
 
 // New returns the API's handler.

@@ -63,6 +63,7 @@ func (p *program) root() *cobra.Command {
 	root.AddCommand(p.doctor(), p.suppressions())
 	root.AddCommand(p.labels(), p.members(), p.messages(), p.domains(), p.ips(), p.webhooks())
 	root.AddCommand(p.labels(), p.subAccounts(), p.messages(), p.domains(), p.ips(), p.webhooks())
+	root.AddCommand(p.labels(), p.messages(), p.search(), p.tail(), p.domains(), p.ips(), p.webhooks())
 	return root
 }
 
