@@ -69,6 +69,7 @@ type Store interface {
 	IPs
 	Outbox
 	Members
+	Audit
 	Close() error
 }
 
