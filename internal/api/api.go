@@ -141,6 +141,7 @@ type Config struct {
 	Doctor       Doctor
 	Tracking     Tracking
 	Members      Members
+	Audit        Audit
 	Claim        time.Duration    // how long a claim of the dispatcher lasts: until then a permit of it may be used
 	Changed      func()           // called when what waits may leave now: limits, pauses and drills have changed
 	Now          func() time.Time // the store's clock
@@ -159,6 +160,7 @@ type server struct {
 	described func() (*served, error) // the API's document and page, made once
 	throttle  *throttle
 	tails     tails
+	reads     map[string]*operation // those with GET, by their paths
 }
 
 // New returns the API's handler.

@@ -148,6 +148,8 @@ func Run(t *testing.T, engine Engine) {
 		"answers are kept under keys":            keptAnswers,
 		"a key is taken once":                    keyTakenOnce,
 		"kept answers are forgotten":             forgottenAnswers,
+		"the audit log":                          auditLog,
+		"the audit log is forgotten":             auditForgotten,
 		"IPs are allocated":                      ips,
 		"mail goes through IPs":                  mailThroughIP,
 		"members":                                members,
