@@ -70,10 +70,11 @@ type Providers interface {
 	HasField(t provider.Type, field string) bool
 }
 
-// Kinds knows the names of the kinds of providers; a provider.Registry does.
+// Kinds knows the kinds of providers and their names; a provider.Registry does.
 type Kinds interface {
 	Name(t provider.Type) string
 	Named(name string) (provider.Type, bool)
+	All() []provider.Adapter
 }
 
 // Pools manages IP pools; *ippool.Service is one.
@@ -83,6 +84,7 @@ type Pools interface {
 	Update(ctx context.Context, accountID, id int32, c ippool.Changes) (*route.Pool, error)
 	Delete(ctx context.Context, accountID, id int32, force bool) (*route.Pool, error)
 	Pause(ctx context.Context, accountID, id int32, paused bool) (*route.Pool, error)
+	Preview(accountID, id int32, c ippool.Changes) (*route.Pool, error)
 }
 
 // Journal answers questions about messages, attempts and events; a store.Journal is one.

@@ -435,6 +435,12 @@ export interface Failovers {
   "in": number;
 }
 
+export interface Field {
+  "name": string;
+  "holds": string;
+  "required": boolean;
+}
+
 export interface FirstChoice {
   /** TPSP_5 */
   "egress": string;
@@ -598,6 +604,20 @@ export interface IpSettings {
   "mailboxLimits": Record<string, number>;
   "health": Health;
   "usage": Usage;
+}
+
+export interface Kind {
+  "type": number;
+  "name": string;
+  "title": string;
+  "fields": (Field)[];
+  "streams": boolean;
+  "templates": boolean;
+  "allowRaw": boolean;
+  "reports": boolean;
+  "recalls": boolean;
+  "suppresses": boolean;
+  "ratePerHour": number;
 }
 
 export interface Label {
@@ -813,6 +833,36 @@ export interface PoolSettings {
   "paused": boolean;
   /** 0: the server's own */
   "ttlSeconds": number;
+}
+
+export interface Preview {
+  "route": Route | null;
+  "shares": (Share)[];
+  "warnings": (Warning)[];
+}
+
+export interface PreviewRequest {
+  "name"?: string;
+  "ips"?: (IpReference)[];
+  "tpsps"?: (number)[];
+  "routingStrategy"?: number;
+  "routingMetaData"?: string;
+  /** that others overflow into this pool: they say so themselves */
+  "overflowPool"?: boolean;
+  "warmupInterval"?: number;
+  "overflowStrategy"?: number;
+  "overflowPoolName"?: string;
+  "toAccountIPPools"?: (string)[];
+  "priority"?: number;
+  /** seconds */
+  "ttl"?: number;
+  "id"?: number;
+  "to"?: string;
+  "from"?: string;
+  "subject"?: string;
+  "tpspTemplate"?: string;
+  "seq"?: number;
+  "sample"?: number;
 }
 
 export interface Probe {
@@ -1053,6 +1103,12 @@ export interface SesV2Request {
   "ListManagementOptions"?: unknown;
   "ConfigurationOverrides"?: unknown;
   "SendPostOptions"?: SendPostOptions;
+}
+
+export interface Share {
+  "key": string;
+  "sample": (FirstChoice)[];
+  "refusal": string;
 }
 
 export interface Skipped {
