@@ -218,7 +218,7 @@ func (s *server) operations() []operation {
 		op(http.MethodGet, v1+"/account/ippool/{id}/explain", accountKey, "tell where a message would go, and why", s.forAccount(s.explainPool)).
 			asks(routeParameters...).answers(http.StatusOK, routeAnswer{}),
 		op(http.MethodPost, v1+"/account/ippool/preview", accountKey, "tell what an IP pool would do, without storing it", s.forAccount(s.previewPool)).
-			body(previewRequest{}).answers(http.StatusOK, previewAnswer{}),
+			body(previewRequest{}).answers(http.StatusOK, previewAnswer{}).reads(),
 
 		op(http.MethodPost, v1+"/account/message/cancel", accountKey, "cancel messages that wait, by group, IP pool or sub-account", s.forAccount(s.cancelMessages)).
 			body(cancelRequest{}).answers(http.StatusOK, cancelAnswer{}),

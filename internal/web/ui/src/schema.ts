@@ -608,15 +608,25 @@ export interface IpSettings {
 
 export interface Kind {
   "type": number;
+  /** in URLs and filters: postmark */
   "name": string;
+  /** for people: Postmark */
   "title": string;
+  /** what a connection holds, in the order in which people fill it in */
   "fields": (Field)[];
+  /** a connection is to one message stream, which is chosen from those that its key opens */
   "streams": boolean;
+  /** it holds templates, and renders them */
   "templates": boolean;
+  /** messages without a template are carried only where allowRaw is set */
   "allowRaw": boolean;
+  /** it reports events by webhook */
   "reports": boolean;
+  /** missed events can be read back */
   "recalls": boolean;
+  /** its suppression list can be kept in step */
   "suppresses": boolean;
+  /** the limit of a new connection for which none is given; 0: none */
   "ratePerHour": number;
 }
 
@@ -661,6 +671,35 @@ export interface MailSettings {
   "footer"?: SendGridSetting;
   "spam_check"?: SendGridSetting;
   "bcc"?: SendGridSetting;
+}
+
+export interface Member {
+  "id": number;
+  "email": string;
+  "name": string;
+  /** owner, admin, viewer */
+  "role": string;
+  /** they have a password */
+  "joined": boolean;
+  /** until when an invitation of theirs is good; 0: there is none */
+  "invitedUntil": number;
+  /** when they were invited first */
+  "created": number;
+  /** when a session of theirs was used last, to within minutes; 0: they have none */
+  "lastSeen": number;
+  /** where they join or get another password, once; it is not shown again */
+  "invitation"?: string;
+}
+
+export interface MemberChanges {
+  "name"?: string;
+  "role"?: string;
+}
+
+export interface MemberRequest {
+  "email"?: string;
+  "name"?: string;
+  "role"?: string;
 }
 
 export interface Message {
@@ -836,6 +875,7 @@ export interface PoolSettings {
 }
 
 export interface Preview {
+  /** where the message would go; null when none was asked about */
   "route": Route | null;
   "shares": (Share)[];
   "warnings": (Warning)[];
@@ -856,12 +896,15 @@ export interface PreviewRequest {
   "priority"?: number;
   /** seconds */
   "ttl"?: number;
+  /** of the pool that would be changed: what is absent is as it is there; 0: a new one */
   "id"?: number;
+  /** "": only the shares are asked for */
   "to"?: string;
   "from"?: string;
   "subject"?: string;
   "tpspTemplate"?: string;
   "seq"?: number;
+  /** messages that are counted for each share; 0 is 1,000 */
   "sample"?: number;
 }
 
@@ -1106,8 +1149,11 @@ export interface SesV2Request {
 }
 
 export interface Share {
+  /** as the routing metadata has it; "" when the strategy has no keys */
   "key": string;
+  /** the first choices of so many messages in a row */
   "sample": (FirstChoice)[];
+  /** why nobody can carry them, "" when somebody can */
   "refusal": string;
 }
 
@@ -1193,7 +1239,7 @@ export interface StreamsRequest {
 
 export interface SubAccount {
   "id": number;
-  /** in clear, as SendPost has it */
+  /** in clear, as SendPost has it; masked for viewers */
   "apiKey": string;
   "name": string;
   "labels": (Label)[];
