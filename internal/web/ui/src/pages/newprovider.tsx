@@ -103,7 +103,7 @@ function Wizard({ kinds }: { kinds: Kind[] }) {
       <Card title="1. The provider">
         <div class="stack">
           <div class="form-row">
-            <Field label="Name" name="name" error={error} hint="as you will see it in lists and statistics"><Input value={name} onInput={setName} placeholder={kind.title} required maxLength={200} autofocus /></Field>
+            <Field label="Name" name="name" error={error} hint="as you will see it in lists and statistics"><Input value={name} onInput={setName} placeholder={kind.title} required autofocus /></Field>
             <Field label="Type" name="type" error={error}>
               <Select value={String(kind.type)} onChange={(t) => (save.clear(), fetchStreams.clear(), setFilters({ type: t }, true))} options={kinds.map((k) => [String(k.type), k.title])} />
             </Field>

@@ -163,7 +163,7 @@ function Follow({ id }: { id: string }) {
         ))}
       </ol>
       {!ended(state) && <Progress label="Waiting for what comes next" />}
-      {state === "delivered" && <Note tone="good">It is there. The provider's events are in the <a href={`/messages/${id}`}>message</a> and under <a href={`/events?messageId=${id}`}>Events</a>.</Note>}
+      {state === "delivered" && <Note tone="good"><p>It is there. The provider's events are in the <a href={`/messages/${id}`}>message</a> and under <a href={`/events?messageId=${id}`}>Events</a>.</p></Note>}
     </section>
   );
 }
