@@ -173,7 +173,7 @@ function One({ pool, settings, tpsps, ips, pools, reload }: OneProps) {
   const error = save.error;
   const placed = ["name", "tpsps", "ips", "routingMetaData", "routingStrategy", "overflowPoolName", "toAccountIPPools", "priority", "ttl", "warmupInterval"];
   return (
-    <Page title={pool ? pool.name : "New IP pool"} about={pool ? <>{strategyName(pool.routingStrategy)} · id {pool.id}{settings?.paused && <> · <Status tone="calm">Paused: its mail waits</Status></>}</> : "Who is in it, who gets which mail, and where mail goes when they cannot."}
+    <Page title={pool ? pool.name : "New IP pool"} about={pool ? <>{strategyName(pool.routingStrategy)} · id {pool.id} · <a href={to("/messages", { q: `pool:${pool.id}` })}>its messages</a>{settings?.paused && <> · <Status tone="calm">Paused: its mail waits</Status></>}</> : "Who is in it, who gets which mail, and where mail goes when they cannot."}
       actions={may && pool && settings && <><PausePool pool={pool} settings={settings} onChange={reload} /><Button kind="bad" small onClick={() => setDeleting(true)}>Delete</Button></>}>
       {gone.length > 0 && <Note tone="warn">The strategy names {gone.join(", ")}, which the pool has not any more: it is passed over. Saving a change of members or strategy repairs that.</Note>}
       <div class="pool">

@@ -130,7 +130,7 @@ export function Provider({ id }: { id: string }) {
                 {may && (
                   <Card title="Delete">
                     <div class="stack-tight">
-                      <p>Its webhook is removed at the provider, and the IP pool that was made for it goes with it. Its events and statistics stay.</p>
+                      <p>Its webhook is removed at the provider, and so is the IP pool that was made for it, unless others are in it. Its events and statistics stay.</p>
                       <div class="row"><Button kind="bad" onClick={() => setDeleting(true)}>Delete the provider</Button></div>
                     </div>
                   </Card>
@@ -164,8 +164,8 @@ function Now({ t, kind, onChange }: { t: Tpsp; kind?: Kind; onChange: (t: Tpsp) 
         {may && kind?.recalls && <Card title="Catch up"><CatchUp t={t} /></Card>}
         <Card title="Its mail">
           <div class="row">
-            <a href={to("/messages", { q: `tpsp:${t.id}` })}>Messages</a>
-            <a href={to("/events", { tpspId: t.id })}>Events</a>
+            <a href={to("/messages", { q: `provider:TPSP_${t.id}` })}>Messages</a>
+            <a href={to("/events", { via: `TPSP_${t.id}` })}>Events</a>
             <a href={to("/analytics", { tpspId: t.id })}>Analytics</a>
           </div>
         </Card>
@@ -346,7 +346,7 @@ function Delete({ t, onClose }: { t: Tpsp; onClose: () => void }) {
           <div class="row"><Button kind="bad" busy={force.busy} onClick={() => void force.run()}>Delete all the same</Button></div>
         </div>
       )}>
-      <p><bdi>{t.name}</bdi> carries no mail any more. Its webhook is removed, and the IP pool that was made for it goes with it. Events that come later still count.</p>
+      <p><bdi>{t.name}</bdi> carries no mail any more. Its webhook is removed, and so is the IP pool that was made for it, unless others are in it. Events that come later still count.</p>
     </Confirm>
   );
 }

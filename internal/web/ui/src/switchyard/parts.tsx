@@ -106,7 +106,7 @@ export function Drill({ tpsp, onChange }: { tpsp: Tpsp; onChange: (t: Tpsp) => v
   if (running) {
     return (
       <>
-        <Button small busy={drill.busy} onClick={() => void drill.run(0)}>End the drill (<Countdown at={tpsp.health.probeAt} onEnd={() => onChange(tpsp)} />)</Button>
+        <Button small busy={drill.busy} onClick={() => void drill.run(0)}><span>End the drill (<Countdown at={tpsp.health.probeAt} onEnd={() => onChange(tpsp)} />)</span></Button>
         {drill.error && <Failed error={drill.error} />}
       </>
     );
@@ -176,7 +176,7 @@ export function LastErrors({ id, limit }: { id: number; limit: number }) {
           {e.smtpDescription && <span class="small break clamp" dir="auto" title={e.smtpDescription}>{e.smtpDescription}</span>}
         </li>
       ))}
-      <li><a class="small" href={to("/events", { tpspId: id, type: failures.join(",") })}>All of them</a></li>
+      <li><a class="small" href={to("/messages", { q: `provider:TPSP_${id} status:bounced,dropped` })}>All bounced and dropped messages</a></li>
     </ul>
   );
 }

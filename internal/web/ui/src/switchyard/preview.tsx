@@ -48,6 +48,7 @@ export function PoolPreview({ strategy, preview, edited, order }: PreviewProps) 
         <div class="stack" aria-live="polite" aria-busy={busy && !data ? "true" : undefined}>
           {error && !asked.includes(error.field) && <Note tone="warn"><bdi>{error.message}</bdi></Note>}
           {data && (!error || asked.includes(error.field)) && data.shares.map((s) => <Shares key={s.key} share={s} label={keyName(strategy, s.key)} order={order} />)}
+          {data && <p class="small quiet">The first choices of {count(Math.max(0, ...data.shares.map((s) => s.sample.reduce((n, c) => n + c.messages, 0))))} messages in a row{data.shares.length > 1 && ", for each"}. Who comes next, an address tells.</p>}
         </div>
       </Card>
       <Card title="Where would this address go now?">

@@ -94,7 +94,7 @@ export function TestSend({ tpsp, kind, pool: given, sent, onSent }: TestSendProp
           <h3>The same with curl</h3>
           <Code>{curl(`${session.publicUrl}/api/v1/subaccount/email/`, chosen?.apiKey ?? "", body)}</Code>
         </div>
-        {sent ? <Follow key={sent} id={sent} /> : <p class="small quiet">What becomes of the email stands here, as it happens.</p>}
+        {sent ? <Follow key={sent} id={sent} tpsp={tpsp.id} /> : <p class="small quiet">What becomes of the email stands here, as it happens.</p>}
       </div>
       </div>
     </Card>
@@ -132,7 +132,7 @@ const curl = (url: string, key: string, body: SendRequest) =>
   [`curl -X POST ${quote(url)} \\`, `  -H ${quote("X-SubAccount-ApiKey: " + key)} \\`, `  -H 'Content-Type: application/json' \\`, `  -d ${quote(JSON.stringify(body))}`].join("\n");
 
 /** What becomes of a message, as it happens. */
-function Follow({ id }: { id: string }) {
+function Follow({ id, tpsp }: { id: string; tpsp: number }) {
   const [began] = useState(Date.now());
   const at = useGet<Explain>(`/account/message/${id}/explain`);
   const events = useGet<Event[]>(`/account/message/${id}/events`);
@@ -163,7 +163,7 @@ function Follow({ id }: { id: string }) {
         ))}
       </ol>
       {!ended(state) && <Progress label="Waiting for what comes next" />}
-      {state === "delivered" && <Note tone="good"><p>It is there. The provider's events are in the <a href={`/messages/${id}`}>message</a> and under <a href={`/events?messageId=${id}`}>Events</a>.</p></Note>}
+      {state === "delivered" && <Note tone="good"><p>It is there. The provider's events are in the <a href={`/messages/${id}`}>message</a> and under <a href={`/events?via=TPSP_${tpsp}`}>Events</a>.</p></Note>}
     </section>
   );
 }
