@@ -77,6 +77,7 @@ type Kinds interface {
 	Named(name string) (provider.Type, bool)
 	Capable(t provider.Type) (provider.Capabilities, bool)
 	Write(t provider.Type, conn provider.Connection, out *provider.Outgoing) (w provider.Written, ok bool, err error)
+	All() []provider.Adapter
 }
 
 // Pools manages IP pools; *ippool.Service is one.
@@ -86,6 +87,7 @@ type Pools interface {
 	Update(ctx context.Context, accountID, id int32, c ippool.Changes) (*route.Pool, error)
 	Delete(ctx context.Context, accountID, id int32, force bool) (*route.Pool, error)
 	Pause(ctx context.Context, accountID, id int32, paused bool) (*route.Pool, error)
+	Preview(accountID, id int32, c ippool.Changes) (*route.Pool, error)
 }
 
 // Journal answers questions about messages, attempts and events; a store.Journal is one.

@@ -185,6 +185,8 @@ func (s *server) operations() []operation {
 			body(tpspRequest{}).answers(http.StatusOK, tpspAnswer{}),
 		op(http.MethodGet, v1+"/account/tpsp/count", accountKey, "count providers", s.forAccount(s.countTPSPs)).
 			asks(searchParameter("name")).answers(http.StatusOK, countAnswer{}),
+		op(http.MethodGet, v1+"/account/tpsp/kinds", accountKey, "list the kinds of providers and their fields", s.forAccount(s.listKinds)).
+			answers(http.StatusOK, []kindAnswer{}),
 		op(http.MethodGet, v1+"/account/tpsp/{id}", accountKey, "read a provider", s.forAccount(s.getTPSP)).
 			answers(http.StatusOK, tpspAnswer{}),
 		op(http.MethodPut, v1+"/account/tpsp/{id}", accountKey, "change a provider: its name, key, stream, limits, ...; pause it", s.forAccount(s.updateTPSP)).
@@ -222,6 +224,8 @@ func (s *server) operations() []operation {
 			answers(http.StatusOK, []warningAnswer{}),
 		op(http.MethodGet, v1+"/account/ippool/{id}/explain", accountKey, "tell where a message would go, and why", s.forAccount(s.explainPool)).
 			asks(routeParameters...).answers(http.StatusOK, routeAnswer{}),
+		op(http.MethodPost, v1+"/account/ippool/preview", accountKey, "tell what an IP pool would do, without storing it", s.forAccount(s.previewPool)).
+			body(previewRequest{}).answers(http.StatusOK, previewAnswer{}).reads(),
 
 		op(http.MethodPost, v1+"/account/message/cancel", accountKey, "cancel messages that wait, by group, IP pool or sub-account", s.forAccount(s.cancelMessages)).
 			body(cancelRequest{}).answers(http.StatusOK, cancelAnswer{}),
