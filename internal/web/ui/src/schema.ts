@@ -57,6 +57,21 @@ export interface Attempt {
   "takenBack": string;
 }
 
+export interface Attention {
+  "kind": string;
+  "severity": string;
+  "tpspId": number;
+  "ipId": number;
+  "ipPoolId": number;
+  "webhookId": number;
+  "subAccountId": number;
+  "name": string;
+  "message": string;
+  "fix": string;
+  "since": number;
+  "until": number;
+}
+
 export interface Awaiting {
   "messageID": string;
   "egress": string;
@@ -609,6 +624,17 @@ export interface Label {
 export interface LabelRequest {
   "name"?: string;
   "color"?: string;
+}
+
+export interface Lane {
+  "provider": string;
+  "ratePerHour": number;
+  "taken": number;
+  "freeAt": number;
+  "waiting": number;
+  "more": boolean;
+  "oldest": number;
+  "waits": (Wait)[];
 }
 
 export interface Line {
@@ -1238,6 +1264,17 @@ export interface Template {
   "syncedAt": number;
 }
 
+export interface Throttle {
+  "tpspId": number;
+  "ipId": number;
+  "name": string;
+  "type": number;
+  "state": string;
+  "reason": string;
+  "total": Lane;
+  "lanes": (Lane)[];
+}
+
 export interface TotalCounters {
   "processed": number;
   "sent": number;
@@ -1384,6 +1421,16 @@ export interface Verify {
   /** the first 100 */
   "awaiting": (Awaiting)[];
   "awaitingCount": number;
+}
+
+export interface Wait {
+  "reason": string;
+  "messages": number;
+  "oldest": number;
+  "messageID": string;
+  "until": number;
+  "ipPoolId": number;
+  "subAccountId": number;
 }
 
 export interface Warning {
