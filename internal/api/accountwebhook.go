@@ -192,7 +192,7 @@ func (s *server) webhookOperations(v1 string) []operation {
 		op(http.MethodGet, v1+of+"/status", accountKey, "tell how posting to a webhook goes", s.forAccount(s.webhookStatus)).
 			answers(http.StatusOK, webhookStatus{}),
 		op(http.MethodGet, v1+of+"/secret", accountKey, "read the secret that a webhook's bodies are signed with", s.forAccount(s.webhookSecret)).
-			answers(http.StatusOK, secretAnswer{}),
+			answers(http.StatusOK, secretAnswer{}).showsSecrets(),
 		op(http.MethodPost, v1+of+"/secret/rotate", accountKey, "give a webhook another secret; the former one signs as well for a day", s.forAccount(s.rotateWebhook)).
 			answers(http.StatusOK, secretAnswer{}),
 		op(http.MethodPost, v1+of+"/pause", accountKey, "let the events of a webhook wait", s.forAccount(s.pauseWebhook)).

@@ -105,7 +105,14 @@ type Ingest interface {
 	Receive(ctx context.Context, accountID int32, t provider.Type, h http.Header, body []byte) error
 }
 
-// Config is what the API works with. All fields but the last are required.
+// Web is the dashboard; *web.Handler is one.
+type Web interface {
+	Serves(r *http.Request) bool
+	http.Handler
+	Unknown(w http.ResponseWriter, r *http.Request) // for a browser that asks for what is not there
+}
+
+// Config is what the API works with. All fields but the last ones are required.
 type Config struct {
 	Directory    *directory.Directory
 	Accounts     Accounts
@@ -129,6 +136,7 @@ type Config struct {
 	Webhooks     Webhooks
 	Doctor       Doctor
 	Tracking     Tracking
+	Members      Members
 	Claim        time.Duration    // how long a claim of the dispatcher lasts: until then a permit of it may be used
 	Changed      func()           // called when what waits may leave now: limits, pauses and drills have changed
 	Now          func() time.Time // the store's clock
@@ -136,6 +144,7 @@ type Config struct {
 	Log          *slog.Logger
 
 	RateLimit int // requests of one key in a second; 0: as many as there are
+	Web       Web // nil: there is no dashboard
 }
 
 // server is the API with its services.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"postyard/internal/directory"
+	"postyard/internal/store"
 )
 
 // handler is an operation without a key; accountHandler and subAccountHandler know whose key the request has.
@@ -23,7 +24,7 @@ func (s *server) forAnyone(h handler) http.HandlerFunc {
 }
 
 func (s *server) forAccount(h accountHandler) http.HandlerFunc {
-	return s.forAnyone(forOwner(s, accountKey, Accounts.AuthenticateAccount, func(a *directory.Account) int32 { return a.ID }, h))
+	return s.forAnyone(forOwner(s, accountKey, Accounts.AuthenticateAccount, func(a *directory.Account) int32 { return a.ID }, s.accountOf, h))
 }
 
 func (s *server) forSubAccount(h subAccountHandler) http.HandlerFunc {
@@ -31,14 +32,26 @@ func (s *server) forSubAccount(h subAccountHandler) http.HandlerFunc {
 }
 
 func (s *server) authenticated(h subAccountHandler) handler {
-	return forOwner(s, subAccountKey, Accounts.AuthenticateSubAccount, func(a *directory.SubAccount) int32 { return a.ID }, h)
+	return forOwner(s, subAccountKey, Accounts.AuthenticateSubAccount, func(a *directory.SubAccount) int32 { return a.ID }, s.subAccountOf, h)
 }
 
-// forOwner lets an operation in on whose key the header holds, and tells it whose that is.
+// forOwner lets an operation in on whose key the header holds, and tells it whose that is. Without any key, a session does as well; of tells
+// whom it is used for.
 func forOwner[Owner any](s *server, header auth, find func(a Accounts, key string) *Owner, id func(o *Owner) int32,
-	h func(w http.ResponseWriter, r *http.Request, o *Owner) error) handler {
+	of func(r *http.Request, m *store.Member) (*Owner, error), h func(w http.ResponseWriter, r *http.Request, o *Owner) error) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		key := apiKey(r, header)
+		if key == "" && s.hasSession(r) {
+			m, err := s.admitMember(r)
+			if err != nil {
+				return err
+			}
+			owner, err := of(r, m)
+			if err != nil {
+				return err
+			}
+			return h(w, r, owner)
+		}
 		owner := find(s.Accounts, key)
 		switch {
 		case owner != nil:

@@ -67,6 +67,8 @@ func TestAnotherAccountSeesNothing(t *testing.T) {
 	}
 	var hook hookAnswer
 	w.asAccount("POST", "/api/v1/account/webhook", map[string]any{"url": "http://127.0.0.1:9/hook"}).ok(200, &hook)
+	var member memberAnswer
+	w.asAccount("POST", "/api/v1/account/member", map[string]any{"email": "somebody@example.com", "name": "Somebody", "role": "viewer"}).ok(200, &member)
 	stranger := map[string]string{"X-Account-ApiKey": w.secondAccount()}
 
 	ids := map[string]string{
@@ -75,6 +77,7 @@ func TestAnotherAccountSeesNothing(t *testing.T) {
 		"label":    fmt.Sprint(w.label("VIP").ID),
 		"template": fmt.Sprint(w.store(map[string]any{"name": "Hello"}).ID),
 		"webhook":  fmt.Sprint(hook.ID),
+		"member":   fmt.Sprint(member.ID),
 	}
 	walked := map[string]bool{}
 	for _, o := range (&server{}).operations() {

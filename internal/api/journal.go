@@ -35,7 +35,7 @@ func (s *server) journalOperations(v1 string) []operation {
 	return []operation{
 		op(http.MethodGet, v1+"/account/event/count", accountKey, "count events", s.forAccount(s.countEvents)).
 			asks(eventParameters...).answers(http.StatusOK, countAnswer{}),
-		op(http.MethodPost, v1+"/account/event/export", accountKey, "export events as CSV or NDJSON", s.forAccount(s.exportEvents)).
+		op(http.MethodPost, v1+"/account/event/export", accountKey, "export events as CSV or NDJSON", s.forAccount(s.exportEvents)).reads().
 			asks(parameter{Name: "format", Kind: "string", Summary: "csv, or ndjson: one event a line, as the list has them"}).asks(eventParameters...).
 			body(exportRequest{}).orNone().answers(http.StatusOK, nil).as("text/csv", "application/x-ndjson"),
 		op(http.MethodGet, v1+"/account/recipient/{email}/messages", accountKey, "list the messages to an address, newest first", s.forAccount(s.listRecipientMessages)).

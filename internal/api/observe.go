@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+
+	"postyard/internal/member"
 )
 
 // requestIDHeader names a request, in both directions.
@@ -29,6 +31,15 @@ type exchange struct {
 	response
 	id     [1]string // as a header has it
 	routed *chi.Context
+
+	operation *operation      // nil until it is known which
+	session   *member.Session // of who is signed in and sent no key
+}
+
+// exchangeOf returns the exchange that a request's context belongs to, or nil.
+func exchangeOf(ctx context.Context) *exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return x
 }
 
 type exchangeKey struct{}
@@ -46,7 +57,7 @@ func (x *exchange) Value(key any) any {
 
 // requestID returns the id of the request that a context belongs to.
 func requestID(ctx context.Context) string {
-	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	x := exchangeOf(ctx)
 	if x == nil {
 		return ""
 	}

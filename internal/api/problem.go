@@ -16,6 +16,7 @@ import (
 	"postyard/internal/ip"
 	"postyard/internal/ippool"
 	"postyard/internal/mail"
+	"postyard/internal/member"
 	"postyard/internal/provider"
 	"postyard/internal/store"
 	"postyard/internal/suppress"
@@ -48,13 +49,15 @@ const statusClientGone = 499
 // problemOf decides the status and the words of every error. What it does not know is an internal error, whose cause users
 // never see.
 //
-//	401  the webhook's credentials are missing or wrong (keys are judged by refuseKey)
+//	401  the webhook's credentials are missing or wrong (keys are judged by refuseKey); a session has ended
 //	422  the request breaks a rule; also: the provider refuses the key, the stream, ...
-//	403  the name (or the key with its stream, or the IP) is taken, as SendPost has it
+//	403  the name (or the key with its stream, or the IP, or the email) is taken, as SendPost has it; the member's role does not allow it; a
+//	     request with a session does not prove to come from the dashboard
 //	404  the id is not one of the account's
 //	406  the default sub-account cannot be deleted; a list of suppressions is empty: as SendPost has it
 //	409  the idempotency key was used for another request, or its request is being worked on; messages still wait for the provider or the IP pool that is to be deleted; other IP pools lead to the one that is; a verification or an examination of the
-//	     account is running; the provider is being caught up with already; its webhook is being registered; IP pools would have no member without it
+//	     account is running; the provider is being caught up with already; its webhook is being registered; IP pools would have no member without it;
+//	     the account would have no owner
 //	429  there are too many requests with the key, or with wrong keys; with Retry-After
 //	502  the provider cannot be reached or is out of order: trying again may help, another request will not
 //	503  we cannot work now: the disk, the database, or a backlog that is full; with Retry-After
@@ -155,6 +158,16 @@ func problemOfCause(err error) *problem {
 		return &problem{status: http.StatusForbidden, Code: "duplicate_webhook", Message: webhook.ErrDuplicate.Error(), Field: "url"}
 	case errors.Is(err, webhook.ErrTooMany):
 		return &problem{status: http.StatusUnprocessableEntity, Code: "too_many_webhooks", Message: webhook.ErrTooMany.Error()}
+	case errors.Is(err, member.ErrSignedOut):
+		return &problem{status: http.StatusUnauthorized, Code: "signed_out", Message: member.ErrSignedOut.Error()}
+	case errors.Is(err, member.ErrForged):
+		return &problem{status: http.StatusForbidden, Code: "csrf", Message: member.ErrForged.Error(), Field: member.CSRFHeader}
+	case errors.Is(err, member.ErrNotFound):
+		return notFound(member.ErrNotFound.Error())
+	case errors.Is(err, member.ErrEmailTaken):
+		return &problem{status: http.StatusForbidden, Code: "email_taken", Message: member.ErrEmailTaken.Error(), Field: "email"}
+	case errors.Is(err, member.ErrLastOwner):
+		return &problem{status: http.StatusConflict, Code: "last_owner", Message: member.ErrLastOwner.Error()}
 	case errors.Is(err, store.ErrNotFound):
 		return notFound("the account has no such thing")
 	case errors.Is(err, store.ErrConflict):

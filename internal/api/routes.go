@@ -9,6 +9,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"postyard/internal/provider"
+	"postyard/internal/store"
 )
 
 // auth is which key an operation asks for.
@@ -39,6 +40,8 @@ type operation struct {
 	gives  any      // a value of the type that the answer is written from; nil: it is no JSON, or there is none
 	media  []string // the media types of an answer that is no JSON
 	people bool     // people follow it as a link: they are refused with a page
+
+	role store.Role // which a member needs; 0: whichever needed says
 }
 
 // parameter is one of a query.
@@ -102,6 +105,45 @@ func (o operation) as(media ...string) operation {
 func (o operation) forPeople() operation {
 	o.people = true
 	return o
+}
+
+// reads says that the operation changes nothing, though its method is POST, so that viewers may use it.
+func (o operation) reads() operation {
+	o.role = store.Viewer
+	return o
+}
+
+// showsSecrets says that the operation tells what viewers must not know.
+func (o operation) showsSecrets() operation {
+	o.role = store.Admin
+	return o
+}
+
+// forOwners says that of members only owners may use the operation.
+func (o operation) forOwners() operation {
+	o.role = store.Owner
+	return o
+}
+
+// needed is the lowest role that a member needs for the operation.
+func (o *operation) needed() store.Role {
+	switch {
+	case o.role != 0:
+		return o.role
+	case o.Method == http.MethodGet:
+		return store.Viewer
+	}
+	return store.Admin
+}
+
+// named lets what is below know which operation it is.
+func (o operation) named() http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if x := exchangeOf(r.Context()); x != nil {
+			x.operation = &o
+		}
+		o.handler(w, r)
+	}
 }
 
 // operations returns the whole API.
@@ -200,21 +242,26 @@ func (s *server) operations() []operation {
 			answers(http.StatusOK, statusAnswer{}),
 		op(http.MethodGet, "/readyz", noKey, "tell that the server can work", s.forAnyone(s.readyz)).
 			answers(http.StatusOK, statusAnswer{}),
-	}, s.statOperations(v1), s.domainOperations(v1), s.storedOperations(v1), s.doctorOperations(), s.nowOperations(v1), s.suppressionOperations(), s.journalOperations(v1), s.labelOperations(v1),
-		s.ownStatOperations(v1), s.compareOperations(v1), s.trackOperations(), s.ipOperations(v1), s.ipStatOperations(v1), s.webhookOperations(v1), s.intakeOperations(v1), s.documentOperations())
+	}, s.statOperations(v1), s.domainOperations(v1), s.storedOperations(v1), s.doctorOperations(), s.suppressionOperations(), s.journalOperations(v1), s.labelOperations(v1),
+		s.ownStatOperations(v1), s.compareOperations(v1), s.trackOperations(), s.ipOperations(v1), s.ipStatOperations(v1), s.webhookOperations(v1), s.memberOperations(v1), s.nowOperations(v1), s.intakeOperations(v1), s.documentOperations())
 }
 
 func (s *server) router() http.Handler {
 	r := chi.NewRouter()
 	for _, o := range s.operations() {
+		handler := o.named()
 		for _, path := range []string{o.Path, o.Path + "/"} {
-			r.MethodFunc(o.Method, path, o.handler)
+			r.MethodFunc(o.Method, path, handler)
 			if o.Method == http.MethodGet {
-				r.MethodFunc(http.MethodHead, path, o.handler) // net/http leaves the body out
+				r.MethodFunc(http.MethodHead, path, handler) // net/http leaves the body out
 			}
 		}
 	}
 	r.NotFound(func(w http.ResponseWriter, req *http.Request) {
+		if s.Web != nil && wantsPage(req) {
+			s.Web.Unknown(w, req)
+			return
+		}
 		s.fail(w, req, &problem{status: http.StatusNotFound, Code: "unknown_path", Message: "there is nothing at this path"})
 	})
 	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
@@ -224,7 +271,21 @@ func (s *server) router() http.Handler {
 			status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Message: "this path takes " + allowed,
 		})
 	})
-	return r
+	if s.Web == nil {
+		return r
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if s.Web.Serves(req) {
+			s.Web.ServeHTTP(w, req)
+			return
+		}
+		r.ServeHTTP(w, req)
+	})
+}
+
+// wantsPage tells whether a browser asks for something to show.
+func wantsPage(r *http.Request) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 // allowedMethods lists what a path takes, as the Allow header wants it (RFC 9110, section 10.2.1).

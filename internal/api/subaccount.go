@@ -11,7 +11,7 @@ import (
 // sub-account that has none.
 type subAccountAnswer struct {
 	ID                   int32    `json:"id"`
-	APIKey               string   `json:"apiKey"` // in clear, as SendPost has it
+	APIKey               string   `json:"apiKey"` // in clear, as SendPost has it; masked for viewers
 	Name                 string   `json:"name"`
 	Labels               []label  `json:"labels"`
 	SMTPAuths            []string `json:"smtpAuths"`
@@ -34,23 +34,27 @@ type deletedAnswer struct {
 	Message string `json:"message"`
 }
 
-func (s *server) subAccountAnswer(a *directory.SubAccount) (subAccountAnswer, error) {
+func (s *server) subAccountAnswer(r *http.Request, a *directory.SubAccount) (subAccountAnswer, error) {
 	key, err := s.Accounts.Key(a)
 	if err != nil {
 		return subAccountAnswer{}, fmt.Errorf("sub-account %d: %w", a.ID, err)
 	}
+	shown := key.Reveal()
+	if !seesSecrets(r) {
+		shown = key.Mask()
+	}
 	return subAccountAnswer{
-		ID: a.ID, APIKey: key.Reveal(), Name: a.Name, Created: nanos(a.Created),
+		ID: a.ID, APIKey: shown, Name: a.Name, Created: nanos(a.Created),
 		Labels: s.labelsOf(a), SMTPAuths: []string{}, Handlers: []string{},
 	}, nil
 }
 
 // replySubAccount answers with a sub-account, unless there was an error.
-func (s *server) replySubAccount(w http.ResponseWriter, status int, a *directory.SubAccount, err error) error {
+func (s *server) replySubAccount(w http.ResponseWriter, r *http.Request, status int, a *directory.SubAccount, err error) error {
 	if err != nil {
 		return err
 	}
-	answer, err := s.subAccountAnswer(a)
+	answer, err := s.subAccountAnswer(r, a)
 	if err != nil {
 		return err
 	}
@@ -65,7 +69,7 @@ func (s *server) listSubAccounts(w http.ResponseWriter, r *http.Request, a *dire
 	list := cut(s.Accounts.SubAccounts(a.ID, p.search), p)
 	answers := make([]subAccountAnswer, len(list))
 	for i, sub := range list {
-		if answers[i], err = s.subAccountAnswer(sub); err != nil {
+		if answers[i], err = s.subAccountAnswer(r, sub); err != nil {
 			return err
 		}
 	}
@@ -85,7 +89,7 @@ func (s *server) createSubAccount(w http.ResponseWriter, r *http.Request, a *dir
 	if err == nil && len(labels) > 0 {
 		sub, err = s.Accounts.LabelSubAccount(r.Context(), a.ID, sub.ID, labels)
 	}
-	return s.replySubAccount(w, http.StatusCreated, sub, err) // CL-3: clients want 201
+	return s.replySubAccount(w, r, http.StatusCreated, sub, err) // CL-3: clients want 201
 }
 
 func (s *server) getSubAccount(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
@@ -94,7 +98,7 @@ func (s *server) getSubAccount(w http.ResponseWriter, r *http.Request, a *direct
 		return err
 	}
 	sub, err := s.Accounts.SubAccount(a.ID, id)
-	return s.replySubAccount(w, http.StatusOK, sub, err)
+	return s.replySubAccount(w, r, http.StatusOK, sub, err)
 }
 
 // updateSubAccount changes what the body names. Without labels a name is required, as SendPost has it.
@@ -123,7 +127,7 @@ func (s *server) updateSubAccount(w http.ResponseWriter, r *http.Request, a *dir
 	if in.Labels != nil {
 		sub, err = s.Accounts.LabelSubAccount(r.Context(), a.ID, id, labels)
 	}
-	return s.replySubAccount(w, http.StatusOK, sub, err)
+	return s.replySubAccount(w, r, http.StatusOK, sub, err)
 }
 
 func (s *server) deleteSubAccount(w http.ResponseWriter, r *http.Request, a *directory.Account) error {

@@ -46,7 +46,7 @@ func (s *server) suppressionOperations() []operation {
 			asks(exportParameters...).answers(http.StatusOK, countAnswer{}),
 		op(http.MethodPost, one+"/bulk", subAccountKey, "suppress the addresses of a CSV file", s.forSubAccount(s.importSuppressions)).file("text/csv", formMedia).
 			asks(importParameters...).answers(http.StatusOK, importAnswer{}),
-		op(http.MethodPost, one+"/export", subAccountKey, "export suppressed addresses as CSV", s.forSubAccount(s.exportSuppressions)).
+		op(http.MethodPost, one+"/export", subAccountKey, "export suppressed addresses as CSV", s.forSubAccount(s.exportSuppressions)).reads().
 			asks(exportParameters...).answers(http.StatusOK, nil).as("text/csv"),
 		op(http.MethodPost, list+"/sync", accountKey, "bring suppressions and providers' lists in step now", s.forAccount(s.syncSuppressions)).
 			body(tpspReference{}).answers(http.StatusOK, []suppressionsSyncedAnswer{}),

@@ -16,7 +16,7 @@ type tenant struct {
 	key, subKey             string
 	tpsp, pool, sub, domain int32
 	label, template         int32
-	ip, webhook             int32
+	ip, webhook, member     int32
 	poolName                string
 	message, event          string
 }
@@ -53,6 +53,9 @@ func (w *world) settle(key, domain, address string) (a tenant) {
 	as("GET", ipPath, nil).ok(200, &ips)
 	var hook struct{ ID int32 }
 	as("POST", "/api/v1/account/webhook", map[string]any{"url": "https://" + domain + "/hook", "enabled": true}).ok(200, &hook)
+	var member memberAnswer
+	as("POST", "/api/v1/account/member", map[string]any{"email": "somebody@" + domain, "name": "Somebody", "role": "viewer"}).ok(200, &member)
+	a.member = member.ID
 	a.label, a.template, a.ip, a.webhook = label.ID, stored.ID, ips[0].ID, hook.ID
 	a.domain, a.message, a.event = made.ID, sent[0].MessageID, events[0].EventID
 	return a
@@ -63,7 +66,7 @@ func (w *world) snapshot(a tenant) string {
 	w.t.Helper()
 	var all strings.Builder
 	for _, path := range []string{"/account/tpsp", fmt.Sprintf("/account/subaccount/%d", a.sub), "/account/ippool", "/account/event", "/account/verify",
-		"/account/label", "/account/template", "/account/ip", "/account/webhook",
+		"/account/label", "/account/template", "/account/ip", "/account/webhook", "/account/member",
 		"/account/message/" + a.message, fmt.Sprintf("/account/ippool/%d/settings", a.pool)} {
 		got := w.call("GET", "/api/v1"+path, map[string]string{"X-Account-ApiKey": a.key}, nil).ok(200, nil)
 		var body any
@@ -96,7 +99,8 @@ func TestTwoAccountsAreStrangers(t *testing.T) {
 	keys := map[string]string{"X-Account-ApiKey": mine.key, "X-SubAccount-ApiKey": mine.subKey}
 	ids := map[string]string{"subaccount": fmt.Sprint(theirs.sub), "tpsp": fmt.Sprint(theirs.tpsp), "ippool": fmt.Sprint(theirs.pool), "message": theirs.message,
 		"event": theirs.event, "domain": fmt.Sprint(theirs.domain),
-		"label": fmt.Sprint(theirs.label), "template": fmt.Sprint(theirs.template), "ip": fmt.Sprint(theirs.ip), "webhook": fmt.Sprint(theirs.webhook)}
+		"label": fmt.Sprint(theirs.label), "template": fmt.Sprint(theirs.template), "ip": fmt.Sprint(theirs.ip), "webhook": fmt.Sprint(theirs.webhook),
+		"member": fmt.Sprint(theirs.member)}
 	walked := map[string]int{}
 	for _, o := range (&server{}).operations() {
 		parts := strings.Split(o.Path, "/")
@@ -110,7 +114,7 @@ func TestTwoAccountsAreStrangers(t *testing.T) {
 		}
 		walked[parts[4]]++
 		path := strings.ReplaceAll(o.Path, "{id}", id) + "?from=2020-01-01&to=2020-01-02&to=x&force=true"
-		a := w.call(o.Method, path, keys, `{"name":"mine now","active":false,"autoWarmupEnabled":true,"warmupInterval":1}`)
+		a := w.call(o.Method, path, keys, `{"name":"mine now","role":"owner","active":false,"autoWarmupEnabled":true,"warmupInterval":1}`)
 		if a.status != http.StatusNotFound && a.status != http.StatusNotAcceptable {
 			t.Errorf("%s %s: %d %s", o.Method, path, a.status, a.body)
 		}

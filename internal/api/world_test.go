@@ -24,6 +24,7 @@ import (
 	"postyard/internal/ip"
 	"postyard/internal/ippool"
 	"postyard/internal/mailbox/mx"
+	"postyard/internal/member"
 	"postyard/internal/plan"
 	"postyard/internal/provider"
 	"postyard/internal/provider/postmark"
@@ -58,6 +59,7 @@ type world struct {
 	catching *catchup.Service  // it is not running
 	mirror   *template.Service // nor is it
 	tracking *track.Service
+	members  *member.Service
 	log      *lockedBuffer
 	changed  atomic.Int64 // how often waiting mail was told to look again
 	ahead    atomic.Int64 // by how much the doctor's clock is, in ns
@@ -155,6 +157,10 @@ func newWorldWith(t *testing.T, change func(*Config)) *world {
 		Suppressions: suppress.New(suppress.Config{Store: w.db, Directory: w.dir, Providers: adapters, Connections: w.tpsps, Holder: "test", Log: log,
 			Now: time.Now, Jitter: func() float64 { return 0.5 }}),
 	}
+	if w.members, err = member.New(member.Config{Store: w.db, Accounts: w.accounts, PublicURL: w.url, Now: time.Now}); err != nil {
+		t.Fatal(err)
+	}
+	config.Members = w.members
 	change(&config)
 	server.Config.Handler = New(config)
 	server.Start()

@@ -12,7 +12,7 @@ import (
 )
 
 // before00007 takes away what the migrations 7 and later brought, so that the next start brings it again.
-const before00007 = `DROP TABLE outbox; DROP TABLE delivery_try; DROP TABLE delivery; DROP TABLE content_hook; DROP TABLE endpoint; DROP TABLE domain_key; DROP TABLE idempotency; DROP TABLE stored_template; DROP TABLE sub_account_label; DROP TABLE account_label; DROP TABLE facet; DROP TABLE label; DROP TABLE domain;
+const before00007 = `DROP TABLE session; DROP TABLE invitation; DROP TABLE member; DROP TABLE outbox; DROP TABLE delivery_try; DROP TABLE delivery; DROP TABLE content_hook; DROP TABLE endpoint; DROP TABLE domain_key; DROP TABLE idempotency; DROP TABLE stored_template; DROP TABLE sub_account_label; DROP TABLE account_label; DROP TABLE facet; DROP TABLE label; DROP TABLE domain;
 	ALTER TABLE message DROP COLUMN labels; ALTER TABLE message DROP COLUMN engaged; ALTER TABLE event DROP COLUMN marks; ALTER TABLE counter DROP COLUMN firsts; DROP INDEX tpsp_ip;
 	DROP INDEX attempt_provider; ALTER TABLE attempt DROP COLUMN refused; ALTER TABLE attempt DROP COLUMN refusal; ALTER TABLE attempt DROP COLUMN provider_id; ALTER TABLE message DROP COLUMN refusals;
 	ALTER TABLE tpsp DROP COLUMN auto_warmup; DELETE FROM goose_db_version WHERE version_id >= 7`
@@ -56,7 +56,7 @@ func TestUpgraded(t *testing.T) {
 
 // before00016 makes of a database what it would be if the migration 16 had not been there: times to deliver in the spans that are shown to
 // people, and no failovers.
-const before00016 = `UPDATE event SET marks = marks & 3, detail = CASE WHEN CAST(detail AS TEXT) LIKE '{"insteadOf"%' THEN CAST('{}' AS BLOB) ELSE detail END;
+const before00016 = `DROP TABLE session; DROP TABLE invitation; DROP TABLE member; UPDATE event SET marks = marks & 3, detail = CASE WHEN CAST(detail AS TEXT) LIKE '{"insteadOf"%' THEN CAST('{}' AS BLOB) ELSE detail END;
 	CREATE TABLE counted AS SELECT DISTINCT type FROM facet WHERE dimension = 8; DELETE FROM facet WHERE dimension IN (8, 9);
 	INSERT INTO facet SELECT account_id, 8, occurred_at / 86400000000000, coalesce((SELECT CAST(min(value) AS TEXT) FROM json_each('[1,2,3,5,10,20,30,60,120,300,600,1800,3600,7200,14400,28800,86400,172800,259200]')
 			WHERE value * 1000000000 >= took), 'more'), sub_account_id, egress, mailbox, type, count(*), 0, sum(took / 1000000)

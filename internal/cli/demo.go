@@ -64,6 +64,7 @@ func (p *program) present(s *demo.Scene, cfg config.Config) error {
 	}
 	return p.say(`Postyard runs at %s
 
+  dashboard            %s   sign in as %s with the password %s
   account %-12d X-Account-ApiKey:    %s
   sub-account %-8d X-SubAccount-ApiKey: %s   (%s)
   sub-account %-8d X-SubAccount-ApiKey: %s   (%s)
@@ -78,7 +79,7 @@ Send another one:
 %s
 %s
 Ctrl-C ends it.
-`, s.URL, s.AccountID, s.AccountAPIKey, s.SubAccounts[0].ID, s.SubAccounts[0].APIKey, s.SubAccounts[0].Name,
+`, s.URL, s.Dashboard.URL, s.Dashboard.Email, s.Dashboard.Password, s.AccountID, s.AccountAPIKey, s.SubAccounts[0].ID, s.SubAccounts[0].APIKey, s.SubAccounts[0].Name,
 		s.SubAccounts[1].ID, s.SubAccounts[1].APIKey, s.SubAccounts[1].Name, s.SandboxURL, providers(s), ownIP(s), first, curl, drill(s, variables))
 }
 
@@ -89,7 +90,9 @@ export POSTYARD_ACCOUNT_KEY=%s
 export POSTYARD_SUBACCOUNT_KEY=%s
 export POSTMARK_API=%s
 export POSTMARK_TOKEN=%s
-`, s.URL, s.AccountAPIKey, s.SubAccounts[0].APIKey, s.SandboxURL, s.SandboxToken)
+export POSTYARD_DASHBOARD_EMAIL=%s
+export POSTYARD_DASHBOARD_PASSWORD=%s
+`, s.URL, s.AccountAPIKey, s.SubAccounts[0].APIKey, s.SandboxURL, s.SandboxToken, s.Dashboard.Email, s.Dashboard.Password)
 }
 
 // providers tells which are connected, and which IP pool leads to each.

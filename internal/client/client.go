@@ -106,7 +106,9 @@ func (c *Client) call(ctx context.Context, method, path, header string, key secr
 	if err != nil {
 		return fmt.Errorf("make request: %w", err)
 	}
-	req.Header.Set(header, key.Reveal())
+	if header != "" {
+		req.Header.Set(header, key.Reveal())
+	}
 	req.Header.Set("Accept", "application/json")
 	if in != nil {
 		req.Header.Set("Content-Type", kind)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"postyard/internal/client"
@@ -18,6 +19,11 @@ import (
 const (
 	ProviderName = "Postmark sandbox"
 	Sender       = "hello@example.com" // of the sandbox's verified domain
+
+	// Who can sign in to the dashboard, all with one password.
+	Owner    = "owner@example.com"
+	Viewer   = "viewer@example.com"
+	Password = "postyard-demo"
 
 	defaultPool  = "default"       // for mail that names no pool: through Postmark
 	fallbackPool = "fallback-pool" // Postmark first, Amazon SES when Postmark cannot
@@ -52,6 +58,14 @@ type Scene struct {
 	SMTP          *MailServer             `json:"smtp,omitempty"`      // when the sandbox takes mail by SMTP
 	IP            string                  `json:"ip,omitempty"`        // a public address of the operator's own; its mail server is the sandbox's
 	MessageID     string                  `json:"messageId,omitempty"` // of the first email, when it was sent now
+	Dashboard     Dashboard               `json:"dashboard"`
+}
+
+// Dashboard is where people look, and who may.
+type Dashboard struct {
+	URL      string `json:"url"`
+	Email    string `json:"email"`
+	Password string `json:"password"`
 }
 
 // Provider is one that is connected.
@@ -85,10 +99,13 @@ type Config struct {
 func SetUp(ctx context.Context, c Config) (*Scene, error) {
 	api := &client.Client{URL: c.URL, AccountKey: c.AccountKey}
 	s := &Scene{URL: c.URL, AccountID: c.AccountID, AccountAPIKey: c.AccountKey.Reveal(), Template: sandbox.DemoTemplateAlias,
-		SandboxURL: c.SandboxURL, SandboxToken: sandbox.DemoServerToken}
+		SandboxURL: c.SandboxURL, SandboxToken: sandbox.DemoServerToken, Dashboard: Dashboard{c.URL, Owner, Password}}
 	if c.SMTPURL != "" {
 		s.IP = c.IP
 		s.SMTP = &MailServer{URL: c.SMTPURL, User: sandbox.DemoSMTPUser, Password: sandbox.DemoSMTPPassword}
+	}
+	if err := makeMembers(ctx, api); err != nil {
+		return nil, fmt.Errorf("demo: make members of the dashboard: %w", err)
 	}
 	if err := s.makeSubAccounts(ctx, api); err != nil {
 		return nil, fmt.Errorf("demo: make sub-accounts: %w", err)
@@ -128,6 +145,28 @@ func (s *Scene) FirstEmail() client.Email {
 		CustomFields: map[string]any{"product_name": "Postyard", "action_url": "https://example.com/start"},
 		Groups:       []string{"welcome"},
 	}
+}
+
+// makeMembers makes an owner and a viewer.
+func makeMembers(ctx context.Context, api *client.Client) error {
+	have, err := api.Members(ctx)
+	if err != nil {
+		return err
+	}
+	if len(have) == 0 {
+		if err := api.SetUpDashboard(ctx, Owner, "Olivia Owner", Password); err != nil {
+			return err
+		}
+	}
+	if slices.ContainsFunc(have, func(m client.Member) bool { return m.Email == Viewer }) {
+		return nil
+	}
+	invited, err := api.Invite(ctx, Viewer, "Victor Viewer", "viewer")
+	if err != nil {
+		return err
+	}
+	_, token, _ := strings.Cut(invited.Invitation, "#")
+	return api.Join(ctx, token, Password)
 }
 
 func (s *Scene) makeSubAccounts(ctx context.Context, api *client.Client) error {

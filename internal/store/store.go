@@ -68,6 +68,7 @@ type Store interface {
 	Idempotency
 	IPs
 	Outbox
+	Members
 	Close() error
 }
 

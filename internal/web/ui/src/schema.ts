@@ -669,6 +669,35 @@ export interface MailSettings {
   "bcc"?: SendGridSetting;
 }
 
+export interface Member {
+  "id": number;
+  "email": string;
+  "name": string;
+  /** owner, admin, viewer */
+  "role": string;
+  /** they have a password */
+  "joined": boolean;
+  /** until when an invitation of theirs is good; 0: there is none */
+  "invitedUntil": number;
+  /** when they were invited first */
+  "created": number;
+  /** when a session of theirs was used last, to within minutes; 0: they have none */
+  "lastSeen": number;
+  /** where they join or get another password, once; it is not shown again */
+  "invitation"?: string;
+}
+
+export interface MemberChanges {
+  "name"?: string;
+  "role"?: string;
+}
+
+export interface MemberRequest {
+  "email"?: string;
+  "name"?: string;
+  "role"?: string;
+}
+
 export interface Message {
   "messageID": string;
   "accountID": number;
@@ -1163,7 +1192,7 @@ export interface StreamsRequest {
 
 export interface SubAccount {
   "id": number;
-  /** in clear, as SendPost has it */
+  /** in clear, as SendPost has it; masked for viewers */
   "apiKey": string;
   "name": string;
   "labels": (Label)[];

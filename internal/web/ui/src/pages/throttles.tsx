@@ -50,7 +50,7 @@ function Egresses({ list, only }: { list: Throttle[]; only: boolean }) {
 const page = (t: Throttle) => (t.tpspId ? `/providers/${t.tpspId}` : "");
 
 /** The search of messages that wait in a lane. */
-const waitingOf = (t: Throttle, l: Lane) => to("/messages", { q: ["status:queued", t.tpspId ? `provider:${t.tpspId}` : `ip:${t.ipId}`, l.provider && `mailbox:${l.provider}`].filter(Boolean).join(" ") });
+const waitingOf = (t: Throttle, l: Lane) => to("/messages", { q: ["status:queued", `provider:${t.tpspId ? `TPSP_${t.tpspId}` : `IP_${t.ipId}`}`, l.provider && `mailbox:${l.provider}`].filter(Boolean).join(" ") });
 
 function Egress({ t, only }: { t: Throttle; only: boolean }) {
   const lanes = only ? t.lanes.filter((l) => l.waiting > 0) : t.lanes;
