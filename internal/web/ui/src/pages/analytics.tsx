@@ -4,7 +4,7 @@ import { count, day, duration, percent, short } from "../format";
 import { type Filters, to, useFilters } from "../route";
 import type { DailyStat, Delay, Engagement, ReasonRow, SubAccount, Tpsp } from "../schema";
 import { type Counter, counters, daysOf, eventsOf, kinds, mailboxes, mailboxName, none, share, sum, typesOf, type Where } from "../stat";
-import { Card, Chart, type Column, Empty, Failed, Field, Input, Loaded, Meter, Note, Page, Select, Table, Tabs, Tile } from "../ui";
+import { Card, Chart, type Column, Empty, Failed, Field, Input, Loaded, Note, Page, Select, Table, Tabs, Tile } from "../ui";
 
 /** What the address says: the API's own names, so that a filter means here what it means there. */
 interface Scope {
@@ -69,7 +69,7 @@ export function Analytics(_: { id: string }) {
         {chips.length > 0 && (
           <ul class="row" aria-label="Filters">
             {chips.map(([name, value, change]) => (
-              <li key={name}><a class="chip" href={without(f, change)} aria-label={`Remove the filter ${name} ${value}`}><span class="quiet">{name}</span> <bdi class="clip">{value}</bdi> <span aria-hidden="true">×</span></a></li>
+              <li key={name}><a class="chip" href={without(f, change)}><span class="off-screen">Remove the filter </span><span class="quiet">{name}</span> <bdi class="clip">{value}</bdi> <span aria-hidden="true">×</span></a></li>
             ))}
           </ul>
         )}
@@ -98,7 +98,8 @@ const typeName = (types: string) => counters.map((c) => (typesOf(c) === types ? 
 
 const without = (f: Filters, change: Filters) => to("/analytics", { ...f, ...change });
 
-function Group({ value, set }: { value: string; set: (v: string) => void }) {
+/** A name that is typed: it counts when it is complete. */
+export function Group({ value, set }: { value: string; set: (v: string) => void }) {
   const [typed, type] = useState(value);
   useEffect(() => type(value), [value]);
   return (
@@ -209,7 +210,7 @@ function Breakdown({ scope, f }: { scope: Scope; f: Filters }) {
     { name: "Delivery rate", end: true, cell: (r) => percent(share(r.delivered, r.sent)) },
   ];
   return (
-    <Card flush title="By">
+    <Card flush title={`By ${cut.name === "IP" ? "IP" : cut.name.toLowerCase()}`}>
       <div class="tabs-in"><Tabs label="Broken down by" current={by} items={offered.map((k) => ({ key: k, name: cuts[k]!.name, href: without(f, { by: k === "tpsp" ? "" : k }) }))} /></div>
       {path === null
         ? <Empty title="Groups are listed of one provider or sub-account"><p class="quiet">Choose one above, or type a group's name.</p></Empty>
@@ -227,7 +228,7 @@ function TimeToDeliver({ scope }: { scope: Scope }) {
           <p class="pad"><b class="num">{duration(d.medianMs)}</b> median, <b class="num">{duration(d.p95Ms)}</b> for 95 %, <b class="num">{duration(d.meanMs)}</b> on average, of <a href={eventsOf("delivered", scope.events)}>{count(d.delivered)}</a> deliveries.</p>
           <Table label="Time to deliver" rows={spans(d)} keyOf={(s) => s.name} columns={[
             { name: "Within", cell: (s) => s.name },
-            { name: "Share", cell: (s) => <Meter value={s.n} max={d.delivered} label={`${s.name}: ${percent(share(s.n, d.delivered))}`} /> },
+            { name: "Share", cell: (s) => <span class="bar-meter" aria-hidden="true"><span style={{ width: `${(100 * s.n) / d.delivered}%` }} /></span> },
             { name: "Delivered", end: true, cell: (s) => `${count(s.n)} (${percent(share(s.n, d.delivered))})` },
           ]} />
         </>

@@ -2,7 +2,8 @@ import { useMemo } from "preact/hooks";
 import { useGet } from "../api";
 import { count, day, duration, percent, short } from "../format";
 import { useFilters } from "../route";
-import type { ComparedEgress, ComparedLane, ComparedRate, Comparison, ReasonRow } from "../schema";
+import type { ComparedEgress, ComparedLane, ComparedRate, Comparison, ReasonRow, SubAccount, Tpsp } from "../schema";
+import { Group } from "./analytics";
 import { type Counter, eventsOf, mailboxName } from "../stat";
 import { Button, Card, Empty, Field, Input, Loaded, Note, Page, Select, Table } from "../ui";
 
@@ -34,7 +35,9 @@ export function Compare(_: { id: string }) {
   const days = Number(f.days) || 7;
   const range = f.from && f.to ? { from: f.from, to: f.to } : { from: day(days - 1), to: day() };
   const measure = (f.measure && f.measure in measures ? f.measure : "delivered") as RateKey;
-  const answer = useGet<Comparison>("/account/stat/compare", { ...range, group: f.group, subAccountId: f.subAccountId }, { every: 15_000 });
+  const answer = useGet<Comparison>("/account/stat/compare", { ...range, tpspId: f.tpspId, group: f.group, subAccountId: f.subAccountId }, { every: 15_000 });
+  const providers = useGet<Tpsp[]>("/account/tpsp");
+  const subs = useGet<SubAccount[]>("/account/subaccount");
   return (
     <Page title="Compare providers" about="The same mail through different providers: which delivers better, and how sure that is. Rates are of the messages that the provider accepted; the bar is the interval that holds the true rate in 95 of 100 cases.">
       <div class="filters">
@@ -45,10 +48,24 @@ export function Compare(_: { id: string }) {
           <Field label="From"><Input type="date" value={f.from} max={f.to} onInput={(v) => v && set({ from: v }, true)} /></Field>
           <Field label="To"><Input type="date" value={f.to} min={f.from} onInput={(v) => v && set({ to: v }, true)} /></Field>
         </>}
-        <Field label="Group"><Input value={f.group ?? ""} onInput={(v) => set({ group: v }, true)} placeholder="any" /></Field>
+        <Field label="Sub-account"><Select value={f.subAccountId ?? ""} onChange={(v) => set({ subAccountId: v })} options={[["", "All"], ...(subs.data ?? []).map((s): [string, string] => [String(s.id), s.name])]} /></Field>
+        <Group value={f.group ?? ""} set={(group) => set({ group })} />
       </div>
+      {(providers.data?.length ?? 0) > 1 && <Chosen list={providers.data!} ids={f.tpspId ?? ""} set={(tpspId) => set({ tpspId })} />}
       <Loaded of={answer}>{(c) => <Matrix c={c} measure={measure} chosen={f.cell ?? ""} choose={(cell) => set({ cell })} range={range} group={f.group} />}</Loaded>
     </Page>
+  );
+}
+
+/** Which providers are compared: all, or those that are pressed. */
+function Chosen({ list, ids, set }: { list: Tpsp[]; ids: string; set: (ids: string) => void }) {
+  const chosen = ids.split(",").filter(Boolean);
+  const toggle = (id: string) => set(chosen.includes(id) ? chosen.filter((c) => c !== id).join(",") : [...chosen, id].join(","));
+  return (
+    <div class="row" role="group" aria-label="Providers">
+      <button type="button" class="chip" aria-pressed={!chosen.length} onClick={() => set("")}>All</button>
+      {list.map((p) => <button key={p.id} type="button" class="chip" aria-pressed={chosen.includes(String(p.id))} onClick={() => toggle(String(p.id))}><bdi class="clip">{p.name}</bdi></button>)}
+    </div>
   );
 }
 
@@ -90,7 +107,8 @@ function Matrix({ c, measure, chosen, choose, range, group }: MatrixProps) {
               const key = `${keyOf(e)}:${r.key}`;
               if (!l) return <span class="quiet">no mail</span>;
               return (
-                <button type="button" class="cell" aria-pressed={chosen === key} onClick={() => choose(chosen === key ? "" : key)} aria-label={`${e.name} to ${r.key ? mailboxName(r.key) : "all"}: ${silent(e, measure) ? "nobody reports it" : words(l[measure])}, ${count(l[measure].count)} of ${count(l.accepted)}`}>
+                <button type="button" class="cell" aria-pressed={chosen === key} onClick={() => choose(chosen === key ? "" : key)}>
+                  <span class="off-screen">{e.name} to {r.key ? mailboxName(r.key) : "all"}:</span>
                   {silent(e, measure) ? <span class="quiet small">nobody reports it</span> : <Interval rate={l[measure]} scale={scale} />}
                   <span class="small quiet num">{short(l[measure].count)} of {short(l.accepted)}</span>
                 </button>

@@ -9,7 +9,7 @@ import { type Counter, daysOf, eventsOf, kindOf, none, share, typesOf } from "..
 import { Button, ButtonLink, Card, Chart, Code, Empty, Failed, Loaded, Meter, Note, Page, Progress, Status, Table, Tile, type Tone, Until, When } from "../ui";
 
 const soon = 5_000;
-const later = 15_000;
+const later = 10_000;
 const chartDays = 14;
 
 export function Overview(_: { id: string }) {
@@ -19,7 +19,7 @@ export function Overview(_: { id: string }) {
   const attention = useGet<Attention[]>("/account/attention", undefined, { every: later });
   const rows = useGet<TpspRow[]>("/account/stat/aggregate/tpsp", { from: today, to: today, exported: true }, { every: later });
   const events = useGet<Event[]>("/account/event/", { order: "desc", limit: 60 }, { every: soon });
-  const bad = useGet<Event[]>("/account/event/", { order: "desc", limit: 6, type: typesOf("hardBounced", "softBounced", "spam"), from: day(6) }, { every: later });
+  const bad = useGet<Event[]>("/account/event/", { order: "desc", limit: 6, type: typesOf("hardBounced", "softBounced", "spam"), from: day(6) }, { every: soon });
   const providers = throttles.data;
   const empty = events.data?.length === 0;
   return (
@@ -27,7 +27,7 @@ export function Overview(_: { id: string }) {
       {(empty || providers?.length === 0) && <FirstEmail providers={providers ?? []} />}
       <Now stat={stat.data} throttles={providers} />
       <Needs attention={attention.data} error={attention.error} retry={attention.reload} throttles={providers} />
-      <div class="overview-pair">
+      <div class="overview-pair overview-mail">
         <Card title="Latest mail" flush actions={<a href="/messages">All messages</a>}>
           <Loaded of={events}>{(list) => <Latest events={list} />}</Loaded>
         </Card>

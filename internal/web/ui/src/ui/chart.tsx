@@ -49,7 +49,7 @@ export function Chart({ label, times, series, format = count, time = utcDay }: C
         legend: { show: false },
         cursor: { points: { size: 7 }, drag: { x: false, y: false } },
         scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] } },
-        axes: [{ ...axis, incrs: days, values: (_, at) => at.map((s) => utcDay(s).slice(5)) }, { ...axis, size: 56, values: (_, vs) => vs.map((v) => (format === count ? (Number.isInteger(v) ? short(v) : "") : format(v))) }],
+        axes: [{ ...axis, size: 28, incrs: days, values: (_, at) => at.map((s) => utcDay(s).slice(5)) }, { ...axis, size: 56, values: (_, vs) => vs.map((v) => (format === count ? (Number.isInteger(v) ? short(v) : "") : format(v))) }],
         series: [
           {},
           ...series.map((s, i) => ({ label: s.name, stroke: css(`--series-${(i % 6) + 1}`), width: 2, dash: i % 2 ? [8, 4] : undefined, points: { show: times.length < 2 } })),
