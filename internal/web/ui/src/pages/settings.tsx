@@ -1,8 +1,8 @@
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { call, useAction } from "../api";
 import { loadSession, useSession } from "../session";
 import { type Theme, useTheme } from "../theme";
-import { Button, Card, Code, Failed, Field, Input, Page, Select, toast, unplaced } from "../ui";
+import { Button, Card, Code, Failed, Field, Input, Page, Select, Status, Table, toast, unplaced, When } from "../ui";
 
 export function Settings() {
   const session = useSession()!;
@@ -19,6 +19,7 @@ export function Settings() {
           </dl>
         </Card>
         <Password />
+        <Sessions />
         <Card title="Colours">
           <Field label="Theme"><Select value={theme} onChange={(t) => setTheme(t as Theme)} options={[["system", "As the system"], ["light", "Light"], ["dark", "Dark"]]} /></Field>
         </Card>
@@ -34,6 +35,7 @@ export function Settings() {
 }
 
 function Password() {
+  const session = useSession()!;
   const [current, setCurrent] = useState("");
   const [password, setPassword] = useState("");
   const action = useAction(async () => {
@@ -46,11 +48,42 @@ function Password() {
   return (
     <Card title="Password">
       <form class="stack" onSubmit={(e) => (e.preventDefault(), void action.run())}>
+        <input type="email" value={session.member.email} autocomplete="username" readOnly hidden />
         <Field label="Current password" name="current" error={action.error}><Input value={current} onInput={setCurrent} type="password" required autocomplete="current-password" /></Field>
         <Field label="New password" name="password" hint="10 characters or more" error={action.error}><Input value={password} onInput={setPassword} type="password" required minLength={10} autocomplete="new-password" /></Field>
         {unplaced(action.error, "current", "password") && <Failed error={action.error!} />}
         <Button type="submit" busy={action.busy}>Change the password</Button>
       </form>
+    </Card>
+  );
+}
+
+interface Place {
+  current: boolean;
+  address: string;
+  agent: string;
+  created: number;
+  used: number;
+}
+
+/** Where the member is signed in. */
+function Sessions() {
+  const [list, set] = useState<Place[]>();
+  const read = useAction(async () => set(await call<Place[]>("GET", "/web/sessions")));
+  const end = useAction(async () => {
+    await call("DELETE", "/web/sessions");
+    toast("Your other sessions have ended.");
+    await read.run();
+  });
+  useEffect(() => void read.run(), []);
+  return (
+    <Card title="Sessions" flush actions={list && list.length > 1 && <Button small busy={end.busy} onClick={() => end.run()}>End the others</Button>}>
+      {(read.error ?? end.error) && <Failed error={(read.error ?? end.error)!} />}
+      <Table label="Sessions" rows={list ?? []} keyOf={(p) => p.created} columns={[
+        { name: "From", cell: (p) => <><bdi class="mono">{p.address}</bdi> {p.current && <Status tone="good">this one</Status>}</> },
+        { name: "Browser", cell: (p) => <bdi class="small break">{p.agent || "–"}</bdi> },
+        { name: "Used", cell: (p) => <When at={p.used} /> },
+      ]} />
     </Card>
   );
 }
