@@ -1,9 +1,14 @@
-// How fast the dashboard is there. On a loaded machine of CI a paint may take three times as long: what is measured then is the machine.
+// How fast the dashboard is there. It runs alone, before all other files. While the machine has more to do than it has processors, a page with
+// nothing on it is late as well: by as much more may ours be late, and in CI three times in any case.
 import assert from "node:assert/strict";
+import { availableParallelism, loadavg } from "node:os";
 import { test } from "node:test";
 import { fresh, scene } from "./harness.mjs";
 
-const paintWithin = process.env.CI ? 300 : 100; // milliseconds
+const loaded = () => loadavg()[0] > availableParallelism();
+const bareIn = 30; // milliseconds that a page with nothing on it takes on a machine at rest
+const paintWithin = (bare) => 100 * (loaded() ? Math.max(process.env.CI ? 3 : 1, bare / bareIn) : 1); // milliseconds
+const rounds = 4; // as many times it is measured before it counts as slow: others may use the machine
 const loadWithin = 200 * 1024; // bytes, as transferred
 
 const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
@@ -21,6 +26,7 @@ async function look(state, path, ready) {
       bytes += e.encodedDataLength;
       requests++;
     });
+    if (path === "/bare") await page.route(path, (route) => route.fulfill({ contentType: "text/html", body: "<!doctype html><title>Bare</title><h1>Nothing</h1>" }));
     await page.goto(path);
     const paint = await page.evaluate(() => new Promise((done) => {
       new PerformanceObserver((list) => list.getEntriesByName("first-contentful-paint").forEach((e) => done(e.startTime))).observe({ type: "paint", buffered: true });
@@ -51,12 +57,21 @@ for (const [name, path, state, ready] of [
   test(`${name} paints at once and is small`, async (t) => {
     const who = await state();
     await look(who, path, ready); // the browser itself starts
-    const looks = [];
-    for (let i = 0; i < 5; i++) looks.push(await look(who, path, ready));
-    const paint = median(looks.map((l) => l.paint));
-    const bytes = Math.max(...looks.map((l) => l.bytes));
-    t.diagnostic(`${name}: first paint ${paint.toFixed(0)} ms (median of 5, cold cache: ${looks.map((l) => l.paint.toFixed(0)).join(", ")}), first load ${(bytes / 1024).toFixed(1)} KB in ${looks[0].requests} requests`);
-    assert.ok(paint < paintWithin, `first paint after ${paint} ms, more than ${paintWithin}`);
+    let paint, bytes, within;
+    for (let round = 0; round < rounds; round++) {
+      const looks = [];
+      const bare = [];
+      for (let i = 0; i < 5; i++) {
+        looks.push(await look(who, path, ready));
+        bare.push((await look(undefined, "/bare", () => {})).paint);
+      }
+      paint = median(looks.map((l) => l.paint));
+      bytes = Math.max(...looks.map((l) => l.bytes));
+      within = paintWithin(median(bare));
+      t.diagnostic(`${name}: first paint ${paint.toFixed(0)} ms (median of 5, cold cache: ${looks.map((l) => l.paint.toFixed(0)).join(", ")}; ${within.toFixed(0)} allowed, a bare page ${median(bare).toFixed(0)} ms, load ${loadavg()[0].toFixed(1)} of ${availableParallelism()}), first load ${(bytes / 1024).toFixed(1)} KB in ${looks[0].requests} requests`);
+      if (paint < within) break;
+    }
+    assert.ok(paint < within, `first paint after ${paint} ms, more than ${within} allowed`);
     assert.ok(bytes < loadWithin, `first load of ${bytes} bytes, more than ${loadWithin}`);
   });
 }
