@@ -218,6 +218,8 @@ func (s *server) operations() []operation {
 
 		op(http.MethodPost, v1+"/account/message/cancel", accountKey, "cancel messages that wait, by group, IP pool or sub-account", s.forAccount(s.cancelMessages)).
 			body(cancelRequest{}).answers(http.StatusOK, cancelAnswer{}),
+		op(http.MethodPost, v1+"/account/message/{id}/cancel", accountKey, "cancel one message that waits", s.forAccount(s.cancelMessage)).
+			answers(http.StatusOK, cancelledAnswer{}),
 		op(http.MethodGet, v1+"/account/message/{id}", accountKey, "read a message", s.forAccount(s.getMessage)).
 			answers(http.StatusOK, messageAnswer{}),
 		op(http.MethodGet, v1+"/account/message/{id}/events", accountKey, "list a message's events", s.forAccount(s.listMessageEvents)).
@@ -244,6 +246,11 @@ func (s *server) operations() []operation {
 			answers(http.StatusOK, statusAnswer{}),
 	}, s.statOperations(v1), s.domainOperations(v1), s.storedOperations(v1), s.doctorOperations(), s.suppressionOperations(), s.journalOperations(v1), s.labelOperations(v1),
 		s.ownStatOperations(v1), s.compareOperations(v1), s.trackOperations(), s.ipOperations(v1), s.ipStatOperations(v1), s.webhookOperations(v1), s.memberOperations(v1), s.nowOperations(v1), s.intakeOperations(v1), s.documentOperations())
+	}, s.statOperations(v1), s.domainOperations(v1), s.storedOperations(v1), s.doctorOperations(), s.suppressionOperations(), s.journalOperations(v1), s.labelOperations(v1), s.hierarchyOperations(v1),
+		s.ownStatOperations(v1), s.compareOperations(v1), s.trackOperations(), s.ipOperations(v1), s.ipStatOperations(v1), s.webhookOperations(v1), s.memberOperations(v1), s.intakeOperations(v1), s.documentOperations())
+	}, s.statOperations(v1), s.domainOperations(v1), s.storedOperations(v1), s.doctorOperations(), s.suppressionOperations(), s.journalOperations(v1), s.labelOperations(v1),
+		s.ownStatOperations(v1), s.compareOperations(v1), s.trackOperations(), s.ipOperations(v1), s.ipStatOperations(v1), s.webhookOperations(v1), s.memberOperations(v1), s.intakeOperations(v1),
+		s.searchOperations(v1), s.tailOperations(v1), s.contentOperations(v1), s.messageHookOperations(v1), s.documentOperations())
 }
 
 func (s *server) router() http.Handler {
