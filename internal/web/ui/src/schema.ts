@@ -57,50 +57,32 @@ export interface Attempt {
   "takenBack": string;
 }
 
+export interface Attention {
+  "kind": string;
+  /** fail: mail or events do not get through; warn: some do not, or are meant to wait; note: to know before it matters */
+  "severity": string;
+  /** the ids say what it is about; 0: not about one */
+  "tpspId": number;
+  "ipId": number;
+  "ipPoolId": number;
+  "webhookId": number;
+  "subAccountId": number;
+  /** of what it is about */
+  "name": string;
+  "message": string;
+  /** what puts it right, "" when it ends by itself */
+  "fix": string;
+  /** 0: it is not known */
+  "since": number;
+  /** when it is tried again or ends; 0: it is not known */
+  "until": number;
+}
+
 export interface Awaiting {
   "messageID": string;
   "egress": string;
   "providerMessageId": string;
   "since": number;
-}
-
-export interface BlockRequest {
-  "reason"?: string;
-}
-
-export interface Branch {
-  "id": number;
-  "name": string;
-  /** made with the account; it cannot be deleted */
-  "default": boolean;
-  "parentId": number | null;
-  /** from 1 */
-  "level": number;
-  /** directly under it, by name */
-  "children": (number)[];
-  /** it alone */
-  "paused": boolean;
-  /** most messages in any 60 minutes, with those of all under it; 0: no limit */
-  "ratePerHour": number;
-  /** how many count at present, with those of all under it */
-  "taken": number;
-  /** when the next one may go, in ns; 0: now */
-  "freeAt": number;
-  /** it, or one above it */
-  "blocked": boolean;
-  /** who is blocked: itself or the nearest one above it; 0: none */
-  "blockedBy": number;
-  /** since when, in ns */
-  "blockedAt": number;
-  "blockReason": string;
-  /** it sends nothing at present, for people; "" when it may */
-  "why": string;
-  "created": number;
-  "labels": (Label)[];
-  /** its own */
-  "stat": StatCounters;
-  /** and that of all under it */
-  "withChildren": StatCounters;
 }
 
 export interface Cancel {
@@ -650,6 +632,25 @@ export interface LabelRequest {
   "color"?: string;
 }
 
+export interface Lane {
+  /** the mailbox provider; "" in a total */
+  "provider": string;
+  /** the limit of messages in any 60 minutes; 0: none */
+  "ratePerHour": number;
+  /** permits that are taken of it now; they are counted without a limit as well */
+  "taken": number;
+  /** when the next message may leave, where the limit is reached; else 0 */
+  "freeAt": number;
+  /** messages that wait, as many as were looked at */
+  "waiting": number;
+  /** there are more */
+  "more": boolean;
+  /** when the oldest of them was accepted */
+  "oldest": number;
+  /** why they wait, what most wait for first; empty in a total */
+  "waits": (Wait)[];
+}
+
 export interface Line {
   /** from 1 */
   "line": number;
@@ -824,43 +825,6 @@ export interface Personalization {
   "dynamic_template_data"?: unknown;
   "custom_args"?: Record<string, string>;
   "send_at"?: unknown;
-}
-
-export interface Place {
-  "id": number;
-  "name": string;
-  /** made with the account; it cannot be deleted */
-  "default": boolean;
-  "parentId": number | null;
-  /** from 1 */
-  "level": number;
-  /** directly under it, by name */
-  "children": (number)[];
-  /** it alone */
-  "paused": boolean;
-  /** most messages in any 60 minutes, with those of all under it; 0: no limit */
-  "ratePerHour": number;
-  /** how many count at present, with those of all under it */
-  "taken": number;
-  /** when the next one may go, in ns; 0: now */
-  "freeAt": number;
-  /** it, or one above it */
-  "blocked": boolean;
-  /** who is blocked: itself or the nearest one above it; 0: none */
-  "blockedBy": number;
-  /** since when, in ns */
-  "blockedAt": number;
-  "blockReason": string;
-  /** it sends nothing at present, for people; "" when it may */
-  "why": string;
-  "created": number;
-}
-
-export interface PlaceRequest {
-  /** null: under none */
-  "parentId"?: unknown;
-  /** 0: no limit */
-  "ratePerHour"?: number;
 }
 
 export interface Plan {
@@ -1254,7 +1218,7 @@ export interface SubAccount {
   "created_by": string | null;
   "updated_by": string | null;
   "blocked": boolean;
-  /** seconds, 0 when it is not blocked. CL-6: Go clients have an int32 here */
+  /** Go clients have an int32 here */
   "blocked_at": number;
   "block_reason": string;
   "hb_exempt": boolean;
@@ -1341,6 +1305,23 @@ export interface Template {
   "error": string;
   "changedAt": number;
   "syncedAt": number;
+}
+
+export interface Throttle {
+  /** 0: an IP */
+  "tpspId": number;
+  /** 0: a provider */
+  "ipId": number;
+  /** the provider's name in this account, or the IP's address */
+  "name": string;
+  /** of the provider, 0 of an IP */
+  "type": number;
+  /** of its health: ok, impaired, stopped, paused, drill, missing */
+  "state": string;
+  "reason": string;
+  "total": Lane;
+  /** those that carried mail in the past 60 minutes, have a limit, or let mail wait */
+  "lanes": (Lane)[];
 }
 
 export interface TotalCounters {
@@ -1456,13 +1437,6 @@ export interface TrackingSettings {
   "ganalytics"?: SendGridSetting;
 }
 
-export interface Tree {
-  /** YYYY-MM-DD, of what is counted */
-  "from": string;
-  "to": string;
-  "subAccounts": (Branch)[];
-}
-
 export interface Tried {
   "success": boolean;
   "message": string;
@@ -1496,6 +1470,20 @@ export interface Verify {
   /** the first 100 */
   "awaiting": (Awaiting)[];
   "awaitingCount": number;
+}
+
+export interface Wait {
+  "reason": string;
+  "messages": number;
+  "oldest": number;
+  /** the oldest one */
+  "messageID": string;
+  /** when the first of them may leave; 0: at once, or when somebody lets them */
+  "until": number;
+  /** the pool that holds them, else 0 */
+  "ipPoolId": number;
+  /** the sub-account that holds them, else 0 */
+  "subAccountId": number;
 }
 
 export interface Warning {
