@@ -10,6 +10,13 @@ export interface AllocateRequest {
   "overflowPool"?: boolean;
 }
 
+export interface ApiAttachment {
+  "n": number;
+  "name": string;
+  "type": string;
+  "size": number;
+}
+
 export interface ApiLabel {
   "id": number;
   "name": string;
@@ -125,6 +132,11 @@ export interface CancelRequest {
   "next"?: string;
 }
 
+export interface Cancelled {
+  "cancelled": boolean;
+  "state": string;
+}
+
 export interface CatchUp {
   "since": number;
   /** waiting, running, failed */
@@ -231,6 +243,27 @@ export interface Comparison {
   /** the last day */
   "to": string;
   "egresses": (ComparedEgress)[];
+}
+
+export interface Content {
+  "messageID": string;
+  "from": Person;
+  "replyTo": Person | null;
+  "to": Person;
+  "cc": (Person)[];
+  "bcc": (Person)[];
+  "subject": string;
+  "preText": string;
+  "headers": Record<string, string>;
+  "html": string;
+  "text": string;
+  "amp": string;
+  "template": string;
+  "model": unknown;
+  "rendered": string;
+  "note": string;
+  "attachments": (ApiAttachment)[];
+  "source": Source | null;
 }
 
 export interface Count {
@@ -426,6 +459,14 @@ export interface Event {
   "eventMetadata": Detail;
 }
 
+export interface EventOfHit {
+  "eventId": string;
+  "type": number;
+  "name": string;
+  "at": number;
+  "words": string;
+}
+
 export interface Explain {
   "messageID": string;
   /** queued, sending, unknown, sent, delivered, bounced, dropped */
@@ -459,6 +500,8 @@ export interface ExportRequest {
   "tpspId"?: number;
   "ipId"?: number;
   "subAccountId"?: number;
+  "mailbox"?: string;
+  "group"?: string;
 }
 
 export interface Facet {
@@ -522,6 +565,33 @@ export interface Health {
   /** when mail tries it again, 0 when that depends on nothing but the user */
   "probeAt": number;
   "refusedSenders": (Refusal)[];
+}
+
+export interface Hit {
+  "id": string;
+  "submittedAt": number;
+  "to": Person;
+  "from": Person;
+  "subject": string;
+  "template": string;
+  "state": string;
+  "mark": string;
+  "mailboxProvider": string;
+  "provider": string;
+  "providerKind": string;
+  "tpspId": number;
+  "ipId": number;
+  "poolId": number;
+  "pool": string;
+  "subAccountId": number;
+  "subAccount": string;
+  "groups": (string)[];
+  "attempts": number;
+  "opened": boolean;
+  "clicked": boolean;
+  "lastEvent": EventOfHit | null;
+  "waiting": string;
+  "dueAt": number;
 }
 
 export interface Hook {
@@ -745,6 +815,24 @@ export interface Message {
   "attempt": number;
   "webhookEndpoint": string;
   "mxRecords": (string)[];
+}
+
+export interface MessageHook {
+  "webhookId": number;
+  "url": string;
+  "named": boolean;
+  "eventId": string;
+  "type": number;
+  "event": string;
+  "occurredAt": number;
+  "state": string;
+  "attempts": number;
+  "nextTry": number;
+  "lastAt": number;
+  "lastStatus": number;
+  "lastError": string;
+  "lastTookMs": number;
+  "webhookNote": string;
 }
 
 export interface NameRequest {
@@ -1014,6 +1102,13 @@ export interface Route {
   "sample": (FirstChoice)[];
 }
 
+export interface Search {
+  "messages": (Hit)[];
+  "more": boolean;
+  "cursor": string;
+  "lookedBackTo": number;
+}
+
 export interface Secret {
   "secret": string;
   /** until when the former one signs as well; 0: there is none */
@@ -1163,6 +1258,14 @@ export interface SesV2Request {
 export interface Skipped {
   "egress": string;
   "reason": string;
+}
+
+export interface Source {
+  "mediaType": string;
+  "text": string;
+  "size": number;
+  "truncated": boolean;
+  "note": string;
 }
 
 export interface StatCounters {
