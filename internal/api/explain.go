@@ -78,7 +78,7 @@ func (s *server) explainMessage(w http.ResponseWriter, r *http.Request, a *direc
 		answer.Attempts[i] = s.attemptAnswerOf(&attempts[i])
 	}
 	if m.State.Pending() {
-		why, err := s.waiting(r.Context(), m)
+		why, err := s.waiting(r.Context(), m, s.permitsOnce())
 		if err != nil {
 			return err
 		}
@@ -95,7 +95,7 @@ type wait struct {
 
 // waiting says why a pending message has not left. What keeps it longest comes first: the operator's brakes, then its own pause
 // after a failure, then what its provider and the limits let through.
-func (s *server) waiting(ctx context.Context, m *store.Message) (wait, error) {
+func (s *server) waiting(ctx context.Context, m *store.Message, permits asksPermits) (wait, error) {
 	if m.State != lifecycle.Queued {
 		if m.Waiting == "" && m.State == lifecycle.Sending {
 			return wait{"the provider is being called", m.DueAt}, nil
@@ -120,7 +120,7 @@ func (s *server) waiting(ctx context.Context, m *store.Message) (wait, error) {
 		i := slices.IndexFunc(t.Refused, func(r directory.Refusal) bool { return r.Domain == domain })
 		return wait{t.Refuses(domain, now), t.Refused[i].ProbeAt}, nil
 	}
-	switch reached, err := s.anyLimitReached(ctx, m, t, now); {
+	switch reached, err := s.anyLimitReached(ctx, m, t, now, permits); {
 	case err != nil || reached.reason != "":
 		return reached, err
 	case m.Waiting != "":
@@ -158,8 +158,8 @@ func after(t, now time.Time) time.Time {
 }
 
 // anyLimitReached says which limit keeps a message longest, of its provider or of its sub-account and those above it, if one does.
-func (s *server) anyLimitReached(ctx context.Context, m *store.Message, t *directory.TPSP, now time.Time) (wait, error) {
-	reached, err := s.limitReached(ctx, t, m.Mailbox, now)
+func (s *server) anyLimitReached(ctx context.Context, m *store.Message, t *directory.TPSP, now time.Time, permits asksPermits) (wait, error) {
+	reached, err := s.limitReached(ctx, t, m.Mailbox, now, permits)
 	if err != nil {
 		return reached, err
 	}
@@ -172,12 +172,12 @@ func (s *server) anyLimitReached(ctx context.Context, m *store.Message, t *direc
 }
 
 // limitReached says which limit of its provider keeps the mail for a mailbox provider, and until when, if one does.
-func (s *server) limitReached(ctx context.Context, t *directory.TPSP, class mailbox.Class, now time.Time) (wait, error) {
+func (s *server) limitReached(ctx context.Context, t *directory.TPSP, class mailbox.Class, now time.Time, permits asksPermits) (wait, error) {
 	lane := t.Limits.Mailbox[class]
 	if t.Limits.PerHour == 0 && lane == 0 {
 		return wait{}, nil
 	}
-	taken, err := s.Queue.Permits(ctx, t.Egress(), now, s.Claim)
+	taken, err := permits(ctx, t.Egress(), now)
 	if err != nil {
 		return wait{}, fmt.Errorf("permits of TPSP %d: %w", t.ID, err)
 	}

@@ -252,7 +252,7 @@ const stale = 5 * time.Minute
 func (t *TPSP) Since(from time.Time) (list []Retired) {
 	for i := len(t.Past) - 1; i >= 0; i-- {
 		p := &t.Past[i]
-		was := Retired{TPSP: t.As(p), Until: p.Switched.Add(stale)}
+		was := Retired{TPSP: t.As(p), Until: p.Switched.Add(stale), Tries: p.Tries}
 		alike := func(other Retired) bool { return was.alike(other.TPSP) }
 		if was.Until.After(from) && !was.alike(t) && !slices.ContainsFunc(list, alike) {
 			list = append(list, was)
@@ -266,10 +266,12 @@ func (t *TPSP) alike(other *TPSP) bool {
 	return t.Webhook.Server != "" && t.Webhook.Server == other.Webhook.Server && t.Endpoint == other.Endpoint && t.Stream == other.Stream
 }
 
-// Retired is a TPSP as it was at a connection, and until when it may have carried mail there.
+// Retired is a TPSP as it was at a connection, until when it may have carried mail there, and how often in a row its webhook could not be
+// removed there.
 type Retired struct {
 	*TPSP
 	Until time.Time
+	Tries int
 }
 
 // Mute tells whether the provider reports nothing over this connection although its kind does, as its key is one for trying it out: there

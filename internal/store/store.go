@@ -54,6 +54,7 @@ type Store interface {
 	Inbox
 	Journal
 	EventLog
+	MessageLog
 	Books
 	Configuration
 	Hierarchy
@@ -70,6 +71,7 @@ type Store interface {
 	IPs
 	Outbox
 	Members
+	Audit
 	Close() error
 }
 
@@ -490,6 +492,8 @@ type EventFilter struct {
 	MessageID    mail.ID
 	TPSPIDs      []int32 // nil: any; a negative one is an IP's
 	Types        []event.Type
+	Mailbox      mailbox.Class
+	Group        string    // of its message, as far as groups are counted by name (MaxLabels)
 	Recipient    string    // exact address, case-insensitive
 	Search       string    // a part of the recipient's address, case-insensitive
 	From, To     time.Time // occurrence, From included, To excluded

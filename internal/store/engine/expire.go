@@ -24,8 +24,11 @@ const forgetEvery = time.Minute
 type Forgot struct{ last atomic.Int64 }
 
 // Again tells whether it is time to remove it again, and takes that as done.
-func (f *Forgot) Again(now time.Time) bool {
-	if now.Sub(Time(f.last.Load())).Abs() < forgetEvery {
+func (f *Forgot) Again(now time.Time) bool { return f.After(now, forgetEvery) }
+
+// After is Again with a time of its own.
+func (f *Forgot) After(now time.Time, every time.Duration) bool {
+	if now.Sub(Time(f.last.Load())).Abs() < every {
 		return false
 	}
 	f.last.Store(Stamp(now))
