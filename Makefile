@@ -1,10 +1,12 @@
 .DEFAULT_GOAL := help
 # SQLite is C that was translated: to watch its every access for races takes most of the time of the tests, and finds none of ours.
-QUIET := modernc.org/sqlite/lib=-race=false
+RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false
+# Tests that wait for processes and for providers in trouble take long and compute little: they begin first, and others beside them.
+SLOW := ./internal/e2e ./internal/app ./internal/web ./internal/store/sqlite ./internal/store/postgres
 GOLANGCI := .bin/golangci-lint
 GOLANGCI_VERSION := v2.15.0
-# Programs of providers for Node.js, which tests run: Postmark's client, and Amazon's check of SNS messages.
-NPM := internal/sandbox/testdata/npm internal/oracle/testdata/npm
+# Programs for Node.js that tests run: the tools of the dashboard, Postmark's client, and Amazon's check of SNS messages.
+NPM := internal/web/ui internal/sandbox/testdata/npm internal/oracle/testdata/npm
 # The loop to run (TestKill/SQLite, TestKill/PostgreSQL, TestCluster, TestKinds, ...), how long, and go test's flags for it.
 CHAOS ?= TestKill|TestCluster|TestKinds
 CHAOS_TIME ?= 10m
@@ -19,14 +21,19 @@ demo: build ## Run everything on this machine with no account anywhere
 build: ## Build bin/postyard
 	go build -o bin/postyard ./cmd/postyard
 
-test: lint postgres npm ## Vet, lint, and run all tests with the race detector
-	go test -race -gcflags=$(QUIET) -timeout 10m ./...
-	cd internal/oracle && go test -race -timeout 5m ./...
+test: postgres chromium npm ## Vet, lint, and run all tests with the race detector
+	@$(MAKE) --no-print-directory -j3 lint test-product test-oracle
 
+test-product: # lint vets
+	go test $(RACE) -vet=off -p 3 -timeout 12m $(SLOW) ./...
+
+test-oracle:
+	cd internal/oracle && go test $(RACE) -vet=off -timeout 5m ./...
+
+# go vet is one of the linters. They look at what the tests run, which so is compiled once; the tests go first.
 lint: $(GOLANGCI) ## Vet and lint
-	go vet ./...
-	$(GOLANGCI) run ./...
-	cd internal/oracle && go vet ./... && $(CURDIR)/$(GOLANGCI) run ./...
+	GOFLAGS="$$(go env GOFLAGS) $(RACE)" nice $(GOLANGCI) run ./...
+	cd internal/oracle && GOFLAGS="$$(go env GOFLAGS) $(RACE)" nice $(CURDIR)/$(GOLANGCI) run ./...
 
 bench: ## Measure accepting and dispatching (fsync on)
 	go test -run '^$$' -bench . -benchtime 5s ./internal/app ./internal/store/postgres ./internal/books
@@ -40,6 +47,9 @@ deep: ## Measure with a million messages waiting
 postgres: # the tests start servers of their own, and need the programs
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
 		{ echo "The tests need PostgreSQL's programs (initdb, postgres); on Debian: apt-get install postgresql" >&2; exit 1; }
+
+chromium: # the tests of the dashboard open its pages
+	@test -x "$${CHROMIUM:-/usr/bin/chromium}" || { echo "The tests need Chromium; on Debian: apt-get install chromium fonts-liberation" >&2; exit 1; }
 
 npm: $(NPM:%=%/node_modules/.package-lock.json) # the tests run them, and do not install them
 
@@ -55,8 +65,9 @@ fuzz: ## Run every fuzz target for 30 s
 		done; \
 	done
 
+# It runs once where it is compiled anew: a compiler that inlines nothing takes half of the time.
 $(GOLANGCI): Makefile
-	GOBIN=$(CURDIR)/.bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	GOBIN=$(CURDIR)/.bin nice go install -ldflags='-s -w' -gcflags='all=-l -dwarf=false' github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	@touch $@
 
-.PHONY: help demo build test lint bench chaos deep postgres npm fuzz
+.PHONY: help demo build test test-product test-oracle lint bench chaos deep postgres chromium npm fuzz

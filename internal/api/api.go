@@ -157,8 +157,10 @@ type server struct {
 }
 
 // New returns the API's handler.
-func New(c Config) http.Handler {
-	s := &server{Config: c, throttle: newThrottle(c.RateLimit, time.Now)}
+func New(c Config) http.Handler { return newServer(c, newThrottle(c.RateLimit, time.Now)) }
+
+func newServer(c Config, t *throttle) http.Handler {
+	s := &server{Config: c, throttle: t}
 	s.described = sync.OnceValues(s.describe)
 	return s.observe(s.router())
 }

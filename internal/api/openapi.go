@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+
+	"postyard/internal/member"
 )
 
 // The OpenAPI 3.1 document is made from the table of operations and the Go types that they read and write, so it cannot differ from
@@ -113,6 +115,7 @@ const (
 	accountScheme    = "account"
 	subAccountScheme = "subAccount"
 	webhookScheme    = "webhook"
+	sessionScheme    = "session"
 )
 
 // apiDescription is what readers are told about all operations.
@@ -126,7 +129,9 @@ func document(operations []operation, of *schemas) *openAPI {
 		Components: components{Schemas: of.list, Security: map[string]securityScheme{
 			accountScheme:    {Type: "apiKey", In: "header", Name: string(accountKey), Description: "the key of an account"},
 			subAccountScheme: {Type: "apiKey", In: "header", Name: string(subAccountKey), Description: "the key of a sub-account"},
-			webhookScheme:    {Type: "http", Scheme: "basic", Description: "what was registered at the provider with the webhook"},
+			sessionScheme: {Type: "apiKey", In: "cookie", Name: "postyard_session", Description: "a session of the dashboard, where no key is sent; with https its name " +
+				"is __Host-postyard_session. What changes something carries the header " + member.CSRFHeader + ", and what is of a sub-account names it in " + subAccountHeader},
+			webhookScheme: {Type: "http", Scheme: "basic", Description: "what was registered at the provider with the webhook"},
 		}}}
 	refusal := of.of(reflect.TypeFor[problem](), inAnswers)
 	tags := map[string]bool{}
@@ -159,9 +164,9 @@ func describeOperation(o *operation, of *schemas) *apiOperation {
 		method: o.Method, path: o.Path, auth: o.Auth, status: status, foreign: o.foreign}
 	switch o.Auth {
 	case accountKey:
-		one.Security = append(one.Security, map[string][]string{accountScheme: {}})
+		one.Security = append(one.Security, map[string][]string{accountScheme: {}}, map[string][]string{sessionScheme: {}})
 	case subAccountKey:
-		one.Security = append(one.Security, map[string][]string{subAccountScheme: {}})
+		one.Security = append(one.Security, map[string][]string{subAccountScheme: {}}, map[string][]string{sessionScheme: {}})
 	case webhookKey:
 		one.Security = append(one.Security, map[string][]string{webhookScheme: {}})
 	}

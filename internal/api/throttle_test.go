@@ -108,35 +108,47 @@ func TestAddressesAreForgotten(t *testing.T) {
 // The refusals as clients see them, in every form.
 func TestRateLimited(t *testing.T) {
 	t.Parallel()
-	w := rawWorldWith(t, func(c *Config) { c.RateLimit = 20 })
-	limited := func(a answer) bool {
-		if a.status != http.StatusTooManyRequests {
-			return false
-		}
+	const perSecond = 20
+	limits, pass := clocked(perSecond) // however long a request takes
+	var config Config
+	w := rawWorldWith(t, func(c *Config) { config = *c })
+	server := httptest.NewServer(newServer(config, limits))
+	t.Cleanup(server.Close)
+	w.url = server.URL
+	refused := func(send func() answer) answer {
+		t.Helper()
+		a := send()
 		if a.header.Get("Retry-After") != "1" {
-			t.Errorf("Retry-After %q", a.header.Get("Retry-After"))
+			t.Errorf("status %d, Retry-After %q", a.status, a.header.Get("Retry-After"))
 		}
-		return true
+		return a
 	}
-	until := func(send func() answer) (last answer) {
-		for range 1000 {
-			if last = send(); limited(last) {
-				return last
+	sends := func() answer { return w.asSub("POST", sendPath, `{}`) }
+	lists := func() answer { return w.asAccount("GET", "/api/v1/account/tpsp", nil) }
+	for _, send := range []func() answer{sends, lists} {
+		for range perSecond {
+			if a := send(); a.status == http.StatusTooManyRequests {
+				t.Fatalf("refused within the limit: %s", a.body)
 			}
 		}
-		t.Fatal("no request is refused")
-		return last
 	}
-	until(func() answer { return w.asSub("POST", sendPath, `{}`) }).refused(http.StatusTooManyRequests, "rate_limited", "X-SubAccount-ApiKey")
-	until(func() answer { return w.sendGrid(`{}`) }).refusedAsSendGrid(http.StatusTooManyRequests, "X-SubAccount-ApiKey")
-	until(func() answer { return w.asSub("POST", sesV2Path, `{}`) }).refusedAsSES(http.StatusTooManyRequests, "TooManyRequestsException", "X-SubAccount-ApiKey")
-	until(func() answer { return w.asAccount("GET", "/api/v1/account/tpsp", nil) }).refused(http.StatusTooManyRequests, "rate_limited", "X-Account-ApiKey")
-	wrong := map[string]string{"X-Account-ApiKey": "nobody's"}
-	for range 3 * wrongKeysAtOnce {
-		if a := w.call("GET", "/api/v1/account/tpsp", wrong, nil); limited(a) {
-			a.refused(http.StatusTooManyRequests, "rate_limited", "X-Account-ApiKey")
-			return // right keys still work, within their limit
+	refused(sends).refused(http.StatusTooManyRequests, "rate_limited", "X-SubAccount-ApiKey")
+	refused(func() answer { return w.sendGrid(`{}`) }).refusedAsSendGrid(http.StatusTooManyRequests, "X-SubAccount-ApiKey")
+	refused(func() answer { return w.asSub("POST", sesV2Path, `{}`) }).refusedAsSES(http.StatusTooManyRequests, "TooManyRequestsException", "X-SubAccount-ApiKey")
+	refused(lists).refused(http.StatusTooManyRequests, "rate_limited", "X-Account-ApiKey")
+	pass(time.Second)
+
+	guess := func() answer {
+		return w.call("GET", "/api/v1/account/tpsp", map[string]string{"X-Account-ApiKey": "nobody's"}, nil)
+	}
+	guess().refused(http.StatusUnauthorized, "invalid_api_key", "X-Account-ApiKey")
+	for range wrongKeysAtOnce - 1 {
+		if err := limits.wrongKey(comingFrom("127.0.0.1:80"), accountKey); err != nil {
+			t.Fatal(err)
 		}
 	}
-	t.Error("wrong keys are not limited")
+	refused(guess).refused(http.StatusTooManyRequests, "rate_limited", "X-Account-ApiKey")
+	if a := lists(); a.status != http.StatusOK { // right keys still work
+		t.Errorf("%d: %s", a.status, a.body)
+	}
 }

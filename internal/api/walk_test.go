@@ -90,13 +90,31 @@ func (w *world) snapshot(a tenant) string {
 }
 
 // Two accounts that have everything: with the keys of one, the ids of the other open nothing, whether they stand in the path, the query or the
-// body, and change nothing.
+// body, and change nothing. Neither do they with the session of an owner of one.
 func TestTwoAccountsAreStrangers(t *testing.T) {
 	t.Parallel()
+	for name, credentials := range map[string]func(*world, tenant) map[string]string{
+		"keys": func(_ *world, mine tenant) map[string]string {
+			return map[string]string{"X-Account-ApiKey": mine.key, "X-SubAccount-ApiKey": mine.subKey}
+		},
+		"session": func(w *world, mine tenant) map[string]string {
+			owner := w.signIn(mine.key, "owner@mine.example.com", "owner")
+			owner.sub = mine.sub
+			return owner.headers()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			wantStrangers(t, credentials)
+		})
+	}
+}
+
+func wantStrangers(t *testing.T, credentials func(*world, tenant) map[string]string) {
 	w := newWorld(t)
 	mine, theirs := w.settle(w.accountKey, "mine.example.com", "203.0.113.7"), w.settle(w.secondAccount(), "theirs.example.com", "203.0.113.8")
 	before := w.snapshot(theirs)
-	keys := map[string]string{"X-Account-ApiKey": mine.key, "X-SubAccount-ApiKey": mine.subKey}
+	keys := credentials(w, mine)
 	ids := map[string]string{"subaccount": fmt.Sprint(theirs.sub), "tpsp": fmt.Sprint(theirs.tpsp), "ippool": fmt.Sprint(theirs.pool), "message": theirs.message,
 		"event": theirs.event, "domain": fmt.Sprint(theirs.domain),
 		"label": fmt.Sprint(theirs.label), "template": fmt.Sprint(theirs.template), "ip": fmt.Sprint(theirs.ip), "webhook": fmt.Sprint(theirs.webhook),

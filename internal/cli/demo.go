@@ -21,9 +21,10 @@ func (p *program) demo() *cobra.Command {
 		func(c *cobra.Command, _ []string, cfg config.Config) error {
 			ctx, cancel := context.WithCancel(c.Context())
 			defer cancel()
-			stage, err := app.NewDemo(ctx, cfg, p.logger(cfg))
+			log := p.logger(cfg)
+			stage, err := app.NewDemo(ctx, cfg, log)
 			if err != nil {
-				return err
+				return unlessStopped(ctx, log, err)
 			}
 			ended := make(chan error, 1)
 			go func() { ended <- stage.Run(ctx) }()

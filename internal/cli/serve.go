@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 
@@ -14,14 +15,24 @@ func (p *program) serve() *cobra.Command {
 		ctx, log := c.Context(), p.logger(cfg)
 		server, err := app.NewServer(ctx, cfg, log)
 		if err != nil {
-			return err
+			return unlessStopped(ctx, log, err)
 		}
 		if err := p.bootstrap(ctx, server); err != nil {
-			return server.Abort(err)
+			return unlessStopped(ctx, log, server.Abort(err))
 		}
 		log.Info("serving", "url", server.URL)
 		return server.Run(ctx)
 	})
+}
+
+// unlessStopped is the error that kept a server from its start: none when it was asked to end meanwhile, as it may be while it waits for its
+// database or for another server.
+func unlessStopped(ctx context.Context, log *slog.Logger, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	log.Info("stopped before it served", "error", err)
+	return nil
 }
 
 // bootstrap makes the account on the first start and shows its keys, which are not shown again.
@@ -35,7 +46,9 @@ func (p *program) bootstrap(ctx context.Context, server *app.Server) error {
   account %-8d X-Account-ApiKey:    %s
   sub-account %-4d X-SubAccount-ApiKey: %s   (%s)
 
-`, fresh.Account.ID, fresh.AccountKey.Reveal(), fresh.SubAccount.ID, fresh.SubAccountKey.Reveal(), fresh.SubAccount.Name)
+Set the dashboard up, with the key of the account, at %s/setup
+
+`, fresh.Account.ID, fresh.AccountKey.Reveal(), fresh.SubAccount.ID, fresh.SubAccountKey.Reveal(), fresh.SubAccount.Name, server.URL)
 }
 
 func (p *program) sandbox() *cobra.Command {

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"postyard/internal/client"
 	"postyard/internal/demo"
 	"postyard/internal/secret"
+	"postyard/internal/store/postgres"
 	"postyard/internal/store/postgres/pgtest"
 )
 
@@ -185,7 +187,7 @@ func TestCluster(t *testing.T) {
 	sleeper.signal(syscall.SIGSTOP)
 	woken := time.AfterFunc(longPause, func() { sleeper.signal(syscall.SIGCONT) })
 	defer woken.Stop()
-	for end := time.Now().Add(max(chaos(t), longPause)); time.Now().Before(end); {
+	for end := time.Now().Add(max(chaos(t), longPause)); done["kill"] < 3 || time.Now().Before(end); {
 		done[c.harm(load, random)]++
 		pause(load, time.Duration(random.IntN(1000))*time.Millisecond)
 	}
@@ -240,6 +242,40 @@ func TestLostNode(t *testing.T) {
 	c.nodes[0].kill()
 	calm(t, listening.URL)
 	acknowledged.settle(t, c.scene, 60*time.Second)
+}
+
+// TestStoppedAtTheStart: a server that is asked to end while it waits for its database, or for another server that is making the first account,
+// ends as one that serves does.
+func TestStoppedAtTheStart(t *testing.T) {
+	t.Parallel()
+	database := pgtest.Database(t)
+	dsn, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wire := newLine(t, dsn.Host)
+	wire.cut(true)
+	dsn.Host = wire.addr()
+	n := &node{t: t, args: []string{"serve", "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--database", dsn.String(), "--log-format", "json"}}
+	stopAt := func(text string) {
+		t.Helper()
+		n.start()
+		n.line(text)
+		if code := n.stop(); code != 0 || strings.Contains(n.output(), `"serving"`) {
+			t.Errorf("at %q: exit code %d: %s", text, code, n.output())
+		}
+	}
+	stopAt("the database does not answer")
+	wire.mend()
+	other, err := postgres.Open(t.Context(), postgres.Config{URL: database, Node: "other", Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close() }()
+	if mine, err := other.Lease(t.Context(), "bootstrap", "other", time.Minute); err != nil || !mine {
+		t.Fatalf("%v (%v)", mine, err)
+	}
+	stopAt("database open")
 }
 
 // TestDatabaseAway: while the database does not answer, clients and providers are told to come back, and none waits for long;

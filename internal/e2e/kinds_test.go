@@ -19,22 +19,29 @@ func TestKinds(t *testing.T) {
 	t.Parallel()
 	t.Run("alive", func(t *testing.T) {
 		t.Parallel()
-		kindsLoop(t, func(load context.Context, _ *process, _ func() *process) { pause(load, chaos(t)) })
+		kindsLoop(t, func(load context.Context, l *ledger, _ *process, _ func() *process) {
+			pause(load, chaos(t))
+			l.waitFor(t, 400) // as many as give each kind of provider all its kinds of trouble
+		})
 	})
 	t.Run("killed", func(t *testing.T) {
 		t.Parallel()
 		random := seeded(t)
-		kindsLoop(t, func(load context.Context, p *process, again func() *process) {
-			for end := time.Now().Add(chaos(t)); time.Now().Before(end); p = again() {
-				pause(load, time.Duration(500+random.IntN(1500))*time.Millisecond)
+		kindsLoop(t, func(load context.Context, l *ledger, p *process, again func() *process) {
+			kills := 0
+			for end := time.Now().Add(chaos(t)); kills < leastKills/2 || time.Now().Before(end); kills++ {
+				l.waitFor(t, 20)
+				pause(load, time.Duration(random.IntN(1500))*time.Millisecond)
 				p.kill()
+				p = again()
 			}
+			t.Logf("%d kills", kills)
 		})
 	})
 }
 
 // kindsLoop runs a server with all kinds of providers, and sends while during goes on.
-func kindsLoop(t *testing.T, during func(context.Context, *process, func() *process)) {
+func kindsLoop(t *testing.T, during func(context.Context, *ledger, *process, func() *process)) {
 	t.Helper()
 	var listening struct{ URL string }
 	start(t, "sandbox", "--listen", "127.0.0.1:0", "--smtp-listen", "127.0.0.1:0", "--log-format", "json").decode(`"inbox"`, &listening)
@@ -55,7 +62,7 @@ func kindsLoop(t *testing.T, during func(context.Context, *process, func() *proc
 	for j := range senders {
 		running.Go(func() { acknowledged.sendUntil(load, t, scene, fmt.Sprintf("k%d", j)) })
 	}
-	during(load, first, again)
+	during(load, acknowledged, first, again)
 	stop()
 	running.Wait()
 	calm(t, listening.URL)

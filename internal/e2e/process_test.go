@@ -6,13 +6,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -30,7 +33,11 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	binary = filepath.Join(dir, "postyard")
-	args := append([]string{"build"}, buildFlags...)
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(max(4, 2*runtime.GOMAXPROCS(0)))); err != nil { // they wait more than they work
+		panic(err)
+	}
+	args := append([]string{"build", "-ldflags=-s -w"}, buildFlags...)
 	if out, err := exec.Command("go", append(args, "-o", binary, "postyard/cmd/postyard")...).CombinedOutput(); err != nil {
 		panic(fmt.Sprintf("build: %v\n%s", err, out))
 	}

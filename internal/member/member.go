@@ -127,10 +127,10 @@ func (s *Service) NeedsSetup(ctx context.Context) (bool, error) {
 	return !found && err == nil, err
 }
 
-// SetUp makes the first owner of the account that has the key and signs them in. It fails with a *mail.FieldError, ErrAccountKey, ErrSetUp,
+// SetUp makes the first owner of the account that has the key, and signs them in. It fails with a *mail.FieldError, ErrAccountKey, ErrSetUp,
 // ErrEmailTaken or a *TriesError.
 func (s *Service) SetUp(ctx context.Context, r *http.Request, accountKey, name, email, password string) (token string, err error) {
-	back, err := s.limits.take(AddressOf(r), "", s.Now())
+	back, err := s.limits.take(sourceOf(r), "", s.Now())
 	if err != nil {
 		return "", err
 	}
@@ -180,26 +180,16 @@ func (s *Service) SignIn(ctx context.Context, r *http.Request, email, password s
 	if parsed, err := ParseEmail(email); err == nil {
 		known = parsed
 	}
-	back, err := s.limits.take(AddressOf(r), known, s.Now())
+	back, err := s.limits.take(sourceOf(r), known, s.Now())
 	if err != nil {
 		return "", err
 	}
-	m, err := s.Store.MemberByEmail(ctx, known)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		m = &store.Member{}
-	case err != nil:
-		return "", err
-	}
-	if len(password) > maxPassword {
-		password = "" // nobody has one; hashing it takes as long
-	}
-	ok, err := s.hasher.verify(ctx, m.Password, password)
+	m, err := s.verify(ctx, known, password)
 	if err != nil {
+		if !errors.Is(err, ErrCredentials) {
+			back() // nothing was learnt
+		}
 		return "", err
-	}
-	if !ok {
-		return "", ErrCredentials
 	}
 	back()
 	token, err = s.begin(ctx, r, m)
@@ -207,6 +197,25 @@ func (s *Service) SignIn(ctx context.Context, r *http.Request, email, password s
 		return "", ErrCredentials
 	}
 	return token, err
+}
+
+// verify finds who has an email and a password, or fails with ErrCredentials.
+func (s *Service) verify(ctx context.Context, email, password string) (*store.Member, error) {
+	m, err := s.Store.MemberByEmail(ctx, email)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		m = &store.Member{}
+	case err != nil:
+		return nil, err
+	}
+	if len(password) > maxPassword {
+		password = "" // nobody has one; hashing it takes as long
+	}
+	ok, err := s.hasher.verify(ctx, m.Password, password)
+	if err == nil && !ok {
+		err = ErrCredentials
+	}
+	return m, err
 }
 
 // begin begins a session, and ends the one that the request comes with.
@@ -270,19 +279,15 @@ func (s *Service) SignOutOthers(ctx context.Context, now *Session) error {
 // ChangePassword gives the member of a session another password; their other sessions end. It fails with a *mail.FieldError, ErrCredentials
 // or a *TriesError.
 func (s *Service) ChangePassword(ctx context.Context, r *http.Request, now *Session, was, password string) error {
-	back, err := s.limits.take(AddressOf(r), now.Member.Email, s.Now())
+	back, err := s.limits.take(sourceOf(r), now.Member.Email, s.Now())
 	if err != nil {
 		return err
 	}
-	if len(was) > maxPassword {
-		return ErrCredentials
-	}
-	ok, err := s.hasher.verify(ctx, now.Member.Password, was)
-	if err != nil {
+	if _, err := s.verify(ctx, now.Member.Email, was); err != nil {
+		if !errors.Is(err, ErrCredentials) {
+			back()
+		}
 		return err
-	}
-	if !ok {
-		return ErrCredentials
 	}
 	back()
 	if err := checkPassword(password); err != nil {
@@ -297,12 +302,15 @@ func (s *Service) ChangePassword(ctx context.Context, r *http.Request, now *Sess
 
 // Join takes an invitation: it sets its member's password and signs them in. It fails with a *mail.FieldError, ErrInvitation or a *TriesError.
 func (s *Service) Join(ctx context.Context, r *http.Request, invitation, password string) (token string, err error) {
-	back, err := s.limits.take(AddressOf(r), "", s.Now())
+	back, err := s.limits.take(sourceOf(r), "", s.Now())
 	if err != nil {
 		return "", err
 	}
 	hash := secret.Hash(strings.TrimSpace(invitation))
 	if _, err := s.Store.Invited(ctx, hash, s.Now()); err != nil { // before a hashing is spent on it
+		if !errors.Is(err, store.ErrNotFound) {
+			back()
+		}
 		return "", store.Instead(err, ErrInvitation, ErrInvitation)
 	}
 	back()

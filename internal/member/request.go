@@ -61,17 +61,31 @@ func (s *Service) OfRequest(r *http.Request) (*Session, error) {
 	return now, nil
 }
 
-// AddressOf is where a request comes from: an IPv4 address, or what one customer has of IPv6.
+// AddressOf is where a request comes from: an IP address, "" when it is not known. Of a request that a proxy on this machine hands on it is
+// what the proxy says, in the last part of X-Forwarded-For, which is the part that no client writes.
 func AddressOf(r *http.Request) string {
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return ""
 	}
-	addr, bits := from.Addr().Unmap().WithZone(""), 64
-	if addr.Is4() {
-		return addr.String()
+	addr := from.Addr().Unmap().WithZone("")
+	if said := r.Header.Values("X-Forwarded-For"); addr.IsLoopback() && len(said) > 0 {
+		parts := strings.Split(said[len(said)-1], ",")
+		if client, err := netip.ParseAddr(strings.TrimSpace(parts[len(parts)-1])); err == nil {
+			addr = client.Unmap().WithZone("")
+		}
 	}
-	prefix, _ := addr.Prefix(bits) // an address has as many bits
+	return addr.String()
+}
+
+// sourceOf is what attempts are counted by: an IPv4 address, or what one customer has of IPv6.
+func sourceOf(r *http.Request) string {
+	const customer = 64 // bits
+	addr, err := netip.ParseAddr(AddressOf(r))
+	if err != nil || addr.Is4() {
+		return AddressOf(r)
+	}
+	prefix, _ := addr.Prefix(customer) // an address has as many bits
 	return prefix.String()
 }
 

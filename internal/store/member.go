@@ -44,7 +44,7 @@ type Members interface {
 	// member is gone, or has another password by now.
 	ChangePassword(ctx context.Context, id int32, was, password string, keep [32]byte) error
 
-	// CreateSession stores a session of a member who has that password, and removes those of everybody that began or were used last before
+	// CreateSession stores a session of a member who has that password, and removes those of everybody that began or were used last until
 	// the two times. ErrNotFound: the member is gone, or has another password by now.
 	CreateSession(ctx context.Context, s *Session, password string, begun, used time.Time) error
 

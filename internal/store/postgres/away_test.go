@@ -108,6 +108,31 @@ func TestTheWireIsCut(t *testing.T) {
 	w.wantBack(db)
 }
 
+// Wherever in a node's start the database goes away, the node learns that it is away, and may try again.
+func TestTheWireIsCutAtTheStart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	u, err := url.Parse(w.url)
+	w.must(err)
+	wire := startProxy(t, u.Host)
+	u.Host = wire.address()
+	for n := 1; ; n += 3 {
+		wire.cutAfter(n)
+		db, err := Open(t.Context(), Config{URL: u.String(), Node: "late", Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+		if err == nil {
+			w.must(db.Close())
+			if n < 20 {
+				t.Errorf("it started with %d pieces: is this test blind?", n)
+			}
+			return
+		}
+		if !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("cut after %d pieces: %v", n, err)
+		}
+		wire.pass()
+	}
+}
+
 func TestTheWireHangs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -209,7 +209,7 @@ func (db *DB) ChangePassword(ctx context.Context, id int32, was, password string
 // CreateSession implements store.Members.
 func (db *DB) CreateSession(ctx context.Context, s *store.Session, password string, begun, used time.Time) error {
 	return db.write(ctx, db.work, "create session", func(t *tx) error {
-		t.exec(`DELETE FROM session WHERE token IN (SELECT token FROM session WHERE created < $1 OR used < $2 FOR UPDATE SKIP LOCKED)`,
+		t.exec(`DELETE FROM session WHERE token IN (SELECT token FROM session WHERE created <= $1 OR used <= $2 FOR UPDATE SKIP LOCKED)`,
 			engine.Stamp(begun), engine.Stamp(used))
 		var held bool // the member's row: whoever changes or removes the member ends this session as well
 		t.row([]any{&held}, `SELECT true FROM member WHERE id = $1 AND password = $2 FOR SHARE`, s.MemberID, password)

@@ -16,6 +16,7 @@ type proxy struct {
 	conns map[net.Conn]bool
 	down  bool
 	hangs chan struct{} // not nil while nothing passes; closed when it passes again
+	fuse  int           // the wire is cut when so many pieces have passed; 0: it is not
 }
 
 func startProxy(t *testing.T, server string) *proxy {
@@ -72,11 +73,17 @@ func (p *proxy) copy(to, from net.Conn) {
 		n, err := from.Read(buf)
 		p.mu.Lock()
 		hangs := p.hangs
+		burnt := p.fuse == 1
+		p.fuse = max(p.fuse-1, 0)
 		p.mu.Unlock()
 		if hangs != nil {
 			<-hangs
 		}
-		if _, werr := to.Write(buf[:n]); err != nil || werr != nil {
+		_, werr := to.Write(buf[:n])
+		if burnt {
+			p.cut()
+		}
+		if err != nil || werr != nil {
 			return
 		}
 	}
@@ -88,9 +95,17 @@ func (p *proxy) cut() {
 	defer p.mu.Unlock()
 	p.down = true
 	for c := range p.conns {
+		_ = c.(*net.TCPConn).SetLinger(0) // the other end learns it at once
 		_ = c.Close()
 	}
 	p.conns = map[net.Conn]bool{}
+}
+
+// cutAfter cuts the wire once n more pieces have passed.
+func (p *proxy) cutAfter(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fuse = n
 }
 
 // hang lets nothing through until pass.
@@ -104,7 +119,7 @@ func (p *proxy) hang() {
 func (p *proxy) pass() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.down = false
+	p.down, p.fuse = false, 0
 	if p.hangs != nil {
 		close(p.hangs)
 		p.hangs = nil

@@ -190,7 +190,7 @@ func (db *DB) ChangePassword(ctx context.Context, id int32, was, password string
 // CreateSession implements store.Members.
 func (db *DB) CreateSession(ctx context.Context, s *store.Session, password string, begun, used time.Time) error {
 	return db.write(ctx, rest, func(t *tx) error {
-		if _, err := t.exec(`DELETE FROM session WHERE created < ? OR used < ?`, engine.Stamp(begun), engine.Stamp(used)); err != nil {
+		if _, err := t.exec(`DELETE FROM session WHERE created <= ? OR used <= ?`, engine.Stamp(begun), engine.Stamp(used)); err != nil {
 			return err
 		}
 		return orMissing(t.changed(`INSERT INTO session (token, member_id, address, agent, created, used)

@@ -137,6 +137,11 @@ func Run(t *testing.T, engine Engine) {
 		"the audit log is forgotten":             auditForgotten,
 		"IPs are allocated":                      ips,
 		"mail goes through IPs":                  mailThroughIP,
+		"members":                                members,
+		"invitations":                            invitations,
+		"sessions":                               sessions,
+		"the last owner":                         lastOwner,
+		"the first member is one":                firstMemberOnce,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
