@@ -9,7 +9,7 @@ test("the audit log tells who changed what, with what stood there before", async
   const label = await api("POST", "/account/label", { name, color: "red" });
   await api("PUT", `/account/label/${label.id}`, { name: name + " 2", color: "blue" });
   const page = await open(t, "/audit");
-  await page.getByLabel("Search").fill(name);
+  await page.getByRole("searchbox", { name: "Search", exact: true }).fill(name);
   const changed = page.getByRole("row").filter({ hasText: "change a label" });
   await changed.waitFor();
   assert.match(await changed.textContent(), /red.*→.*blue/);

@@ -21,7 +21,7 @@ test("addresses are suppressed, found, exported, and reactivated", async (t) => 
   await dialog.getByLabel("Reason").selectOption("unsubscribe");
   await dialog.getByRole("button", { name: "Suppress" }).click();
   await page.getByText("2 addresses are suppressed.").waitFor();
-  await page.getByLabel("Search").fill(one);
+  await page.getByRole("searchbox", { name: "Search", exact: true }).fill(one);
   const row = page.getByRole("row").filter({ hasText: one });
   await row.getByText("unsubscribed").waitFor();
   await page.getByRole("row").filter({ hasText: two }).waitFor({ state: "detached" });
@@ -42,7 +42,7 @@ test("a file is checked before it is imported, and refused lines are shown", asy
   const page = await open(t, at);
   await page.getByRole("button", { name: "Import CSV" }).click();
   const dialog = page.getByRole("dialog", { name: "Import addresses" });
-  await dialog.getByLabel("File").setInputFiles({ name: "list.csv", mimeType: "text/csv", buffer: Buffer.from(`email\n${one}\n<script>alert(1)</script>\n`) });
+  await dialog.getByLabel("File", { exact: true }).setInputFiles({ name: "list.csv", mimeType: "text/csv", buffer: Buffer.from(`email\n${one}\n<script>alert(1)</script>\n`) });
   await dialog.getByRole("button", { name: "Check the file" }).click();
   await dialog.getByText("1 address can be read.").waitFor();
   await dialog.getByRole("table", { name: "Lines that are left out" }).getByRole("row").nth(1).waitFor();
