@@ -77,6 +77,7 @@ type Kinds interface {
 	Named(name string) (provider.Type, bool)
 	Capable(t provider.Type) (provider.Capabilities, bool)
 	Write(t provider.Type, conn provider.Connection, out *provider.Outgoing) (w provider.Written, ok bool, err error)
+	All() []provider.Adapter
 }
 
 // Pools manages IP pools; *ippool.Service is one.
@@ -86,6 +87,7 @@ type Pools interface {
 	Update(ctx context.Context, accountID, id int32, c ippool.Changes) (*route.Pool, error)
 	Delete(ctx context.Context, accountID, id int32, force bool) (*route.Pool, error)
 	Pause(ctx context.Context, accountID, id int32, paused bool) (*route.Pool, error)
+	Preview(accountID, id int32, c ippool.Changes) (*route.Pool, error)
 }
 
 // Journal answers questions about messages, attempts and events; a store.Journal is one.
@@ -95,11 +97,12 @@ type Journal interface {
 	Events(ctx context.Context, f store.EventFilter) ([]store.Event, error)
 }
 
-// Queue knows what waits, and how much of the limits is taken; a store.Queue is one.
+// Queue knows what waits, and how much of the limits is taken; a store.Store is one.
 type Queue interface {
 	Permits(ctx context.Context, egress route.Egress, now time.Time, claim time.Duration) (store.Permits, error)
 	Queued(ctx context.Context, f store.QueuedFilter, after mail.ID, limit int) (list []store.Queued, last mail.ID, err error)
 	Rearrange(ctx context.Context, batch []store.Move, now time.Time) (int, error)
+	LaneDelays(ctx context.Context, accountID, tpspID int32, limit int) (store.LaneDelays, error)
 }
 
 // Ingest takes in the webhooks of providers; *ingest.Service is one. Nil means that the body is durable, whatever is in it.
@@ -141,6 +144,7 @@ type Config struct {
 	Doctor       Doctor
 	Tracking     Tracking
 	Members      Members
+	Audit        Audit
 	Claim        time.Duration    // how long a claim of the dispatcher lasts: until then a permit of it may be used
 	Changed      func()           // called when what waits may leave now: limits, pauses and drills have changed
 	Now          func() time.Time // the store's clock
@@ -159,6 +163,7 @@ type server struct {
 	described func() (*served, error) // the API's document and page, made once
 	throttle  *throttle
 	tails     tails
+	reads     map[string]*operation // those with GET, by their paths
 }
 
 // New returns the API's handler.

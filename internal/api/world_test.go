@@ -16,6 +16,7 @@ import (
 
 	"postyard/internal/accept"
 	"postyard/internal/account"
+	"postyard/internal/audit"
 	"postyard/internal/catchup"
 	"postyard/internal/directory"
 	"postyard/internal/doctor"
@@ -161,6 +162,7 @@ func newWorldWith(t *testing.T, change func(*Config)) *world {
 		t.Fatal(err)
 	}
 	config.Members = w.members
+	config.Audit = audit.New(audit.Config{Store: w.db, Now: time.Now, Log: log})
 	change(&config)
 	server.Config.Handler = New(config)
 	server.Start()

@@ -25,6 +25,7 @@ import (
 	"postyard/internal/accept"
 	"postyard/internal/account"
 	"postyard/internal/api"
+	"postyard/internal/audit"
 	"postyard/internal/catchup"
 	"postyard/internal/config"
 	"postyard/internal/directory"
@@ -232,6 +233,7 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 	if err != nil {
 		return err
 	}
+	trail := audit.New(audit.Config{Store: s.store, Now: now, Log: s.log})
 	dashboard, err := web.New(web.Config{Members: members, Directory: s.directory, PublicURL: s.URL, Log: s.log})
 	if err != nil {
 		return err
@@ -240,7 +242,7 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		Pools: pools, IPs: s.ips, Planner: planner, Mailboxes: s.mailboxes, Journal: s.store, Events: s.store, Messages: s.store, Books: s.store, Statistics: s.store,
 		Domains: s.domains, Ingest: s.ingesting, CatchUp: s.catching,
 		Templates: s.templates, Fill: s.templates, Suppressions: s.suppress, Webhooks: s.hooks, Doctor: s.examiner, Tracking: s.tracking, Queue: s.store, Claim: dispatch.ClaimLength(cfg.CallTimeout), Changed: s.changed, Now: now, Installation: installation,
-		Log: s.log, RateLimit: cfg.RateLimit, Members: members, Web: dashboard, Stopping: stopping}), s.log)
+		Log: s.log, RateLimit: cfg.RateLimit, Members: members, Audit: trail, Web: dashboard, Stopping: stopping}), s.log)
 	s.http.RegisterOnShutdown(sync.OnceFunc(func() { close(stopping) }))
 	s.http.RegisterOnShutdown(s.catching.Stop) // requests that ask providers may take long
 	s.http.RegisterOnShutdown(s.templates.Stop)

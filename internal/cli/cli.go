@@ -64,6 +64,7 @@ func (p *program) root() *cobra.Command {
 	root.AddCommand(p.labels(), p.members(), p.messages(), p.domains(), p.ips(), p.webhooks())
 	root.AddCommand(p.labels(), p.subAccounts(), p.messages(), p.domains(), p.ips(), p.webhooks())
 	root.AddCommand(p.labels(), p.messages(), p.search(), p.tail(), p.domains(), p.ips(), p.webhooks())
+	root.AddCommand(p.labels(), p.messages(), p.domains(), p.ips(), p.webhooks(), p.audit())
 	return root
 }
 

@@ -71,6 +71,7 @@ type Store interface {
 	IPs
 	Outbox
 	Members
+	Audit
 	Close() error
 }
 

@@ -98,7 +98,7 @@ func (db *DB) Expire(ctx context.Context, e store.Expiry) (n int, last mail.ID, 
 	return n, last, err
 }
 
-// forget removes what is not needed any more to count permits and to know how long limits held.
+// forget removes what is not needed any more to count permits, to know how long limits held, or to be told.
 func (db *DB) forget(ctx context.Context, now time.Time) error {
 	if !db.forgot.Again(now) {
 		return nil
@@ -107,6 +107,9 @@ func (db *DB) forget(ctx context.Context, now time.Time) error {
 		return err
 	}
 	if err := db.forgetSuppressions(ctx, now); err != nil {
+		return err
+	}
+	if err := db.forgetAudit(ctx, now); err != nil {
 		return err
 	}
 	return db.write(ctx, rest, func(t *tx) error {

@@ -10,13 +10,6 @@ export interface AllocateRequest {
   "overflowPool"?: boolean;
 }
 
-export interface ApiAttachment {
-  "n": number;
-  "name": string;
-  "type": string;
-  "size": number;
-}
-
 export interface ApiLabel {
   "id": number;
   "name": string;
@@ -64,50 +57,32 @@ export interface Attempt {
   "takenBack": string;
 }
 
+export interface Attention {
+  "kind": string;
+  /** fail: mail or events do not get through; warn: some do not, or are meant to wait; note: to know before it matters */
+  "severity": string;
+  /** the ids say what it is about; 0: not about one */
+  "tpspId": number;
+  "ipId": number;
+  "ipPoolId": number;
+  "webhookId": number;
+  "subAccountId": number;
+  /** of what it is about */
+  "name": string;
+  "message": string;
+  /** what puts it right, "" when it ends by itself */
+  "fix": string;
+  /** 0: it is not known */
+  "since": number;
+  /** when it is tried again or ends; 0: it is not known */
+  "until": number;
+}
+
 export interface Awaiting {
   "messageID": string;
   "egress": string;
   "providerMessageId": string;
   "since": number;
-}
-
-export interface BlockRequest {
-  "reason"?: string;
-}
-
-export interface Branch {
-  "id": number;
-  "name": string;
-  /** made with the account; it cannot be deleted */
-  "default": boolean;
-  "parentId": number | null;
-  /** from 1 */
-  "level": number;
-  /** directly under it, by name */
-  "children": (number)[];
-  /** it alone */
-  "paused": boolean;
-  /** most messages in any 60 minutes, with those of all under it; 0: no limit */
-  "ratePerHour": number;
-  /** how many count at present, with those of all under it */
-  "taken": number;
-  /** when the next one may go, in ns; 0: now */
-  "freeAt": number;
-  /** it, or one above it */
-  "blocked": boolean;
-  /** who is blocked: itself or the nearest one above it; 0: none */
-  "blockedBy": number;
-  /** since when, in ns */
-  "blockedAt": number;
-  "blockReason": string;
-  /** it sends nothing at present, for people; "" when it may */
-  "why": string;
-  "created": number;
-  "labels": (Label)[];
-  /** its own */
-  "stat": StatCounters;
-  /** and that of all under it */
-  "withChildren": StatCounters;
 }
 
 export interface Cancel {
@@ -130,11 +105,6 @@ export interface CancelRequest {
   "dryRun"?: boolean;
   /** from the last answer, to go on */
   "next"?: string;
-}
-
-export interface Cancelled {
-  "cancelled": boolean;
-  "state": string;
 }
 
 export interface CatchUp {
@@ -243,27 +213,6 @@ export interface Comparison {
   /** the last day */
   "to": string;
   "egresses": (ComparedEgress)[];
-}
-
-export interface Content {
-  "messageID": string;
-  "from": Person;
-  "replyTo": Person | null;
-  "to": Person;
-  "cc": (Person)[];
-  "bcc": (Person)[];
-  "subject": string;
-  "preText": string;
-  "headers": Record<string, string>;
-  "html": string;
-  "text": string;
-  "amp": string;
-  "template": string;
-  "model": unknown;
-  "rendered": string;
-  "note": string;
-  "attachments": (ApiAttachment)[];
-  "source": Source | null;
 }
 
 export interface Count {
@@ -459,14 +408,6 @@ export interface Event {
   "eventMetadata": Detail;
 }
 
-export interface EventOfHit {
-  "eventId": string;
-  "type": number;
-  "name": string;
-  "at": number;
-  "words": string;
-}
-
 export interface Explain {
   "messageID": string;
   /** queued, sending, unknown, sent, delivered, bounced, dropped */
@@ -500,8 +441,6 @@ export interface ExportRequest {
   "tpspId"?: number;
   "ipId"?: number;
   "subAccountId"?: number;
-  "mailbox"?: string;
-  "group"?: string;
 }
 
 export interface Facet {
@@ -565,33 +504,6 @@ export interface Health {
   /** when mail tries it again, 0 when that depends on nothing but the user */
   "probeAt": number;
   "refusedSenders": (Refusal)[];
-}
-
-export interface Hit {
-  "id": string;
-  "submittedAt": number;
-  "to": Person;
-  "from": Person;
-  "subject": string;
-  "template": string;
-  "state": string;
-  "mark": string;
-  "mailboxProvider": string;
-  "provider": string;
-  "providerKind": string;
-  "tpspId": number;
-  "ipId": number;
-  "poolId": number;
-  "pool": string;
-  "subAccountId": number;
-  "subAccount": string;
-  "groups": (string)[];
-  "attempts": number;
-  "opened": boolean;
-  "clicked": boolean;
-  "lastEvent": EventOfHit | null;
-  "waiting": string;
-  "dueAt": number;
 }
 
 export interface Hook {
@@ -720,6 +632,25 @@ export interface LabelRequest {
   "color"?: string;
 }
 
+export interface Lane {
+  /** the mailbox provider; "" in a total */
+  "provider": string;
+  /** the limit of messages in any 60 minutes; 0: none */
+  "ratePerHour": number;
+  /** permits that are taken of it now; they are counted without a limit as well */
+  "taken": number;
+  /** when the next message may leave, where the limit is reached; else 0 */
+  "freeAt": number;
+  /** messages that wait, as many as were looked at */
+  "waiting": number;
+  /** there are more */
+  "more": boolean;
+  /** when the oldest of them was accepted */
+  "oldest": number;
+  /** why they wait, what most wait for first; empty in a total */
+  "waits": (Wait)[];
+}
+
 export interface Line {
   /** from 1 */
   "line": number;
@@ -817,24 +748,6 @@ export interface Message {
   "mxRecords": (string)[];
 }
 
-export interface MessageHook {
-  "webhookId": number;
-  "url": string;
-  "named": boolean;
-  "eventId": string;
-  "type": number;
-  "event": string;
-  "occurredAt": number;
-  "state": string;
-  "attempts": number;
-  "nextTry": number;
-  "lastAt": number;
-  "lastStatus": number;
-  "lastError": string;
-  "lastTookMs": number;
-  "webhookNote": string;
-}
-
 export interface NameRequest {
   "name"?: string;
 }
@@ -912,43 +825,6 @@ export interface Personalization {
   "dynamic_template_data"?: unknown;
   "custom_args"?: Record<string, string>;
   "send_at"?: unknown;
-}
-
-export interface Place {
-  "id": number;
-  "name": string;
-  /** made with the account; it cannot be deleted */
-  "default": boolean;
-  "parentId": number | null;
-  /** from 1 */
-  "level": number;
-  /** directly under it, by name */
-  "children": (number)[];
-  /** it alone */
-  "paused": boolean;
-  /** most messages in any 60 minutes, with those of all under it; 0: no limit */
-  "ratePerHour": number;
-  /** how many count at present, with those of all under it */
-  "taken": number;
-  /** when the next one may go, in ns; 0: now */
-  "freeAt": number;
-  /** it, or one above it */
-  "blocked": boolean;
-  /** who is blocked: itself or the nearest one above it; 0: none */
-  "blockedBy": number;
-  /** since when, in ns */
-  "blockedAt": number;
-  "blockReason": string;
-  /** it sends nothing at present, for people; "" when it may */
-  "why": string;
-  "created": number;
-}
-
-export interface PlaceRequest {
-  /** null: under none */
-  "parentId"?: unknown;
-  /** 0: no limit */
-  "ratePerHour"?: number;
 }
 
 export interface Plan {
@@ -1102,13 +978,6 @@ export interface Route {
   "sample": (FirstChoice)[];
 }
 
-export interface Search {
-  "messages": (Hit)[];
-  "more": boolean;
-  "cursor": string;
-  "lookedBackTo": number;
-}
-
 export interface Secret {
   "secret": string;
   /** until when the former one signs as well; 0: there is none */
@@ -1260,14 +1129,6 @@ export interface Skipped {
   "reason": string;
 }
 
-export interface Source {
-  "mediaType": string;
-  "text": string;
-  "size": number;
-  "truncated": boolean;
-  "note": string;
-}
-
 export interface StatCounters {
   "processed": number;
   "sent": number;
@@ -1357,7 +1218,7 @@ export interface SubAccount {
   "created_by": string | null;
   "updated_by": string | null;
   "blocked": boolean;
-  /** seconds, 0 when it is not blocked. CL-6: Go clients have an int32 here */
+  /** Go clients have an int32 here */
   "blocked_at": number;
   "block_reason": string;
   "hb_exempt": boolean;
@@ -1444,6 +1305,23 @@ export interface Template {
   "error": string;
   "changedAt": number;
   "syncedAt": number;
+}
+
+export interface Throttle {
+  /** 0: an IP */
+  "tpspId": number;
+  /** 0: a provider */
+  "ipId": number;
+  /** the provider's name in this account, or the IP's address */
+  "name": string;
+  /** of the provider, 0 of an IP */
+  "type": number;
+  /** of its health: ok, impaired, stopped, paused, drill, missing */
+  "state": string;
+  "reason": string;
+  "total": Lane;
+  /** those that carried mail in the past 60 minutes, have a limit, or let mail wait */
+  "lanes": (Lane)[];
 }
 
 export interface TotalCounters {
@@ -1559,13 +1437,6 @@ export interface TrackingSettings {
   "ganalytics"?: SendGridSetting;
 }
 
-export interface Tree {
-  /** YYYY-MM-DD, of what is counted */
-  "from": string;
-  "to": string;
-  "subAccounts": (Branch)[];
-}
-
 export interface Tried {
   "success": boolean;
   "message": string;
@@ -1599,6 +1470,20 @@ export interface Verify {
   /** the first 100 */
   "awaiting": (Awaiting)[];
   "awaitingCount": number;
+}
+
+export interface Wait {
+  "reason": string;
+  "messages": number;
+  "oldest": number;
+  /** the oldest one */
+  "messageID": string;
+  /** when the first of them may leave; 0: at once, or when somebody lets them */
+  "until": number;
+  /** the pool that holds them, else 0 */
+  "ipPoolId": number;
+  /** the sub-account that holds them, else 0 */
+  "subAccountId": number;
 }
 
 export interface Warning {
