@@ -197,7 +197,7 @@ func (s *server) webhookOperations(v1 string) []operation {
 			answers(http.StatusOK, secretAnswer{}),
 		op(http.MethodPost, v1+of+"/pause", accountKey, "let the events of a webhook wait", s.forAccount(s.pauseWebhook)).
 			answers(http.StatusOK, webhookStatus{}),
-		op(http.MethodPost, v1+of+"/resume", accountKey, "let them go on", s.forAccount(s.resumeWebhook)).answers(http.StatusOK, webhookStatus{}),
+		op(http.MethodPost, v1+of+"/resume", accountKey, "let the events of a webhook go on", s.forAccount(s.resumeWebhook)).answers(http.StatusOK, webhookStatus{}),
 		op(http.MethodGet, v1+of+"/attempts", accountKey, "list calls of a webhook, the newest first", s.forAccount(s.webhookAttempts)).
 			asks(parameter{Name: "eventId", Kind: "string", Summary: "only those for this event"},
 				parameter{Name: "limit", Kind: "integer", Summary: "the most items of the answer"},

@@ -51,6 +51,7 @@ type Accounts interface {
 	RenameSubAccount(ctx context.Context, accountID, id int32, name string) (*directory.SubAccount, error)
 	DeleteSubAccount(ctx context.Context, accountID, id int32) (*directory.SubAccount, error)
 	PauseSubAccount(ctx context.Context, accountID, id int32, paused bool) (*directory.SubAccount, error)
+	Hierarchy
 	Labels
 }
 
@@ -70,11 +71,13 @@ type Providers interface {
 	HasField(t provider.Type, field string) bool
 }
 
-// Kinds knows the kinds of providers and their names; a provider.Registry does.
+// Kinds knows the kinds of providers, and shows how they are handed messages; a provider.Registry does.
 type Kinds interface {
 	Name(t provider.Type) string
 	Named(name string) (provider.Type, bool)
 	All() []provider.Adapter
+	Capable(t provider.Type) (provider.Capabilities, bool)
+	Write(t provider.Type, conn provider.Connection, out *provider.Outgoing) (w provider.Written, ok bool, err error)
 }
 
 // Pools manages IP pools; *ippool.Service is one.
@@ -126,6 +129,7 @@ type Config struct {
 	Mailboxes    accept.Mailboxes
 	Journal      Journal
 	Events       store.EventLog
+	Messages     MessageLog
 	Statistics   store.Statistics
 	Domains      Domains
 	Books        store.Books
@@ -133,19 +137,22 @@ type Config struct {
 	CatchUp      CatchUp
 	Queue        Queue
 	Templates    Templates
+	Fill         Fillers
 	Suppressions Suppressions
 	Webhooks     Webhooks
 	Doctor       Doctor
 	Tracking     Tracking
 	Members      Members
+	Audit        Audit
 	Claim        time.Duration    // how long a claim of the dispatcher lasts: until then a permit of it may be used
 	Changed      func()           // called when what waits may leave now: limits, pauses and drills have changed
 	Now          func() time.Time // the store's clock
 	Installation string           // the store's id of itself; event ids begin with it
 	Log          *slog.Logger
 
-	RateLimit int // requests of one key in a second; 0: as many as there are
-	Web       Web // nil: there is no dashboard
+	RateLimit int             // requests of one key in a second; 0: as many as there are
+	Web       Web             // nil: there is no dashboard
+	Stopping  <-chan struct{} // closed when the server stops: what would go on for long ends; nil: it never does
 }
 
 // server is the API with its services.
@@ -154,6 +161,8 @@ type server struct {
 	verifying running
 	described func() (*served, error) // the API's document and page, made once
 	throttle  *throttle
+	tails     tails
+	reads     map[string]*operation // those with GET, by their paths
 }
 
 // New returns the API's handler.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -40,6 +41,12 @@ func (s *server) authenticated(h subAccountHandler) handler {
 func forOwner[Owner any](s *server, header auth, find func(a Accounts, key string) *Owner, id func(o *Owner) int32,
 	of func(r *http.Request, m *store.Member) (*Owner, error), h func(w http.ResponseWriter, r *http.Request, o *Owner) error) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
+		if x := exchangeOf(r.Context()); x != nil && x.owner != nil {
+			if owner, ok := x.owner.(*Owner); ok {
+				return h(w, r, owner)
+			}
+			return fmt.Errorf("%s is not for %T", r.URL.Path, x.owner)
+		}
 		key := apiKey(r, header)
 		if key == "" && s.hasSession(r) {
 			m, err := s.admitMember(r)
@@ -50,7 +57,7 @@ func forOwner[Owner any](s *server, header auth, find func(a Accounts, key strin
 			if err != nil {
 				return err
 			}
-			return h(w, r, owner)
+			return audited(s, w, r, owner, h)
 		}
 		owner := find(s.Accounts, key)
 		switch {
@@ -75,7 +82,7 @@ func forOwner[Owner any](s *server, header auth, find func(a Accounts, key strin
 		if owner == nil {
 			return s.refuseKey(r, key, header)
 		}
-		return h(w, r, owner)
+		return audited(s, w, r, owner, h)
 	}
 }
 

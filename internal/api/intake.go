@@ -37,7 +37,7 @@ func (s *server) intakeOperations(v1 string) []operation {
 			s.forIntake(failAsSES, s.sesV2Send)).body(sesV2Request{}).answers(http.StatusOK, sesAnswer{}),
 	}
 	for i := range list {
-		list[i].foreign = true
+		list[i].foreign, list[i].quiet = true, true
 	}
 	return list
 }

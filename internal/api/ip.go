@@ -145,7 +145,7 @@ func (s *server) ipOperations(v1 string) []operation {
 		op(http.MethodGet, v1+ips+"/{id}/ippool", accountKey, "list the IP pools that an IP is in", s.forAccount(s.listPoolsOfIP)).
 			answers(http.StatusOK, []poolAnswer{}),
 		op(http.MethodPost, v1+"/tpsp/test/custom-smtp", accountKey, "try a mail server without adding it", s.forAccount(s.tryMailServer)).
-			body(mailServerRequest{}).answers(http.StatusOK, triedAnswer{}),
+			body(mailServerRequest{}).answers(http.StatusOK, triedAnswer{}).unrecorded(),
 		op(http.MethodPost, v1+ips+"/{id}/drill", accountKey, "rehearse an outage of an IP", s.forAccount(s.drillIP)).
 			body(drillRequest{}).answers(http.StatusOK, ipSettings{}),
 	}

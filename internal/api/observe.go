@@ -34,6 +34,7 @@ type exchange struct {
 
 	operation *operation      // nil until it is known which
 	session   *member.Session // of who is signed in and sent no key
+	owner     any             // for whom the server itself asks, who was let in already; nil: whoever asks has to prove it
 }
 
 // exchangeOf returns the exchange that a request's context belongs to, or nil.

@@ -41,7 +41,8 @@ type operation struct {
 	media  []string // the media types of an answer that is no JSON
 	people bool     // people follow it as a link: they are refused with a page
 
-	role store.Role // which a member needs; 0: whichever needed says
+	role  store.Role // which a member needs; 0: whichever needed says
+	quiet bool       // nothing is changed, though the method is none that reads: it is not written to the audit log
 }
 
 // parameter is one of a query.
@@ -109,7 +110,13 @@ func (o operation) forPeople() operation {
 
 // reads says that the operation changes nothing, though its method is POST, so that viewers may use it.
 func (o operation) reads() operation {
-	o.role = store.Viewer
+	o.role, o.quiet = store.Viewer, true
+	return o
+}
+
+// unrecorded says that the operation changes no configuration: it sends mail, or only asks somebody else.
+func (o operation) unrecorded() operation {
+	o.quiet = true
 	return o
 }
 
@@ -151,9 +158,9 @@ func (s *server) operations() []operation {
 	const v1 = "/api/v1"
 	return slices.Concat([]operation{
 		op(http.MethodPost, v1+"/subaccount/email", subAccountKey, "send an email", s.forSubAccount(s.send)).
-			body(sendRequest{}).answers(http.StatusOK, []emailResponse{}),
+			body(sendRequest{}).answers(http.StatusOK, []emailResponse{}).unrecorded(),
 		op(http.MethodPost, v1+"/subaccount/email/template", subAccountKey, "send an email with a stored template", s.forSubAccount(s.sendTemplate)).
-			body(sendRequest{}).answers(http.StatusOK, []emailResponse{}),
+			body(sendRequest{}).answers(http.StatusOK, []emailResponse{}).unrecorded(),
 
 		op(http.MethodGet, v1+"/account/subaccount", accountKey, "list sub-accounts", s.forAccount(s.listSubAccounts)).
 			asks(pageParameters("name")...).answers(http.StatusOK, []subAccountAnswer{}),
@@ -167,11 +174,11 @@ func (s *server) operations() []operation {
 			answers(http.StatusOK, deletedAnswer{}),
 		op(http.MethodPost, v1+"/account/subaccount/{id}/pause", accountKey, "let the mail of a sub-account wait", s.forAccount(s.pauseSubAccount)).
 			answers(http.StatusOK, pausedAnswer{}),
-		op(http.MethodPost, v1+"/account/subaccount/{id}/resume", accountKey, "let it go on", s.forAccount(s.resumeSubAccount)).
+		op(http.MethodPost, v1+"/account/subaccount/{id}/resume", accountKey, "let the mail of a sub-account go on", s.forAccount(s.resumeSubAccount)).
 			answers(http.StatusOK, pausedAnswer{}),
 
 		op(http.MethodPost, v1+"/account/tpsp/streams", accountKey, "list a provider's message streams", s.forAccount(s.listStreams)).
-			body(streamsRequest{}).answers(http.StatusOK, []provider.Stream{}),
+			body(streamsRequest{}).answers(http.StatusOK, []provider.Stream{}).unrecorded(),
 		op(http.MethodGet, v1+"/account/tpsp", accountKey, "list providers", s.forAccount(s.listTPSPs)).
 			asks(pageParameters("name")...).answers(http.StatusOK, []tpspAnswer{}),
 		op(http.MethodPost, v1+"/account/tpsp", accountKey, "add a provider", s.forAccount(s.createTPSP)).
@@ -211,7 +218,7 @@ func (s *server) operations() []operation {
 			answers(http.StatusOK, poolSettings{}),
 		op(http.MethodPost, v1+"/account/ippool/{id}/pause", accountKey, "let the mail of an IP pool wait", s.forAccount(s.pausePool)).
 			answers(http.StatusOK, poolSettings{}),
-		op(http.MethodPost, v1+"/account/ippool/{id}/resume", accountKey, "let it go on", s.forAccount(s.resumePool)).
+		op(http.MethodPost, v1+"/account/ippool/{id}/resume", accountKey, "let the mail of an IP pool go on", s.forAccount(s.resumePool)).
 			answers(http.StatusOK, poolSettings{}),
 		op(http.MethodGet, v1+"/account/ippool/{id}/warnings", accountKey, "tell what an IP pool lacks", s.forAccount(s.poolWarnings)).
 			answers(http.StatusOK, []warningAnswer{}),
@@ -222,6 +229,8 @@ func (s *server) operations() []operation {
 
 		op(http.MethodPost, v1+"/account/message/cancel", accountKey, "cancel messages that wait, by group, IP pool or sub-account", s.forAccount(s.cancelMessages)).
 			body(cancelRequest{}).answers(http.StatusOK, cancelAnswer{}),
+		op(http.MethodPost, v1+"/account/message/{id}/cancel", accountKey, "cancel one message that waits", s.forAccount(s.cancelMessage)).
+			answers(http.StatusOK, cancelledAnswer{}),
 		op(http.MethodGet, v1+"/account/message/{id}", accountKey, "read a message", s.forAccount(s.getMessage)).
 			answers(http.StatusOK, messageAnswer{}),
 		op(http.MethodGet, v1+"/account/message/{id}/events", accountKey, "list a message's events", s.forAccount(s.listMessageEvents)).
@@ -246,13 +255,18 @@ func (s *server) operations() []operation {
 			answers(http.StatusOK, statusAnswer{}),
 		op(http.MethodGet, "/readyz", noKey, "tell that the server can work", s.forAnyone(s.readyz)).
 			answers(http.StatusOK, statusAnswer{}),
-	}, s.statOperations(v1), s.domainOperations(v1), s.storedOperations(v1), s.doctorOperations(), s.suppressionOperations(), s.journalOperations(v1), s.labelOperations(v1),
-		s.ownStatOperations(v1), s.compareOperations(v1), s.trackOperations(), s.ipOperations(v1), s.ipStatOperations(v1), s.webhookOperations(v1), s.memberOperations(v1), s.intakeOperations(v1), s.documentOperations())
+	}, s.statOperations(v1), s.domainOperations(v1), s.storedOperations(v1), s.doctorOperations(), s.suppressionOperations(), s.journalOperations(v1), s.labelOperations(v1), s.hierarchyOperations(v1),
+		s.ownStatOperations(v1), s.compareOperations(v1), s.trackOperations(), s.ipOperations(v1), s.ipStatOperations(v1), s.webhookOperations(v1), s.memberOperations(v1), s.auditOperations(v1), s.intakeOperations(v1),
+		s.searchOperations(v1), s.tailOperations(v1), s.contentOperations(v1), s.messageHookOperations(v1), s.documentOperations())
 }
 
 func (s *server) router() http.Handler {
 	r := chi.NewRouter()
+	s.reads = map[string]*operation{}
 	for _, o := range s.operations() {
+		if o.Method == http.MethodGet {
+			s.reads[o.Path] = &o
+		}
 		handler := o.named()
 		for _, path := range []string{o.Path, o.Path + "/"} {
 			r.MethodFunc(o.Method, path, handler)

@@ -16,6 +16,7 @@ import (
 
 	"postyard/internal/accept"
 	"postyard/internal/account"
+	"postyard/internal/audit"
 	"postyard/internal/catchup"
 	"postyard/internal/directory"
 	"postyard/internal/doctor"
@@ -151,8 +152,8 @@ func newWorldWith(t *testing.T, change func(*Config)) *world {
 		Directory: w.dir, Accounts: w.accounts, Sender: sender, Providers: w.tpsps,
 		Pools:   ippool.New(ippool.Config{Directory: w.dir, Store: w.db, Now: time.Now, Changed: func() { w.changed.Add(1) }}),
 		IPs:     ip.New(ip.Config{Directory: w.dir, Store: w.db, Servers: w.servers, Now: time.Now}),
-		Planner: planner, Mailboxes: mx.New(mx.Config{}), Journal: w.db, Events: w.db, Books: w.db, Statistics: w.db, Domains: w.domains, Ingest: inbox, CatchUp: catching,
-		Queue: w.db, Claim: claimLength, Changed: func() { w.changed.Add(1) }, Now: time.Now, Templates: w.mirror,
+		Planner: planner, Mailboxes: mx.New(mx.Config{}), Journal: w.db, Events: w.db, Messages: w.db, Books: w.db, Statistics: w.db, Domains: w.domains, Ingest: inbox, CatchUp: catching,
+		Queue: w.db, Claim: claimLength, Changed: func() { w.changed.Add(1) }, Now: time.Now, Templates: w.mirror, Fill: w.mirror,
 		Installation: installation, Log: log,
 		Suppressions: suppress.New(suppress.Config{Store: w.db, Directory: w.dir, Providers: adapters, Connections: w.tpsps, Holder: "test", Log: log,
 			Now: time.Now, Jitter: func() float64 { return 0.5 }}),
@@ -161,6 +162,7 @@ func newWorldWith(t *testing.T, change func(*Config)) *world {
 		t.Fatal(err)
 	}
 	config.Members = w.members
+	config.Audit = audit.New(audit.Config{Store: w.db, Now: time.Now, Log: log})
 	change(&config)
 	server.Config.Handler = New(config)
 	server.Start()

@@ -10,6 +10,15 @@ export interface AllocateRequest {
   "overflowPool"?: boolean;
 }
 
+export interface ApiAttachment {
+  /** from 0 */
+  "n": number;
+  "name": string;
+  "type": string;
+  /** bytes */
+  "size": number;
+}
+
 export interface ApiLabel {
   "id": number;
   "name": string;
@@ -57,11 +66,81 @@ export interface Attempt {
   "takenBack": string;
 }
 
+export interface Audit {
+  "id": number;
+  "at": number;
+  "actor": AuditActor;
+  /** of a member, as it was then; "" of others */
+  "role": string;
+  /** of the peer */
+  "address": string;
+  "method": string;
+  /** with the query */
+  "path": string;
+  /** as this document sums it up */
+  "operation": string;
+  /** what was changed; "" when it has no name */
+  "target": string;
+  /** of the answer; 0: it began, and it is not known what came of it */
+  "status": number;
+  /** what was asked for, without secrets */
+  "changes": unknown;
+  /** what stood there under the same names, where it differs */
+  "before": unknown;
+}
+
+export interface AuditActor {
+  /** member, account-key, sub-account-key, system */
+  "kind": string;
+  "id": number;
+  /** of the member the email, of others the name, as it was then */
+  "name": string;
+}
+
 export interface Awaiting {
   "messageID": string;
   "egress": string;
   "providerMessageId": string;
   "since": number;
+}
+
+export interface BlockRequest {
+  "reason"?: string;
+}
+
+export interface Branch {
+  "id": number;
+  "name": string;
+  /** made with the account; it cannot be deleted */
+  "default": boolean;
+  "parentId": number | null;
+  /** from 1 */
+  "level": number;
+  /** directly under it, by name */
+  "children": (number)[];
+  /** it alone */
+  "paused": boolean;
+  /** most messages in any 60 minutes, with those of all under it; 0: no limit */
+  "ratePerHour": number;
+  /** how many count at present, with those of all under it */
+  "taken": number;
+  /** when the next one may go, in ns; 0: now */
+  "freeAt": number;
+  /** it, or one above it */
+  "blocked": boolean;
+  /** who is blocked: itself or the nearest one above it; 0: none */
+  "blockedBy": number;
+  /** since when, in ns */
+  "blockedAt": number;
+  "blockReason": string;
+  /** it sends nothing at present, for people; "" when it may */
+  "why": string;
+  "created": number;
+  "labels": (Label)[];
+  /** its own */
+  "stat": StatCounters;
+  /** and that of all under it */
+  "withChildren": StatCounters;
 }
 
 export interface Cancel {
@@ -84,6 +163,13 @@ export interface CancelRequest {
   "dryRun"?: boolean;
   /** from the last answer, to go on */
   "next"?: string;
+}
+
+export interface Cancelled {
+  /** false: it did not wait any more */
+  "cancelled": boolean;
+  /** where it stands */
+  "state": string;
 }
 
 export interface CatchUp {
@@ -192,6 +278,33 @@ export interface Comparison {
   /** the last day */
   "to": string;
   "egresses": (ComparedEgress)[];
+}
+
+export interface Content {
+  "messageID": string;
+  "from": Person;
+  /** null: there is none */
+  "replyTo": Person | null;
+  "to": Person;
+  "cc": (Person)[];
+  "bcc": (Person)[];
+  "subject": string;
+  "preText": string;
+  "headers": Record<string, string>;
+  "html": string;
+  "text": string;
+  "amp": string;
+  /** that the request names, "" for none */
+  "template": string;
+  /** what is filled in: the custom fields */
+  "model": unknown;
+  /** who fills it in: request (nothing is, or the request's own tags), postyard (the mirrored template), provider (a preview from the mirror), none */
+  "rendered": string;
+  /** what is to be known of the above, "" for nothing */
+  "note": string;
+  "attachments": (ApiAttachment)[];
+  /** null: it is not known */
+  "source": Source | null;
 }
 
 export interface Count {
@@ -387,6 +500,15 @@ export interface Event {
   "eventMetadata": Detail;
 }
 
+export interface EventOfHit {
+  "eventId": string;
+  "type": number;
+  "name": string;
+  "at": number;
+  /** the provider's */
+  "words": string;
+}
+
 export interface Explain {
   "messageID": string;
   /** queued, sending, unknown, sent, delivered, bounced, dropped */
@@ -420,6 +542,8 @@ export interface ExportRequest {
   "tpspId"?: number;
   "ipId"?: number;
   "subAccountId"?: number;
+  "mailbox"?: string;
+  "group"?: string;
 }
 
 export interface Facet {
@@ -489,6 +613,39 @@ export interface Health {
   /** when mail tries it again, 0 when that depends on nothing but the user */
   "probeAt": number;
   "refusedSenders": (Refusal)[];
+}
+
+export interface Hit {
+  "id": string;
+  "submittedAt": number;
+  "to": Person;
+  "from": Person;
+  /** as the request has it */
+  "subject": string;
+  /** of a message without a subject: the template that it names, "" for none */
+  "template": string;
+  /** queued, sending, unknown, sent, delivered, bounced, dropped */
+  "state": string;
+  "mark": string;
+  "mailboxProvider": string;
+  /** its name in this account, or the IP's address: who has the message, or whom it waits for */
+  "provider": string;
+  "providerKind": string;
+  "tpspId": number;
+  "ipId": number;
+  "poolId": number;
+  "pool": string;
+  "subAccountId": number;
+  "subAccount": string;
+  "groups": (string)[];
+  "attempts": number;
+  "opened": boolean;
+  "clicked": boolean;
+  "lastEvent": EventOfHit | null;
+  /** while pending: why */
+  "waiting": string;
+  /** while pending: until when; 0: at once, or up to somebody */
+  "dueAt": number;
 }
 
 export interface Hook {
@@ -738,6 +895,35 @@ export interface Message {
   "mxRecords": (string)[];
 }
 
+export interface MessageHook {
+  "webhookId": number;
+  "url": string;
+  /** by the message (webhookEndpoint) */
+  "named": boolean;
+  "eventId": string;
+  "type": number;
+  /** the type's name */
+  "event": string;
+  /** of the event */
+  "occurredAt": number;
+  /** waiting, retry, delivered, given-up */
+  "state": string;
+  /** calls that were made */
+  "attempts": number;
+  /** of state retry */
+  "nextTry": number;
+  /** of the last call; 0: none was made, or it is not kept any more */
+  "lastAt": number;
+  /** 0: there was no answer */
+  "lastStatus": number;
+  /** "" for a success */
+  "lastError": string;
+  /** how long it took */
+  "lastTookMs": number;
+  /** why the endpoint is posted nothing now, "" when it is */
+  "webhookNote": string;
+}
+
 export interface NameRequest {
   "name"?: string;
 }
@@ -815,6 +1001,43 @@ export interface Personalization {
   "dynamic_template_data"?: unknown;
   "custom_args"?: Record<string, string>;
   "send_at"?: unknown;
+}
+
+export interface Place {
+  "id": number;
+  "name": string;
+  /** made with the account; it cannot be deleted */
+  "default": boolean;
+  "parentId": number | null;
+  /** from 1 */
+  "level": number;
+  /** directly under it, by name */
+  "children": (number)[];
+  /** it alone */
+  "paused": boolean;
+  /** most messages in any 60 minutes, with those of all under it; 0: no limit */
+  "ratePerHour": number;
+  /** how many count at present, with those of all under it */
+  "taken": number;
+  /** when the next one may go, in ns; 0: now */
+  "freeAt": number;
+  /** it, or one above it */
+  "blocked": boolean;
+  /** who is blocked: itself or the nearest one above it; 0: none */
+  "blockedBy": number;
+  /** since when, in ns */
+  "blockedAt": number;
+  "blockReason": string;
+  /** it sends nothing at present, for people; "" when it may */
+  "why": string;
+  "created": number;
+}
+
+export interface PlaceRequest {
+  /** null: under none */
+  "parentId"?: unknown;
+  /** 0: no limit */
+  "ratePerHour"?: number;
 }
 
 export interface Plan {
@@ -1002,6 +1225,16 @@ export interface Route {
   "sample": (FirstChoice)[];
 }
 
+export interface Search {
+  /** newest first */
+  "messages": (Hit)[];
+  /** there may be others */
+  "more": boolean;
+  /** given as before, it goes on from here; "" when there are no more */
+  "cursor": string;
+  "lookedBackTo": number;
+}
+
 export interface Secret {
   "secret": string;
   /** until when the former one signs as well; 0: there is none */
@@ -1162,6 +1395,17 @@ export interface Skipped {
   "reason": string;
 }
 
+export interface Source {
+  /** message/rfc822 or application/json */
+  "mediaType": string;
+  "text": string;
+  /** bytes of the whole */
+  "size": number;
+  /** the rest is in the file at .../content/source */
+  "truncated": boolean;
+  "note": string;
+}
+
 export interface StatCounters {
   "processed": number;
   "sent": number;
@@ -1251,7 +1495,7 @@ export interface SubAccount {
   "created_by": string | null;
   "updated_by": string | null;
   "blocked": boolean;
-  /** Go clients have an int32 here */
+  /** seconds, 0 when it is not blocked. CL-6: Go clients have an int32 here */
   "blocked_at": number;
   "block_reason": string;
   "hb_exempt": boolean;
@@ -1451,6 +1695,13 @@ export interface TrackingSettings {
   "open_tracking"?: OpenTracking;
   "subscription_tracking"?: SendGridSetting;
   "ganalytics"?: SendGridSetting;
+}
+
+export interface Tree {
+  /** YYYY-MM-DD, of what is counted */
+  "from": string;
+  "to": string;
+  "subAccounts": (Branch)[];
 }
 
 export interface Tried {
