@@ -72,10 +72,10 @@ func (a *tenant) asked(o *operation) string {
 		"webhook": fmt.Sprint(a.webhook), "member": fmt.Sprint(a.member)}
 	parts := strings.Split(o.Path, "/")
 	for i, part := range parts {
-		switch {
-		case part == "{id}":
+		switch part {
+		case "{id}":
 			parts[i] = ids[parts[4]]
-		case part == "{email}":
+		case "{email}":
 			parts[i] = "gavin@mine.example.com"
 		}
 	}

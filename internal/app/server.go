@@ -229,11 +229,11 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 	s.examiner = doctor.New(doctor.Config{Directory: s.directory, Store: s.store, Adapters: adapters, Connections: connections, CatchUp: s.catching,
 		Templates: s.templates, Domains: s.domains, Planner: planner, Webhooks: s.hooks, PublicURL: s.URL, Transport: s.transport, Claim: dispatch.ClaimLength(cfg.CallTimeout), Now: now})
 	stopping := make(chan struct{})
-	members, err := member.New(member.Config{Store: s.store, Accounts: s.Accounts, PublicURL: s.URL, Now: now})
+	trail := audit.New(audit.Config{Store: s.store, Now: now, Log: s.log})
+	members, err := member.New(member.Config{Store: s.store, Accounts: s.Accounts, PublicURL: s.URL, Now: now, Audit: trail, Alone: s.onlyAccount})
 	if err != nil {
 		return err
 	}
-	trail := audit.New(audit.Config{Store: s.store, Now: now, Log: s.log})
 	dashboard, err := web.New(web.Config{Members: members, Directory: s.directory, PublicURL: s.URL, Log: s.log})
 	if err != nil {
 		return err
@@ -334,4 +334,12 @@ func (s *Server) close() error {
 		errs = append(errs, s.store.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// onlyAccount is the account when there is only one, else 0.
+func (s *Server) onlyAccount() int32 {
+	if list := s.directory.Current().Accounts(); len(list) == 1 {
+		return list[0].ID
+	}
+	return 0
 }

@@ -65,6 +65,7 @@ func (p *program) root() *cobra.Command {
 	root.AddCommand(p.labels(), p.subAccounts(), p.messages(), p.domains(), p.ips(), p.webhooks())
 	root.AddCommand(p.labels(), p.messages(), p.search(), p.tail(), p.domains(), p.ips(), p.webhooks())
 	root.AddCommand(p.labels(), p.messages(), p.domains(), p.ips(), p.webhooks(), p.audit())
+	root.AddCommand(p.labels(), p.messages(), p.domains(), p.ips(), p.webhooks(), p.members(), p.audit())
 	return root
 }
 

@@ -64,6 +64,8 @@ type Config struct {
 	Accounts  Accounts
 	PublicURL string           // where browsers find the dashboard, without a slash at the end
 	Now       func() time.Time // the store's clock
+	Audit     Audit            // nil: nobody wants to know who signs in
+	Alone     func() int32     // the account when there is only one, else 0; nil: nobody knows
 }
 
 // Service manages members. It is safe for concurrent use.
@@ -152,6 +154,11 @@ func (s *Service) SetUp(ctx context.Context, r *http.Request, accountKey, name, 
 	if m.Password, err = s.hasher.hash(ctx, password); err != nil {
 		return "", err
 	}
+	end, err := s.traceAs(ctx, r, a.ID, store.Actor{Kind: store.ByAccountKey, ID: a.ID, Name: a.Name}, m.Email, tracedSetUp, statusDone)
+	if err != nil {
+		return "", err
+	}
+	defer func() { end(err) }()
 	if err = s.Store.CreateFirstMember(ctx, m); err != nil {
 		return "", fmt.Errorf("set up: %w", s.whyConflict(ctx, a.ID, err))
 	}
@@ -188,10 +195,16 @@ func (s *Service) SignIn(ctx context.Context, r *http.Request, email, password s
 	if err != nil {
 		if !errors.Is(err, ErrCredentials) {
 			back() // nothing was learnt
+			return "", err
 		}
-		return "", err
+		return "", errors.Join(s.refused(ctx, r, m, known, tracedSignIn), err)
 	}
 	back()
+	end, err := s.trace(ctx, r, m, tracedSignIn, statusDone)
+	if err != nil {
+		return "", err
+	}
+	defer func() { end(err) }()
 	token, err = s.begin(ctx, r, m)
 	if errors.Is(err, store.ErrNotFound) { // removed meanwhile
 		return "", ErrCredentials
@@ -256,7 +269,12 @@ func (s *Service) Session(ctx context.Context, token string) (*Session, error) {
 }
 
 // SignOut ends a session.
-func (s *Service) SignOut(ctx context.Context, now *Session) error {
+func (s *Service) SignOut(ctx context.Context, r *http.Request, now *Session) (err error) {
+	end, err := s.trace(ctx, r, now.Member, tracedSignOut, statusDoneSilent)
+	if err != nil {
+		return err
+	}
+	defer func() { end(err) }()
 	return s.Store.EndSession(ctx, now.Token)
 }
 
@@ -272,17 +290,27 @@ func (s *Service) Sessions(ctx context.Context, now *Session) (list []store.Sess
 }
 
 // SignOutOthers ends the other sessions of the member of a session.
-func (s *Service) SignOutOthers(ctx context.Context, now *Session) error {
+func (s *Service) SignOutOthers(ctx context.Context, r *http.Request, now *Session) (err error) {
+	end, err := s.trace(ctx, r, now.Member, tracedSignOuts, statusDoneSilent)
+	if err != nil {
+		return err
+	}
+	defer func() { end(err) }()
 	return s.Store.EndOtherSessions(ctx, now.Member.ID, now.Token)
 }
 
 // ChangePassword gives the member of a session another password; their other sessions end. It fails with a *mail.FieldError, ErrCredentials
 // or a *TriesError.
-func (s *Service) ChangePassword(ctx context.Context, r *http.Request, now *Session, was, password string) error {
+func (s *Service) ChangePassword(ctx context.Context, r *http.Request, now *Session, was, password string) (err error) {
 	back, err := s.limits.take(sourceOf(r), now.Member.Email, s.Now())
 	if err != nil {
 		return err
 	}
+	end, err := s.trace(ctx, r, now.Member, tracedPassword, statusDoneSilent)
+	if err != nil {
+		return err
+	}
+	defer func() { end(err) }()
 	if _, err := s.verify(ctx, now.Member.Email, was); err != nil {
 		if !errors.Is(err, ErrCredentials) {
 			back()
@@ -307,7 +335,8 @@ func (s *Service) Join(ctx context.Context, r *http.Request, invitation, passwor
 		return "", err
 	}
 	hash := secret.Hash(strings.TrimSpace(invitation))
-	if _, err := s.Store.Invited(ctx, hash, s.Now()); err != nil { // before a hashing is spent on it
+	invited, err := s.Store.Invited(ctx, hash, s.Now())
+	if err != nil { // before a hashing is spent on it
 		if !errors.Is(err, store.ErrNotFound) {
 			back()
 		}
@@ -321,6 +350,11 @@ func (s *Service) Join(ctx context.Context, r *http.Request, invitation, passwor
 	if err != nil {
 		return "", err
 	}
+	end, err := s.trace(ctx, r, invited, tracedJoin, statusDone)
+	if err != nil {
+		return "", err
+	}
+	defer func() { end(err) }()
 	m, err := s.Store.Join(ctx, hash, encoded, s.Now())
 	if err != nil {
 		return "", store.Instead(err, ErrInvitation, ErrInvitation)

@@ -159,7 +159,7 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request, token string, er
 func (h *Handler) signOut(w http.ResponseWriter, r *http.Request) error {
 	now, err := h.Members.OfRequest(r)
 	if err == nil {
-		err = h.Members.SignOut(r.Context(), now)
+		err = h.Members.SignOut(r.Context(), r, now)
 	}
 	if err != nil && !errors.Is(err, member.ErrSignedOut) {
 		return err
@@ -209,7 +209,7 @@ func (h *Handler) signOutOthers(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := h.Members.SignOutOthers(r.Context(), now); err != nil {
+	if err := h.Members.SignOutOthers(r.Context(), r, now); err != nil {
 		return err
 	}
 	done(w)

@@ -30,9 +30,9 @@ type Members interface {
 	Foreign(r *http.Request) error
 	Token(r *http.Request) string
 	Cookie(token string) *http.Cookie
-	SignOut(ctx context.Context, now *member.Session) error
+	SignOut(ctx context.Context, r *http.Request, now *member.Session) error
 	Sessions(ctx context.Context, now *member.Session) ([]store.Session, error)
-	SignOutOthers(ctx context.Context, now *member.Session) error
+	SignOutOthers(ctx context.Context, r *http.Request, now *member.Session) error
 	ChangePassword(ctx context.Context, r *http.Request, now *member.Session, was, password string) error
 }
 

@@ -66,6 +66,27 @@ export interface Attempt {
   "takenBack": string;
 }
 
+export interface Attention {
+  "kind": string;
+  /** fail: mail or events do not get through; warn: some do not, or are meant to wait; note: to know before it matters */
+  "severity": string;
+  /** the ids say what it is about; 0: not about one */
+  "tpspId": number;
+  "ipId": number;
+  "ipPoolId": number;
+  "webhookId": number;
+  "subAccountId": number;
+  /** of what it is about */
+  "name": string;
+  "message": string;
+  /** what puts it right, "" when it ends by itself */
+  "fix": string;
+  /** 0: it is not known */
+  "since": number;
+  /** when it is tried again or ends; 0: it is not known */
+  "until": number;
+}
+
 export interface Audit {
   "id": number;
   "at": number;
@@ -796,6 +817,25 @@ export interface Label {
 export interface LabelRequest {
   "name"?: string;
   "color"?: string;
+}
+
+export interface Lane {
+  /** the mailbox provider; "" in a total */
+  "provider": string;
+  /** the limit of messages in any 60 minutes; 0: none */
+  "ratePerHour": number;
+  /** permits that are taken of it now; they are counted without a limit as well */
+  "taken": number;
+  /** when the next message may leave, where the limit is reached; else 0 */
+  "freeAt": number;
+  /** messages that wait, as many as were looked at */
+  "waiting": number;
+  /** there are more */
+  "more": boolean;
+  /** when the oldest of them was accepted */
+  "oldest": number;
+  /** why they wait, what most wait for first; empty in a total */
+  "waits": (Wait)[];
 }
 
 export interface Line {
@@ -1584,6 +1624,23 @@ export interface Template {
   "syncedAt": number;
 }
 
+export interface Throttle {
+  /** 0: an IP */
+  "tpspId": number;
+  /** 0: a provider */
+  "ipId": number;
+  /** the provider's name in this account, or the IP's address */
+  "name": string;
+  /** of the provider, 0 of an IP */
+  "type": number;
+  /** of its health: ok, impaired, stopped, paused, drill, missing */
+  "state": string;
+  "reason": string;
+  "total": Lane;
+  /** those that carried mail in the past 60 minutes, have a limit, or let mail wait */
+  "lanes": (Lane)[];
+}
+
 export interface TotalCounters {
   "processed": number;
   "sent": number;
@@ -1737,6 +1794,20 @@ export interface Verify {
   /** the first 100 */
   "awaiting": (Awaiting)[];
   "awaitingCount": number;
+}
+
+export interface Wait {
+  "reason": string;
+  "messages": number;
+  "oldest": number;
+  /** the oldest one */
+  "messageID": string;
+  /** when the first of them may leave; 0: at once, or when somebody lets them */
+  "until": number;
+  /** the pool that holds them, else 0 */
+  "ipPoolId": number;
+  /** the sub-account that holds them, else 0 */
+  "subAccountId": number;
 }
 
 export interface Warning {

@@ -20,7 +20,7 @@ export function Audit() {
     <Page title="Audit log" about="Who changed what, from where, and what came of it. Entries are written before the change is made, and kept for 400 days.">
       <search>
         <form class="filters" onSubmit={(e) => e.preventDefault()}>
-          <Field label="Search" wide hint="part of an operation, a thing, a path, a name or an address"><Input type="search" value={f.search ?? ""} onInput={(v) => set({ search: v }, true)} /></Field>
+          <Field label="Search" wide><Input type="search" placeholder="part of an operation, a thing, a path, a name or an address" value={f.search ?? ""} onInput={(v) => set({ search: v }, true)} /></Field>
           <Field label="Who">
             <Select value={f.actor ?? ""} onChange={(actor) => set({ actor })} options={known ? kinds : [...kinds, [f.actor!, `Only ${f.actor}`]]} />
           </Field>

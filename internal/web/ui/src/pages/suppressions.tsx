@@ -49,7 +49,7 @@ export function Suppressions() {
         <SubAccountChoice of={of} />
         <Field label="Search" wide><Input type="search" value={f.search ?? ""} onInput={(v) => set({ search: v, offset: "" }, true)} placeholder="part of the address" /></Field>
         <Field label="Reason"><Select value={f.type ?? ""} onChange={(type) => set({ type, offset: "" })} options={[["", "Any"], ...choices]} /></Field>
-        <Field label="From" hint="at most 60 days are listed"><Input type="date" value={from} onInput={(v) => set({ from: v, offset: "" }, true)} /></Field>
+        <Field label="From"><Input type="date" value={from} onInput={(v) => set({ from: v, offset: "" }, true)} /></Field>
         <Field label="To"><Input type="date" value={to} onInput={(v) => set({ to: v, offset: "" }, true)} /></Field>
       </search>
       <Loaded of={of.list}>
