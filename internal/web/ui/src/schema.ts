@@ -10,6 +10,13 @@ export interface AllocateRequest {
   "overflowPool"?: boolean;
 }
 
+export interface ApiAttachment {
+  "n": number;
+  "name": string;
+  "type": string;
+  "size": number;
+}
+
 export interface ApiLabel {
   "id": number;
   "name": string;
@@ -78,11 +85,58 @@ export interface Attention {
   "until": number;
 }
 
+export interface Audit {
+  "id": number;
+  "at": number;
+  "actor": AuditActor;
+  "role": string;
+  "address": string;
+  "method": string;
+  "path": string;
+  "operation": string;
+  "target": string;
+  "status": number;
+  "changes": unknown;
+  "before": unknown;
+}
+
+export interface AuditActor {
+  "kind": string;
+  "id": number;
+  "name": string;
+}
+
 export interface Awaiting {
   "messageID": string;
   "egress": string;
   "providerMessageId": string;
   "since": number;
+}
+
+export interface BlockRequest {
+  "reason"?: string;
+}
+
+export interface Branch {
+  "id": number;
+  "name": string;
+  "default": boolean;
+  "parentId": number | null;
+  "level": number;
+  "children": (number)[];
+  "paused": boolean;
+  "ratePerHour": number;
+  "taken": number;
+  "freeAt": number;
+  "blocked": boolean;
+  "blockedBy": number;
+  "blockedAt": number;
+  "blockReason": string;
+  "why": string;
+  "created": number;
+  "labels": (Label)[];
+  "stat": StatCounters;
+  "withChildren": StatCounters;
 }
 
 export interface Cancel {
@@ -105,6 +159,11 @@ export interface CancelRequest {
   "dryRun"?: boolean;
   /** from the last answer, to go on */
   "next"?: string;
+}
+
+export interface Cancelled {
+  "cancelled": boolean;
+  "state": string;
 }
 
 export interface CatchUp {
@@ -213,6 +272,27 @@ export interface Comparison {
   /** the last day */
   "to": string;
   "egresses": (ComparedEgress)[];
+}
+
+export interface Content {
+  "messageID": string;
+  "from": Person;
+  "replyTo": Person | null;
+  "to": Person;
+  "cc": (Person)[];
+  "bcc": (Person)[];
+  "subject": string;
+  "preText": string;
+  "headers": Record<string, string>;
+  "html": string;
+  "text": string;
+  "amp": string;
+  "template": string;
+  "model": unknown;
+  "rendered": string;
+  "note": string;
+  "attachments": (ApiAttachment)[];
+  "source": Source | null;
 }
 
 export interface Count {
@@ -408,6 +488,14 @@ export interface Event {
   "eventMetadata": Detail;
 }
 
+export interface EventOfHit {
+  "eventId": string;
+  "type": number;
+  "name": string;
+  "at": number;
+  "words": string;
+}
+
 export interface Explain {
   "messageID": string;
   /** queued, sending, unknown, sent, delivered, bounced, dropped */
@@ -441,6 +529,8 @@ export interface ExportRequest {
   "tpspId"?: number;
   "ipId"?: number;
   "subAccountId"?: number;
+  "mailbox"?: string;
+  "group"?: string;
 }
 
 export interface Facet {
@@ -454,6 +544,12 @@ export interface Failovers {
   "away": number;
   /** this one carried them */
   "in": number;
+}
+
+export interface Field {
+  "name": string;
+  "holds": string;
+  "required": boolean;
 }
 
 export interface FirstChoice {
@@ -504,6 +600,33 @@ export interface Health {
   /** when mail tries it again, 0 when that depends on nothing but the user */
   "probeAt": number;
   "refusedSenders": (Refusal)[];
+}
+
+export interface Hit {
+  "id": string;
+  "submittedAt": number;
+  "to": Person;
+  "from": Person;
+  "subject": string;
+  "template": string;
+  "state": string;
+  "mark": string;
+  "mailboxProvider": string;
+  "provider": string;
+  "providerKind": string;
+  "tpspId": number;
+  "ipId": number;
+  "poolId": number;
+  "pool": string;
+  "subAccountId": number;
+  "subAccount": string;
+  "groups": (string)[];
+  "attempts": number;
+  "opened": boolean;
+  "clicked": boolean;
+  "lastEvent": EventOfHit | null;
+  "waiting": string;
+  "dueAt": number;
 }
 
 export interface Hook {
@@ -619,6 +742,20 @@ export interface IpSettings {
   "mailboxLimits": Record<string, number>;
   "health": Health;
   "usage": Usage;
+}
+
+export interface Kind {
+  "type": number;
+  "name": string;
+  "title": string;
+  "fields": (Field)[];
+  "streams": boolean;
+  "templates": boolean;
+  "allowRaw": boolean;
+  "reports": boolean;
+  "recalls": boolean;
+  "suppresses": boolean;
+  "ratePerHour": number;
 }
 
 export interface Label {
@@ -748,6 +885,24 @@ export interface Message {
   "mxRecords": (string)[];
 }
 
+export interface MessageHook {
+  "webhookId": number;
+  "url": string;
+  "named": boolean;
+  "eventId": string;
+  "type": number;
+  "event": string;
+  "occurredAt": number;
+  "state": string;
+  "attempts": number;
+  "nextTry": number;
+  "lastAt": number;
+  "lastStatus": number;
+  "lastError": string;
+  "lastTookMs": number;
+  "webhookNote": string;
+}
+
 export interface NameRequest {
   "name"?: string;
 }
@@ -827,6 +982,30 @@ export interface Personalization {
   "send_at"?: unknown;
 }
 
+export interface Place {
+  "id": number;
+  "name": string;
+  "default": boolean;
+  "parentId": number | null;
+  "level": number;
+  "children": (number)[];
+  "paused": boolean;
+  "ratePerHour": number;
+  "taken": number;
+  "freeAt": number;
+  "blocked": boolean;
+  "blockedBy": number;
+  "blockedAt": number;
+  "blockReason": string;
+  "why": string;
+  "created": number;
+}
+
+export interface PlaceRequest {
+  "parentId"?: unknown;
+  "ratePerHour"?: number;
+}
+
 export interface Plan {
   "rule": string;
   /** in the order in which they are tried: TPSP_5 */
@@ -882,6 +1061,36 @@ export interface PoolSettings {
   "paused": boolean;
   /** 0: the server's own */
   "ttlSeconds": number;
+}
+
+export interface Preview {
+  "route": Route | null;
+  "shares": (Share)[];
+  "warnings": (Warning)[];
+}
+
+export interface PreviewRequest {
+  "name"?: string;
+  "ips"?: (IpReference)[];
+  "tpsps"?: (number)[];
+  "routingStrategy"?: number;
+  "routingMetaData"?: string;
+  /** that others overflow into this pool: they say so themselves */
+  "overflowPool"?: boolean;
+  "warmupInterval"?: number;
+  "overflowStrategy"?: number;
+  "overflowPoolName"?: string;
+  "toAccountIPPools"?: (string)[];
+  "priority"?: number;
+  /** seconds */
+  "ttl"?: number;
+  "id"?: number;
+  "to"?: string;
+  "from"?: string;
+  "subject"?: string;
+  "tpspTemplate"?: string;
+  "seq"?: number;
+  "sample"?: number;
 }
 
 export interface Probe {
@@ -976,6 +1185,13 @@ export interface Route {
   "refusal": string;
   /** with the parameter sample: the first choices of so many messages in a row */
   "sample": (FirstChoice)[];
+}
+
+export interface Search {
+  "messages": (Hit)[];
+  "more": boolean;
+  "cursor": string;
+  "lookedBackTo": number;
 }
 
 export interface Secret {
@@ -1124,9 +1340,23 @@ export interface SesV2Request {
   "SendPostOptions"?: SendPostOptions;
 }
 
+export interface Share {
+  "key": string;
+  "sample": (FirstChoice)[];
+  "refusal": string;
+}
+
 export interface Skipped {
   "egress": string;
   "reason": string;
+}
+
+export interface Source {
+  "mediaType": string;
+  "text": string;
+  "size": number;
+  "truncated": boolean;
+  "note": string;
 }
 
 export interface StatCounters {
@@ -1435,6 +1665,12 @@ export interface TrackingSettings {
   "open_tracking"?: OpenTracking;
   "subscription_tracking"?: SendGridSetting;
   "ganalytics"?: SendGridSetting;
+}
+
+export interface Tree {
+  "from": string;
+  "to": string;
+  "subAccounts": (Branch)[];
 }
 
 export interface Tried {
