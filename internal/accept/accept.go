@@ -125,8 +125,25 @@ type OverloadedError struct {
 // Error implements error.
 func (e *OverloadedError) Error() string { return e.Reason }
 
+// BlockedError refuses a request of a sub-account for which nothing is sent.
+type BlockedError struct {
+	Reason string
+}
+
+// Error implements error.
+func (e *BlockedError) Error() string { return e.Reason }
+
+// unblocked refuses requests of a sub-account that is blocked, or that stands under one.
+func (s *Service) unblocked(sub *directory.SubAccount) error {
+	view := s.Directory.Current()
+	if now := view.SubAccount(sub.AccountID, sub.ID); now != nil && view.Blocker(now) != nil {
+		return &BlockedError{Reason: directory.WhyBlocked(view.Chain(sub.AccountID, sub.ID))}
+	}
+	return nil
+}
+
 // Accept stores the messages of requests, of all or of none, and returns one result per recipient. The error is a *mail.FieldError when
-// a request breaks a rule (in a *PartError, if there are several), an *OverloadedError when they may come again later, or wraps
+// a request breaks a rule (in a *PartError, if there are several), a *BlockedError when the sub-account may not send, an *OverloadedError when they may come again later, or wraps
 // store.ErrUnavailable.
 func (s *Service) Accept(ctx context.Context, sub *directory.SubAccount, requests ...*Request) ([]Result, error) {
 	results, _, err := s.accept(ctx, sub, requests, nil)
@@ -135,6 +152,9 @@ func (s *Service) Accept(ctx context.Context, sub *directory.SubAccount, request
 
 // Check returns the error that Accept would, and stores nothing.
 func (s *Service) Check(ctx context.Context, sub *directory.SubAccount, requests ...*Request) error {
+	if err := s.unblocked(sub); err != nil {
+		return err
+	}
 	if err := s.prepare(ctx, sub.AccountID, requests); err != nil {
 		return err
 	}
@@ -144,6 +164,9 @@ func (s *Service) Check(ctx context.Context, sub *directory.SubAccount, requests
 
 // accept returns the results, and what was encoded of them when the call is to be kept.
 func (s *Service) accept(ctx context.Context, sub *directory.SubAccount, requests []*Request, once *Once) ([]Result, []byte, error) {
+	if err := s.unblocked(sub); err != nil {
+		return nil, nil, err
+	}
 	if err := s.admit(ctx); err != nil {
 		return nil, nil, err
 	}

@@ -25,6 +25,7 @@ var (
 	ErrNotFound  = errors.New("the account has no such sub-account")
 	ErrNameTaken = errors.New("a sub-account of this name exists already")
 	ErrDefault   = errors.New("the default sub-account cannot be deleted")
+	ErrChildren  = errors.New("other sub-accounts stand under this one: move them first")
 )
 
 // DefaultName is the name of the sub-account that every account begins with.
@@ -43,6 +44,7 @@ type Store interface {
 	RenameSubAccount(ctx context.Context, accountID, id int32, name string) error
 	DeleteSubAccount(ctx context.Context, accountID, id int32, now time.Time) error
 	PauseSubAccount(ctx context.Context, accountID, id int32, paused bool) error
+	store.Hierarchy
 	store.Labels
 }
 
@@ -161,8 +163,8 @@ func (s *Service) RenameSubAccount(ctx context.Context, accountID, id int32, nam
 	return s.SubAccount(accountID, id)
 }
 
-// DeleteSubAccount takes a sub-account and its key out of use, ends its pause, and returns what it was. It fails with ErrNotFound or
-// ErrDefault.
+// DeleteSubAccount takes a sub-account and its key out of use, ends its pause, and returns what it was. A block of it stands: what waits
+// never leaves. It fails with ErrNotFound, ErrDefault or ErrChildren.
 func (s *Service) DeleteSubAccount(ctx context.Context, accountID, id int32) (*directory.SubAccount, error) {
 	a, err := s.SubAccount(accountID, id)
 	if err != nil {
@@ -170,6 +172,9 @@ func (s *Service) DeleteSubAccount(ctx context.Context, accountID, id int32) (*d
 	}
 	if a.Default {
 		return nil, ErrDefault
+	}
+	if len(s.dir.Current().Children(accountID, id)) > 0 {
+		return nil, ErrChildren // before its pause ends; the store decides
 	}
 	if a.Paused { // its mail still goes out; nobody could resume it afterwards
 		if err := s.store.PauseSubAccount(ctx, accountID, id, false); err != nil {
@@ -209,4 +214,9 @@ func (s *Service) open(purpose string, sealed []byte) (secret.String, error) {
 }
 
 // ours puts the package's own errors in the place of the store's.
-func ours(err error) error { return store.Instead(err, ErrNameTaken, ErrNotFound) }
+func ours(err error) error {
+	if errors.Is(err, store.ErrHasChildren) {
+		return ErrChildren
+	}
+	return store.Instead(err, ErrNameTaken, ErrNotFound)
+}

@@ -51,6 +51,7 @@ type Accounts interface {
 	RenameSubAccount(ctx context.Context, accountID, id int32, name string) (*directory.SubAccount, error)
 	DeleteSubAccount(ctx context.Context, accountID, id int32) (*directory.SubAccount, error)
 	PauseSubAccount(ctx context.Context, accountID, id int32, paused bool) (*directory.SubAccount, error)
+	Hierarchy
 	Labels
 }
 
@@ -70,10 +71,13 @@ type Providers interface {
 	HasField(t provider.Type, field string) bool
 }
 
-// Kinds knows the names of the kinds of providers; a provider.Registry does.
+// Kinds knows the kinds of providers, and shows how they are handed messages; a provider.Registry does.
 type Kinds interface {
 	Name(t provider.Type) string
 	Named(name string) (provider.Type, bool)
+	Capable(t provider.Type) (provider.Capabilities, bool)
+	Write(t provider.Type, conn provider.Connection, out *provider.Outgoing) (w provider.Written, ok bool, err error)
+	All() []provider.Adapter
 }
 
 // Pools manages IP pools; *ippool.Service is one.
@@ -83,6 +87,7 @@ type Pools interface {
 	Update(ctx context.Context, accountID, id int32, c ippool.Changes) (*route.Pool, error)
 	Delete(ctx context.Context, accountID, id int32, force bool) (*route.Pool, error)
 	Pause(ctx context.Context, accountID, id int32, paused bool) (*route.Pool, error)
+	Preview(accountID, id int32, c ippool.Changes) (*route.Pool, error)
 }
 
 // Journal answers questions about messages, attempts and events; a store.Journal is one.
@@ -124,6 +129,7 @@ type Config struct {
 	Mailboxes    accept.Mailboxes
 	Journal      Journal
 	Events       store.EventLog
+	Messages     MessageLog
 	Statistics   store.Statistics
 	Domains      Domains
 	Books        store.Books
@@ -131,6 +137,7 @@ type Config struct {
 	CatchUp      CatchUp
 	Queue        Queue
 	Templates    Templates
+	Fill         Fillers
 	Suppressions Suppressions
 	Webhooks     Webhooks
 	Doctor       Doctor
@@ -143,8 +150,9 @@ type Config struct {
 	Installation string           // the store's id of itself; event ids begin with it
 	Log          *slog.Logger
 
-	RateLimit int // requests of one key in a second; 0: as many as there are
-	Web       Web // nil: there is no dashboard
+	RateLimit int             // requests of one key in a second; 0: as many as there are
+	Web       Web             // nil: there is no dashboard
+	Stopping  <-chan struct{} // closed when the server stops: what would go on for long ends; nil: it never does
 }
 
 // server is the API with its services.
@@ -153,6 +161,7 @@ type server struct {
 	verifying running
 	described func() (*served, error) // the API's document and page, made once
 	throttle  *throttle
+	tails     tails
 	reads     map[string]*operation // those with GET, by their paths
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"postyard/internal/directory"
+	"postyard/internal/lifecycle"
 	"postyard/internal/mail"
 	"postyard/internal/store"
 )
@@ -140,6 +141,33 @@ func (s *server) cancelMessages(w http.ResponseWriter, r *http.Request, a *direc
 		return err
 	}
 	return reply(w, http.StatusOK, answer)
+}
+
+// cancelledAnswer tells whether one message was cancelled.
+type cancelledAnswer struct {
+	Cancelled bool   `json:"cancelled"` // false: it did not wait any more
+	State     string `json:"state"`     // where it stands
+}
+
+// cancelMessage drops one message that waits. One that is on the wire, or was sent, stays as it is.
+func (s *server) cancelMessage(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
+	m, err := s.findMessage(r, a)
+	if err != nil {
+		return err
+	}
+	n := 0
+	if m.State == lifecycle.Queued {
+		if n, err = s.Queue.Rearrange(r.Context(), []store.Move{{ID: m.ID, From: m.Egress, Drop: cancelled}}, s.Now()); err != nil {
+			return fmt.Errorf("cancel message: %w", err)
+		}
+		if m, err = s.Journal.Message(r.Context(), a.ID, m.ID); err != nil {
+			return err
+		}
+	}
+	if n > 0 {
+		s.Log.InfoContext(r.Context(), "a waiting message was cancelled", "account", a.ID, "message", m.ID, "requestId", requestID(r.Context()))
+	}
+	return reply(w, http.StatusOK, cancelledAnswer{Cancelled: n > 0, State: m.State.String()})
 }
 
 // cancellation reads a request. What it names must be there: a slip must not cancel other mail than was meant, nor none.

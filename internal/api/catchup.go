@@ -89,7 +89,7 @@ func (s *server) catchUp(w http.ResponseWriter, r *http.Request, a *directory.Ac
 		answers[i] = caughtUpAnswer{TPSPID: res.TPSP.ID, Name: res.TPSP.Name, Since: nanos(res.Since), MessagesAsked: res.Asked,
 			Reports: res.Reports, Recorded: res.Recorded, Duplicates: res.Duplicates, Missing: orEmpty(res.Missing)}
 		if res.Err != nil {
-			answers[i].Error = res.Err.Error()
+			answers[i].Error = res.Words()
 		}
 	}
 	return reply(w, http.StatusOK, answers)

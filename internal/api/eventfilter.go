@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postyard/internal/event"
+	"postyard/internal/mailbox"
 	"postyard/internal/provider"
 	"postyard/internal/route"
 	"postyard/internal/store"
@@ -32,7 +33,12 @@ func (s *server) eventFilter(q url.Values, accountID int32) (f store.EventFilter
 		}
 		f.MessageID = id
 	}
-	f.Recipient = strings.TrimSpace(q.Get("recipient"))
+	f.Recipient, f.Group = strings.TrimSpace(q.Get("recipient")), q.Get("group")
+	if name := q.Get("mailbox"); name != "" {
+		if f.Mailbox, err = mailbox.Parse(strings.ToLower(name)); err != nil {
+			return f, false, badParameter("mailbox", "must be a mailbox provider, such as gmail or default")
+		}
+	}
 	if f.From, f.To, err = eventRange(q); err != nil {
 		return f, false, err
 	}

@@ -78,7 +78,7 @@ func (s *server) explainMessage(w http.ResponseWriter, r *http.Request, a *direc
 		answer.Attempts[i] = s.attemptAnswerOf(&attempts[i])
 	}
 	if m.State.Pending() {
-		why, err := s.waiting(r.Context(), m)
+		why, err := s.waiting(r.Context(), m, s.permitsOnce())
 		if err != nil {
 			return err
 		}
@@ -95,7 +95,7 @@ type wait struct {
 
 // waiting says why a pending message has not left. What keeps it longest comes first: the operator's brakes, then its own pause
 // after a failure, then what its provider and the limits let through.
-func (s *server) waiting(ctx context.Context, m *store.Message) (wait, error) {
+func (s *server) waiting(ctx context.Context, m *store.Message, permits asksPermits) (wait, error) {
 	if m.State != lifecycle.Queued {
 		if m.Waiting == "" && m.State == lifecycle.Sending {
 			return wait{"the provider is being called", m.DueAt}, nil
@@ -120,7 +120,7 @@ func (s *server) waiting(ctx context.Context, m *store.Message) (wait, error) {
 		i := slices.IndexFunc(t.Refused, func(r directory.Refusal) bool { return r.Domain == domain })
 		return wait{t.Refuses(domain, now), t.Refused[i].ProbeAt}, nil
 	}
-	switch reached, err := s.limitReached(ctx, t, m.Mailbox, now); {
+	switch reached, err := s.anyLimitReached(ctx, m, t, now, permits); {
 	case err != nil || reached.reason != "":
 		return reached, err
 	case m.Waiting != "":
@@ -133,11 +133,14 @@ func (s *server) waiting(ctx context.Context, m *store.Message) (wait, error) {
 func (s *server) braked(m *store.Message, now time.Time) wait {
 	current := s.Directory.Current()
 	pool, sub, t := current.Pool(m.AccountID, m.PoolID), current.SubAccount(m.AccountID, m.SubAccountID), current.Egress(m.Egress)
+	blocked := directory.WhyBlocked(current.Chain(m.AccountID, m.SubAccountID))
 	switch {
 	case pool != nil && pool.Paused:
 		return wait{reason: fmt.Sprintf("the IP pool %q is paused", pool.Name)}
 	case sub != nil && sub.Paused:
 		return wait{reason: fmt.Sprintf("the sub-account %q is paused", sub.Name)}
+	case blocked != "":
+		return wait{reason: blocked}
 	case t != nil && t.Paused && t.Deleted.IsZero():
 		return wait{reason: t.Away(now)}
 	case t != nil && now.Before(t.Drill) && t.Deleted.IsZero():
@@ -154,13 +157,27 @@ func after(t, now time.Time) time.Time {
 	return time.Time{}
 }
 
+// anyLimitReached says which limit keeps a message longest, of its provider or of its sub-account and those above it, if one does.
+func (s *server) anyLimitReached(ctx context.Context, m *store.Message, t *directory.TPSP, now time.Time, permits asksPermits) (wait, error) {
+	reached, err := s.limitReached(ctx, t, m.Mailbox, now, permits)
+	if err != nil {
+		return reached, err
+	}
+	chain := s.Directory.Current().Chain(m.AccountID, m.SubAccountID)
+	taken, err := s.Accounts.Taken(ctx, directory.Limited(chain), s.Claim)
+	if why, until := directory.LimitReached(chain, taken, now, s.Claim); until.After(reached.until) {
+		reached = wait{why, until}
+	}
+	return reached, err
+}
+
 // limitReached says which limit of its provider keeps the mail for a mailbox provider, and until when, if one does.
-func (s *server) limitReached(ctx context.Context, t *directory.TPSP, class mailbox.Class, now time.Time) (wait, error) {
+func (s *server) limitReached(ctx context.Context, t *directory.TPSP, class mailbox.Class, now time.Time, permits asksPermits) (wait, error) {
 	lane := t.Limits.Mailbox[class]
 	if t.Limits.PerHour == 0 && lane == 0 {
 		return wait{}, nil
 	}
-	taken, err := s.Queue.Permits(ctx, t.Egress(), now, s.Claim)
+	taken, err := permits(ctx, t.Egress(), now)
 	if err != nil {
 		return wait{}, fmt.Errorf("permits of TPSP %d: %w", t.ID, err)
 	}

@@ -1,10 +1,8 @@
 package api
 
 import (
-	"cmp"
 	"net/http"
 	"net/url"
-	"slices"
 
 	"postyard/internal/directory"
 	"postyard/internal/mail"
@@ -30,15 +28,7 @@ func (s *server) poolWarnings(w http.ResponseWriter, r *http.Request, a *directo
 	if err != nil {
 		return err
 	}
-	answers := []warningAnswer{}
-	for _, warning := range s.Planner.Warnings(s.Directory.Current(), pool) {
-		answer := warningAnswer{Code: warning.Code, Message: warning.Message}
-		if warning.Egress != 0 {
-			answer.Egress, answer.TPSPID, answer.IPID = warning.Egress.String(), warning.Egress.TPSPID(), warning.Egress.IPID()
-		}
-		answers = append(answers, answer)
-	}
-	return reply(w, http.StatusOK, answers)
+	return reply(w, http.StatusOK, warningAnswers(s.Planner.Warnings(s.Directory.Current(), pool)))
 }
 
 // routeAnswer tells where a message would go, and why.
@@ -132,20 +122,7 @@ func (s *server) explainPool(w http.ResponseWriter, r *http.Request, a *director
 	if err != nil {
 		return err
 	}
-	now := s.Directory.Current()
-	course := s.Planner.Course(now, pool, question.content)
-	if question.content == nil {
-		course.From(question.sender)
-	}
-	answer := routeAnswerOf(now, course.Explain(question.mailbox, uint64(question.seq)))
-	answer.Mailbox, answer.Sender, answer.Paused, answer.Seq = string(question.mailbox), question.sender, pool.Paused, uint64(question.seq)
-	for e, n := range course.Sample(question.mailbox, uint64(question.seq), question.sample) {
-		answer.Sample = append(answer.Sample, firstChoiceAnswer{nameEgress(now, e), n, float64(n) / float64(question.sample)})
-	}
-	slices.SortFunc(answer.Sample, func(a, b firstChoiceAnswer) int {
-		return cmp.Or(cmp.Compare(b.Messages, a.Messages), cmp.Compare(a.Egress, b.Egress))
-	})
-	return reply(w, http.StatusOK, answer)
+	return reply(w, http.StatusOK, s.routeAnswer(s.Directory.Current(), pool, question))
 }
 
 func routeAnswerOf(now *directory.Snapshot, x plan.Explanation) routeAnswer {

@@ -74,7 +74,7 @@ func mustSearch(f *store.EventFilter) bool {
 	if f.Recipient != "" || f.MessageID != (mail.ID{}) {
 		return false
 	}
-	return f.Search != "" || f.From.IsZero() && f.To.IsZero() && (len(f.Types) > 0 || f.TPSPIDs != nil || f.SubAccountID != 0)
+	return f.Search != "" || f.Group != "" || f.From.IsZero() && f.To.IsZero() && (len(f.Types) > 0 || f.TPSPIDs != nil || f.SubAccountID != 0 || f.Mailbox != "")
 }
 
 // searchEvents reads a page of what a filter selects, stretch by stretch, so that no question to the store lasts long. next is where
@@ -172,6 +172,8 @@ type exportRequest struct {
 	TPSPID       int32   `json:"tpspId"`
 	IPID         int32   `json:"ipId"`
 	SubAccountID int32   `json:"subAccountId"`
+	Mailbox      string  `json:"mailbox"`
+	Group        string  `json:"group"`
 }
 
 // exportQuery returns what a request asks for, in its query or its body, which may be empty.
@@ -190,7 +192,7 @@ func exportQuery(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 		types[i] = number(t)
 	}
 	for name, value := range map[string]string{"format": in.Format, "search": in.Search, "type": strings.Join(types, ","), "messageId": in.MessageID,
-		"recipient": in.Recipient, "from": in.From, "to": in.To, "provider": in.Provider, "source": in.Source, "sourceId": number(in.SourceID),
+		"recipient": in.Recipient, "from": in.From, "to": in.To, "provider": in.Provider, "mailbox": in.Mailbox, "group": in.Group, "source": in.Source, "sourceId": number(in.SourceID),
 		"tpspId": number(in.TPSPID), "ipId": number(in.IPID), "subAccountId": number(in.SubAccountID)} {
 		if value != "" && value != "0" && !q.Has(name) {
 			q.Set(name, value)

@@ -38,6 +38,8 @@ var (
 		{Name: "ipId", Kind: "integer", Summary: "only events of mail through this IP"},
 		{Name: "provider", Kind: "string", Summary: "only events of providers of this kind: its name or type id"},
 		{Name: "subAccountId", Kind: "integer", Summary: "only events of this sub-account"},
+		{Name: "mailbox", Kind: "string", Summary: "only events of mail to this mailbox provider, such as gmail"},
+		{Name: "group", Kind: "string", Summary: "only events of mail of this group, as far as groups are counted by name"},
 		{Name: "source", Kind: "string", Summary: "tpsp, ip or subaccount: sourceId says which"},
 		{Name: "sourceId", Kind: "integer", Summary: "the id that source names"},
 	}

@@ -51,11 +51,13 @@ const statusClientGone = 499
 //
 //	401  the webhook's credentials are missing or wrong (keys are judged by refuseKey); a session has ended
 //	422  the request breaks a rule; also: the provider refuses the key, the stream, ...
-//	403  the name (or the key with its stream, or the IP, or the email) is taken, as SendPost has it; the member's role does not allow it; a
+//	403  the name (or the key with its stream, or the IP, or the email) is taken, as SendPost has it; the member's role does not allow it; the
+//	     sub-account, or one above it, is blocked; a
 //	     request with a session does not prove to come from the dashboard
 //	404  the id is not one of the account's
 //	406  the default sub-account cannot be deleted; a list of suppressions is empty: as SendPost has it
-//	409  the idempotency key was used for another request, or its request is being worked on; messages still wait for the provider or the IP pool that is to be deleted; other IP pools lead to the one that is; a verification or an examination of the
+//	409  the idempotency key was used for another request, or its request is being worked on; messages still wait for the provider or the IP pool that is to be deleted; other IP pools lead to the one that is, other
+//	     sub-accounts stand under it; a verification or an examination of the
 //	     account is running; the provider is being caught up with already; its webhook is being registered; IP pools would have no member without it;
 //	     the account would have no owner
 //	429  there are too many requests with the key, or with wrong keys; with Retry-After
@@ -99,6 +101,9 @@ func problemOf(err error) *problem {
 	if e, ok := errors.AsType[*ippool.UsedError](err); ok {
 		return &problem{status: http.StatusConflict, Code: "ippool_in_use", Message: e.Error()}
 	}
+	if e, ok := errors.AsType[*accept.BlockedError](err); ok {
+		return &problem{status: http.StatusForbidden, Code: "sub_account_blocked", Message: e.Reason + "; nothing was stored"}
+	}
 	if e, ok := errors.AsType[*accept.OverloadedError](err); ok {
 		return &problem{status: http.StatusServiceUnavailable, retryAfter: e.RetryAfter, Code: "overloaded",
 			Message: e.Reason + "; nothing was stored, try again"}
@@ -124,6 +129,8 @@ func problemOfCause(err error) *problem {
 		return notFound(account.ErrNotFound.Error())
 	case errors.Is(err, account.ErrDefault):
 		return &problem{status: http.StatusNotAcceptable, Code: "default_sub_account", Message: account.ErrDefault.Error()}
+	case errors.Is(err, account.ErrChildren):
+		return &problem{status: http.StatusConflict, Code: "sub_account_has_children", Message: account.ErrChildren.Error()}
 	case errors.Is(err, domain.ErrNotFound):
 		return &problem{status: http.StatusNotAcceptable, Code: "not_found", Message: domain.ErrNotFound.Error()} // as SendPost has it
 	case errors.Is(err, domain.ErrDuplicate):

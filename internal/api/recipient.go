@@ -22,9 +22,6 @@ const (
 	maxMessages     = 100
 )
 
-// processedTypes are the types of the event that every message begins with, once, under its recipient's address.
-var processedTypes = typesOf(event.Processed)
-
 func typesOf(kind event.Kind) (types []event.Type) {
 	for _, info := range event.Catalogue() {
 		if info.Kind == kind {

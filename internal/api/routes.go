@@ -185,6 +185,8 @@ func (s *server) operations() []operation {
 			body(tpspRequest{}).answers(http.StatusOK, tpspAnswer{}),
 		op(http.MethodGet, v1+"/account/tpsp/count", accountKey, "count providers", s.forAccount(s.countTPSPs)).
 			asks(searchParameter("name")).answers(http.StatusOK, countAnswer{}),
+		op(http.MethodGet, v1+"/account/tpsp/kinds", accountKey, "list the kinds of providers and their fields", s.forAccount(s.listKinds)).
+			answers(http.StatusOK, []kindAnswer{}),
 		op(http.MethodGet, v1+"/account/tpsp/{id}", accountKey, "read a provider", s.forAccount(s.getTPSP)).
 			answers(http.StatusOK, tpspAnswer{}),
 		op(http.MethodPut, v1+"/account/tpsp/{id}", accountKey, "change a provider: its name, key, stream, limits, ...; pause it", s.forAccount(s.updateTPSP)).
@@ -222,9 +224,13 @@ func (s *server) operations() []operation {
 			answers(http.StatusOK, []warningAnswer{}),
 		op(http.MethodGet, v1+"/account/ippool/{id}/explain", accountKey, "tell where a message would go, and why", s.forAccount(s.explainPool)).
 			asks(routeParameters...).answers(http.StatusOK, routeAnswer{}),
+		op(http.MethodPost, v1+"/account/ippool/preview", accountKey, "tell what an IP pool would do, without storing it", s.forAccount(s.previewPool)).
+			body(previewRequest{}).answers(http.StatusOK, previewAnswer{}).reads(),
 
 		op(http.MethodPost, v1+"/account/message/cancel", accountKey, "cancel messages that wait, by group, IP pool or sub-account", s.forAccount(s.cancelMessages)).
 			body(cancelRequest{}).answers(http.StatusOK, cancelAnswer{}),
+		op(http.MethodPost, v1+"/account/message/{id}/cancel", accountKey, "cancel one message that waits", s.forAccount(s.cancelMessage)).
+			answers(http.StatusOK, cancelledAnswer{}),
 		op(http.MethodGet, v1+"/account/message/{id}", accountKey, "read a message", s.forAccount(s.getMessage)).
 			answers(http.StatusOK, messageAnswer{}),
 		op(http.MethodGet, v1+"/account/message/{id}/events", accountKey, "list a message's events", s.forAccount(s.listMessageEvents)).
@@ -249,8 +255,9 @@ func (s *server) operations() []operation {
 			answers(http.StatusOK, statusAnswer{}),
 		op(http.MethodGet, "/readyz", noKey, "tell that the server can work", s.forAnyone(s.readyz)).
 			answers(http.StatusOK, statusAnswer{}),
-	}, s.statOperations(v1), s.domainOperations(v1), s.storedOperations(v1), s.doctorOperations(), s.suppressionOperations(), s.journalOperations(v1), s.labelOperations(v1),
-		s.ownStatOperations(v1), s.compareOperations(v1), s.trackOperations(), s.ipOperations(v1), s.ipStatOperations(v1), s.webhookOperations(v1), s.memberOperations(v1), s.auditOperations(v1), s.intakeOperations(v1), s.documentOperations())
+	}, s.statOperations(v1), s.domainOperations(v1), s.storedOperations(v1), s.doctorOperations(), s.suppressionOperations(), s.journalOperations(v1), s.labelOperations(v1), s.hierarchyOperations(v1),
+		s.ownStatOperations(v1), s.compareOperations(v1), s.trackOperations(), s.ipOperations(v1), s.ipStatOperations(v1), s.webhookOperations(v1), s.memberOperations(v1), s.auditOperations(v1), s.intakeOperations(v1),
+		s.searchOperations(v1), s.tailOperations(v1), s.contentOperations(v1), s.messageHookOperations(v1), s.documentOperations())
 }
 
 func (s *server) router() http.Handler {

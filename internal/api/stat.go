@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 
@@ -187,8 +188,11 @@ func ofGroup(scope statScope) statScope {
 			return f, err
 		}
 		f.Dimension, f.Value = store.DimensionGroup, r.URL.Query().Get("group")
-		if f.Value == "" {
+		switch {
+		case f.Value == "":
 			return f, badParameter("group", "is required")
+		case len(f.Value) > store.MaxLabelBytes:
+			return f, badParameter("group", fmt.Sprintf("has more than %d bytes: such groups are counted together, as %s", store.MaxLabelBytes, store.OtherValue))
 		}
 		return f, nil
 	}

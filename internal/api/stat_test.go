@@ -237,7 +237,11 @@ func TestEveryStatistic(t *testing.T) {
 		}
 		get(sub+days3("&subAccountId=1")).refused(http.StatusBadRequest, "invalid_parameter", "subAccountId")
 		get(tpsp+days3("&tpspId=1")).refused(http.StatusBadRequest, "invalid_parameter", "tpspId")
-		get(account+"/group"+days3()).refused(http.StatusBadRequest, "invalid_parameter", "group")
+		for _, path := range []string{account + "/group", account + "/aggregate/group", sub + "/group"} {
+			get(path+days3()).refused(http.StatusBadRequest, "invalid_parameter", "group")
+			get(path+days3("&group="+strings.Repeat("g", store.MaxLabelBytes+1))).refused(http.StatusBadRequest, "invalid_parameter", "group")
+			get(path+days3("&group="+strings.Repeat("g", store.MaxLabelBytes))).ok(http.StatusOK, nil)
+		}
 		get(account+"/aggregate?from=2026-01-01").refused(http.StatusBadRequest, "invalid_parameter", "to")
 		for path, most := range map[string]int{account: 31, account + "/group": 31, sub: 31, tpsp: 31, domain: 31, account + "/aggregate": 366, sub + "/group": 366, tpsp + "/aggregate/delay": 366,
 			account + "/aggregate/tpsp/count": 366} {

@@ -2,13 +2,14 @@ package api
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 
 	"postyard/internal/directory"
 )
 
-// subAccountAnswer is SendPost's SubAccount. We have neither SMTP credentials nor blocking; their keys stand with the values of a
-// sub-account that has none.
+// subAccountAnswer is SendPost's SubAccount. We have no SMTP credentials; their key stands with the value of a sub-account that has none.
+// One under a blocked one is blocked as well.
 type subAccountAnswer struct {
 	ID                   int32    `json:"id"`
 	APIKey               string   `json:"apiKey"` // in clear, as SendPost has it; masked for viewers
@@ -21,7 +22,7 @@ type subAccountAnswer struct {
 	CreatedBy            *string  `json:"created_by"`
 	UpdatedBy            *string  `json:"updated_by"`
 	Blocked              bool     `json:"blocked"`
-	BlockedAt            int      `json:"blocked_at"` // CL-6: Go clients have an int32 here
+	BlockedAt            int32    `json:"blocked_at"` // seconds, 0 when it is not blocked. CL-6: Go clients have an int32 here
 	BlockReason          string   `json:"block_reason"`
 	HBExempt             bool     `json:"hb_exempt"`
 	GenerateWeeklyReport bool     `json:"generate_weekly_report"`
@@ -43,10 +44,14 @@ func (s *server) subAccountAnswer(r *http.Request, a *directory.SubAccount) (sub
 	if !seesSecrets(r) {
 		shown = key.Mask()
 	}
-	return subAccountAnswer{
+	answer := subAccountAnswer{
 		ID: a.ID, APIKey: shown, Name: a.Name, Created: nanos(a.Created),
 		Labels: s.labelsOf(a), SMTPAuths: []string{}, Handlers: []string{},
-	}, nil
+	}
+	if by := s.Directory.Current().Blocker(a); by != nil {
+		answer.Blocked, answer.BlockedAt, answer.BlockReason = true, int32(min(by.Blocked.Unix(), math.MaxInt32)), by.BlockReason
+	}
+	return answer, nil
 }
 
 // replySubAccount answers with a sub-account, unless there was an error.

@@ -20,6 +20,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -276,9 +278,21 @@ func (s *Service) stands(t *directory.TPSP) bool {
 func (s *Service) failed(id int32, err error) {
 	state := s.State(id)
 	state.tries++
-	state.Error = err.Error()
+	state.Error = plain(err)
 	state.NextTry = s.Now().Add(s.spread(min(firstRetry<<min(state.tries-1, 16), mostRetry)))
 	s.wait(id, state)
+}
+
+// plain returns the words of an error. Many questions that had the same answer have it once.
+func plain(err error) string {
+	var lines []string
+	for line := range strings.Lines(err.Error()) {
+		line = strings.TrimSpace(line)
+		if !slices.ContainsFunc(lines, func(known string) bool { return strings.HasSuffix(known, line) }) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "; ")
 }
 
 func (s *Service) wait(id int32, state State) {

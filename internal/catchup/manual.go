@@ -24,6 +24,9 @@ type Result struct {
 	Err        error
 }
 
+// Words is what a user is told of Err, which must not be nil.
+func (r *Result) Words() string { return plain(r.Err) }
+
 // CatchUp catches up with one TPSP of the account, which may be a deleted one, or with all in use when tpspID is 0, from since or from when
 // events may be missing, whichever is earlier, and returns what came of each. It fails with ErrNotFound, and with ErrRunning when the one that was named is at it already.
 func (s *Service) CatchUp(ctx context.Context, accountID, tpspID int32, since time.Time) ([]Result, error) {

@@ -25,6 +25,7 @@ type pass struct {
 	since   time.Time       // since when this pass does
 	began   time.Time
 	manual  bool     // a user asked for it
+	tries   int      // passes before it that failed, in a row
 	stale   bool     // there was a gap since it began; guarded by Service.mu
 	missing []string // what the provider does not let be read
 
@@ -53,7 +54,7 @@ func (s *Service) begin(t *directory.TPSP, debt, read time.Time, most int) (*pas
 	case most > 0 && len(s.passes) >= most:
 		return nil, errFull
 	}
-	p := &pass{service: s, tpsp: t, debt: debt, since: debt, began: s.Now()}
+	p := &pass{service: s, tpsp: t, debt: debt, since: debt, began: s.Now(), tries: s.states[t.ID].tries}
 	for _, later := range []time.Time{read, t.Created} { // nothing of ours was there before it was created
 		if later.After(p.since) {
 			p.since = later
@@ -156,8 +157,15 @@ func (p *pass) mailSince() time.Time {
 	return from
 }
 
-// readPast reads what happened at a connection that was replaced. One that its provider refuses for good, because the key was revoked,
-// keeps nothing from being caught up with.
+// A connection that was replaced may be gone with its address: it is taken to be when it has not answered goneTries times in a row and the
+// change was goneAfter ago. By then hardly anything still happens to mail that went out there.
+const (
+	goneAfter = 7 * 24 * time.Hour
+	goneTries = 8 // passes take three hours for that; the tries to remove its webhook count as well, and are known after a restart
+)
+
+// readPast reads what happened at a connection that was replaced. One that its provider refuses for good, because the key was revoked, or
+// that is gone, keeps nothing from being caught up with.
 func (s *Service) readPast(ctx context.Context, p *pass, adapter provider.Adapter, was directory.Retired) error {
 	before := p.began
 	if was.Until.Before(before) {
@@ -176,6 +184,10 @@ func (s *Service) readPast(ctx context.Context, p *pass, adapter provider.Adapte
 	}
 	if refused, ok := errors.AsType[*provider.SetupError](adapter.Check(ctx, conn)); ok && !refused.Retry {
 		p.misses("what happened at the connection that was replaced: " + refused.Message)
+		return nil
+	}
+	if p.began.After(was.Until.Add(goneAfter)) && max(p.tries, was.Tries) >= goneTries {
+		p.misses("what happened at the connection that was replaced, which cannot be reached any more: " + plain(err))
 		return nil
 	}
 	return fmt.Errorf("at the connection that was replaced: %w", err)

@@ -123,3 +123,49 @@ func TestPastConnectionIsReadAgain(t *testing.T) {
 		})
 	}
 }
+
+// What cannot be reached any more a week after it was replaced keeps nothing open for ever, nor the day after a change what is only away.
+func TestPastConnectionIsGone(t *testing.T) {
+	for name, c := range map[string]struct {
+		changed time.Duration // ago
+		tries   int           // to remove its webhook
+		passes  int           // until the debt is paid; 0 is never
+	}{
+		"long ago, and its webhook could not be removed": {8 * 24 * time.Hour, 600, 1},
+		"long ago, and reached until now":                {8 * 24 * time.Hour, 0, goneTries + 1},
+		"of late":                                        {24 * time.Hour, 600, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, b *bench) {
+				away := errors.Join(errors.New("read the list: connection refused"), errors.New("connection refused"))
+				s := &streams{fault: map[string]error{"old": away}, check: map[string]error{"old": &provider.SetupError{Message: "no answer", Retry: true}}}
+				b.Providers[provider.Postmark], b.Connections = s, byStream{}
+				b.change(func(p *directory.TPSP) {
+					p.Stream, p.Created = "new", b.began.Add(-1000*time.Hour)
+					p.Past = []directory.PastHook{{Stream: "old", Switched: b.began.Add(-c.changed), Tries: c.tries, NextTry: b.began.Add(time.Minute)}}
+					p.CatchUp = b.began.Add(-c.changed)
+				})
+				stop := b.run()
+				defer stop()
+				elapse(24 * time.Hour)
+				passes := 0
+				s.mu.Lock()
+				for _, what := range s.asked {
+					if what == "history old" {
+						passes++
+					}
+				}
+				s.mu.Unlock()
+				if paid := b.debt().IsZero(); paid != (c.passes > 0) || paid && passes != c.passes {
+					t.Errorf("%d passes; still to do: %s", passes, b.debt())
+				}
+				if state := b.State(tpspID); c.passes == 0 && state.Error != "at the connection that was replaced: read the list: connection refused" {
+					t.Errorf("%+v", state)
+				}
+				if c.passes > 0 && !strings.Contains(b.log.String(), "which cannot be reached any more: read the list: connection refused") {
+					t.Errorf("log:\n%s", b.log)
+				}
+			})
+		})
+	}
+}

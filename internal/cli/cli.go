@@ -62,6 +62,10 @@ func (p *program) root() *cobra.Command {
 		p.drill(), p.pause(), p.resume(), p.cancel(), p.bench(), p.record())
 	root.AddCommand(p.doctor(), p.suppressions())
 	root.AddCommand(p.labels(), p.messages(), p.domains(), p.ips(), p.webhooks(), p.members(), p.audit())
+	root.AddCommand(p.labels(), p.members(), p.messages(), p.domains(), p.ips(), p.webhooks())
+	root.AddCommand(p.labels(), p.subAccounts(), p.messages(), p.domains(), p.ips(), p.webhooks())
+	root.AddCommand(p.labels(), p.messages(), p.search(), p.tail(), p.domains(), p.ips(), p.webhooks())
+	root.AddCommand(p.labels(), p.messages(), p.domains(), p.ips(), p.webhooks(), p.audit())
 	return root
 }
 

@@ -33,6 +33,19 @@ func journalServer(t *testing.T) *httptest.Server {
 			_, _ = io.WriteString(w, `{"dryRun":true,"read":2,"suppressed":0,"refusedCount":0,"refused":[]}`)
 		case call == "GET /api/v1/account/recipient/a@example.net/messages " && r.URL.RawQuery == "limit=2":
 			_, _ = io.WriteString(w, `[{"messageID":"m-1","subAccountID":3,"submittedAt":1767225600000000000,"from":{"email":"shop@example.com"},"subject":"Hi"}]`)
+		case call == "GET /api/v1/account/message " && r.URL.RawQuery == "before=&limit=50&q=to%3A%40gmail.com+status%3Abounced":
+			_, _ = io.WriteString(w, `{"messages":[{"id":"m-1","submittedAt":1767225600000000000,"to":{"email":"ana@gmail.com"},"subject":"Hi\u001b","state":"bounced","provider":"Main",
+				"lastEvent":{"name":"PM Hard Bounced","words":"550 no"}}],"more":true,"cursor":"c-1","lookedBackTo":1767225600000000000}`)
+		case call == "GET /api/v1/account/message " && r.URL.RawQuery == "before=c-1&limit=49&q=to%3A%40gmail.com+status%3Abounced":
+			_, _ = io.WriteString(w, `{"messages":[{"id":"m-2","to":{},"template":"welcome","state":"queued","waiting":"the pool is paused"}],"more":false,"cursor":""}`)
+		case call == "GET /api/v1/account/message " && r.URL.RawQuery == "before=&limit=1&q=colour%3Ared":
+			_, _ = io.WriteString(w, `{"messages":[],"more":false}`)
+		case call == "GET /api/v1/account/event/stream " && r.URL.RawQuery == "recipient=ana%40gmail.com":
+			_, _ = io.WriteString(w, "retry: 2000\nevent: ready\nid: e-0\ndata: {}\n\nid: e-1\ndata: {\"type\":69,\"to\":\"ana@gmail.com\",\"messageID\":\"m-1\"}\n\n: beat\n\n")
+		case call == "GET /api/v1/account/event/stream " && r.URL.RawQuery == "after=e-1&recipient=ana%40gmail.com":
+			_, _ = io.WriteString(w, "id: e-2\ndata: {\"type\":72,\"to\":\"ana@gmail.com\",\"smtpDescription\":\"550 no\"}\n\n")
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done() // it goes on until the client has enough
 		case call == "GET /api/v1/account/label ":
 			_, _ = io.WriteString(w, `[{"id":7,"name":"VIP","color":"red","created":1767225600000000000}]`)
 		case call == `POST /api/v1/account/label {"color":"red","name":"VIP"}`:
@@ -75,6 +88,13 @@ func TestJournalCommands(t *testing.T) {
 		{"suppressions import --dry-run --json " + list, 0, []string{`"read":2`}},
 		{"suppressions import " + list + ".gone", 1, []string{"open file"}},
 		{"messages --limit 2 a@example.net", 0, []string{"SUBJECT", "m-1", "shop@example.com"}},
+		{"search to:@gmail.com status:bounced", 0, []string{"LAST", "m-1", "PM Hard Bounced: 550 no", "m-2", "template welcome", "the pool is paused"}},
+		{"search to:@gmail.com status:bounced --json", 0, []string{`"cursor":"c-1"`, `"m-2"`}},
+		{"search --limit 1 colour:red", 0, []string{"No message has all of this."}},
+		{"search --limit 0 x", 1, []string{"--limit"}},
+		{"tail --recipient ana@gmail.com --count 2", 0, []string{"PM Processed", "PM Hard Bounced", "550 no"}},
+		{"tail --recipient ana@gmail.com --count 2 --json", 0, []string{`"type":69`, `"type":72`}},
+		{"tail --recipient nobody@gmail.com", 1, []string{"unexpected"}},
 		{"labels", 1, []string{"say what to do"}},
 		{"labels list", 0, []string{"VIP", "red"}},
 		{"labels add VIP --color red --json", 0, []string{`"name":"VIP"`}},

@@ -44,6 +44,12 @@ type SubAccount struct {
 	SealedKey []byte
 	Labels    []int32 // the ids of its labels, in their order
 	Created   time.Time
+
+	Path        []int32   // the ids of those above it, the nearest first; at most MaxLevels-1
+	PerHour     int       // most messages in any 60 minutes, of it and of those under it; 0 is no limit
+	Blocked     time.Time // since when nothing is sent for it, nor for those under it; zero: it is not blocked
+	BlockReason string
+	Deleted     time.Time // zero while it is in use
 }
 
 // Label is a word that an account tells its sub-accounts apart by.
@@ -246,7 +252,7 @@ const stale = 5 * time.Minute
 func (t *TPSP) Since(from time.Time) (list []Retired) {
 	for i := len(t.Past) - 1; i >= 0; i-- {
 		p := &t.Past[i]
-		was := Retired{TPSP: t.As(p), Until: p.Switched.Add(stale)}
+		was := Retired{TPSP: t.As(p), Until: p.Switched.Add(stale), Tries: p.Tries}
 		alike := func(other Retired) bool { return was.alike(other.TPSP) }
 		if was.Until.After(from) && !was.alike(t) && !slices.ContainsFunc(list, alike) {
 			list = append(list, was)
@@ -260,10 +266,12 @@ func (t *TPSP) alike(other *TPSP) bool {
 	return t.Webhook.Server != "" && t.Webhook.Server == other.Webhook.Server && t.Endpoint == other.Endpoint && t.Stream == other.Stream
 }
 
-// Retired is a TPSP as it was at a connection, and until when it may have carried mail there.
+// Retired is a TPSP as it was at a connection, until when it may have carried mail there, and how often in a row its webhook could not be
+// removed there.
 type Retired struct {
 	*TPSP
 	Until time.Time
+	Tries int
 }
 
 // Mute tells whether the provider reports nothing over this connection although its kind does, as its key is one for trying it out: there
@@ -348,8 +356,8 @@ type RecordCheck struct {
 type Contents struct {
 	Revision    int64 // changes with every change of what follows
 	Accounts    []Account
-	SubAccounts []SubAccount
-	TPSPs       []TPSP // deleted ones included
+	SubAccounts []SubAccount // and those deleted ones that may still hold their messages
+	TPSPs       []TPSP       // deleted ones included
 	Pools       []route.Pool
 	Domains     []Domain // deleted ones included
 	Labels      []Label
@@ -432,6 +440,7 @@ type Snapshot struct {
 	accounts         map[int32]*Account
 	accountsByKey    map[KeyHash]*Account
 	subAccounts      map[int32]*SubAccount
+	formerSubs       map[int32]*SubAccount // deleted
 	subAccountsByKey map[KeyHash]*SubAccount
 	tpsps            map[int32]*TPSP
 	everyTPSP        []*TPSP // sorted once: every webhook walks it
@@ -461,6 +470,7 @@ func newSnapshot(c Contents) *Snapshot {
 		accounts:         make(map[int32]*Account, len(c.Accounts)),
 		accountsByKey:    make(map[KeyHash]*Account, len(c.Accounts)),
 		subAccounts:      make(map[int32]*SubAccount, len(c.SubAccounts)),
+		formerSubs:       map[int32]*SubAccount{},
 		subAccountsByKey: make(map[KeyHash]*SubAccount, len(c.SubAccounts)),
 		tpsps:            make(map[int32]*TPSP, len(c.TPSPs)),
 		ips:              map[int32]*TPSP{},
@@ -476,6 +486,10 @@ func newSnapshot(c Contents) *Snapshot {
 		s.accounts[a.ID], s.accountsByKey[a.KeyHash] = &a, &a
 	}
 	for _, a := range c.SubAccounts {
+		if !a.Deleted.IsZero() {
+			s.formerSubs[a.ID] = &a
+			continue
+		}
 		s.subAccounts[a.ID], s.subAccountsByKey[a.KeyHash] = &a, &a
 	}
 	for _, t := range c.TPSPs {

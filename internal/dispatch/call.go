@@ -20,6 +20,7 @@ func (r *runner) call(wire context.Context, target *directory.TPSP, jobs []store
 	capable := r.capable(target)
 	began := r.d.Now()
 	outcomes := r.send(wire, target, jobs, f)
+	rest(outcomes, f)
 	now := r.d.Now()
 	batch := make([]store.Settlement, len(jobs))
 	for i := range jobs {
@@ -46,6 +47,19 @@ func (r *runner) capable(target *directory.TPSP) provider.Capabilities {
 	capable := r.d.Providers[target.Type].Capabilities()
 	capable.CanLookup = capable.CanLookup && !target.Mute()
 	return capable
+}
+
+// rest gives the messages of a call that came to nothing a moment before they are claimed again: what hindered it, and did not say for how
+// long, would hinder the next one as well. What only had no room in a call that was made is not kept.
+func rest(outcomes []provider.Outcome, f *flight) {
+	if f.made || slices.ContainsFunc(outcomes, func(o provider.Outcome) bool { return !o.Unsent || o.Class != provider.Transient }) {
+		return
+	}
+	for i := range outcomes {
+		if outcomes[i].RetryAfter == 0 {
+			outcomes[i].RetryAfter = storeRetry
+		}
+	}
 }
 
 // send makes the call. A batch that is refused as a whole is halved, so that one bad message does not drag others down.

@@ -198,3 +198,28 @@ func TestOneOfManyHangs(t *testing.T) {
 		}
 	})
 }
+
+// What keeps a whole call from being made, and does not say for how long, is not tried again without a pause.
+func TestACallThatCannotBeMadeRests(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		made, q := &calls{}, newQueue()
+		d, stop := dispatcherOver(t, q, postmark{lookup: nothing, sender: sender{send: func(_ context.Context, batch []provider.Outgoing) []provider.Outcome {
+			if made.add(len(batch)); len(made.made()) > 1000 {
+				return same(len(batch), provider.Outcome{Class: provider.Accepted})
+			}
+			return same(len(batch), provider.Outcome{Class: provider.Transient, Unsent: true, Text: "not sent"})
+		}}}, 1)
+		defer stop()
+		q.add(2)
+		d.Wake(1)
+		<-time.After(10 * time.Second)
+		synctest.Wait()
+		if n := len(made.made()); n < 5 || n > 11 {
+			t.Errorf("%d calls in 10 s", n)
+		}
+		if health, waiting := q.state(); health.Stopped || waiting != 2 {
+			t.Errorf("health %+v, %d messages wait", health, waiting)
+		}
+	})
+}

@@ -199,7 +199,7 @@ func (r *runner) serve(ctx, wire context.Context, running *sync.WaitGroup, targe
 		}
 	case due.Ready || arrived(due.Send, now):
 		r.evacuation = moving{}
-		if err = r.fill(ctx, wire, running, target, now); err == nil && r.limited.After(now) {
+		if err = r.fill(ctx, wire, running, target, now); err == nil && r.limited.After(now) && len(r.full) > 0 {
 			more, err = r.spill(ctx, target, now)
 		}
 	}

@@ -19,6 +19,7 @@ import (
 
 	"postyard/internal/catchup"
 	"postyard/internal/directory"
+	"postyard/internal/limit"
 	"postyard/internal/plan"
 	"postyard/internal/provider"
 	"postyard/internal/route"
@@ -89,6 +90,7 @@ type Connections interface {
 type Store interface {
 	store.Trouble
 	Permits(ctx context.Context, egress route.Egress, now time.Time, claim time.Duration) (store.Permits, error)
+	SenderPermits(ctx context.Context, ids []int32, now time.Time, claim time.Duration) (map[int32][]limit.Use, error)
 }
 
 // CatchingUp knows how reading back goes; *catchup.Service does.
@@ -286,6 +288,7 @@ type patient struct {
 	t       *directory.TPSP
 	list    []Check
 	secrets []secret.String
+	taken   map[int32][]limit.Use // of the limits of sub-accounts
 }
 
 // add notes what came of a check; fix is a format.

@@ -14,6 +14,7 @@ import (
 
 	"postyard/internal/catchup"
 	"postyard/internal/directory"
+	"postyard/internal/limit"
 	"postyard/internal/mail"
 	"postyard/internal/plan"
 	"postyard/internal/provider"
@@ -90,6 +91,10 @@ func (h *hospital) Strange(context.Context, int32, int32, time.Time, int) (store
 
 func (*hospital) Permits(context.Context, route.Egress, time.Time, time.Duration) (store.Permits, error) {
 	return store.Permits{}, nil
+}
+
+func (*hospital) SenderPermits(context.Context, []int32, time.Time, time.Duration) (map[int32][]limit.Use, error) {
+	return nil, nil
 }
 
 // answers is a transport to our own URL.

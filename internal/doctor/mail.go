@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"postyard/internal/directory"
 	"postyard/internal/lifecycle"
 	"postyard/internal/limit"
 	"postyard/internal/mailbox"
@@ -43,12 +44,29 @@ func (p *patient) mail(ctx context.Context) error {
 		}
 		full = p.full(taken)
 	}
+	if err := p.limitsOf(ctx, groups); err != nil {
+		return err
+	}
 	p.waiting(groups, more, full, failures.Last)
 	p.errors(&failures)
 	if !p.t.IsIP() {
 		p.strange(strange)
 	}
 	return nil
+}
+
+// limitsOf reads what is taken of the limits of the sub-accounts of groups, and of those above them.
+func (p *patient) limitsOf(ctx context.Context, groups []store.Delay) (err error) {
+	limited := map[int32]bool{}
+	for i := range groups {
+		for _, id := range directory.Limited(p.view.Chain(p.accountID, groups[i].SubAccountID)) {
+			limited[id] = true
+		}
+	}
+	if len(limited) > 0 {
+		p.taken, err = p.Store.SenderPermits(ctx, slices.Sorted(maps.Keys(limited)), p.now, p.Claim)
+	}
+	return err
 }
 
 // full says which limit keeps the mail for a mailbox provider, and until when.
@@ -95,6 +113,10 @@ func (p *patient) why(g *store.Delay, full func(mailbox.Class) (string, time.Tim
 	if sub := p.view.SubAccount(p.accountID, g.SubAccountID); sub != nil && sub.Paused {
 		return reason{fmt.Sprintf("the sub-account %q is paused", sub.Name), Warn, "postyard resume --sub-account " + word(sub.Name)}, time.Time{}
 	}
+	chain := p.view.Chain(p.accountID, g.SubAccountID)
+	if blocked := directory.WhyBlocked(chain); blocked != "" {
+		return reason{blocked, Warn, "postyard subaccounts unblock, or cancel what waits"}, time.Time{}
+	}
 	if away := p.t.Away(p.now); away != "" {
 		return reason{away, Warn, "see " + InUse}, p.t.Health.ProbeAt
 	}
@@ -103,6 +125,9 @@ func (p *patient) why(g *store.Delay, full func(mailbox.Class) (string, time.Tim
 	}
 	if limited, free := full(g.Mailbox); limited != "" {
 		return reason{limited, Warn, fmt.Sprintf(`wait, or raise it: PUT %s with "ratePerHour" or "mailboxLimits"`, p.path())}, free
+	}
+	if limited, free := directory.LimitReached(chain, p.taken, p.now, p.Claim); limited != "" {
+		return reason{limited, Warn, "wait, or raise it: postyard subaccounts limit"}, free
 	}
 	ready := g.Since
 	if g.DueLast.After(ready) {

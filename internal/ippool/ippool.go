@@ -158,6 +158,27 @@ func (s *Service) Update(ctx context.Context, accountID, id int32, c Changes) (*
 	return s.reload(ctx, accountID, id)
 }
 
+// Preview returns what a pool would be after changes to the one with the id, or to a new one when that is 0, without storing it. Its id is
+// 0, so that plans for it are nobody else's. A new one needs neither a name nor warmupInterval. It fails as Update does.
+func (s *Service) Preview(accountID, id int32, c Changes) (*route.Pool, error) {
+	p := route.Pool{AccountID: accountID}
+	if id != 0 {
+		known, err := s.Pool(accountID, id)
+		if err != nil {
+			return nil, err
+		}
+		p = *known
+		p.Members, p.Targets = slices.Clone(known.Members), slices.Clone(known.Targets)
+	} else if c.TPSPs == nil {
+		c.TPSPs = &[]int32{}
+	}
+	if err := s.apply(&p, &c); err != nil {
+		return nil, err
+	}
+	p.ID = 0
+	return &p, nil
+}
+
 // Delete removes a pool and returns what it was. It fails with ErrNotFound, with a *UsedError while other pools overflow into it
 // or have it as a target, and with a *WaitingError when mail of it waits and force is not set.
 func (s *Service) Delete(ctx context.Context, accountID, id int32, force bool) (*route.Pool, error) {

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"maps"
 	"slices"
 
 	"postyard/internal/event"
@@ -126,4 +127,15 @@ func (r Registry) Named(name string) (Type, bool) {
 		}
 	}
 	return 0, false
+}
+
+// All returns the adapters of the kinds of providers that can be connected, by their types' numbers; that of IP is none of them.
+func (r Registry) All() []Adapter {
+	var list []Adapter
+	for _, t := range slices.Sorted(maps.Keys(r)) {
+		if t != IP {
+			list = append(list, r[t])
+		}
+	}
+	return list
 }

@@ -64,7 +64,7 @@ type Outcome struct {
 	HTTPStatus        int           // 0 when there was no answer
 	Code              string        // the provider's own code: Postmark's ErrorCode "406"; "" when there is none
 	Text              string        // the provider's words or the transport's error; at most 512 bytes, secrets removed
-	RetryAfter        time.Duration // Throttled: what the provider asked for, 0 when it did not say; Unsent: when it may be tried again, 0: at once
+	RetryAfter        time.Duration // Throttled: what the provider asked for, 0 when it did not say; Unsent: when it may be tried again, 0: with the next call
 	InactiveAddresses []string      // recipients that the provider will not deliver to, also when Accepted
 	WholeCall         bool          // the refusal is about the call, not about this message: a smaller batch may pass
 	SenderOnly        bool          // Account, because of the message's sender: other senders are not affected

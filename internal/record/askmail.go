@@ -259,6 +259,10 @@ func askUnknownField(ctx context.Context, a *asking) error {
 		a.judge("5a", e.ok(), "%s", e.seen())
 		return nil
 	}
+	if e.besides() {
+		a.find("5a", Open, "refused for another reason: %s", e.seen())
+		return nil
+	}
 	// Is it the field that is refused?
 	plain, err := a.send(ctx, "send the same mail without it", a.plainMail("whether unknown fields are ignored", nil))
 	if err != nil {
@@ -287,7 +291,7 @@ func askLimits(ctx context.Context, a *asking) error {
 			return err
 		}
 	} else {
-		a.judge("6b", e.status == http.StatusRequestEntityTooLarge, "%s", e.seen())
+		a.judgeAnswer(e, "6b", e.status == http.StatusRequestEntityTooLarge, "%s", e.seen())
 		if e.status == http.StatusRequestEntityTooLarge {
 			a.judge("6a", e.code() == 0, "%d bytes: %s", len(e.body), e.seen())
 		}

@@ -316,7 +316,7 @@ func TestContradictions(t *testing.T) {
 		"no time for the test token": {question: 12, prepare: func(y *yard) {
 			y.ask(http.MethodPut, "/sandbox/faults", `[{"path":"/webhooks","kind":"status","status":503}]`)
 		}},
-		"throttled": {question: 6, ids: []string{"6b", "6c"}, prepare: func(y *yard) {
+		"throttled": {question: 6, ids: []string{"6c"}, prepare: func(y *yard) {
 			y.ask(http.MethodPut, "/sandbox/faults", `[{"path":"/email","kind":"status","status":429,"retryAfter":7}]`)
 		}},
 		"fewer webhooks": {question: 9, ids: []string{"9a"}, prepare: func(y *yard) {
@@ -405,7 +405,10 @@ func TestRefusalsAreNoContradictions(t *testing.T) {
 		"an account that waits for approval": {only: []int{3, 4}, open: []string{"3a", "3b", "3c", "4a", "4b"},
 			prepare: fault(`[{"path":"/email","kind":"status","status":422,"errorCode":412},{"path":"/email/batch","kind":"status","status":422,"errorCode":412},
 				{"path":"/email/batchWithTemplates","kind":"status","status":422,"errorCode":412}]`)},
-		"throttled": {only: []int{3}, open: []string{"3a", "3b", "3c"}, prepare: fault(`[{"path":"/email","kind":"status","status":429}]`)},
+		"throttled":                 {only: []int{3}, open: []string{"3a", "3b", "3c"}, prepare: fault(`[{"path":"/email","kind":"status","status":429}]`)},
+		"throttled for a moment":    {only: []int{5}, open: []string{"5a"}, prepare: fault(`[{"path":"/email","kind":"status","status":429,"count":1}]`)},
+		"out of order for a moment": {only: []int{5}, open: []string{"5a"}, prepare: fault(`[{"path":"/email","kind":"status","status":500,"count":1}]`)},
+		"no time for what is large": {only: []int{6}, open: []string{"6a", "6b"}, prepare: fault(`[{"path":"/email","kind":"status","status":503}]`)},
 		"out of order": {only: []int{3, 4}, open: []string{"3a", "3b", "3c", "4a", "4b"}, prepare: fault(`[{"path":"/email","kind":"status","status":503},
 			{"path":"/email/batch","kind":"status","status":500},{"path":"/email/batchWithTemplates","kind":"status","status":500}]`)},
 		"webhooks of this URL are not taken": {only: []int{9}, open: []string{"9a"}, prepare: func(y *yard) {

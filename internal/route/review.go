@@ -63,3 +63,15 @@ func Look(p *Pool) (r Review) {
 	}
 	return r
 }
+
+// Keys returns the keys of a pool's routing metadata, in their order; there are none with strategies that have no keys.
+func Keys(p *Pool) (keys []string) {
+	meta, bad := parse(p.Strategy, p.RoutingMetaData)
+	if bad != nil {
+		return nil
+	}
+	for _, list := range meta.lists {
+		keys = append(keys, list.key)
+	}
+	return keys
+}

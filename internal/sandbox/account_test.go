@@ -128,6 +128,7 @@ func TestDomainsAndSenders(t *testing.T) {
 		}
 		b.account(http.MethodPost, c.path, c.body).want(t, 422, code, "")
 	}
+	b.account(http.MethodPost, "/senders", `{"FromEmail":"bob@new.example"}`).want(t, 422, 514, "The 'Name' of the sender signature is required.")
 	b.account(http.MethodGet, "/senders/99", nil).want(t, 404, 501, "")
 	b.account(http.MethodGet, "/domains/99", nil).want(t, 422, 510, "")
 

@@ -154,6 +154,9 @@ func TestBounceAddresses(t *testing.T) {
 			if p["Inactive"] != (want.kind == "HardBounce") {
 				t.Errorf("Inactive is %v", p["Inactive"])
 			}
+			if p["Subject"] != "Hello" || p["From"] != "app@example.com" {
+				t.Errorf("subject %v, from %v", p["Subject"], p["From"])
+			}
 			if p["ID"].(float64) < 1<<53 {
 				t.Errorf("ID %v does not need an int64", p["ID"])
 			}

@@ -89,6 +89,9 @@ func TestMessageDetails(t *testing.T) {
 	id := b.send(object{"To": "Ana <hardbounce+1@bounce.sandbox.test>", "Metadata": object{"k": "v"}})
 	b.api(http.MethodGet, "/messages/outbound/00000000-0000-4000-8000-000000000000/details", nil).
 		want(t, 422, 701, "This message was not found.")
+	if status := b.ok(http.MethodGet, "/messages/outbound/"+id+"/details", nil).field(t, "Status"); status != "Queued" {
+		t.Errorf("before anything happened it is %v", status)
+	}
 	b.pass()
 	b.await(id, "bounce")
 	b.control(http.MethodPost, "/sandbox/messages/"+id+"/events", object{"kind": "open"}, 200)
@@ -101,6 +104,9 @@ func TestMessageDetails(t *testing.T) {
 	}
 	if diff := cmp.Diff([]any{object{"Email": "hardbounce+1@bounce.sandbox.test", "Name": "Ana"}}, got["To"]); diff != "" {
 		t.Error(diff)
+	}
+	if got["Status"] != "Sent" || got["Subject"] != "Hello" {
+		t.Errorf("%v, subject %v", got["Status"], got["Subject"])
 	}
 	dump, _ := b.ok(http.MethodGet, "/messages/outbound/"+id+"/dump", nil).field(t, "Body").(string)
 	if !strings.HasPrefix(dump, "From: app@example.com\r\n") || !strings.HasSuffix(dump, "See https://example.com/b.") {

@@ -47,7 +47,9 @@ func TestTestToken(t *testing.T) {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 	try("/email", mail(object{"To": "invalid@localhost"})).want(t, 422, 300, "Invalid 'To' address: 'invalid@localhost'.")
-	try("/email/withTemplate", templated(nil)).want(t, 422, 1101, "")
+	try("/email/withTemplate", templated(nil)).want(t, 422, 1101, "The Template's 'Alias' associated with this request is not valid or was not found.")
+	try("/email/withTemplate", templated(object{"TemplateAlias": nil, "TemplateId": 1})).
+		want(t, 422, 1101, "The 'TemplateId' associated with this request is not valid or was not found.")
 	if total := b.control(http.MethodGet, "/sandbox/messages", nil, 200).field(t, "total"); total != 0.0 {
 		t.Errorf("%v messages stored", total)
 	}
@@ -113,6 +115,12 @@ func TestAddressesAndBodies(t *testing.T) {
 		"long subject":    {object{"Subject": strings.Repeat("é", 2001)}, 300, ""},
 		"2000 characters": {object{"Subject": strings.Repeat("é", 2000)}, 0, ""},
 		"long tag":        {object{"Tag": strings.Repeat("t", 1001)}, 300, ""},
+		"1000 in a tag":   {object{"Tag": strings.Repeat("é", 1000)}, 0, ""},
+		"large HtmlBody":  {object{"HtmlBody": strings.Repeat("h", 5<<20+1)}, 300, "The 'HtmlBody' may be at most 5242880 bytes long."},
+		"large TextBody":  {object{"TextBody": strings.Repeat("t", 5<<20+1)}, 300, "The 'TextBody' may be at most 5242880 bytes long."},
+		"5 MB":            {object{"HtmlBody": nil, "TextBody": strings.Repeat("t", 5<<20)}, 0, ""},
+		"long From":       {object{"From": strings.Repeat("n", 238) + " <app@example.com>"}, 300, ""},
+		"255 in From":     {object{"From": strings.Repeat("n", 237) + " <app@example.com>"}, 0, ""},
 		"TrackLinks":      {object{"TrackLinks": "Some"}, 300, ""},
 		"header name":     {object{"Headers": []object{{"Name": "X Bad", "Value": "v"}}}, 300, ""},
 		"header value":    {object{"Headers": []object{{"Name": "X-Bad", "Value": "a\r\nBcc: x"}}}, 300, ""},

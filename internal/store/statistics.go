@@ -121,6 +121,9 @@ const (
 	UnknownValue = "(unknown)" // the provider did not say
 )
 
+// MaxLabelBytes is the most bytes of a group or domain that is counted by name; longer ones are OtherValue.
+const MaxLabelBytes = 255
+
 // DelaySpans returns the upper ends of the spans in which times to deliver are shown, in whole seconds and in their order. They are values
 // of DimensionDelay of events without MarkFine; what took longer has the value BeyondSpans.
 func DelaySpans() []int64 { return compare.CoarseSpans() }

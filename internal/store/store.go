@@ -54,8 +54,10 @@ type Store interface {
 	Inbox
 	Journal
 	EventLog
+	MessageLog
 	Books
 	Configuration
+	Hierarchy
 	Coordination
 	Templates
 	StoredTemplates
@@ -86,7 +88,8 @@ type Queue interface {
 
 	// Claim takes due messages of an egress, takes a permit and records the intent of an attempt for each. The lanes of the
 	// egress get equal parts of the limit. Within a lane messages of pools of higher priority go first, then sub-accounts take
-	// turns, then the oldest goes first. Those whose pool or sub-account is paused, and those without a permit, stay.
+	// turns, then the oldest goes first. Those whose pool or sub-account is paused, whose sub-account or one above it is blocked, and those without a
+	// permit, stay. A message takes a permit of its sub-account, and of all above it, as well.
 	Claim(ctx context.Context, c Claim) (Claimed, error)
 
 	// ClaimUnknown takes messages of an egress whose outcome is unknown and whose time to ask has come.
@@ -119,7 +122,7 @@ type Queue interface {
 	Recover(ctx context.Context, r Recovery) (int, error)
 
 	// Expire looks at the oldest messages that wait to be sent, and drops those whose time to live is over: that of their pool,
-	// else the given one. The time for which a limit kept their lane waiting does not count. It returns how many it dropped, and
+	// else the given one. The time for which a limit kept their lane or their sub-account waiting does not count. It returns how many it dropped, and
 	// the last one that it looked at, zero when there is none.
 	Expire(ctx context.Context, e Expiry) (n int, last mail.ID, err error)
 }
@@ -182,7 +185,7 @@ type Claim struct {
 type Claimed struct {
 	Jobs []Job
 	Full []mailbox.Class // lanes in which messages wait for a permit
-	Free time.Time       // when the first of them lets a message go; zero when there is none
+	Free time.Time       // when the first of them, or the first sub-account whose limit is reached, lets a message go; zero when there is none
 	More bool            // nothing was claimed because there is too much to look at: the next claim goes on
 }
 
@@ -489,6 +492,8 @@ type EventFilter struct {
 	MessageID    mail.ID
 	TPSPIDs      []int32 // nil: any; a negative one is an IP's
 	Types        []event.Type
+	Mailbox      mailbox.Class
+	Group        string    // of its message, as far as groups are counted by name (MaxLabels)
 	Recipient    string    // exact address, case-insensitive
 	Search       string    // a part of the recipient's address, case-insensitive
 	From, To     time.Time // occurrence, From included, To excluded
@@ -651,7 +656,8 @@ type Configuration interface {
 	// RenameSubAccount fails with ErrConflict or ErrNotFound.
 	RenameSubAccount(ctx context.Context, accountID, id int32, name string) error
 
-	// DeleteSubAccount removes the sub-account from use; its mail and events stay.
+	// DeleteSubAccount removes the sub-account from use; its mail and events stay, and its block and limit stand. ErrHasChildren: others
+	// stand under it.
 	DeleteSubAccount(ctx context.Context, accountID, id int32, now time.Time) error
 
 	// CreateTPSP stores a TPSP with its pool and gives both their ids. ErrConflict: the account has the same key and

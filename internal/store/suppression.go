@@ -179,11 +179,12 @@ type Push struct {
 // PushOutcome is what came of a push.
 type PushOutcome struct {
 	Push
-	Done    bool      // the list has it so, or it need not
-	Mirror  bool      // the list was changed
-	Refused string    // the provider's words: it is not tried again
-	Kept    bool      // a release was refused: the address stays suppressed, as one whose recipient complained
-	Failure string    // why it is to be tried again
-	Next    time.Time // when
+	Done    bool            // the list has it so, or it need not
+	Mirror  bool            // the list was changed
+	Refused string          // the provider's words: it is not tried again
+	Kept    bool            // a release was refused: the address stays suppressed
+	Reason  provider.Reason // why it is, when it was kept
+	Failure string          // why it is to be tried again
+	Next    time.Time       // when
 	At      time.Time
 }

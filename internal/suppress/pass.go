@@ -124,6 +124,9 @@ func (w *work) push(ctx context.Context) error {
 		}
 		put, putErr := w.change(ctx, suppress, w.adapter.SuppressAddresses)
 		off, offErr := w.change(ctx, release, w.adapter.ReleaseAddresses)
+		if err := w.explain(ctx, off); err != nil {
+			return errors.Join(putErr, offErr, err)
+		}
 		outcomes = slices.Concat(outcomes, put, off)
 		if err := w.Store.Pushed(context.WithoutCancel(ctx), outcomes); err != nil {
 			return errors.Join(putErr, offErr, err)
@@ -161,6 +164,26 @@ func (w *work) change(ctx context.Context, list []store.Push, call func(context.
 		outcomes[i] = o
 	}
 	return outcomes, err
+}
+
+// explain says of addresses that the provider would not take off its list why they stand there. Where that is not known the recipient
+// complained: that is what providers do not let be taken back.
+func (w *work) explain(ctx context.Context, outcomes []store.PushOutcome) error {
+	if !slices.ContainsFunc(outcomes, func(o store.PushOutcome) bool { return o.Kept }) {
+		return nil
+	}
+	mirror, err := w.Store.SuppressionMirror(context.WithoutCancel(ctx), w.tpsp.ID)
+	if err != nil {
+		return err
+	}
+	for i := range outcomes {
+		o := &outcomes[i]
+		m, known := mirror[o.Email]
+		if o.Reason = provider.SpamComplaint; known && m.Released.IsZero() && m.Reason != provider.Manual {
+			o.Reason = m.Reason
+		}
+	}
+	return nil
 }
 
 // retry is how long a push waits that has failed so often before.

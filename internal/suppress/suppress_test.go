@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -221,4 +223,35 @@ func TestRun(t *testing.T) {
 		}
 		w.must(t, w.db.Close())
 	})
+}
+
+// What the provider does not take off its list is suppressed again, for the reason that stands there; where none is known, as a complaint.
+func TestWhatStaysOnTheList(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	want := map[string]provider.Reason{"left@example.net": provider.Unsubscribed, "gone@example.net": provider.HardBounce, "spam@example.net": provider.SpamComplaint}
+	for email, reason := range want {
+		w.list.change(email, &provider.Listed{Email: email, Reason: reason, At: w.now})
+	}
+	w.pass(t.Context())
+	w.list.keeps = true
+	want["unread@example.net"] = provider.SpamComplaint
+	_, err := w.svc.Add(t.Context(), w.sub, []Entry{{"unread@example.net", provider.Manual}})
+	w.must(t, err)
+	w.now = w.now.Add(time.Hour)
+	emails := slices.Sorted(maps.Keys(want))
+	ended, err := w.svc.Remove(t.Context(), w.sub, emails)
+	w.must(t, err)
+	if len(ended) != len(want) {
+		t.Fatalf("ended: %+v", ended)
+	}
+	w.pass(t.Context())
+	all, err := w.db.Suppressions(t.Context(), store.SuppressionFilter{SubAccountID: w.sub.ID, From: w.now.AddDate(-1, 0, 0), To: w.now.AddDate(1, 0, 0)})
+	w.must(t, err)
+	for _, s := range all {
+		if s.Reason != want[s.Email] || s.Detail != "You do not have the required authority." {
+			t.Errorf("%+v", s)
+		}
+	}
+	w.want(t, w.sub.ID, emails...)
 }

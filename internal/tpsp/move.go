@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"postyard/internal/directory"
+	"postyard/internal/mail"
 	"postyard/internal/provider"
 	"postyard/internal/secret"
 	"postyard/internal/store"
@@ -59,6 +61,9 @@ func (s *Service) draft(ctx context.Context, accountID, id int32, change Change)
 		return nil, err
 	}
 	d.tpsp.Name, d.tpsp.Limits = n.Name, n.Limits
+	if s.unused(&d.from, &d.conn, &n) {
+		return nil, mail.Invalid("unused_secret", "secret", "%s has no use for this secret; a new key goes into key", s.Adapters[known.Type].Profile().Title)
+	}
 	if d.moves() {
 		d.conn = n.connection()
 		d.conn.AccountID, d.conn.TPSPID = accountID, id
@@ -69,6 +74,14 @@ func (s *Service) draft(ctx context.Context, accountID, id int32, change Change)
 		}
 	}
 	return d, nil
+}
+
+// unused tells whether nothing came of a secret that was given, as the adapter made no key of it. Providers that take none at all are not
+// meant: the clients of SendPost give all fields.
+func (s *Service) unused(from, given *provider.Connection, n *New) bool {
+	_, judged := s.Adapters[n.Type].(provider.Normalizer)
+	word := strings.TrimSpace(given.Secret.Reveal())
+	return judged && word != "" && n.Secret.IsZero() && secret.Equal(n.Key.Reveal(), from.Key.Reveal()) && !secret.Equal(word, n.Key.Reveal())
 }
 
 // move changes how a TPSP's provider is reached, after the provider has agreed. First the new credentials are durable and known, because

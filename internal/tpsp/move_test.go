@@ -492,3 +492,58 @@ func TestResumingTriesAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// oneKey is a provider with one credential, whose key some clients give as the secret; it knows a key by its prefix.
+type oneKey struct{ scripted }
+
+func (*oneKey) Capabilities() provider.Capabilities { return provider.Capabilities{Silent: true} }
+
+func (*oneKey) Normalize(conn provider.Connection) (provider.Connection, *mail.FieldError) {
+	if word := strings.TrimSpace(conn.Secret.Reveal()); strings.HasPrefix(word, "SG.") {
+		conn.Key = secret.NewString(word)
+	}
+	conn.Secret, conn.Stream = secret.String{}, ""
+	return conn, nil
+}
+
+// A secret that came to nothing is refused: whoever gave it means to have changed the key.
+func TestSecretsWithoutAUse(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		secret, key string
+		want        string // the key, "" when the change is refused
+	}{
+		"junk":                 {secret: "junk"},
+		"a key":                {secret: " SG.new ", want: "SG.new"},
+		"the key that is kept": {secret: "SG.old", want: "SG.old"},
+		"nothing":              {secret: " ", want: "SG.old"},
+		"beside a new key":     {secret: "junk", key: "SG.other", want: "SG.other"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := setup(t)
+				b.Adapters[provider.SendGrid] = &oneKey{}
+				made, _, err := b.Create(t.Context(), b.account, New{Name: "S", Type: provider.SendGrid, Key: secret.NewString("SG.old")})
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = b.Update(t.Context(), b.account, made.ID, func(_ *directory.TPSP, conn *provider.Connection) error {
+					conn.Secret = secret.NewString(c.secret)
+					if c.key != "" {
+						conn.Key = secret.NewString(c.key)
+					}
+					return nil
+				})
+				bad, refused := errors.AsType[*mail.FieldError](err)
+				if refused != (c.want == "") || refused && bad.Field != "secret" || err != nil && !refused {
+					t.Fatalf("%v", err)
+				}
+				conn, err := b.Connection(b.now(made.ID))
+				if want := c.want; err != nil || conn.Key.Reveal() != want && !refused || refused && conn.Key.Reveal() != "SG.old" {
+					t.Errorf("%q (%v)", conn.Key.Reveal(), err)
+				}
+			})
+		})
+	}
+}

@@ -155,11 +155,15 @@ func trackLinks(clicks *bool) string {
 	}
 }
 
-// headers returns the custom headers that are not metadata, sorted by name so that equal messages are equal bytes.
+// streamHeader chooses a message stream for Postmark's SMTP service. Nobody has said that its API takes no notice of it.
+const streamHeader = "X-PM-Message-Stream"
+
+// headers returns the custom headers that are not metadata, sorted by name so that equal messages are equal bytes. A request chooses no stream
+// (PM-4).
 func headers(c *mail.Content) []header {
 	var list []header
 	for name, value := range c.Headers {
-		if _, ok := provider.MetadataKey(name); !ok {
+		if _, ok := provider.MetadataKey(name); !ok && !strings.EqualFold(name, streamHeader) {
 			list = append(list, header{name, value})
 		}
 	}

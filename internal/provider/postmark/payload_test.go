@@ -50,7 +50,7 @@ func fullMessage() provider.Outgoing {
 			CustomFields: json.RawMessage(`{"name":"everybody","big":9007199254740993,"list":[1,2],"html":"<b>&</b>"}`),
 			Headers: map[string]string{
 				"X-Campaign": "spring", "List-Unsubscribe": "<https://example.com/u>", "tpsp_metadata_orderId": "A-77",
-				"TPSP_METADATA_tenant": "north", "A-First": "1",
+				"TPSP_METADATA_tenant": "north", "A-First": "1", "x-pm-message-stream": "broadcast",
 			},
 			Groups:      []string{"welcome", "second"},
 			Attachments: []mail.Attachment{{Filename: "terms.PDF", Content: "JVBERg=="}, {Filename: "data.unknown", Content: "AAEC"}},

@@ -118,3 +118,9 @@ func usable(conn provider.Connection) *provider.Outcome {
 	}
 	return &provider.Outcome{Class: provider.Account, Text: err.Error()}
 }
+
+// Write implements provider.Writer.
+func (*Adapter) Write(conn provider.Connection, out *provider.Outgoing) (provider.Written, error) {
+	body, err := encode(conn, out)
+	return provider.Written{MediaType: provider.MediaJSON, Body: body}, err
+}

@@ -171,3 +171,11 @@ func usable(conn provider.Connection) error {
 	_, err := baseURL(conn)
 	return err
 }
+
+// Write implements provider.Writer.
+func (*Adapter) Write(_ provider.Connection, out *provider.Outgoing) (provider.Written, error) {
+	c := chunk{shared: shared(out.Content)}
+	text, recipients := personalization(out)
+	c.add(0, text, recipients)
+	return provider.Written{MediaType: provider.MediaJSON, Body: c.body()}, nil
+}

@@ -164,3 +164,12 @@ func addresses(dst []byte, key string, list []mail.Address, named *[]string) []b
 		return quickjson.AppendString(dst, *email)
 	})
 }
+
+// Write implements provider.Writer.
+func (a *Adapter) Write(_ provider.Connection, out *provider.Outgoing) (provider.Written, error) {
+	m, err := form.Write(out, nil, a.Now())
+	if err != nil {
+		return provider.Written{}, err
+	}
+	return provider.Written{MediaType: provider.MediaMIME, Body: m.Raw}, nil
+}

@@ -41,3 +41,12 @@ func write(out *provider.Outgoing, now time.Time) (*compose.Message, error) {
 }
 
 func number(id int32) string { return strconv.Itoa(int(id)) }
+
+// Write implements provider.Writer.
+func (a *Adapter) Write(_ provider.Connection, out *provider.Outgoing) (provider.Written, error) {
+	m, err := write(out, a.Now())
+	if err != nil {
+		return provider.Written{}, err
+	}
+	return provider.Written{MediaType: provider.MediaMIME, Body: m.Raw}, nil
+}

@@ -7,9 +7,9 @@ import (
 	"postyard/internal/store"
 )
 
-// Countable tells whether counters say how many events a filter selects: it asks for whole days, sub-accounts, TPSPs and types only.
+// Countable tells whether counters say how many events a filter selects: it asks for whole days, sub-accounts, TPSPs, mailbox providers and types only.
 func Countable(f *store.EventFilter) bool {
-	return f.MessageID == (mail.ID{}) && f.Recipient == "" && f.Search == "" && f.After == 0 && f.Before == 0 &&
+	return f.MessageID == (mail.ID{}) && f.Recipient == "" && f.Search == "" && f.Group == "" && f.After == 0 && f.Before == 0 &&
 		Stamp(f.From)%DayLength == 0 && Stamp(f.To)%DayLength == 0
 }
 

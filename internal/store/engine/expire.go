@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"cmp"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -22,8 +24,11 @@ const forgetEvery = time.Minute
 type Forgot struct{ last atomic.Int64 }
 
 // Again tells whether it is time to remove it again, and takes that as done.
-func (f *Forgot) Again(now time.Time) bool {
-	if now.Sub(Time(f.last.Load())).Abs() < forgetEvery {
+func (f *Forgot) Again(now time.Time) bool { return f.After(now, forgetEvery) }
+
+// After is Again with a time of its own.
+func (f *Forgot) After(now time.Time, every time.Duration) bool {
+	if now.Sub(Time(f.last.Load())).Abs() < every {
 		return false
 	}
 	f.last.Store(Stamp(now))
@@ -35,30 +40,55 @@ type Old struct {
 	ID        mail.ID
 	Egress    route.Egress
 	Lane      int
-	Submitted int64 // Stamp
-	TTL       int64 // of its pool, in nanoseconds; 0 is the server's
+	Chain     []int32 // its sub-account and those above it
+	Submitted int64   // Stamp
+	TTL       int64   // of its pool, in nanoseconds; 0 is the server's
 	Waiting   string
 }
 
-// Holds are the times in which limits held lanes. A message may have been moved from one egress to another meanwhile, so those of
-// all egresses count for it: rather too long than too short.
-type Holds map[int][]hold
+// Holds are the times in which limits held lanes, and those of sub-accounts what stands under them. A message may have been moved from
+// one egress to another meanwhile, so those of all egresses count for it: rather too long than too short.
+type Holds struct {
+	lanes map[int][]hold
+	subs  map[int32][]hold
+}
 
 type hold struct{ since, until int64 }
 
+// NewHolds returns holds of nothing.
+func NewHolds() Holds { return Holds{map[int][]hold{}, map[int32][]hold{}} }
+
 // Add adds a time in which a lane was held. They come in the order of since.
 func (h Holds) Add(lane int, since, until int64) {
-	list := h[lane]
-	if n := len(list); n > 0 && since <= list[n-1].until {
-		list[n-1].until = max(list[n-1].until, until)
-		return
-	}
-	h[lane] = append(list, hold{since, until})
+	h.lanes[lane] = joined(h.lanes[lane], hold{since, until})
 }
 
-// held returns for how long a lane was held between two moments.
-func (h Holds) held(lane int, from, to int64) (n int64) {
-	for _, hold := range h[lane] {
+// AddSub adds a time in which the limit of a sub-account was reached. They come in the order of since.
+func (h Holds) AddSub(id int32, since, until int64) {
+	h.subs[id] = joined(h.subs[id], hold{since, until})
+}
+
+// joined adds a hold that begins no earlier than the others.
+func joined(list []hold, next hold) []hold {
+	if n := len(list); n > 0 && next.since <= list[n-1].until {
+		list[n-1].until = max(list[n-1].until, next.until)
+		return list
+	}
+	return append(list, next)
+}
+
+// held returns for how long a message was held between two moments.
+func (h Holds) held(m *Old, from, to int64) (n int64) {
+	all := slices.Clone(h.lanes[m.Lane])
+	for _, id := range m.Chain {
+		all = append(all, h.subs[id]...)
+	}
+	slices.SortFunc(all, func(a, b hold) int { return cmp.Compare(a.since, b.since) })
+	var apart []hold
+	for _, next := range all {
+		apart = joined(apart, next)
+	}
+	for _, hold := range apart {
 		n += max(min(hold.until, to)-max(hold.since, from), 0)
 	}
 	return n
@@ -81,7 +111,7 @@ func (h Holds) Due(m *Old, e store.Expiry) (move store.Move, ok bool) {
 	if m.TTL > 0 {
 		ttl = m.TTL
 	}
-	if now-m.Submitted-h.held(m.Lane, m.Submitted, now) < ttl {
+	if now-m.Submitted-h.held(m, m.Submitted, now) < ttl {
 		return move, false
 	}
 	return store.Move{ID: m.ID, From: m.Egress, Drop: Expired(m.Waiting)}, true

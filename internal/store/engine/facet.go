@@ -25,15 +25,12 @@ type FacetValue struct {
 	Millis    int64 // of DimensionDelay
 }
 
-// maxLabel is the most bytes of a label that is counted by name. It is part of a key.
-const maxLabel = 255
-
 // LabelName returns the name under which a group or domain is counted, "" for none.
 func LabelName(s string) string {
 	if !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0 {
 		s = strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "\uFFFD") // what every engine takes
 	}
-	if len(s) > maxLabel {
+	if len(s) > store.MaxLabelBytes {
 		return store.OtherValue
 	}
 	return s

@@ -109,7 +109,7 @@ func TestLabels(t *testing.T) {
 		}
 		var read Labels
 		eachLabel(labels.Encode(), func(d store.Dimension, name string) {
-			if !utf8.ValidString(name) || strings.Contains(name, "\x00") || len(name) > maxLabel || !known[name] && name != store.OtherValue {
+			if !utf8.ValidString(name) || strings.Contains(name, "\x00") || len(name) > store.MaxLabelBytes || !known[name] && name != store.OtherValue {
 				t.Fatalf("%q", name)
 			}
 			if d == store.DimensionDomain {

@@ -100,6 +100,25 @@ func (r *DeliveryRow) Done() store.Delivery {
 	return r.Delivery
 }
 
+// StandingRow is a delivery that is not done as a statement returns it: endpoint_id, seq, state, calls, tries, due_at.
+type StandingRow struct {
+	DeliveryRow
+	state int
+}
+
+// Into returns where the columns go.
+func (r *StandingRow) Into() []any {
+	return []any{&r.EndpointID, &r.Seq, &r.state, &r.Calls, &r.Tries, &r.Due}
+}
+
+// Done completes the delivery after the scan.
+func (r *StandingRow) Done() store.StandingDelivery {
+	return store.StandingDelivery{Delivery: r.DeliveryRow.Done(), GivenUp: r.state == givenUp}
+}
+
+// givenUp is the state of a delivery that was given up.
+const givenUp = 2
+
 // Standing makes a count of the rows' sums; oldest is of an event.
 func Standing(waiting, givenUp, oldest int64) store.DeliveryCount {
 	return store.DeliveryCount{Waiting: waiting, GivenUp: givenUp, Oldest: Time(oldest)}

@@ -14,8 +14,9 @@ type Flow struct {
 	Priority   int // as stored: the lower goes first
 	SubAccount int32
 	Pool       int32
-	Ready      int // how many there are, counted up to what may be claimed
-	Share      int // how many to take
+	Chain      []int32 // the sub-account and those above it, itself first
+	Ready      int     // how many there are, counted up to what may be claimed
+	Share      int     // how many to take
 }
 
 // Lane is the flows of one lane, in the order in which they are to be served.
@@ -179,8 +180,9 @@ func (t *Turns) Order(e route.Egress, lanes []int) []int {
 	return slices.Concat(lanes[i:], lanes[:i])
 }
 
-// Deal deals by the turns, see [Deal], and notes who was served: the next turn begins after the last one in line that got something.
-func (t *Turns) Deal(e route.Egress, lanes []Lane, total int) {
+// Deal deals by the turns, see [Deal], as far as the senders' limits go, and notes who was served: the next turn begins after the last
+// one in line that got something.
+func (t *Turns) Deal(e route.Egress, lanes []Lane, total int, s *Senders) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	turn := t.of(e)
@@ -188,6 +190,7 @@ func (t *Turns) Deal(e route.Egress, lanes []Lane, total int) {
 		lanes[i].pools = turn.lanes[lanes[i].ID].pools
 	}
 	Deal(lanes, total)
+	s.cut(lanes)
 	for i := range lanes {
 		if turn.serve(&lanes[i]) {
 			turn.lane = lanes[i].ID

@@ -112,7 +112,7 @@ func TestTurns(t *testing.T) {
 			}
 			lanes = append(lanes, l)
 		}
-		turns.Deal(7, lanes, 1)
+		turns.Deal(7, lanes, 1, nil)
 		for _, l := range lanes {
 			for _, f := range l.Flows {
 				got[[3]int{l.ID, int(f.SubAccount), int(f.Pool)}] += f.Share

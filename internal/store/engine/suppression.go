@@ -30,6 +30,21 @@ var (
 		store.ByUser, store.ByAnswer, store.ByReport, provider.SpamComplaint, store.EchoTime.Nanoseconds(), store.ByList)
 )
 
+// What is left of suppressions is removed once a day: of those that were reactivated so long ago that nothing from before is reported any
+// more, and of the lists of deleted TPSPs; so many rows in one transaction.
+const (
+	ForgetSuppressionsEvery = 24 * time.Hour
+	ReleasesKept            = 400 * 24 * time.Hour
+	SuppressionsAtOnce      = 500
+)
+
+// ListTables hold what is known of the lists of TPSPs, with the address in every row.
+var ListTables = [...]string{"suppression_mirror", "suppression_pushed", "suppression_push"}
+
+// ForgottenLists are the deleted TPSPs of whose lists something is known.
+const ForgottenLists = `SELECT id FROM tpsp WHERE deleted <> 0 AND (EXISTS (SELECT 1 FROM suppression_list l WHERE l.tpsp_id = tpsp.id)
+	OR EXISTS (SELECT 1 FROM suppression_push q WHERE q.tpsp_id = tpsp.id)) ORDER BY id`
+
 // UsedFor is how long a sub-account counts as one that mails through a TPSP.
 const UsedFor = 90 * 24 * time.Hour
 
@@ -50,6 +65,20 @@ func MergeSuppressions(list []store.Suppression) []store.Suppression {
 	}
 	return merged
 }
+
+// Unexplained returns those suppressions of a list that say nothing of a reason: the provider's list may.
+func Unexplained(list []store.Suppression) (unexplained []store.Suppression) {
+	for i := range list {
+		if list[i].Source == store.ByAnswer {
+			unexplained = append(unexplained, list[i])
+		}
+	}
+	return unexplained
+}
+
+// ExplainSuppressions gives suppressions s, of which m is the provider's entry, that entry's reason.
+var ExplainSuppressions = fmt.Sprintf(`SET reason = m.reason FROM suppression_mirror m
+	WHERE m.tpsp_id = s.tpsp_id AND m.email = s.email AND m.pushed >= 0 AND m.reason <> s.reason AND s.source = %d AND s.released = 0`, store.ByAnswer)
 
 // SuppressionOf returns what a report that is recorded suppresses.
 func SuppressionOf(r *provider.Report, p *store.Parsed, accountID, subAccountID int32) (store.Suppression, bool) {

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -32,8 +33,11 @@ const (
 )
 
 // peek returns the flows of every lane by priority, and within a priority in the order of their turns: once round from the
-// sub-account after the one that was served last, until $4 are found that are not paused. All are found by index probes.
-const peek = `WITH RECURSIVE lane (mailbox) AS (
+// sub-account after the one that was served last, until $4 are found that are not paused. Those whose sub-account, or one above it, is
+// blocked or has reached its limit count as paused. All are found by index probes.
+const peek = `WITH RECURSIVE stops AS MATERIALIZED (SELECT array_agg(id) AS ids FROM (SELECT id FROM sub_account WHERE blocked > 0
+		UNION ALL SELECT sub_account_id FROM sub_hold WHERE until > $3) stop),
+	lane (mailbox) AS (
 		(SELECT mailbox FROM queue WHERE egress = $1 AND status = 0 ORDER BY mailbox LIMIT 1)
 		UNION ALL
 		SELECT (SELECT q.mailbox FROM queue q WHERE q.egress = $1 AND q.status = 0 AND q.mailbox > lane.mailbox ORDER BY q.mailbox LIMIT 1)
@@ -59,26 +63,34 @@ const peek = `WITH RECURSIVE lane (mailbox) AS (
 				AND q.mailbox = f.mailbox AND q.priority = f.priority ORDER BY q.sub_account_id, q.pool_id LIMIT 1)
 			LIMIT 1) next
 		CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM pool WHERE id = next.pool AND paused)
-			OR EXISTS (SELECT FROM sub_account WHERE id = next.sub AND paused) AS paused) held
+			OR EXISTS (SELECT FROM sub_account s WHERE s.id = next.sub AND (s.paused OR (s.id || s.path) && (SELECT ids FROM stops))) AS paused) held
 		WHERE f.found < $4 AND f.steps < $8 AND (NOT next.wrapped OR next.sub <= f.last))
-	SELECT f.mailbox, f.priority, f.sub, f.pool, f.paused, CASE WHEN f.paused THEN 0 ELSE (SELECT count(*) FROM (SELECT FROM queue q WHERE q.egress = $1
+	SELECT f.mailbox, f.priority, f.sub, f.pool, f.paused, coalesce(s.id || s.path, ARRAY[f.sub]),
+		CASE WHEN s.per_hour > 0 OR s.path <> '{}' THEN ARRAY (SELECT l.id FROM sub_account l WHERE l.id = ANY (s.id || s.path) AND l.per_hour > 0) ELSE '{}' END,
+		CASE WHEN f.paused THEN coalesce((SELECT max(until) FROM sub_hold h WHERE h.sub_account_id = ANY (s.id || s.path) AND h.until > $3), 0) ELSE 0 END,
+		CASE WHEN f.paused THEN 0 ELSE (SELECT count(*) FROM (SELECT FROM queue q WHERE q.egress = $1
 		AND q.status = 0 AND q.mailbox = f.mailbox AND q.priority = f.priority AND q.sub_account_id = f.sub AND q.pool_id = f.pool LIMIT $2) few) END
-	FROM flow f WHERE f.steps > 0 AND NOT EXISTS (SELECT FROM tpsp WHERE id = $1 AND (paused OR drill_until > $3))
+	FROM flow f LEFT JOIN sub_account s ON s.id = f.sub WHERE f.steps > 0 AND NOT EXISTS (SELECT FROM tpsp WHERE id = $1 AND (paused OR drill_until > $3))
 	ORDER BY f.mailbox, f.priority, f.steps`
 
-// claim takes the oldest messages of each flow, opens an attempt for each, and counts them as permits.
+// claim takes the oldest messages of each flow, opens an attempt for each, and counts them as permits: of the egress first, then of the
+// sub-accounts, as permits are given back.
 const claim = `WITH taken AS MATERIALIZED (
 		SELECT first.id, flow.place FROM unnest($2::smallint[], $3::int[], $4::int[], $5::int[], $6::int[])
 			WITH ORDINALITY AS flow (mailbox, priority, sub, pool, share, place)
 		CROSS JOIN LATERAL (SELECT id FROM queue WHERE egress = $1 AND status = 0 AND mailbox = flow.mailbox AND priority = flow.priority
 			AND sub_account_id = flow.sub AND pool_id = flow.pool ORDER BY rank LIMIT flow.share FOR UPDATE SKIP LOCKED) first),
 	claimed AS (UPDATE queue q SET status = 2, lease_owner = $7, lease_until = $8, attempts = attempts + 1, due_at = 0, waiting = ''
-		FROM taken WHERE q.id = taken.id RETURNING q.id, q.attempts, q.failures, taken.place, q.mailbox, q.rank),
+		FROM taken WHERE q.id = taken.id RETURNING q.id, q.attempts, q.failures, taken.place, q.mailbox, q.rank, q.sub_account_id),
 	opened AS (INSERT INTO attempt (message_id, n, egress, began) SELECT id, attempts, $1, $9 FROM claimed),
 	permitted AS (INSERT INTO permit AS p (egress, mailbox, span, n)
 		SELECT $1::int, mailbox, $10::bigint, count(*) FROM claimed GROUP BY mailbox
 		UNION ALL SELECT $1::int, -1, $10::bigint, count(*) FROM claimed HAVING count(*) > 0
-		ORDER BY 2 ON CONFLICT (egress, mailbox, span) DO UPDATE SET n = p.n + excluded.n)
+		ORDER BY 2 ON CONFLICT (egress, mailbox, span) DO UPDATE SET n = p.n + excluded.n RETURNING 1),
+	counted AS (INSERT INTO sub_permit AS p (sub_account_id, span, egress, n)
+		SELECT up.id, $10::bigint, $1::int, count(*) FROM (SELECT count(*) FROM permitted) AS before CROSS JOIN claimed
+		JOIN unnest($11::int[], $12::int[]) AS up (sub, id) ON up.sub = claimed.sub_account_id GROUP BY up.id
+		ORDER BY 1 ON CONFLICT (sub_account_id, span, egress) DO UPDATE SET n = p.n + excluded.n)
 	SELECT id, attempts, failures FROM claimed ORDER BY place, rank`
 
 const claimUnknown = `WITH taken AS MATERIALIZED (SELECT id FROM queue WHERE egress = $1 AND status = 3 AND status IN (1, 3) AND due_at <= $2
@@ -96,24 +108,27 @@ func (db *DB) Claim(ctx context.Context, c store.Claim) (claimed store.Claimed, 
 		claimed, jobs = store.Claimed{}, nil
 		promoted := 0
 		t.count(&promoted, promote, int32(c.Egress), now, promotions)
-		g := t.readLimits(c)
-		flows := t.peek(db, c)
+		g, s := t.readLimits(c), engine.NewSenders(c)
+		flows := t.peek(db, c, s)
 		if err := t.flush(); err != nil {
 			return err
 		}
+		claimed.Free = s.Free(time.Time{})
 		if claimed.More = promoted == promotions; len(*flows) == 0 {
 			return nil
 		}
-		if len(g.Limited()) > 0 {
-			if err := t.readPermits(c, g); err != nil {
-				return err
-			}
+		open, err := t.readRoom(c, g, s, *flows)
+		if err != nil {
+			return err
 		}
-		taken := db.deal(c, *flows, g, &claimed)
+		taken := db.deal(c, open, g, s, &claimed)
 		t.remember(c, g)
+		t.rememberSenders(c, s)
 		if len(taken) == 0 {
+			claimed.More = claimed.More || len(open) < len(*flows) // the next claim passes over them and looks at others
 			return nil
 		}
+		subs, above := chains(taken)
 		t.each(func(rows pgx.Rows) error {
 			j := store.Job{Egress: c.Egress, SentAt: c.Now}
 			err := rows.Scan(idInto(&j.ID), &j.Attempt, &j.Failures)
@@ -125,7 +140,7 @@ func (db *DB) Claim(ctx context.Context, c store.Claim) (claimed store.Claimed, 
 			column(taken, func(f *engine.Flow) int32 { return f.SubAccount }),
 			column(taken, func(f *engine.Flow) int32 { return f.Pool }),
 			column(taken, func(f *engine.Flow) int32 { return int32(f.Share) }),
-			c.Owner, engine.Stamp(c.LeaseUntil), now, limit.SpanOf(c.Now))
+			c.Owner, engine.Stamp(c.LeaseUntil), now, limit.SpanOf(c.Now), subs, above)
 		return nil
 	})
 	if err != nil {
@@ -136,17 +151,40 @@ func (db *DB) Claim(ctx context.Context, c store.Claim) (claimed store.Claimed, 
 	return claimed, err
 }
 
+// readRoom counts what the limits leave, and returns the flows that may be served.
+func (t *tx) readRoom(c store.Claim, g *engine.Gate, s *engine.Senders, flows []flow) ([]engine.Flow, error) {
+	if len(g.Limited()) > 0 {
+		t.readPermits(c, g)
+	}
+	if limited := limitedSenders(flows); len(limited) > 0 {
+		told := t.readSenders(c, s, limited)
+		if err := t.flush(); err != nil {
+			return nil, err
+		}
+		told()
+	}
+	return withRoom(flows, s), t.flush()
+}
+
+// flow is one that is not paused, with those of its sub-account and those above it that have a limit.
+type flow struct {
+	engine.Flow
+	limited []int32
+}
+
 // peek asks for the flows of an egress; they are there after the next flush.
-func (t *tx) peek(db *DB, c store.Claim) *[]engine.Flow {
-	flows := &[]engine.Flow{}
+func (t *tx) peek(db *DB, c store.Claim, s *engine.Senders) *[]flow {
+	flows := &[]flow{}
 	last := db.turns.Last(c.Egress)
 	steps := map[int]int{} // by lane: paused flows since the last one that is not
 	t.each(func(rows pgx.Rows) error {
-		var f engine.Flow
+		var f flow
 		var paused bool
-		if err := rows.Scan(&f.Lane, &f.Priority, &f.SubAccount, &f.Pool, &paused, &f.Ready); err != nil {
+		var until int64
+		if err := rows.Scan(&f.Lane, &f.Priority, &f.SubAccount, &f.Pool, &paused, &f.Chain, &f.limited, &until, &f.Ready); err != nil {
 			return err
 		}
+		s.Wait(engine.Time(until))
 		if !paused {
 			*flows, steps[f.Lane] = append(*flows, f), 0
 		} else if steps[f.Lane]++; steps[f.Lane] == mostSteps {
@@ -163,7 +201,7 @@ func (t *tx) peek(db *DB, c store.Claim) *[]engine.Flow {
 var mailboxes = len(mailbox.Classes())
 
 // deal shares what the limits let go over the flows, and returns those that get something.
-func (db *DB) deal(c store.Claim, flows []engine.Flow, g *engine.Gate, claimed *store.Claimed) (taken []engine.Flow) {
+func (db *DB) deal(c store.Claim, flows []engine.Flow, g *engine.Gate, s *engine.Senders, claimed *store.Claimed) (taken []engine.Flow) {
 	of := map[int][]engine.Flow{}
 	var ids []int
 	for _, f := range flows {
@@ -180,8 +218,9 @@ func (db *DB) deal(c store.Claim, flows []engine.Flow, g *engine.Gate, claimed *
 		}
 		lanes = append(lanes, l)
 	}
-	db.turns.Deal(c.Egress, lanes, min(c.Limit, g.Room(engine.WholeEgress)))
+	db.turns.Deal(c.Egress, lanes, min(c.Limit, g.Room(engine.WholeEgress)), s)
 	claimed.Full, claimed.Free = g.Held()
+	claimed.Free = s.Free(claimed.Free)
 	for _, l := range lanes {
 		for _, f := range l.Flows {
 			if f.Share > 0 {
@@ -253,7 +292,7 @@ func (db *DB) undo(ctx context.Context, back []*store.Job, c store.Claim, broken
 			}
 			if p.status == engine.Leased {
 				unopened = append(unopened, call{j.ID, j.Attempt})
-				l.giveBack(p, j)
+				l.giveBack(p, j, c.Now)
 			}
 			p.undo(broken[j.ID], c)
 		}

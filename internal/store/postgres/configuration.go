@@ -107,6 +107,14 @@ func (db *DB) RenameSubAccount(ctx context.Context, accountID, id int32, name st
 // DeleteSubAccount implements store.Configuration.
 func (db *DB) DeleteSubAccount(ctx context.Context, accountID, id int32, now time.Time) error {
 	return db.configure(ctx, "delete sub-account", func(t *tx) error {
+		var children int
+		t.row([]any{&children}, `SELECT count(*)::int FROM sub_account WHERE account_id = $1 AND deleted = 0 AND path[1] = $2`, accountID, id)
+		if err := t.flush(); err != nil {
+			return err
+		}
+		if children > 0 {
+			return store.ErrHasChildren
+		}
 		return t.touch(`UPDATE sub_account SET deleted = $3 WHERE account_id = $1 AND id = $2 AND deleted = 0`, accountID, id, engine.Stamp(now))
 	})
 }

@@ -27,7 +27,8 @@ func (db *DB) LoadDirectory(ctx context.Context) (c directory.Contents, err erro
 		t.row([]any{&c.Revision}, `SELECT revision FROM installation`)
 		t.each(scanInto(&c.Accounts, scanAccount), `SELECT id, name, key_hash, sealed_key, created FROM account ORDER BY id`)
 		t.each(scanInto(&c.SubAccounts, scanSubAccount),
-			`SELECT id, account_id, name, is_default, paused, key_hash, sealed_key, created FROM sub_account WHERE deleted = 0 ORDER BY id`)
+			`SELECT id, account_id, name, is_default, paused, key_hash, sealed_key, created, path, per_hour, blocked, block_reason, deleted FROM sub_account
+				WHERE deleted = 0 OR path <> '{}' OR per_hour > 0 OR blocked > 0 ORDER BY id`)
 		t.each(scanInto(&c.TPSPs, scanTPSP), `SELECT id, account_id, name, type, domain, endpoint, port, sealed_key, sealed_secret, key_hash,
 			stream, policy, allow_raw, paused, drill_until, per_hour, catch_up,
 			hook_state, hook_ref, hook_username, hook_sealed_password, hook_error, hook_tries, hook_next_try,
@@ -71,10 +72,15 @@ func scanAccount(rows pgx.Rows) (a directory.Account, err error) {
 func scanSubAccount(rows pgx.Rows) (s directory.SubAccount, err error) {
 	var created int64
 	var hash []byte
-	if err := rows.Scan(&s.ID, &s.AccountID, &s.Name, &s.Default, &s.Paused, &hash, &s.SealedKey, &created); err != nil {
+	var blocked, deleted int64
+	if err := rows.Scan(&s.ID, &s.AccountID, &s.Name, &s.Default, &s.Paused, &hash, &s.SealedKey, &created, &s.Path, &s.PerHour, &blocked, &s.BlockReason,
+		&deleted); err != nil {
 		return s, err
 	}
-	s.Created = engine.Time(created)
+	if len(s.Path) == 0 {
+		s.Path = nil
+	}
+	s.Created, s.Blocked, s.Deleted = engine.Time(created), engine.Time(blocked), engine.Time(deleted)
 	s.KeyHash, err = keyHash(hash)
 	return s, err
 }

@@ -107,6 +107,9 @@ func countedEventsQuery(f *store.EventFilter) (query string, args []any) {
 	if f.TPSPIDs != nil {
 		add(` AND egress = ANY ($%d::int[])`, f.TPSPIDs)
 	}
+	if f.Mailbox != "" {
+		add(` AND mailbox = $%d`, f.Mailbox.ID())
+	}
 	if len(f.Types) > 0 {
 		add(` AND type = ANY ($%d::smallint[])`, typeNumbers(f))
 	}

@@ -109,6 +109,12 @@ func eventConditions(f store.EventFilter) (where string, args []any) {
 	if len(f.Types) > 0 {
 		add("e.type = ANY ($%d::smallint[])", typeNumbers(&f))
 	}
+	if f.Mailbox != "" {
+		add("e.mailbox = $%d", f.Mailbox.ID())
+	}
+	if f.Group != "" {
+		add(inGroup, engine.GroupLabel(f.Group))
+	}
 	if f.Recipient != "" {
 		add("e.recipient = $%d", address(f.Recipient))
 	}

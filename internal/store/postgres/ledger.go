@@ -21,12 +21,14 @@ import (
 
 // ledger holds the locked rows of the messages of a batch. Operations change them in memory; write puts back what changed.
 type ledger struct {
-	places   map[mail.ID]*place
-	messages map[mail.ID]*message
-	calls    map[call]*closing
-	returned map[permit]int // permits that are given back
-	refused  []refused
-	tookBack map[call]bool // outcomes of calls that come too late: the provider took the message back
+	places     map[mail.ID]*place
+	messages   map[mail.ID]*message
+	calls      map[call]*closing
+	returned   map[permit]int // permits that are given back
+	senders    map[senderPermit]int
+	returnedAt time.Time // the last of them
+	refused    []refused
+	tookBack   map[call]bool // outcomes of calls that come too late: the provider took the message back
 
 	confirmed []confirmed
 }
@@ -38,10 +40,14 @@ type permit struct {
 	span   int64
 }
 
-// giveBack returns the permit of an attempt that the provider has seen nothing of.
-func (l *ledger) giveBack(p *place, j *store.Job) {
+// giveBack returns the permits of an attempt that the provider has seen nothing of.
+func (l *ledger) giveBack(p *place, j *store.Job, now time.Time) {
 	if l.returned == nil {
-		l.returned = map[permit]int{}
+		l.returned, l.senders = map[permit]int{}, map[senderPermit]int{}
+	}
+	l.senders[senderPermit{p.subAccount, j.Egress, limit.SpanOf(j.SentAt)}]++
+	if now.After(l.returnedAt) {
+		l.returnedAt = now
 	}
 	for _, lane := range []int16{p.mailbox, engine.WholeEgress} {
 		l.returned[permit{j.Egress, lane, limit.SpanOf(j.SentAt)}]++
@@ -70,6 +76,7 @@ type place struct {
 	id           mail.ID
 	egress       route.Egress
 	mailbox      int16
+	subAccount   int32
 	status       engine.Status
 	dueAt        int64
 	owner        string
@@ -124,11 +131,11 @@ type closing struct {
 	class    *provider.Class // that the answer gives the call, nil when it says nothing
 }
 
-const placeColumns = `id, egress, mailbox, status, due_at, lease_owner, attempts, failures, asks, unknown_since, waiting, priority, ways`
+const placeColumns = `id, egress, mailbox, status, due_at, lease_owner, attempts, failures, asks, unknown_since, waiting, priority, ways, sub_account_id`
 
 func scanPlace(rows pgx.Rows) (*place, error) {
 	p := &place{}
-	return p, rows.Scan(idInto(&p.id), &p.egress, &p.mailbox, &p.status, &p.dueAt, &p.owner, &p.attempts, &p.failures, &p.asks, &p.unknownSince, &p.waiting, &p.priority, &p.ways)
+	return p, rows.Scan(idInto(&p.id), &p.egress, &p.mailbox, &p.status, &p.dueAt, &p.owner, &p.attempts, &p.failures, &p.asks, &p.unknownSince, &p.waiting, &p.priority, &p.ways, &p.subAccount)
 }
 
 func newLedger() *ledger {
@@ -234,7 +241,9 @@ func (l *ledger) write(t *tx) error {
 	l.writeConfirmed(t)
 	l.writeRefused(t)
 	l.writePlaces(t)
+	l.endSenderHolds(t)
 	l.writePermits(t)
+	l.writeSenderPermits(t)
 	return l.writeMessages(t)
 }
 

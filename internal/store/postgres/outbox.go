@@ -239,16 +239,12 @@ func (db *DB) OutEvents(ctx context.Context, seqs []int64) ([]store.OutEvent, er
 
 // OutContents implements store.Outbox. One content at a time is in memory; what cannot be read is left out.
 func (db *DB) OutContents(ctx context.Context, refs []string) (map[string]*mail.Content, error) {
-	ids := make([]pgtype.UUID, len(refs))
-	for i, ref := range refs {
-		if len(ref) != len(ids[i].Bytes) {
-			return nil, fmt.Errorf("read contents: %d bytes name none", len(ref))
-		}
-		copy(ids[i].Bytes[:], ref)
-		ids[i].Valid = true
+	ids, err := contentIDs(refs)
+	if err != nil {
+		return nil, err
 	}
 	found := make(map[string]*mail.Content, len(refs))
-	_, err := list(ctx, db.work, "read contents", func(rows pgx.Rows) (none struct{}, err error) {
+	_, err = list(ctx, db.work, "read contents", func(rows pgx.Rows) (none struct{}, err error) {
 		var id [16]byte
 		var body pgtype.DriverBytes // is decoded before the next row
 		if err = rows.Scan(&id, &body); err == nil {
@@ -403,11 +399,13 @@ func (db *DB) Tries(ctx context.Context, f store.TryFilter) ([]store.Try, error)
 		add(" AND id < $%d", f.Before)
 	}
 	add(" ORDER BY id DESC LIMIT $%d", f.Limit)
-	return list(ctx, db.queries, "read tries", func(rows pgx.Rows) (store.Try, error) {
-		var r engine.TryRow
-		err := rows.Scan(&r.ID, &r.EndpointID, &r.Seq, &r.Call, &r.Began, &r.Lasted, &r.Status, &r.Error, &r.Fate)
-		return r.Done(), err
-	}, query, args...)
+	return list(ctx, db.queries, "read tries", scanTry, query, args...)
+}
+
+func scanTry(rows pgx.Rows) (store.Try, error) {
+	var r engine.TryRow
+	err := rows.Scan(&r.ID, &r.EndpointID, &r.Seq, &r.Call, &r.Began, &r.Lasted, &r.Status, &r.Error, &r.Fate)
+	return r.Done(), err
 }
 
 // SweepOutbox implements store.Outbox. Tries are recorded about in the order of their times: the oldest rows are looked at only.

@@ -28,8 +28,9 @@ func (t *tx) readLimits(c store.Claim) *engine.Gate {
 	return g
 }
 
-// readPermits counts what is taken of the limits. From here to the commit no other node takes a permit of the egress.
-func (t *tx) readPermits(c store.Claim, g *engine.Gate) error {
+// readPermits counts what is taken of the limits; it is there after the next flush. From here to the commit no other node takes a permit
+// of the egress.
+func (t *tx) readPermits(c store.Claim, g *engine.Gate) {
 	t.exec(`SELECT pg_advisory_xact_lock($1, $2)`, int32(claimLock), int32(c.Egress))
 	t.each(func(rows pgx.Rows) error {
 		var lane int
@@ -39,7 +40,6 @@ func (t *tx) readPermits(c store.Claim, g *engine.Gate) error {
 		return err
 	}, `SELECT mailbox, span, n FROM permit WHERE egress = $1 AND mailbox = ANY ($2::smallint[]) AND span >= $3 ORDER BY mailbox, span`,
 		int32(c.Egress), g.Limited(), g.FirstSpan())
-	return t.flush()
 }
 
 // remember records until when limits hold lanes, for Expire.

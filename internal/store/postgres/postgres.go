@@ -93,6 +93,7 @@ type DB struct {
 	backlog      backlog
 	turns        engine.Turns
 	forgot       engine.Forgot
+	unsuppressed engine.Forgot
 	claimBytes   int
 	installation string
 	suppressing  suppressing

@@ -97,7 +97,7 @@ func (l *ledger) settle(j *journal, s *store.Settlement) error {
 		return nil // the claim was lost; only proof of acceptance counts now
 	}
 	if ours && s.Returns() {
-		l.giveBack(p, s.Job)
+		l.giveBack(p, s.Job, s.At)
 	}
 	to, moved := lifecycle.Next(p.status.State(), s.Trigger)
 	if !moved {

@@ -157,8 +157,13 @@ func (in *ingesting) suppressBy(p *store.Parsed, r *provider.Report, m *message)
 }
 
 func (t *tx) writeSuppressions() {
-	if len(t.suppressed) > 0 {
-		t.storeSuppressions(new(int), t.suppressed)
+	if len(t.suppressed) == 0 {
+		return
+	}
+	t.storeSuppressions(new(int), t.suppressed)
+	if list := engine.Unexplained(t.suppressed); len(list) > 0 { // which are locked by now
+		t.exec(`UPDATE suppression s `+engine.ExplainSuppressions+` AND (s.sub_account_id, s.email) IN (SELECT * FROM unnest($1::int[], $2::text[]))`,
+			column(list, func(s *store.Suppression) int32 { return s.SubAccountID }), column(list, func(s *store.Suppression) string { return address(s.Email) }))
 	}
 }
 
@@ -608,7 +613,7 @@ func (db *DB) Pushed(ctx context.Context, batch []store.PushOutcome) error {
 					t.markPushed(o.TPSPID, email, o.SubAccountID)
 				}
 			case o.Kept: // it was ended at this moment at the latest
-				kept = append(kept, store.Suppression{AccountID: o.AccountID, SubAccountID: o.SubAccountID, Email: email, Reason: provider.SpamComplaint,
+				kept = append(kept, store.Suppression{AccountID: o.AccountID, SubAccountID: o.SubAccountID, Email: email, Reason: o.Reason,
 					Detail: o.Refused, Source: store.ByList, TPSPID: o.TPSPID, Since: o.At.Add(1), Created: o.At})
 			}
 			switch {
@@ -625,4 +630,48 @@ func (db *DB) Pushed(ctx context.Context, batch []store.PushOutcome) error {
 		t.suppress(kept...)
 		return nil
 	})
+}
+
+// forgetSuppressions removes what is left of reactivations of long ago, and of the lists of deleted TPSPs.
+func (db *DB) forgetSuppressions(ctx context.Context, now time.Time) error {
+	if !db.unsuppressed.After(now, engine.ForgetSuppressionsEvery) {
+		return nil
+	}
+	if err := db.forgetRows(ctx, `DELETE FROM suppression WHERE id IN (SELECT id FROM suppression WHERE released <> 0 AND released < $2 LIMIT $1
+			FOR UPDATE SKIP LOCKED)`, engine.Stamp(now.Add(-engine.ReleasesKept))); err != nil {
+		return err
+	}
+	deleted, err := list(ctx, db.work, "read what is to be forgotten", func(rows pgx.Rows) (id int32, err error) { err = rows.Scan(&id); return id, err },
+		engine.ForgottenLists)
+	if err != nil {
+		return err
+	}
+	for _, tpsp := range deleted {
+		for _, table := range engine.ListTables {
+			if err := db.forgetRows(ctx, `DELETE FROM `+table+` WHERE ctid = ANY (ARRAY (SELECT ctid FROM `+table+` WHERE tpsp_id = $2 LIMIT $1
+					FOR UPDATE SKIP LOCKED))`, tpsp); err != nil {
+				return err
+			}
+		}
+		if err := db.write(ctx, db.work, "forget a suppression list", func(t *tx) error {
+			t.exec(`DELETE FROM suppression_list WHERE tpsp_id = $1`, tpsp)
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetRows repeats a deletion of so many rows at once ($1) until there are no more.
+func (db *DB) forgetRows(ctx context.Context, query string, arg any) error {
+	for n := engine.SuppressionsAtOnce; n >= engine.SuppressionsAtOnce; {
+		if err := db.write(ctx, db.work, "forget suppressions", func(t *tx) error {
+			t.count(&n, query, engine.SuppressionsAtOnce, arg)
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }

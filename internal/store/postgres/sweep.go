@@ -65,11 +65,16 @@ func (db *DB) forget(ctx context.Context, now time.Time) error {
 	if err := db.forgetAnswers(ctx, now); err != nil {
 		return err
 	}
+	if err := db.forgetSuppressions(ctx, now); err != nil {
+		return err
+	}
 	if err := db.forgetAudit(ctx, now); err != nil {
 		return err
 	}
 	return db.write(ctx, db.work, "forget", func(t *tx) error {
 		t.exec(`DELETE FROM permit WHERE span < $1`, limit.SpanOf(now.Add(-engine.PermitsKept)))
+		t.exec(`DELETE FROM sub_permit WHERE span < $1`, limit.SpanOf(now.Add(-engine.PermitsKept)))
+		t.exec(`DELETE FROM sub_hold WHERE until < $1`, engine.Stamp(now.Add(-engine.HoldsKept)))
 		t.exec(`DELETE FROM hold WHERE until < $1`, engine.Stamp(now.Add(-engine.HoldsKept)))
 		return nil
 	})
@@ -84,15 +89,16 @@ func (db *DB) expired(ctx context.Context, e store.Expiry) (moves []store.Move, 
 	}
 	end := engine.FirstID(e.Now.Add(-time.Duration(shortest) + time.Millisecond))
 	old, err := list(ctx, db.work, "read old messages", func(rows pgx.Rows) (m engine.Old, err error) {
-		err = rows.Scan(idInto(&m.ID), &m.Egress, &m.Lane, &m.Submitted, &m.TTL, &m.Waiting)
+		err = rows.Scan(idInto(&m.ID), &m.Egress, &m.Lane, &m.Submitted, &m.TTL, &m.Waiting, &m.Chain)
 		return m, err
-	}, `SELECT q.id, q.egress, q.mailbox, q.rank, coalesce(p.ttl, 0), q.waiting FROM queue q LEFT JOIN pool p ON p.id = q.pool_id
+	}, `SELECT q.id, q.egress, q.mailbox, q.rank, coalesce(p.ttl, 0), q.waiting, q.sub_account_id || coalesce(s.path, '{}') FROM queue q LEFT JOIN pool p ON p.id = q.pool_id
+		LEFT JOIN sub_account s ON s.id = q.sub_account_id
 		WHERE q.id > $1 AND q.id < $2 AND q.status IN (0, 1) ORDER BY q.id LIMIT $3`, uuidOf(e.After), uuidOf(end), e.Limit)
 	if err != nil || len(old) == 0 {
 		return nil, last, err
 	}
 	type hold struct {
-		lane         int
+		lane         int // or a sub-account
 		since, until int64
 	}
 	held, err := list(ctx, db.work, "read what limits held", func(rows pgx.Rows) (h hold, err error) {
@@ -102,9 +108,19 @@ func (db *DB) expired(ctx context.Context, e store.Expiry) (moves []store.Move, 
 	if err != nil {
 		return nil, last, err
 	}
-	holds := engine.Holds{}
+	heldSubs, err := list(ctx, db.work, "read what limits of sub-accounts held", func(rows pgx.Rows) (h hold, err error) {
+		err = rows.Scan(&h.lane, &h.since, &h.until)
+		return h, err
+	}, `SELECT sub_account_id, since, until FROM sub_hold ORDER BY since`)
+	if err != nil {
+		return nil, last, err
+	}
+	holds := engine.NewHolds()
 	for _, h := range held {
 		holds.Add(h.lane, h.since, h.until)
+	}
+	for _, h := range heldSubs {
+		holds.AddSub(int32(h.lane), h.since, h.until)
 	}
 	moves, last = holds.Drops(old, e)
 	return moves, last, nil

@@ -69,8 +69,9 @@ func (t *tx) claimLanes(db *DB, c store.Claim, claimed *store.Claimed) ([]store.
 		}
 		lanes = append(lanes, l)
 	}
-	db.turns.Deal(c.Egress, lanes, min(c.Limit, g.Room(engine.WholeEgress)))
+	db.turns.Deal(c.Egress, lanes, min(c.Limit, g.Room(engine.WholeEgress)), g.senders)
 	var jobs []store.Job
+	sent := map[int32]int{}
 	for _, l := range lanes {
 		n := len(jobs)
 		for _, f := range l.Flows {
@@ -82,13 +83,15 @@ func (t *tx) claimLanes(db *DB, c store.Claim, claimed *store.Claimed) ([]store.
 				return nil, err
 			}
 			jobs = append(jobs, taken...)
+			sent[f.SubAccount] += len(taken)
 		}
 		if err := t.takePermits(c, l.ID, len(jobs)-n); err != nil {
 			return nil, err
 		}
 	}
 	claimed.Full, claimed.Free = g.Held()
-	return jobs, errors.Join(t.remember(c, g), t.takePermits(c, engine.WholeEgress, len(jobs)))
+	claimed.Free = g.senders.Free(claimed.Free)
+	return jobs, errors.Join(t.remember(c, g), t.takePermits(c, engine.WholeEgress, len(jobs)), t.rememberSenders(c, g.senders), t.takeSenderPermits(c, g, sent))
 }
 
 // lanes returns the mailbox providers for which the egress has ready messages, one index probe each.
@@ -219,7 +222,7 @@ func (t *tx) undoClaim(j *store.Job, owner string, now time.Time, broken error) 
 		if _, err = t.exec(`DELETE FROM attempt WHERE message_id = ? AND n = ? AND finished = 0`, j.ID[:], j.Attempt); err != nil {
 			return err
 		}
-		return t.returnPermit(j)
+		return t.returnPermit(j, now)
 	}
 	_, err = t.exec(`UPDATE queue SET status = 3, due_at = max(due_at, ?1), waiting = CASE ?2 WHEN '' THEN waiting ELSE ?2 END,
 			lease_owner = '', lease_until = 0 WHERE id = ?3 AND status = 4 AND lease_owner = ?4 AND attempts = ?5`,

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -86,6 +87,10 @@ func (db *DB) RenameSubAccount(ctx context.Context, accountID, id int32, name st
 // DeleteSubAccount implements store.Configuration.
 func (db *DB) DeleteSubAccount(ctx context.Context, accountID, id int32, now time.Time) error {
 	return db.write(ctx, rest, func(t *tx) error {
+		var child int32
+		if has, err := t.one([]any{&child}, `SELECT id FROM sub_account WHERE account_id = ? AND deleted = 0 AND path ->> 0 = ? LIMIT 1`, accountID, id); err != nil || has {
+			return cmp.Or(err, store.ErrHasChildren)
+		}
 		return orMissing(t.changed(`UPDATE sub_account SET deleted = ? WHERE account_id = ? AND id = ? AND deleted = 0`,
 			engine.Stamp(now), accountID, id))
 	})
@@ -471,7 +476,7 @@ func (db *DB) LoadDirectory(ctx context.Context) (c directory.Contents, err erro
 		return c, err
 	}
 	if c.SubAccounts, err = read(ctx, snapshot, scanSubAccount,
-		`SELECT id, account_id, name, is_default, paused, key_hash, sealed_key, created FROM sub_account WHERE deleted = 0`); err != nil {
+		subAccountsQuery); err != nil {
 		return c, err
 	}
 	if c.TPSPs, err = read(ctx, snapshot, scanTPSP, `SELECT id, account_id, name, type, domain, endpoint, port, sealed_key, sealed_secret, key_hash,
@@ -561,10 +566,16 @@ func scanAccount(rows *sql.Rows) (a directory.Account, err error) {
 
 func scanSubAccount(rows *sql.Rows) (s directory.SubAccount, err error) {
 	var created int64
-	err = rows.Scan(&s.ID, &s.AccountID, &s.Name, &s.Default, &s.Paused, (*hashColumn)(&s.KeyHash), &s.SealedKey, &created)
-	s.Created = engine.Time(created)
+	var blocked, deleted int64
+	err = rows.Scan(&s.ID, &s.AccountID, &s.Name, &s.Default, &s.Paused, (*hashColumn)(&s.KeyHash), &s.SealedKey, &created, (*pathColumn)(&s.Path), &s.PerHour,
+		&blocked, &s.BlockReason, &deleted)
+	s.Created, s.Blocked, s.Deleted = engine.Time(created), engine.Time(blocked), engine.Time(deleted)
 	return s, err
 }
+
+// subAccountsQuery reads those in use, and those deleted ones that may still hold their messages.
+const subAccountsQuery = `SELECT id, account_id, name, is_default, paused, key_hash, sealed_key, created, path, per_hour, blocked, block_reason, deleted
+	FROM sub_account WHERE deleted = 0 OR path <> '[]' OR per_hour > 0 OR blocked > 0`
 
 func scanTPSP(rows *sql.Rows) (p directory.TPSP, err error) {
 	var drill, next, since, probeAt, created, deleted, catchUp int64

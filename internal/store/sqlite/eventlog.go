@@ -115,7 +115,7 @@ func eventsBy(f *store.EventFilter, inTime bool) string {
 		return `event e INDEXED BY event_message`
 	case f.Recipient != "":
 		return `event e INDEXED BY event_recipient`
-	case f.Search != "" && !inTime:
+	case (f.Search != "" || f.Group != "") && !inTime:
 		return `event e INDEXED BY event_account` // a stretch is cut out of it
 	default:
 		return `event e`
@@ -139,6 +139,9 @@ func countedEventsQuery(f *store.EventFilter) (query string, args []any) {
 	}
 	if f.TPSPIDs != nil {
 		query, args = query+` AND egress IN (`+marks(len(f.TPSPIDs))+`)`, append(args, anys(f.TPSPIDs)...)
+	}
+	if f.Mailbox != "" {
+		query, args = query+` AND mailbox = ?`, append(args, f.Mailbox.ID())
 	}
 	if len(f.Types) > 0 {
 		query, args = query+` AND type IN (`+marks(len(f.Types))+`)`, append(args, anys(f.Types)...)

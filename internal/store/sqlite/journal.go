@@ -115,6 +115,12 @@ func eventConditions(f store.EventFilter) (where string, args []any) {
 	if len(f.Types) > 0 {
 		add("e.type IN ("+marks(len(f.Types))+")", anys(f.Types)...)
 	}
+	if f.Mailbox != "" {
+		add("e.mailbox = ?", f.Mailbox.ID())
+	}
+	if f.Group != "" {
+		add("EXISTS (SELECT 1 FROM message g WHERE g.id = e.message_id AND instr(g.labels, ?) > 0)", engine.GroupLabel(f.Group))
+	}
 	if f.Recipient != "" {
 		add("e.recipient = ?", strings.ToLower(f.Recipient))
 	}

@@ -444,11 +444,13 @@ func (db *DB) Tries(ctx context.Context, f store.TryFilter) ([]store.Try, error)
 	if err != nil {
 		return nil, failed("read tries", err)
 	}
-	return collect(rows, func(rows *sql.Rows) (store.Try, error) {
-		var r engine.TryRow
-		err := rows.Scan(&r.ID, &r.EndpointID, &r.Seq, &r.Call, &r.Began, &r.Lasted, &r.Status, &r.Error, &r.Fate)
-		return r.Done(), err
-	})
+	return collect(rows, scanTry)
+}
+
+func scanTry(rows *sql.Rows) (store.Try, error) {
+	var r engine.TryRow
+	err := rows.Scan(&r.ID, &r.EndpointID, &r.Seq, &r.Call, &r.Began, &r.Lasted, &r.Status, &r.Error, &r.Fate)
+	return r.Done(), err
 }
 
 // SweepOutbox implements store.Outbox. Tries are recorded about in the order of their times: the oldest rows are looked at only.

@@ -15,13 +15,17 @@ import (
 type gate struct {
 	*engine.Gate
 	pools, subAccounts map[int32]bool // whose mail waits
+
+	senders *engine.Senders
+	stops   map[int32]int64  // blocked sub-accounts, and until when the limits of others are reached
+	known   map[int32]sender // those of flows that were looked at
 }
 
 func (g *gate) paused(f *engine.Flow) bool { return g.pools[f.Pool] || g.subAccounts[f.SubAccount] }
 
 // openGate reads the limits of a claim's egress and what is taken of them. It is nil when the operator has stopped the egress.
 func (t *tx) openGate(c store.Claim) (*gate, error) {
-	g := &gate{Gate: engine.NewGate(c)}
+	g := &gate{Gate: engine.NewGate(c), senders: engine.NewSenders(c), known: map[int32]sender{}}
 	var perHour int
 	var stopped bool
 	if _, err := t.one([]any{&perHour, &stopped}, `SELECT per_hour, paused OR drill_until > ? FROM tpsp WHERE id = ?`,
@@ -52,6 +56,9 @@ func (t *tx) openGate(c store.Claim) (*gate, error) {
 	var err error
 	if g.pools, err = t.pausedIDs(`SELECT id FROM pool WHERE paused`); err == nil {
 		g.subAccounts, err = t.pausedIDs(`SELECT id FROM sub_account WHERE paused`)
+	}
+	if err == nil {
+		err = t.readStops(g, c)
 	}
 	return g, err
 }
@@ -89,11 +96,13 @@ func (t *tx) remember(c store.Claim, g *gate) error {
 	return nil
 }
 
-// returnPermit gives the permit of an attempt back that the provider has seen nothing of.
-func (t *tx) returnPermit(j *store.Job) error {
-	_, err := t.exec(`UPDATE permit SET n = n - 1 WHERE egress = ? AND mailbox IN (-1, (SELECT mailbox FROM queue WHERE id = ?)) AND span = ? AND n > 0`,
-		int32(j.Egress), j.ID[:], limit.SpanOf(j.SentAt))
-	return err
+// returnPermit gives the permits of an attempt back that the provider has seen nothing of.
+func (t *tx) returnPermit(j *store.Job, now time.Time) error {
+	if _, err := t.exec(`UPDATE permit SET n = n - 1 WHERE egress = ? AND mailbox IN (-1, (SELECT mailbox FROM queue WHERE id = ?)) AND span = ? AND n > 0`,
+		int32(j.Egress), j.ID[:], limit.SpanOf(j.SentAt)); err != nil {
+		return err
+	}
+	return t.returnSenderPermit(j, now)
 }
 
 // mostProbes bounds how many flows one claim looks at in a lane. Paused ones are passed over, but cost a look.
@@ -131,9 +140,16 @@ func (t *tx) flows(db *DB, c store.Claim, g *gate, id, most int) (l engine.Lane,
 				if g.paused(&f) {
 					continue
 				}
+				room, err := t.senderRoom(g, c, &f)
+				if err != nil {
+					return l, err
+				}
+				if room == 0 {
+					continue
+				}
 				if _, err := t.one([]any{&f.Ready}, `SELECT count(*) FROM (SELECT 1 FROM queue WHERE egress = ? AND status = 0 AND mailbox = ?
 						AND priority = ? AND sub_account_id = ? AND pool_id = ? LIMIT ?)`,
-					int32(c.Egress), id, f.Priority, f.SubAccount, f.Pool, wanted); err != nil {
+					int32(c.Egress), id, f.Priority, f.SubAccount, f.Pool, min(wanted, room)); err != nil {
 					return l, err
 				}
 				l.Flows, ready = append(l.Flows, f), ready+f.Ready
@@ -143,6 +159,24 @@ func (t *tx) flows(db *DB, c store.Claim, g *gate, id, most int) (l engine.Lane,
 		}
 	}
 	return l, nil
+}
+
+// senderRoom returns how many messages of a flow its sub-account, and those above it, let go.
+func (t *tx) senderRoom(g *gate, c store.Claim, f *engine.Flow) (int, error) {
+	s, err := t.sender(g, c, f.SubAccount)
+	if err != nil || s.stopped {
+		return 0, err
+	}
+	if !s.until.IsZero() {
+		g.senders.Wait(s.until)
+		return 0, nil
+	}
+	f.Chain = s.chain
+	room := g.senders.Room(s.chain)
+	if room == 0 {
+		g.senders.Hold(s.chain)
+	}
+	return room, nil
 }
 
 // nextFlow moves f on to the next flow of its lane and priority. It takes two questions: for a pair of columns after another pair

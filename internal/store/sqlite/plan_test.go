@@ -55,6 +55,7 @@ func TestPlans(t *testing.T) {
 	queries := []string{
 		outboundQuery, outboundOfQuery, outEventsQuery(9), outContentsQuery(9), readyQuery, delayedQuery,
 		nextDueQuery, oldQuery, awaitingQuery, entriesQuery, callsQuery(500), entryEventsQuery(500), countedQuery, tallyQuery, nextDayQuery,
+		messagesEndQuery, pendingEndQuery, sentToEndQuery, headsQuery(9), lastEventsQuery(9), standingQuery(3, 9),
 		namedQuery, formerQuery, callQuery, whitherQuery, firstsQuery, labelsQuery, facetsQuery, facetEventsQuery,
 	}
 	for _, f := range []store.StatFilter{{AccountID: 1}, {AccountID: 1, By: store.ByMailbox, Egress: 1}, {AccountID: 1, Dimension: store.DimensionReason, By: store.ByValue},
@@ -72,6 +73,7 @@ func TestPlans(t *testing.T) {
 	for _, f := range []store.EventFilter{
 		{AccountID: 1}, {AccountID: 1, After: 7}, {AccountID: 1, Before: 7, Newest: true}, {AccountID: 1, MessageID: mail.ID{1}},
 		{AccountID: 1, Types: nil, TPSPIDs: []int32{1}}, {AccountID: 1, Search: "x", After: 7, Before: 9, From: now, To: now, Types: []event.Type{1}, Newest: true}, {AccountID: 1, Recipient: "a@b.example"},
+		{AccountID: 1, Mailbox: "gmail", After: 7}, {AccountID: 1, Group: "g", After: 7, Before: 9, Newest: true},
 	} {
 		query, _ := eventQuery(f)
 		queries = append(queries, query)
@@ -90,6 +92,17 @@ func TestPlans(t *testing.T) {
 			if strings.Contains(step, "SCAN e") || f.Recipient == "" && f.MessageID == (mail.ID{}) && bad.MatchString(step) {
 				t.Errorf("%s\n%s", step, piece)
 			}
+		}
+	}
+	for _, f := range []store.MessageFilter{{AccountID: 1}, {AccountID: 1, ID: mail.ID{1}}, {AccountID: 1, Recipient: "a@b.example"}, {AccountID: 1, From: now, To: now},
+		{AccountID: 1, States: []lifecycle.State{lifecycle.Queued}}, {AccountID: 1, States: []lifecycle.State{lifecycle.Sent}},
+		{AccountID: 1, Choices: []store.MessageChoice{{Field: store.FieldMailbox, Numbers: []int32{1}}, {Field: store.FieldTo, Texts: []store.Text{{Value: "x"}}}}}} {
+		query, _ := foundQuery(&f, store.MessagePlace{}, store.MessagePlace{}, 7)
+		queries = append(queries, query)
+	}
+	for _, step := range plan(t, db, triesOfQuery(3, 9)) { // few are sorted
+		if strings.Contains(step, "SCAN") {
+			t.Errorf("%s\n%s", step, triesOfQuery(3, 9))
 		}
 	}
 	for _, query := range queries {

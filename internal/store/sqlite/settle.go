@@ -73,7 +73,7 @@ func (t *tx) settle(s *store.Settlement) (gone bool, err error) {
 		return false, t.confirm(s) // a report of the provider was faster and has moved the message on
 	}
 	if ours && s.Returns() {
-		if err := t.returnPermit(s.Job); err != nil {
+		if err := t.returnPermit(s.Job, s.At); err != nil {
 			return false, err
 		}
 	}

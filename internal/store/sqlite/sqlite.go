@@ -47,6 +47,7 @@ type DB struct {
 	leases       leases
 	turns        engine.Turns
 	forgot       engine.Forgot
+	unsuppressed engine.Forgot
 	installation string
 }
 

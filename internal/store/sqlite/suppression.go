@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,8 +39,15 @@ func (in *ingesting) suppressBy(r *reported) {
 func (t *tx) writeSuppressions() error {
 	list := engine.MergeSuppressions(t.suppressed)
 	t.suppressed = nil
-	_, err := t.storeSuppressions(list)
-	return err
+	if _, err := t.storeSuppressions(list); err != nil {
+		return err
+	}
+	for _, s := range engine.Unexplained(list) {
+		if _, err := t.exec(`UPDATE suppression AS s `+engine.ExplainSuppressions+` AND s.sub_account_id = ? AND s.email = ?`, s.SubAccountID, s.Email); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // storeSuppressions writes suppressions, of which none is about the same address as another one, and returns how many changed something.
@@ -494,7 +502,7 @@ func (t *tx) pushed(o *store.PushOutcome) (err error) {
 			err = t.markPushed(o.TPSPID, o.Email, o.SubAccountID)
 		}
 	case o.Kept:
-		_, err = t.storeSuppressions([]store.Suppression{{AccountID: o.AccountID, SubAccountID: o.SubAccountID, Email: o.Email, Reason: provider.SpamComplaint,
+		_, err = t.storeSuppressions([]store.Suppression{{AccountID: o.AccountID, SubAccountID: o.SubAccountID, Email: o.Email, Reason: o.Reason,
 			Detail: o.Refused, Source: store.ByList, TPSPID: o.TPSPID, Since: o.At.Add(1), Created: o.At}}) // it was ended at this moment at the latest
 	}
 	if err != nil {
@@ -509,4 +517,70 @@ func (t *tx) pushed(o *store.PushOutcome) (err error) {
 		_, err = t.exec(`UPDATE suppression_push SET error = ?, tries = tries + 1, due_at = ? WHERE version = ?`, o.Failure, engine.Stamp(o.Next), o.Version)
 	}
 	return err
+}
+
+// forgetSuppressions removes what is left of reactivations of long ago, and of the lists of deleted TPSPs. It looks for them on a reading
+// connection: there is no index of them.
+func (db *DB) forgetSuppressions(ctx context.Context, now time.Time) error {
+	if !db.unsuppressed.After(now, engine.ForgetSuppressionsEvery) {
+		return nil
+	}
+	before := engine.Stamp(now.Add(-engine.ReleasesKept))
+	ids, err := scanned[int64](ctx, db, `SELECT id FROM suppression WHERE released <> 0 AND released < ?`, before)
+	if err != nil {
+		return err
+	}
+	for part := range slices.Chunk(ids, engine.SuppressionsAtOnce) {
+		if err := db.write(ctx, rest, func(t *tx) error {
+			for _, id := range part {
+				if _, err := t.exec(`DELETE FROM suppression WHERE id = ? AND released <> 0 AND released < ?`, id, before); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	deleted, err := scanned[int32](ctx, db, engine.ForgottenLists)
+	if err != nil {
+		return err
+	}
+	for _, tpsp := range deleted {
+		for _, table := range engine.ListTables {
+			if err := db.forgetList(ctx, table, tpsp); err != nil {
+				return err
+			}
+		}
+		if err := db.write(ctx, rest, func(t *tx) error {
+			_, err := t.exec(`DELETE FROM suppression_list WHERE tpsp_id = ?`, tpsp)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetList removes what a table has of a TPSP's list.
+func (db *DB) forgetList(ctx context.Context, table string, tpsp int32) error {
+	for n := int64(engine.SuppressionsAtOnce); n >= engine.SuppressionsAtOnce; {
+		if err := db.write(ctx, rest, func(t *tx) (err error) {
+			n, err = t.changed(`DELETE FROM `+table+` WHERE tpsp_id = ?1 AND email IN (SELECT email FROM `+table+` WHERE tpsp_id = ?1 LIMIT ?2)`,
+				tpsp, engine.SuppressionsAtOnce)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scanned reads a column.
+func scanned[T any](ctx context.Context, db *DB, query string, args ...any) ([]T, error) {
+	rows, err := db.workPool.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, failed("read what is to be forgotten", err)
+	}
+	return collect(rows, func(rows *sql.Rows) (v T, err error) { err = rows.Scan(&v); return v, err })
 }

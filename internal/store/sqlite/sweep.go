@@ -106,11 +106,20 @@ func (db *DB) forget(ctx context.Context, now time.Time) error {
 	if err := db.forgetAnswers(ctx, now); err != nil {
 		return err
 	}
+	if err := db.forgetSuppressions(ctx, now); err != nil {
+		return err
+	}
 	if err := db.forgetAudit(ctx, now); err != nil {
 		return err
 	}
 	return db.write(ctx, rest, func(t *tx) error {
 		if _, err := t.exec(`DELETE FROM permit WHERE span < ?`, limit.SpanOf(now.Add(-engine.PermitsKept))); err != nil {
+			return err
+		}
+		if _, err := t.exec(`DELETE FROM sub_permit WHERE span < ?`, limit.SpanOf(now.Add(-engine.PermitsKept))); err != nil {
+			return err
+		}
+		if _, err := t.exec(`DELETE FROM sub_hold WHERE until < ?`, engine.Stamp(now.Add(-engine.HoldsKept))); err != nil {
 			return err
 		}
 		_, err := t.exec(`DELETE FROM hold WHERE until < ?`, engine.Stamp(now.Add(-engine.HoldsKept)))
@@ -130,13 +139,16 @@ func (db *DB) expired(ctx context.Context, e store.Expiry) (moves []store.Move, 
 		return nil, last, failed("read old messages", err)
 	}
 	old, err := collect(rows, func(rows *sql.Rows) (m engine.Old, err error) {
-		err = rows.Scan((*idColumn)(&m.ID), &m.Egress, &m.Lane, &m.Submitted, &m.TTL, &m.Waiting)
+		var sub int32
+		var path pathColumn
+		err = rows.Scan((*idColumn)(&m.ID), &m.Egress, &m.Lane, &m.Submitted, &m.TTL, &m.Waiting, &sub, &path)
+		m.Chain = append([]int32{sub}, path...)
 		return m, err
 	})
 	if err != nil || len(old) == 0 {
 		return nil, last, err
 	}
-	holds := engine.Holds{}
+	holds := engine.NewHolds()
 	if rows, err = db.workPool.QueryContext(ctx, `SELECT mailbox, since, until FROM hold ORDER BY since`); err != nil {
 		return nil, last, failed("read what limits held", err)
 	}
@@ -149,11 +161,24 @@ func (db *DB) expired(ctx context.Context, e store.Expiry) (moves []store.Move, 
 	}); err != nil {
 		return nil, last, err
 	}
+	if rows, err = db.workPool.QueryContext(ctx, `SELECT sub_account_id, since, until FROM sub_hold ORDER BY since`); err != nil {
+		return nil, last, failed("read what limits of sub-accounts held", err)
+	}
+	if _, err := collect(rows, func(rows *sql.Rows) (none struct{}, err error) {
+		var sub int32
+		var since, until int64
+		err = rows.Scan(&sub, &since, &until)
+		holds.AddSub(sub, since, until)
+		return none, err
+	}); err != nil {
+		return nil, last, err
+	}
 	moves, last = holds.Drops(old, e)
 	return moves, last, nil
 }
 
-const oldQuery = `SELECT q.id, q.egress, q.mailbox, q.rank, coalesce(p.ttl, 0), q.waiting FROM queue q LEFT JOIN pool p ON p.id = q.pool_id
+const oldQuery = `SELECT q.id, q.egress, q.mailbox, q.rank, coalesce(p.ttl, 0), q.waiting, q.sub_account_id, coalesce(s.path, '[]') FROM queue q LEFT JOIN pool p ON p.id = q.pool_id
+		LEFT JOIN sub_account s ON s.id = q.sub_account_id
 		WHERE q.id > ? AND q.id < ? AND q.status IN (0, 1) ORDER BY q.id LIMIT ?`
 
 func (t *tx) dropWaiting(db *DB, w waiting, reason string, now time.Time) error {

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"postyard/internal/event"
+	"postyard/internal/mailbox"
 	"postyard/internal/store"
 )
 
@@ -93,6 +94,10 @@ func eventsInTime(t *testing.T, b *bench) {
 		"message":         {MessageID: first},
 		"search":          {Search: "EXAMPLE.n"},
 		"search for %":    {Search: "%"},
+		"mailbox":         {Mailbox: mailbox.ByDomain("gmail.com")},
+		"mailbox's day":   {Mailbox: mailbox.ByDomain("gmail.com"), From: day, To: day.AddDate(0, 0, 1)},
+		"group":           {Group: "g1"},
+		"group's day":     {Group: "g1", From: day, To: day.AddDate(0, 0, 1)},
 		"a snapshot":      {Before: all[5].Seq},
 		"another account": {AccountID: account.ID},
 		"since":           {After: all[3].Seq},

@@ -9,6 +9,7 @@ import (
 	"postyard/internal/event"
 	"postyard/internal/lifecycle"
 	"postyard/internal/mail"
+	"postyard/internal/mailbox"
 	"postyard/internal/provider"
 	"postyard/internal/store"
 )
@@ -310,7 +311,7 @@ func eventFilters(t *testing.T, b *bench) {
 	b.deliver(b.report(first, event.Opened, "o1"))
 	sub := directorySub(b)
 	second, ids := b.submission("bob@example.net")
-	second.SubAccountID = sub
+	second.SubAccountID, second.Groups = sub, []string{"g2", "g10"}
 	b.must(b.store.Accept(b.ctx(), []store.Submission{second}))
 	for name, test := range map[string]struct {
 		filter store.EventFilter
@@ -324,6 +325,10 @@ func eventFilters(t *testing.T, b *bench) {
 		"provider":        {store.EventFilter{TPSPIDs: []int32{b.tpsp.ID}}, 4},
 		"other provider":  {store.EventFilter{TPSPIDs: []int32{b.tpsp.ID + 1}}, 0},
 		"no provider":     {store.EventFilter{TPSPIDs: []int32{}}, 0},
+		"mailbox":         {store.EventFilter{Mailbox: mailbox.ByDomain("gmail.com")}, 3},
+		"group":           {store.EventFilter{Group: "g1"}, 3},
+		"both groups":     {store.EventFilter{Group: "g2"}, 4},
+		"no such group":   {store.EventFilter{Group: "g"}, 0},
 		"from":            {store.EventFilter{From: start.AddDate(0, 0, 1)}, 2},
 		"to is excluded":  {store.EventFilter{To: start.AddDate(0, 0, 1)}, 2},
 		"offset":          {store.EventFilter{Offset: 3}, 1},

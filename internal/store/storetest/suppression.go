@@ -281,6 +281,31 @@ func suppressingAnswers(t *testing.T, b *bench) {
 	}
 }
 
+// explainedAnswers: an answer without a reason has the one of the provider's list, also for a sub-account that mails an address long after it was
+// listed. What another list says, or one from which the address was taken off, is none.
+func explainedAnswers(t *testing.T, b *bench) {
+	b.inMirror(b.tpsp.ID, "one")
+	other, _ := b.newTPSP(b.account.ID, "Other", "token two", "outbound")
+	b.mirror(b.tpsp.ID, nil, provider.Listed{Email: "left@gmail.com", Reason: provider.Unsubscribed, At: b.now},
+		provider.Listed{Email: "spam@gmail.com", Reason: provider.SpamComplaint, At: b.now}, provider.Listed{Email: "hand@gmail.com", Reason: provider.Manual, At: b.now},
+		provider.Listed{Email: "released@gmail.com", Reason: provider.HardBounce, At: b.now})
+	b.mirror(other.ID, nil, provider.Listed{Email: "elsewhere@gmail.com", Reason: provider.HardBounce, At: b.now})
+	b.must(b.store.Pushed(b.ctx(), []store.PushOutcome{{Push: store.Push{TPSPID: b.tpsp.ID, Email: "released@gmail.com", Release: true}, Done: true, Mirror: true, At: b.now}}))
+	b.later(time.Hour)
+	two := b.newSub("two")
+	b.as(two, func() {
+		b.accept("left@gmail.com", "spam@gmail.com", "hand@gmail.com", "released@gmail.com", "elsewhere@gmail.com")
+		drop := event.Type(74)
+		var batch []store.Settlement
+		for _, job := range b.claim(5) {
+			batch = append(batch, store.Settlement{Job: &job, Trigger: lifecycle.Drop, Drop: &drop, At: b.now, Inactive: []string{job.Recipient.Email},
+				Outcome: &provider.Outcome{Class: provider.Inactive, Text: "inactive"}})
+		}
+		b.settle(batch...)
+	})
+	b.wantSuppressed(two, "elsewhere@gmail.com manual", "hand@gmail.com manual", "left@gmail.com unsubscribe", "released@gmail.com manual", "spam@gmail.com spamComplaint")
+}
+
 // mirror brings changes of the bench's list in.
 func (b *bench) mirror(tpsp int32, gone []string, listed ...provider.Listed) store.MirrorEffect {
 	b.t.Helper()
@@ -446,7 +471,7 @@ func suppressionPushes(t *testing.T, b *bench) {
 		t.Errorf("the list does not matter while a wish stands: %+v", effect)
 	}
 	b.wantSuppressed(b.sub.ID, "a@example.net manual")
-	b.must(b.store.Pushed(b.ctx(), []store.PushOutcome{{Push: wish[0], Refused: "not allowed", Kept: true, At: b.now}}))
+	b.must(b.store.Pushed(b.ctx(), []store.PushOutcome{{Push: wish[0], Refused: "not allowed", Kept: true, Reason: provider.SpamComplaint, At: b.now}}))
 	b.wantSuppressed(b.sub.ID, "a@example.net manual", "b@example.net spamComplaint")
 	refused, err := b.store.RefusedPushes(b.ctx(), b.tpsp.ID, 10)
 	b.must(err)
@@ -641,4 +666,64 @@ func deletedSuppress(t *testing.T, b *bench) {
 		provider.Listed{Email: "suppressed@example.net", Reason: provider.HardBounce, At: b.now})
 	b.wantSuppressed(b.sub.ID, "mailed@gmail.com hardBounce", "suppressed@example.net hardBounce")
 	b.wantSuppressed(two, "suppressed@example.net manual")
+}
+
+// suppressionsForgotten: what is left of reactivations is kept for so long as something from before may be reported, and of a list until its
+// TPSP is deleted.
+func suppressionsForgotten(t *testing.T, b *bench) {
+	b.suppress(nil, provider.Manual, "old@example.net", "fresh@example.net", "again@example.net", "stays@example.net")
+	b.reactivate(nil, "old@example.net", "again@example.net")
+	b.later(300 * 24 * time.Hour)
+	b.suppress(nil, provider.Manual, "again@example.net")
+	b.reactivate(nil, "fresh@example.net")
+	other, _ := b.newTPSP(b.account.ID, "Other", "token two", "outbound")
+	var listed []provider.Listed
+	for i := range 1200 {
+		listed = append(listed, provider.Listed{Email: fmt.Sprintf("u%04d@example.net", i), Reason: provider.Manual, At: b.now})
+	}
+	for _, tpsp := range []int32{b.tpsp.ID, other.ID} {
+		b.inMirror(tpsp, "one")
+		b.mirror(tpsp, nil, listed...)
+		b.suppress([]int32{tpsp}, provider.Manual, "stays@example.net")
+		b.later(time.Second)
+		due := b.pushes(tpsp)
+		b.must(b.store.Pushed(b.ctx(), []store.PushOutcome{{Push: due[0], Done: true, Mirror: true, At: b.now}}))
+		b.suppress([]int32{tpsp}, provider.Manual, "stays@example.net")
+	}
+	b.must(b.store.DeleteTPSP(b.ctx(), b.account.ID, other.ID, true, b.now))
+	b.later(101 * 24 * time.Hour)
+	_, _, err := b.store.Expire(b.ctx(), store.Expiry{TTL: time.Hour, Now: b.now, Limit: 1})
+	b.must(err)
+	lists, err := b.store.SuppressionLists(b.ctx())
+	b.must(err)
+	if len(lists) != 1 || lists[0].TPSPID != b.tpsp.ID || lists[0].PushAt.IsZero() {
+		t.Errorf("lists: %+v", lists)
+	}
+	for tpsp, want := range map[int32]int{b.tpsp.ID: 1201, other.ID: 0} {
+		mirror, err := b.store.SuppressionMirror(b.ctx(), tpsp)
+		b.must(err)
+		if len(mirror) != want {
+			t.Errorf("mirror of %d: %d entries, want %d", tpsp, len(mirror), want)
+		}
+	}
+	// Only now does a report from before count: nobody knows of the reactivation.
+	id := b.send("ana@gmail.com")
+	var late []provider.Report
+	for _, email := range []string{"old@example.net", "fresh@example.net"} {
+		r := b.report(id, event.HardBounced, email)
+		r.Recipient, r.Suppresses, r.Reason, r.OccurredAt = email, true, provider.HardBounce, start.Add(-time.Hour)
+		late = append(late, r)
+	}
+	b.deliver(late...)
+	held, err := b.store.Suppressed(b.ctx(), []store.SuppressionKey{{SubAccountID: b.sub.ID, Email: "old@example.net"},
+		{SubAccountID: b.sub.ID, Email: "fresh@example.net"}, {SubAccountID: b.sub.ID, Email: "again@example.net"}, {SubAccountID: b.sub.ID, Email: "stays@example.net"}})
+	b.must(err)
+	var got []string
+	for key := range held {
+		got = append(got, key.Email)
+	}
+	slices.Sort(got)
+	if want := []string{"again@example.net", "old@example.net", "stays@example.net"}; !slices.Equal(got, want) {
+		t.Errorf("suppressed: %v, want %v", got, want)
+	}
 }

@@ -57,32 +57,50 @@ export interface Attempt {
   "takenBack": string;
 }
 
-export interface Audit {
-  "id": number;
-  "at": number;
-  "actor": AuditActor;
-  "role": string;
-  "address": string;
-  "method": string;
-  "path": string;
-  "operation": string;
-  "target": string;
-  "status": number;
-  "changes": unknown;
-  "before": unknown;
-}
-
-export interface AuditActor {
-  "kind": string;
-  "id": number;
-  "name": string;
-}
-
 export interface Awaiting {
   "messageID": string;
   "egress": string;
   "providerMessageId": string;
   "since": number;
+}
+
+export interface BlockRequest {
+  "reason"?: string;
+}
+
+export interface Branch {
+  "id": number;
+  "name": string;
+  /** made with the account; it cannot be deleted */
+  "default": boolean;
+  "parentId": number | null;
+  /** from 1 */
+  "level": number;
+  /** directly under it, by name */
+  "children": (number)[];
+  /** it alone */
+  "paused": boolean;
+  /** most messages in any 60 minutes, with those of all under it; 0: no limit */
+  "ratePerHour": number;
+  /** how many count at present, with those of all under it */
+  "taken": number;
+  /** when the next one may go, in ns; 0: now */
+  "freeAt": number;
+  /** it, or one above it */
+  "blocked": boolean;
+  /** who is blocked: itself or the nearest one above it; 0: none */
+  "blockedBy": number;
+  /** since when, in ns */
+  "blockedAt": number;
+  "blockReason": string;
+  /** it sends nothing at present, for people; "" when it may */
+  "why": string;
+  "created": number;
+  "labels": (Label)[];
+  /** its own */
+  "stat": StatCounters;
+  /** and that of all under it */
+  "withChildren": StatCounters;
 }
 
 export interface Cancel {
@@ -808,6 +826,43 @@ export interface Personalization {
   "send_at"?: unknown;
 }
 
+export interface Place {
+  "id": number;
+  "name": string;
+  /** made with the account; it cannot be deleted */
+  "default": boolean;
+  "parentId": number | null;
+  /** from 1 */
+  "level": number;
+  /** directly under it, by name */
+  "children": (number)[];
+  /** it alone */
+  "paused": boolean;
+  /** most messages in any 60 minutes, with those of all under it; 0: no limit */
+  "ratePerHour": number;
+  /** how many count at present, with those of all under it */
+  "taken": number;
+  /** when the next one may go, in ns; 0: now */
+  "freeAt": number;
+  /** it, or one above it */
+  "blocked": boolean;
+  /** who is blocked: itself or the nearest one above it; 0: none */
+  "blockedBy": number;
+  /** since when, in ns */
+  "blockedAt": number;
+  "blockReason": string;
+  /** it sends nothing at present, for people; "" when it may */
+  "why": string;
+  "created": number;
+}
+
+export interface PlaceRequest {
+  /** null: under none */
+  "parentId"?: unknown;
+  /** 0: no limit */
+  "ratePerHour"?: number;
+}
+
 export interface Plan {
   "rule": string;
   /** in the order in which they are tried: TPSP_5 */
@@ -1199,7 +1254,7 @@ export interface SubAccount {
   "created_by": string | null;
   "updated_by": string | null;
   "blocked": boolean;
-  /** Go clients have an int32 here */
+  /** seconds, 0 when it is not blocked. CL-6: Go clients have an int32 here */
   "blocked_at": number;
   "block_reason": string;
   "hb_exempt": boolean;
@@ -1399,6 +1454,13 @@ export interface TrackingSettings {
   "open_tracking"?: OpenTracking;
   "subscription_tracking"?: SendGridSetting;
   "ganalytics"?: SendGridSetting;
+}
+
+export interface Tree {
+  /** YYYY-MM-DD, of what is counted */
+  "from": string;
+  "to": string;
+  "subAccounts": (Branch)[];
 }
 
 export interface Tried {

@@ -38,7 +38,7 @@ let code = 1;
 try {
   JSON.parse(await readFile(running.scene, "utf8"));
   code = await new Promise((done) =>
-    spawn(process.execPath, ["--test", "--test-concurrency=2", "--test-timeout=120000", ...files], { stdio: "inherit", env: { ...process.env, POSTYARD_SCENE: running.scene } }).once("exit", (c) => done(c ?? 1)),
+    spawn(process.execPath, ["--test", "--test-concurrency=2", "--test-timeout=600000", ...files], { stdio: "inherit", env: { ...process.env, POSTYARD_SCENE: running.scene } }).once("exit", (c) => done(c ?? 1)),
   );
 } finally {
   await running.stop();
