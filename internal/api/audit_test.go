@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -42,7 +43,11 @@ func TestEverythingIsRecorded(t *testing.T) {
 	for _, o := range (&server{}).operations() {
 		before := w.audited(mine.key, "?limit=1")[0].ID
 		path := strings.NewReplacer("{id}", "2147483647", "{provider}", "postmark", "{token}", "x").Replace(o.Path)
-		a := w.call(o.Method, path, keys, nil)
+		query := ""
+		if slices.Contains(o.media, "text/event-stream") { // it would not end
+			query = "?after=none"
+		}
+		a := w.call(o.Method, path+query, keys, nil)
 		added := w.audited(mine.key, "?limit=1")[0]
 		switch {
 		case o.Method == http.MethodGet || quiet[o.Path]:
