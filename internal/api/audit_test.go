@@ -36,6 +36,7 @@ func TestEverythingIsRecorded(t *testing.T) {
 		"/api/v1/subaccount/email": true, "/api/v1/subaccount/email/template": true, "/v1/sendgrid/v3/mail/send": true, "/api/v1/subaccount/email/ses/v1": true,
 		"/api/v1/subaccount/email/ses/v2": true, "/api/v1/subaccount/email/ses/v2/v2/email/outbound-emails": true, // mail
 		"/api/v1/account/tpsp/streams": true, "/api/v1/tpsp/test/custom-smtp": true, "/api/v1/account/event/export": true,
+		"/api/v1/account/ippool/preview":        true,
 		"/api/v1/subaccount/suppression/export": true,                                          // questions
 		"/tpsp/{provider}/account/{id}":         true, "/track/tpsp/unsubscribe/{token}": true, // of others
 	}
