@@ -97,11 +97,12 @@ type Journal interface {
 	Events(ctx context.Context, f store.EventFilter) ([]store.Event, error)
 }
 
-// Queue knows what waits, and how much of the limits is taken; a store.Queue is one.
+// Queue knows what waits, and how much of the limits is taken; a store.Store is one.
 type Queue interface {
 	Permits(ctx context.Context, egress route.Egress, now time.Time, claim time.Duration) (store.Permits, error)
 	Queued(ctx context.Context, f store.QueuedFilter, after mail.ID, limit int) (list []store.Queued, last mail.ID, err error)
 	Rearrange(ctx context.Context, batch []store.Move, now time.Time) (int, error)
+	LaneDelays(ctx context.Context, accountID, tpspID int32, limit int) (store.LaneDelays, error)
 }
 
 // Ingest takes in the webhooks of providers; *ingest.Service is one. Nil means that the body is durable, whatever is in it.

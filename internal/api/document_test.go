@@ -68,6 +68,7 @@ func TestOurFieldsAreDocumented(t *testing.T) {
 		"Statistics": {domainRow{}, reasonRow{}, deviceRow{}, clientRow{}, osRow{}, countryRow{}, engagement{}, delayAnswer{}, delaySpan{}, countAnswer{},
 			tpspRow{}, ipRow{}, subAccountRow{}, providerRow{}, groupRow{}, counters{}, coreCounters{}, statCounters{}, totalCounters{}, cycleAnswer{}},
 		"Doctor":       {checkAnswer{}},
+		"Now":          {throttleAnswer{}, laneAnswer{}, waitAnswer{}, attentionAnswer{}},
 		"Suppressions": {importAnswer{}, lineAnswer{}},
 		"Labels":       {labelAnswer{}, label{}, labelRequest{}},
 		"IPs":          {ipSettings{}, allocateRequest{}, ipChanges{}},

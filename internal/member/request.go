@@ -20,7 +20,7 @@ func (s *Service) cookieName() string {
 
 // Cookie is what a browser gets with a session's token. With "" it forgets the one that it has.
 func (s *Service) Cookie(token string) *http.Cookie {
-	c := &http.Cookie{Name: s.cookieName(), Value: token, Path: "/", HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteStrictMode,
+	c := &http.Cookie{Name: s.cookieName(), Value: token, Path: "/", HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteStrictMode, //nolint:gosec // Secure with https
 		MaxAge: int(MaxAge / time.Second)}
 	if token == "" {
 		c.MaxAge = -1

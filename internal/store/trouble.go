@@ -16,6 +16,11 @@ type Trouble interface {
 	// those that wait until some time, and of the unknown ones. more tells that there are others.
 	Delays(ctx context.Context, accountID, tpspID int32, limit int) (groups []Delay, more bool, err error)
 
+	// LaneDelays groups the messages that wait for the TPSP, or whose outcome is unknown there, so that every mailbox provider shows: at most limit
+	// of those that are due to each mailbox provider, and limit in all of those that wait until some time, and of the unknown ones. What
+	// the last outcome of those that are due says is left out.
+	LaneDelays(ctx context.Context, accountID, tpspID int32, limit int) (LaneDelays, error)
+
 	// Failures looks at the newest attempts, at most limit of all that concern messages submitted at or after since.
 	Failures(ctx context.Context, accountID, tpspID int32, since time.Time, limit int) (Failures, error)
 
@@ -36,6 +41,12 @@ type Delay struct {
 	Since        time.Time // when it was
 	DueFirst     time.Time // when the first of them may leave, or is asked for; zero is now
 	DueLast      time.Time // when the last one
+}
+
+// LaneDelays are the messages that wait for a TPSP, by mailbox provider and what may hold them.
+type LaneDelays struct {
+	Groups []Delay
+	More   map[mailbox.Class]bool // lanes in which more wait than were looked at
 }
 
 // Failures are attempts that the provider did not accept.

@@ -43,6 +43,31 @@ func Delays(rows []DelayRow, limit int) (groups []store.Delay, more bool, err er
 	return groups, more, nil
 }
 
+// LaneDelays completes groups that were read of every lane, and says in which lanes more wait.
+func LaneDelays(rows []DelayRow, limit int) (store.LaneDelays, error) {
+	groups, _, err := Delays(rows, limit)
+	if err != nil {
+		return store.LaneDelays{}, err
+	}
+	l := store.LaneDelays{Groups: groups, More: map[mailbox.Class]bool{}}
+	due, later := map[mailbox.Class]int64{}, map[Status]int64{}
+	for i := range rows {
+		r := &rows[i]
+		if r.Status == Ready {
+			due[r.Mailbox] += r.N
+		} else {
+			later[r.Status] += r.N
+		}
+	}
+	for i := range rows {
+		r := &rows[i]
+		if r.Status == Ready && due[r.Mailbox] >= int64(limit) || r.Status != Ready && later[r.Status] >= int64(limit) {
+			l.More[r.Mailbox] = true
+		}
+	}
+	return l, nil
+}
+
 // Outcomes sums attempts up by their class.
 func Outcomes(f *store.Failures, class provider.Class, n int64, last time.Time) {
 	if last.After(f.Last) {

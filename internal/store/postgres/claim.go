@@ -65,7 +65,7 @@ const peek = `WITH RECURSIVE stops AS MATERIALIZED (SELECT array_agg(id) AS ids 
 		CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM pool WHERE id = next.pool AND paused)
 			OR EXISTS (SELECT FROM sub_account s WHERE s.id = next.sub AND (s.paused OR (s.id || s.path) && (SELECT ids FROM stops))) AS paused) held
 		WHERE f.found < $4 AND f.steps < $8 AND (NOT next.wrapped OR next.sub <= f.last))
-	SELECT f.mailbox, f.priority, f.sub, f.pool, f.paused, coalesce(s.id || s.path, ARRAY[f.sub]),
+	SELECT f.mailbox, f.priority, f.sub, f.pool, f.paused, CASE WHEN s.id IS NULL THEN ARRAY[f.sub] ELSE s.id || s.path END,
 		CASE WHEN s.per_hour > 0 OR s.path <> '{}' THEN ARRAY (SELECT l.id FROM sub_account l WHERE l.id = ANY (s.id || s.path) AND l.per_hour > 0) ELSE '{}' END,
 		CASE WHEN f.paused THEN coalesce((SELECT max(until) FROM sub_hold h WHERE h.sub_account_id = ANY (s.id || s.path) AND h.until > $3), 0) ELSE 0 END,
 		CASE WHEN f.paused THEN 0 ELSE (SELECT count(*) FROM (SELECT FROM queue q WHERE q.egress = $1

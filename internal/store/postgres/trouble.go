@@ -26,14 +26,45 @@ const delaysQuery = `SELECT status, mailbox, pool_id, sub_account_id, waiting, c
 
 // Delays implements store.Trouble.
 func (db *DB) Delays(ctx context.Context, accountID, tpspID int32, limit int) ([]store.Delay, bool, error) {
-	rows, err := list(ctx, db.queries, "read delays", func(rows pgx.Rows) (r engine.DelayRow, err error) {
-		err = rows.Scan(&r.Status, &r.Class, &r.PoolID, &r.SubAccountID, &r.Waiting, &r.N, idInto(&r.Oldest), &r.First, &r.End)
-		return r, err
-	}, delaysQuery, tpspID, accountID, int32(route.TPSP(tpspID)), limit)
+	rows, err := db.delays(ctx, "read delays", delaysQuery, accountID, tpspID, limit)
 	if err != nil {
 		return nil, false, err
 	}
 	return engine.Delays(rows, limit)
+}
+
+// lanesQuery takes so many rows of every lane by the index that claims go by, and of what is not due as delaysQuery does.
+const lanesQuery = `WITH RECURSIVE lane (mailbox) AS (
+		(SELECT mailbox FROM queue WHERE egress = $3 AND status = 0 ORDER BY mailbox LIMIT 1)
+		UNION ALL
+		SELECT (SELECT q.mailbox FROM queue q WHERE q.egress = $3 AND q.status = 0 AND q.mailbox > lane.mailbox ORDER BY q.mailbox LIMIT 1)
+		FROM lane WHERE lane.mailbox IS NOT NULL)
+	SELECT 0::smallint, lane.mailbox, due.pool_id, due.sub_account_id, '', due.n, due.oldest, 0::bigint, 0::bigint
+	FROM lane CROSS JOIN LATERAL (SELECT pool_id, sub_account_id, count(*) AS n, min(id::text)::uuid AS oldest
+		FROM (SELECT pool_id, sub_account_id, id FROM queue WHERE egress = $3 AND status = 0 AND mailbox = lane.mailbox
+			ORDER BY priority, sub_account_id, pool_id, rank LIMIT $4) part GROUP BY pool_id, sub_account_id) due
+	WHERE lane.mailbox IS NOT NULL AND ` + ownTPSP + `
+	UNION ALL
+	SELECT status, mailbox, pool_id, sub_account_id, waiting, count(*), min(id::text)::uuid, min(due_at), max(due_at) FROM (
+		(SELECT * FROM queue WHERE egress = $3 AND status = 1 ORDER BY due_at LIMIT $4) UNION ALL
+		(SELECT * FROM queue WHERE egress = $3 AND status = 3 ORDER BY due_at LIMIT $4)) part
+	WHERE ` + ownTPSP + ` GROUP BY status, mailbox, pool_id, sub_account_id, waiting ORDER BY 7`
+
+// LaneDelays implements store.Trouble.
+func (db *DB) LaneDelays(ctx context.Context, accountID, tpspID int32, limit int) (store.LaneDelays, error) {
+	rows, err := db.delays(ctx, "read lanes", lanesQuery, accountID, tpspID, limit)
+	if err != nil {
+		return store.LaneDelays{}, err
+	}
+	return engine.LaneDelays(rows, limit)
+}
+
+// delays reads what one of the queries above groups.
+func (db *DB) delays(ctx context.Context, what, query string, accountID, tpspID int32, limit int) ([]engine.DelayRow, error) {
+	return list(ctx, db.queries, what, func(rows pgx.Rows) (r engine.DelayRow, err error) {
+		err = rows.Scan(&r.Status, &r.Class, &r.PoolID, &r.SubAccountID, &r.Waiting, &r.N, idInto(&r.Oldest), &r.First, &r.End)
+		return r, err
+	}, query, tpspID, accountID, int32(route.TPSP(tpspID)), limit)
 }
 
 // newest are the attempts of the newest messages: the third argument is the first id, the fourth how many.

@@ -4,10 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"postyard/internal/mail"
+	"postyard/internal/mailbox"
 	"postyard/internal/provider"
 	"postyard/internal/route"
 	"postyard/internal/store"
@@ -29,18 +32,48 @@ const delaysQuery = `SELECT status, mailbox, pool_id, sub_account_id, waiting, c
 func (db *DB) Delays(ctx context.Context, accountID, tpspID int32, limit int) ([]store.Delay, bool, error) {
 	ctx, end := db.keeper.query(ctx)
 	defer end()
-	rows, err := db.readPool.QueryContext(ctx, delaysQuery, tpspID, accountID, int32(route.TPSP(tpspID)), limit)
-	if err != nil {
-		return nil, false, failed("read delays", err)
-	}
-	list, err := collect(rows, func(rows *sql.Rows) (r engine.DelayRow, err error) {
-		err = rows.Scan(&r.Status, &r.Class, &r.PoolID, &r.SubAccountID, &r.Waiting, &r.N, (*idColumn)(&r.Oldest), &r.First, &r.End)
-		return r, err
-	})
+	list, err := db.delays(ctx, "read delays", delaysQuery, accountID, tpspID, limit)
 	if err != nil {
 		return nil, false, err
 	}
 	return engine.Delays(list, limit)
+}
+
+// lanesQuery takes so many rows of every lane off the index that claims go by, and of what is not due as delaysQuery does.
+var lanesQuery = func() string {
+	var b strings.Builder
+	for i := range mailbox.Classes() {
+		fmt.Fprintf(&b, `SELECT 0, %d, pool_id, sub_account_id, '', count(*), min(id), 0, 0 FROM (SELECT pool_id, sub_account_id, id FROM queue
+			WHERE egress = ?3 AND status = 0 AND mailbox = %[1]d LIMIT ?4) WHERE `+ownTPSP+` GROUP BY pool_id, sub_account_id UNION ALL
+			`, i)
+	}
+	return b.String() + `SELECT status, mailbox, pool_id, sub_account_id, waiting, count(*), min(id), min(due_at), max(due_at) FROM (
+			SELECT * FROM (SELECT * FROM queue WHERE egress = ?3 AND status = 1 AND status IN (1, 3) ORDER BY due_at LIMIT ?4) UNION ALL
+			SELECT * FROM (SELECT * FROM queue WHERE egress = ?3 AND status = 3 AND status IN (1, 3) ORDER BY due_at LIMIT ?4))
+			WHERE ` + ownTPSP + ` GROUP BY status, mailbox, pool_id, sub_account_id, waiting ORDER BY 7`
+}()
+
+// LaneDelays implements store.Trouble.
+func (db *DB) LaneDelays(ctx context.Context, accountID, tpspID int32, limit int) (store.LaneDelays, error) {
+	ctx, end := db.keeper.query(ctx)
+	defer end()
+	list, err := db.delays(ctx, "read lanes", lanesQuery, accountID, tpspID, limit)
+	if err != nil {
+		return store.LaneDelays{}, err
+	}
+	return engine.LaneDelays(list, limit)
+}
+
+// delays reads what one of the queries above groups.
+func (db *DB) delays(ctx context.Context, what, query string, accountID, tpspID int32, limit int) ([]engine.DelayRow, error) {
+	rows, err := db.readPool.QueryContext(ctx, query, tpspID, accountID, int32(route.TPSP(tpspID)), limit)
+	if err != nil {
+		return nil, failed(what, err)
+	}
+	return collect(rows, func(rows *sql.Rows) (r engine.DelayRow, err error) {
+		err = rows.Scan(&r.Status, &r.Class, &r.PoolID, &r.SubAccountID, &r.Waiting, &r.N, (*idColumn)(&r.Oldest), &r.First, &r.End)
+		return r, err
+	})
 }
 
 // newest are the attempts of the newest messages: the third argument is the first id, the fourth how many.

@@ -12,6 +12,7 @@ func TestTroublePlans(t *testing.T) {
 	defer func() { _ = db.Close() }()
 	for query, want := range map[string]string{
 		delaysQuery:  "SEARCH queue USING INDEX queue_due (egress=? AND status=?)",
+		lanesQuery:   "SEARCH queue USING COVERING INDEX queue_ready (egress=? AND mailbox=?)",
 		classesQuery: "SEARCH attempt USING PRIMARY KEY (message_id>?)",
 		failedQuery:  "SEARCH attempt USING PRIMARY KEY (message_id>?)",
 		reachQuery:   "SEARCH attempt USING PRIMARY KEY (message_id>?)",

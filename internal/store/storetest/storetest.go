@@ -135,6 +135,7 @@ func Run(t *testing.T, engine Engine) {
 		"waiting messages are looked through":    queuedMessages,
 		"waiting messages are moved and dropped": moves,
 		"waiting messages are grouped by why":    delays,
+		"every lane shows what waits in it":      laneDelays,
 		"failed attempts are shown":              failures,
 		"strange webhooks are counted":           strange,
 		"a provider moves":                       movedProvider,

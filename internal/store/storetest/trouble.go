@@ -10,6 +10,7 @@ import (
 	"postyard/internal/event"
 	"postyard/internal/lifecycle"
 	"postyard/internal/mail"
+	"postyard/internal/mailbox"
 	"postyard/internal/provider"
 	"postyard/internal/store"
 )
@@ -70,6 +71,61 @@ func delays(t *testing.T, b *bench) {
 	}
 	if again == retried {
 		t.Error("one id twice")
+	}
+}
+
+// laneDelays show every lane, however much waits in another one.
+func laneDelays(t *testing.T, b *bench) {
+	b.dated = true
+	stranger, _ := b.newAccount("stranger")
+	look := func(account int32, limit int) store.LaneDelays {
+		t.Helper()
+		l, err := b.store.LaneDelays(b.ctx(), account, b.tpsp.ID, limit)
+		b.must(err)
+		return l
+	}
+	if l := look(b.account.ID, 10); len(l.Groups) != 0 || len(l.More) != 0 {
+		t.Errorf("nothing waits: %+v", l)
+	}
+	retried := b.accept("one@gmail.com")[0]
+	jobs := b.claim(1)
+	later := b.now.Add(time.Minute)
+	b.settle(store.Settlement{Job: &jobs[0], Trigger: lifecycle.Requeue, DueAt: later, Waiting: "the provider is away", Failed: true,
+		Outcome: &provider.Outcome{Class: provider.Transient, Text: "refused"}})
+	b.now = b.now.Add(time.Second)
+	unknown := b.accept("two@icloud.com")[0]
+	b.settle(store.Settlement{Job: &b.claim(1)[0], Trigger: lifecycle.Doubt, DueAt: later, Waiting: "nobody knows", Outcome: &provider.Outcome{Class: provider.Ambiguous}})
+	b.now = b.now.Add(time.Second)
+	for i := range 5 {
+		b.accept(fmt.Sprintf("g%d@gmail.com", i))
+	}
+	b.now = b.now.Add(time.Second)
+	yahoo := b.accept("y@yahoo.com")[0]
+	group := func(state lifecycle.State, class mailbox.Class, waiting string, n int64, oldest mail.ID, since time.Duration, due time.Time) store.Delay {
+		return store.Delay{State: state, Mailbox: class, PoolID: b.pool.ID, SubAccountID: b.sub.ID, Waiting: waiting, N: n, Oldest: oldest, Since: start.Add(since),
+			DueFirst: due, DueLast: due}
+	}
+	for _, limit := range []int{10, 3} {
+		got := look(b.account.ID, limit)
+		want := store.LaneDelays{More: map[mailbox.Class]bool{}, Groups: []store.Delay{group(lifecycle.Queued, "gmail", "the provider is away", 1, retried, 0, later),
+			group(lifecycle.Unknown, "icloud", "nobody knows", 1, unknown, time.Second, later),
+			group(lifecycle.Queued, "gmail", "", min(5, int64(limit)), mail.ID{}, 2*time.Second, time.Time{}),
+			group(lifecycle.Queued, "yahoo", "", 1, yahoo, 3*time.Second, time.Time{})}}
+		if limit == 3 {
+			want.More["gmail"] = true
+		}
+		if len(got.Groups) == len(want.Groups) { // all of them are of one millisecond
+			want.Groups[2].Oldest = got.Groups[2].Oldest
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("of %d: %s", limit, diff)
+		}
+	}
+	if got := look(b.account.ID, 1); !got.More["gmail"] || !got.More["icloud"] || !got.More["yahoo"] {
+		t.Errorf("what reaches the limit may have more: %+v", got.More)
+	}
+	if got := look(stranger.ID, 10); len(got.Groups) != 0 || len(got.More) != 0 {
+		t.Errorf("another account sees %+v", got)
 	}
 }
 

@@ -10,6 +10,13 @@ export interface AllocateRequest {
   "overflowPool"?: boolean;
 }
 
+export interface ApiAttachment {
+  "n": number;
+  "name": string;
+  "type": string;
+  "size": number;
+}
+
 export interface ApiLabel {
   "id": number;
   "name": string;
@@ -57,6 +64,48 @@ export interface Attempt {
   "takenBack": string;
 }
 
+export interface Attention {
+  "kind": string;
+  /** fail: mail or events do not get through; warn: some do not, or are meant to wait; note: to know before it matters */
+  "severity": string;
+  /** the ids say what it is about; 0: not about one */
+  "tpspId": number;
+  "ipId": number;
+  "ipPoolId": number;
+  "webhookId": number;
+  "subAccountId": number;
+  /** of what it is about */
+  "name": string;
+  "message": string;
+  /** what puts it right, "" when it ends by itself */
+  "fix": string;
+  /** 0: it is not known */
+  "since": number;
+  /** when it is tried again or ends; 0: it is not known */
+  "until": number;
+}
+
+export interface Audit {
+  "id": number;
+  "at": number;
+  "actor": AuditActor;
+  "role": string;
+  "address": string;
+  "method": string;
+  "path": string;
+  "operation": string;
+  "target": string;
+  "status": number;
+  "changes": unknown;
+  "before": unknown;
+}
+
+export interface AuditActor {
+  "kind": string;
+  "id": number;
+  "name": string;
+}
+
 export interface Awaiting {
   "messageID": string;
   "egress": string;
@@ -71,35 +120,22 @@ export interface BlockRequest {
 export interface Branch {
   "id": number;
   "name": string;
-  /** made with the account; it cannot be deleted */
   "default": boolean;
   "parentId": number | null;
-  /** from 1 */
   "level": number;
-  /** directly under it, by name */
   "children": (number)[];
-  /** it alone */
   "paused": boolean;
-  /** most messages in any 60 minutes, with those of all under it; 0: no limit */
   "ratePerHour": number;
-  /** how many count at present, with those of all under it */
   "taken": number;
-  /** when the next one may go, in ns; 0: now */
   "freeAt": number;
-  /** it, or one above it */
   "blocked": boolean;
-  /** who is blocked: itself or the nearest one above it; 0: none */
   "blockedBy": number;
-  /** since when, in ns */
   "blockedAt": number;
   "blockReason": string;
-  /** it sends nothing at present, for people; "" when it may */
   "why": string;
   "created": number;
   "labels": (Label)[];
-  /** its own */
   "stat": StatCounters;
-  /** and that of all under it */
   "withChildren": StatCounters;
 }
 
@@ -123,6 +159,11 @@ export interface CancelRequest {
   "dryRun"?: boolean;
   /** from the last answer, to go on */
   "next"?: string;
+}
+
+export interface Cancelled {
+  "cancelled": boolean;
+  "state": string;
 }
 
 export interface CatchUp {
@@ -231,6 +272,27 @@ export interface Comparison {
   /** the last day */
   "to": string;
   "egresses": (ComparedEgress)[];
+}
+
+export interface Content {
+  "messageID": string;
+  "from": Person;
+  "replyTo": Person | null;
+  "to": Person;
+  "cc": (Person)[];
+  "bcc": (Person)[];
+  "subject": string;
+  "preText": string;
+  "headers": Record<string, string>;
+  "html": string;
+  "text": string;
+  "amp": string;
+  "template": string;
+  "model": unknown;
+  "rendered": string;
+  "note": string;
+  "attachments": (ApiAttachment)[];
+  "source": Source | null;
 }
 
 export interface Count {
@@ -426,6 +488,14 @@ export interface Event {
   "eventMetadata": Detail;
 }
 
+export interface EventOfHit {
+  "eventId": string;
+  "type": number;
+  "name": string;
+  "at": number;
+  "words": string;
+}
+
 export interface Explain {
   "messageID": string;
   /** queued, sending, unknown, sent, delivered, bounced, dropped */
@@ -459,6 +529,8 @@ export interface ExportRequest {
   "tpspId"?: number;
   "ipId"?: number;
   "subAccountId"?: number;
+  "mailbox"?: string;
+  "group"?: string;
 }
 
 export interface Facet {
@@ -472,6 +544,12 @@ export interface Failovers {
   "away": number;
   /** this one carried them */
   "in": number;
+}
+
+export interface Field {
+  "name": string;
+  "holds": string;
+  "required": boolean;
 }
 
 export interface FirstChoice {
@@ -522,6 +600,33 @@ export interface Health {
   /** when mail tries it again, 0 when that depends on nothing but the user */
   "probeAt": number;
   "refusedSenders": (Refusal)[];
+}
+
+export interface Hit {
+  "id": string;
+  "submittedAt": number;
+  "to": Person;
+  "from": Person;
+  "subject": string;
+  "template": string;
+  "state": string;
+  "mark": string;
+  "mailboxProvider": string;
+  "provider": string;
+  "providerKind": string;
+  "tpspId": number;
+  "ipId": number;
+  "poolId": number;
+  "pool": string;
+  "subAccountId": number;
+  "subAccount": string;
+  "groups": (string)[];
+  "attempts": number;
+  "opened": boolean;
+  "clicked": boolean;
+  "lastEvent": EventOfHit | null;
+  "waiting": string;
+  "dueAt": number;
 }
 
 export interface Hook {
@@ -639,6 +744,20 @@ export interface IpSettings {
   "usage": Usage;
 }
 
+export interface Kind {
+  "type": number;
+  "name": string;
+  "title": string;
+  "fields": (Field)[];
+  "streams": boolean;
+  "templates": boolean;
+  "allowRaw": boolean;
+  "reports": boolean;
+  "recalls": boolean;
+  "suppresses": boolean;
+  "ratePerHour": number;
+}
+
 export interface Label {
   "id": number;
   "name": string;
@@ -648,6 +767,25 @@ export interface Label {
 export interface LabelRequest {
   "name"?: string;
   "color"?: string;
+}
+
+export interface Lane {
+  /** the mailbox provider; "" in a total */
+  "provider": string;
+  /** the limit of messages in any 60 minutes; 0: none */
+  "ratePerHour": number;
+  /** permits that are taken of it now; they are counted without a limit as well */
+  "taken": number;
+  /** when the next message may leave, where the limit is reached; else 0 */
+  "freeAt": number;
+  /** messages that wait, as many as were looked at */
+  "waiting": number;
+  /** there are more */
+  "more": boolean;
+  /** when the oldest of them was accepted */
+  "oldest": number;
+  /** why they wait, what most wait for first; empty in a total */
+  "waits": (Wait)[];
 }
 
 export interface Line {
@@ -747,6 +885,24 @@ export interface Message {
   "mxRecords": (string)[];
 }
 
+export interface MessageHook {
+  "webhookId": number;
+  "url": string;
+  "named": boolean;
+  "eventId": string;
+  "type": number;
+  "event": string;
+  "occurredAt": number;
+  "state": string;
+  "attempts": number;
+  "nextTry": number;
+  "lastAt": number;
+  "lastStatus": number;
+  "lastError": string;
+  "lastTookMs": number;
+  "webhookNote": string;
+}
+
 export interface NameRequest {
   "name"?: string;
 }
@@ -829,37 +985,24 @@ export interface Personalization {
 export interface Place {
   "id": number;
   "name": string;
-  /** made with the account; it cannot be deleted */
   "default": boolean;
   "parentId": number | null;
-  /** from 1 */
   "level": number;
-  /** directly under it, by name */
   "children": (number)[];
-  /** it alone */
   "paused": boolean;
-  /** most messages in any 60 minutes, with those of all under it; 0: no limit */
   "ratePerHour": number;
-  /** how many count at present, with those of all under it */
   "taken": number;
-  /** when the next one may go, in ns; 0: now */
   "freeAt": number;
-  /** it, or one above it */
   "blocked": boolean;
-  /** who is blocked: itself or the nearest one above it; 0: none */
   "blockedBy": number;
-  /** since when, in ns */
   "blockedAt": number;
   "blockReason": string;
-  /** it sends nothing at present, for people; "" when it may */
   "why": string;
   "created": number;
 }
 
 export interface PlaceRequest {
-  /** null: under none */
   "parentId"?: unknown;
-  /** 0: no limit */
   "ratePerHour"?: number;
 }
 
@@ -918,6 +1061,36 @@ export interface PoolSettings {
   "paused": boolean;
   /** 0: the server's own */
   "ttlSeconds": number;
+}
+
+export interface Preview {
+  "route": Route | null;
+  "shares": (Share)[];
+  "warnings": (Warning)[];
+}
+
+export interface PreviewRequest {
+  "name"?: string;
+  "ips"?: (IpReference)[];
+  "tpsps"?: (number)[];
+  "routingStrategy"?: number;
+  "routingMetaData"?: string;
+  /** that others overflow into this pool: they say so themselves */
+  "overflowPool"?: boolean;
+  "warmupInterval"?: number;
+  "overflowStrategy"?: number;
+  "overflowPoolName"?: string;
+  "toAccountIPPools"?: (string)[];
+  "priority"?: number;
+  /** seconds */
+  "ttl"?: number;
+  "id"?: number;
+  "to"?: string;
+  "from"?: string;
+  "subject"?: string;
+  "tpspTemplate"?: string;
+  "seq"?: number;
+  "sample"?: number;
 }
 
 export interface Probe {
@@ -1012,6 +1185,13 @@ export interface Route {
   "refusal": string;
   /** with the parameter sample: the first choices of so many messages in a row */
   "sample": (FirstChoice)[];
+}
+
+export interface Search {
+  "messages": (Hit)[];
+  "more": boolean;
+  "cursor": string;
+  "lookedBackTo": number;
 }
 
 export interface Secret {
@@ -1160,9 +1340,23 @@ export interface SesV2Request {
   "SendPostOptions"?: SendPostOptions;
 }
 
+export interface Share {
+  "key": string;
+  "sample": (FirstChoice)[];
+  "refusal": string;
+}
+
 export interface Skipped {
   "egress": string;
   "reason": string;
+}
+
+export interface Source {
+  "mediaType": string;
+  "text": string;
+  "size": number;
+  "truncated": boolean;
+  "note": string;
 }
 
 export interface StatCounters {
@@ -1254,7 +1448,7 @@ export interface SubAccount {
   "created_by": string | null;
   "updated_by": string | null;
   "blocked": boolean;
-  /** seconds, 0 when it is not blocked. CL-6: Go clients have an int32 here */
+  /** Go clients have an int32 here */
   "blocked_at": number;
   "block_reason": string;
   "hb_exempt": boolean;
@@ -1341,6 +1535,23 @@ export interface Template {
   "error": string;
   "changedAt": number;
   "syncedAt": number;
+}
+
+export interface Throttle {
+  /** 0: an IP */
+  "tpspId": number;
+  /** 0: a provider */
+  "ipId": number;
+  /** the provider's name in this account, or the IP's address */
+  "name": string;
+  /** of the provider, 0 of an IP */
+  "type": number;
+  /** of its health: ok, impaired, stopped, paused, drill, missing */
+  "state": string;
+  "reason": string;
+  "total": Lane;
+  /** those that carried mail in the past 60 minutes, have a limit, or let mail wait */
+  "lanes": (Lane)[];
 }
 
 export interface TotalCounters {
@@ -1457,7 +1668,6 @@ export interface TrackingSettings {
 }
 
 export interface Tree {
-  /** YYYY-MM-DD, of what is counted */
   "from": string;
   "to": string;
   "subAccounts": (Branch)[];
@@ -1496,6 +1706,20 @@ export interface Verify {
   /** the first 100 */
   "awaiting": (Awaiting)[];
   "awaitingCount": number;
+}
+
+export interface Wait {
+  "reason": string;
+  "messages": number;
+  "oldest": number;
+  /** the oldest one */
+  "messageID": string;
+  /** when the first of them may leave; 0: at once, or when somebody lets them */
+  "until": number;
+  /** the pool that holds them, else 0 */
+  "ipPoolId": number;
+  /** the sub-account that holds them, else 0 */
+  "subAccountId": number;
 }
 
 export interface Warning {

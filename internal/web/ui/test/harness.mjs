@@ -54,12 +54,12 @@ async function state(who) {
 
 /**
  * Opens a page of the dashboard for a test and closes it after it: open(t, "/events", { size: narrow, theme: "dark", as: "viewer" }).
- * A fault of the page's program or a breach of its content security policy fails the test.
+ * A fault of the page's program or a breach of its content security policy fails the test, unless what the browser says of it is expected.
  */
-export async function open(t, path, { size = wide, theme = "light", as = "owner" } = {}) {
+export async function open(t, path, { size = wide, theme = "light", as = "owner", expects } = {}) {
   const context = await fresh({ viewport: size, colorScheme: theme, storageState: await state(as) });
   const page = await context.newPage();
-  const faults = watch(page);
+  const faults = watch(page, expects);
   t.after(async () => {
     await context.close();
     assert.deepEqual(faults, []);
@@ -69,12 +69,12 @@ export async function open(t, path, { size = wide, theme = "light", as = "owner"
   return page;
 }
 
-/** Collects what a page does wrong. */
-export function watch(page) {
+/** Collects what a page does wrong, but for what is expected. */
+export function watch(page, expects = /Failed to load resource/) {
   const faults = [];
   page.on("pageerror", (e) => faults.push(`fault: ${e.stack ?? e}`));
   page.on("console", (m) => {
-    if (m.type() === "error" && !/Failed to load resource/.test(m.text())) faults.push(`console: ${m.text()}`);
+    if (m.type() === "error" && !expects.test(m.text())) faults.push(`console: ${m.text()}`);
   });
   page.on("dialog", async (d) => {
     faults.push(`dialog: ${d.message()}`);
