@@ -72,6 +72,10 @@ func (s *server) attention(w http.ResponseWriter, r *http.Request, a *directory.
 		}
 	}
 	for _, sub := range current.SubAccounts(a.ID) {
+		if !sub.Blocked.IsZero() {
+			answers = append(answers, attentionAnswer{Kind: "sub_account_blocked", Severity: caution, SubAccountID: sub.ID, Name: sub.Name, Since: nanos(sub.Blocked),
+				Message: "it is blocked: its sends are refused, and its mail waits"})
+		}
 		if sub.Paused {
 			answers = append(answers, attentionAnswer{Kind: "sub_account_paused", Severity: caution, SubAccountID: sub.ID, Name: sub.Name, Message: "its mail waits",
 				Fix: fmt.Sprintf("let it go on: POST /api/v1/account/subaccount/%d/resume", sub.ID)})

@@ -108,6 +108,15 @@ func (s *server) throttleOf(ctx context.Context, view *directory.Snapshot, t *di
 	if !t.IsIP() {
 		answer.Type = int(t.Type)
 	}
+	var limited []int32 // sub-accounts whose limits may hold what waits
+	for i := range queued.Groups {
+		limited = append(limited, directory.Limited(view.Chain(t.AccountID, queued.Groups[i].SubAccountID))...)
+	}
+	slices.Sort(limited)
+	ofSubAccounts, err := s.Accounts.Taken(ctx, slices.Compact(limited), s.Claim)
+	if err != nil {
+		return answer, fmt.Errorf("permits of sub-accounts: %w", err)
+	}
 	lanes := map[mailbox.Class]*laneAnswer{}
 	lane := func(class mailbox.Class) *laneAnswer {
 		if lanes[class] == nil {
@@ -125,7 +134,7 @@ func (s *server) throttleOf(ctx context.Context, view *directory.Snapshot, t *di
 	for i := range queued.Groups {
 		g := &queued.Groups[i]
 		l := lane(g.Mailbox)
-		l.add(g, s.whyGroup(view, t, g, l, &answer.Total, now))
+		l.add(g, s.whyGroup(view, t, g, l, &answer.Total, ofSubAccounts, now))
 		answer.Total.count(g)
 	}
 	for _, class := range slices.SortedFunc(maps.Keys(lanes), func(a, b mailbox.Class) int { return cmp.Compare(a.ID(), b.ID()) }) {
@@ -179,7 +188,8 @@ func (l *laneAnswer) add(g *store.Delay, why waitAnswer) {
 
 // whyGroup says what keeps messages, in the order in which an explanation of one of them does: the operator's brakes, their own pause after
 // a failure, then what the provider and the limits let through.
-func (s *server) whyGroup(view *directory.Snapshot, t *directory.TPSP, g *store.Delay, lane, whole *laneAnswer, now time.Time) (why waitAnswer) {
+func (s *server) whyGroup(view *directory.Snapshot, t *directory.TPSP, g *store.Delay, lane, whole *laneAnswer,
+	ofSubAccounts map[int32][]limit.Use, now time.Time) (why waitAnswer) {
 	if g.State == lifecycle.Unknown {
 		return waitAnswer{Reason: cmp.Or(g.Waiting, "their outcome is not known: the provider is asked"), Until: nanos(after(g.DueFirst, now))}
 	}
@@ -188,6 +198,10 @@ func (s *server) whyGroup(view *directory.Snapshot, t *directory.TPSP, g *store.
 	}
 	if sub := view.SubAccount(t.AccountID, g.SubAccountID); sub != nil && sub.Paused {
 		return waitAnswer{Reason: fmt.Sprintf("the sub-account %q is paused", sub.Name), SubAccountID: sub.ID}
+	}
+	chain := view.Chain(t.AccountID, g.SubAccountID)
+	if blocked := directory.WhyBlocked(chain); blocked != "" {
+		return waitAnswer{Reason: blocked, SubAccountID: g.SubAccountID}
 	}
 	if t.Paused {
 		return waitAnswer{Reason: t.Away(now)}
@@ -201,11 +215,18 @@ func (s *server) whyGroup(view *directory.Snapshot, t *directory.TPSP, g *store.
 	if away := t.Away(now); away != "" {
 		return waitAnswer{Reason: away, Until: nanos(after(t.Health.ProbeAt, now))}
 	}
+	reached := waitAnswer{Until: max(lane.FreeAt, whole.FreeAt)}
 	switch {
 	case lane.FreeAt > whole.FreeAt:
-		return waitAnswer{Reason: fmt.Sprintf("%s's limit of %d messages an hour to %s is reached", t.Noun(), lane.RatePerHour, lane.Provider), Until: lane.FreeAt}
+		reached.Reason = fmt.Sprintf("%s's limit of %d messages an hour to %s is reached", t.Noun(), lane.RatePerHour, lane.Provider)
 	case whole.FreeAt > 0:
-		return waitAnswer{Reason: fmt.Sprintf("%s's limit of %d messages an hour is reached", t.Noun(), whole.RatePerHour), Until: whole.FreeAt}
+		reached.Reason = fmt.Sprintf("%s's limit of %d messages an hour is reached", t.Noun(), whole.RatePerHour)
+	}
+	if reason, until := directory.LimitReached(chain, ofSubAccounts, now, s.Claim); nanos(until) > reached.Until {
+		reached = waitAnswer{Reason: reason, Until: nanos(until), SubAccountID: g.SubAccountID}
+	}
+	if reached.Reason != "" {
+		return reached
 	}
 	return waitAnswer{Reason: cmp.Or(g.Waiting, "they are ready, and wait for their turn"), Until: nanos(after(g.DueFirst, now))}
 }

@@ -61,11 +61,7 @@ func (p *program) root() *cobra.Command {
 	root.AddCommand(p.demo(), p.serve(), p.sandbox(), p.send(), p.events(), p.message(), p.verify(), p.stats(), p.compare(), p.catchUp(), p.templates(),
 		p.drill(), p.pause(), p.resume(), p.cancel(), p.bench(), p.record())
 	root.AddCommand(p.doctor(), p.suppressions())
-	root.AddCommand(p.labels(), p.messages(), p.domains(), p.ips(), p.webhooks(), p.members(), p.audit())
-	root.AddCommand(p.labels(), p.members(), p.messages(), p.domains(), p.ips(), p.webhooks())
-	root.AddCommand(p.labels(), p.subAccounts(), p.messages(), p.domains(), p.ips(), p.webhooks())
-	root.AddCommand(p.labels(), p.messages(), p.search(), p.tail(), p.domains(), p.ips(), p.webhooks())
-	root.AddCommand(p.labels(), p.messages(), p.domains(), p.ips(), p.webhooks(), p.audit())
+	root.AddCommand(p.labels(), p.subAccounts(), p.members(), p.messages(), p.search(), p.tail(), p.domains(), p.ips(), p.webhooks(), p.audit())
 	return root
 }
 

@@ -55,10 +55,12 @@ const maxEvent = 1 << 20
 // Tail follows events, calls do with each as JSON, and ends with ctx, with an error of do, or when the server ends it: then it returns the id to go on
 // after.
 func (c *Client) Tail(ctx context.Context, q url.Values, do func(json.RawMessage) error) (last string, err error) {
+	calling, stop := context.WithCancel(ctx)
+	defer stop()
 	read, write := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		err := c.Unhurried().Account(ctx, http.MethodGet, "/api/v1/account/event/stream?"+q.Encode(), nil, io.Writer(write))
+		err := c.Unhurried().Account(calling, http.MethodGet, "/api/v1/account/event/stream?"+q.Encode(), nil, io.Writer(write))
 		_ = write.CloseWithError(err) // nil is the end
 		done <- err
 	}()
@@ -71,7 +73,8 @@ func (c *Client) Tail(ctx context.Context, q url.Values, do func(json.RawMessage
 			err = do(json.RawMessage(data))
 		}
 	}
-	_ = read.CloseWithError(context.Canceled) // the writer gives up, if it has not
+	stop() // it may be waiting for more, or for a reader
+	_ = read.CloseWithError(context.Canceled)
 	if called := <-done; err == nil {
 		if err = lines.Err(); err == nil {
 			err = called

@@ -93,6 +93,10 @@ func (*hospital) Permits(context.Context, route.Egress, time.Time, time.Duration
 	return store.Permits{}, nil
 }
 
+func (*hospital) LaneDelays(context.Context, int32, int32, int) (store.LaneDelays, error) {
+	return store.LaneDelays{}, nil
+}
+
 func (*hospital) SenderPermits(context.Context, []int32, time.Time, time.Duration) (map[int32][]limit.Use, error) {
 	return nil, nil
 }

@@ -124,7 +124,7 @@ func TestBenchInterrupted(t *testing.T) {
 	dir := t.TempDir()
 	p := startWith(t, []string{"TMPDIR=" + dir}, "bench", "accept", "--duration", "5m")
 	var children []string
-	eventually(t, "the server has data", 30*time.Second, func() bool {
+	eventually(t, "the server has data", longest, func() bool {
 		children = childrenOf(p.cmd.Process.Pid)
 		list, err := filepath.Glob(filepath.Join(dir, "*", "server", "postyard.db"))
 		return err == nil && len(list) == 1 && len(children) == 2

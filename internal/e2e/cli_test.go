@@ -96,7 +96,7 @@ type letter struct {
 // waitForLetter waits until the mail of a message is in the sandbox.
 func waitForLetter(t *testing.T, s *demo.Scene, id string) (arrived letter) {
 	t.Helper()
-	eventually(t, "mail of "+id, 30*time.Second, func() bool {
+	eventually(t, "mail of "+id, longest, func() bool {
 		var box struct{ Messages []letter }
 		if _, err := call(t.Context(), http.MethodGet, s.SandboxURL+"/sandbox/messages?messageId="+id, nil, nil, &box); err != nil {
 			t.Fatal(err)

@@ -319,7 +319,7 @@ func TestDatabaseAway(t *testing.T) {
 	}
 	acknowledged := newLedger()
 	api := &client.Client{URL: c.scene.URL, SubAccountKey: secret.NewString(c.scene.SubAccounts[0].APIKey)}
-	eventually(t, "mail is taken again", 30*time.Second, func() bool {
+	eventually(t, "mail is taken again", longest, func() bool {
 		sent, err := api.Send(t.Context(), c.scene.FirstEmail())
 		if err == nil {
 			acknowledged.add(sent[0].MessageID)

@@ -37,7 +37,7 @@ func TestDoctorsCommandsRepair(t *testing.T) {
 				t.Errorf("%s: postyard %s: %+v", what, m[1], r)
 			}
 		}
-		eventually(t, "the repair of "+what, 30*time.Second, func() bool { return lines(ask()) == lines(healthy) })
+		eventually(t, "the repair of "+what, longest, func() bool { return lines(ask()) == lines(healthy) })
 		waitForLetter(t, scene, id)
 	}
 	r := run(t, environ(scene), "doctor", "--ippool", "nowhere", "--template", scene.Template, "--tpsp", "1")

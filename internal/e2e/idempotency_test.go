@@ -122,7 +122,7 @@ func killUnderKeys(t *testing.T, args ...string) {
 	p.decode(`"accountApiKey"`, scene)
 	for j, n := range next { // what was not answered yet
 		key := fmt.Sprintf("k%d-%d", j, n)
-		eventually(t, key+" is answered", 30*time.Second, func() bool { return r.try(t.Context(), scene.URL, scene, key) })
+		eventually(t, key+" is answered", longest, func() bool { return r.try(t.Context(), scene.URL, scene, key) })
 	}
 	t.Logf("%d keys, %d answers were former ones", len(r.answers), r.again)
 	r.check(scene)

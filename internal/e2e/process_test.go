@@ -27,6 +27,9 @@ import (
 
 var binary string
 
+// longest is how long anything may take that should take seconds; the machine may be busy.
+const longest = 2 * time.Minute
+
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "postyard-e2e-")
 	if err != nil {
@@ -149,7 +152,7 @@ func (p *process) line(text string) string {
 		p.early = slices.Delete(p.early, i, i+1)
 		return line
 	}
-	timeout := time.After(30 * time.Second)
+	timeout := time.After(longest)
 	for {
 		select {
 		case line, ok := <-p.lines:
@@ -190,8 +193,8 @@ func (p *process) end(signal syscall.Signal) {
 	_ = p.cmd.Process.Signal(signal) // it may have ended by itself
 	select {
 	case <-p.done:
-	case <-time.After(30 * time.Second):
-		p.t.Errorf("%v did not end within 30 s of %v", p.cmd.Args[1:], signal)
+	case <-time.After(longest):
+		p.t.Errorf("%v did not end within %v of %v", p.cmd.Args[1:], longest, signal)
 		_ = p.cmd.Process.Kill()
 		<-p.done
 	}
@@ -212,7 +215,7 @@ func run(t *testing.T, environ []string, args ...string) result {
 // finish runs a program to its end.
 func finish(t *testing.T, environ []string, name string, args ...string) result {
 	t.Helper()
-	return finishWithin(t, 30*time.Second, environ, name, args...)
+	return finishWithin(t, longest, environ, name, args...)
 }
 
 // finishWithin runs a program that may take longer.

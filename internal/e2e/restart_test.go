@@ -37,7 +37,7 @@ func TestDemoForPrograms(t *testing.T) {
 		t.Fatal(err)
 	}
 	keys := slices.Sorted(maps.Keys(printed))
-	want := []string{"accountApiKey", "accountId", "fallbackPool", "ip", "messageId", "pool", "providers", "sandboxToken", "sandboxUrl", "smtp", "stream", "subAccounts", "template", "tpspId", "url"}
+	want := []string{"accountApiKey", "accountId", "dashboard", "fallbackPool", "ip", "messageId", "pool", "providers", "sandboxToken", "sandboxUrl", "smtp", "stream", "subAccounts", "template", "tpspId", "url"}
 	if diff := cmp.Diff(want, keys); diff != "" {
 		t.Errorf("keys: %s", diff)
 	}
@@ -93,7 +93,7 @@ func TestDemoForPeople(t *testing.T) {
 	variables, last := lines[0], lines[len(lines)-1]
 	r = finish(t, nil, "bash", "-c", strings.Join(lines[:len(lines)-1], "\n"))
 	id := firstMatch(t, r.out, `(?m)^bob@gmail.com +(\S+) +accepted$`)
-	eventually(t, "the message leaves by SES", 30*time.Second, func() bool {
+	eventually(t, "the message leaves by SES", longest, func() bool {
 		r := finish(t, nil, "bash", "-c", variables+"\n"+strings.Replace(last, "ID", id, 1))
 		return strings.Contains(r.out, "Amazon SES sandbox") && strings.Contains(r.out, "an outage of the provider is rehearsed") && strings.Contains(r.out, "SES Delivered")
 	})
@@ -143,7 +143,7 @@ func TestDemoAgain(t *testing.T) {
 	}
 	third := sendOne(t, moved, "carl@example.net", "--pool", moved.Pool)
 	wantEvents(t, apiOf(moved), third, 69, 70, 71)
-	eventually(t, "no webhook has anything left to tell", 30*time.Second, func() bool {
+	eventually(t, "no webhook has anything left to tell", longest, func() bool {
 		letter := waitForLetter(t, moved, third)
 		return len(letter.Events) == 1 && letter.Events[0].WebhooksPending == 0
 	})

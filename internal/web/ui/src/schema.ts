@@ -11,9 +11,11 @@ export interface AllocateRequest {
 }
 
 export interface ApiAttachment {
+  /** from 0 */
   "n": number;
   "name": string;
   "type": string;
+  /** bytes */
   "size": number;
 }
 
@@ -89,20 +91,30 @@ export interface Audit {
   "id": number;
   "at": number;
   "actor": AuditActor;
+  /** of a member, as it was then; "" of others */
   "role": string;
+  /** of the peer */
   "address": string;
   "method": string;
+  /** with the query */
   "path": string;
+  /** as this document sums it up */
   "operation": string;
+  /** what was changed; "" when it has no name */
   "target": string;
+  /** of the answer; 0: it began, and it is not known what came of it */
   "status": number;
+  /** what was asked for, without secrets */
   "changes": unknown;
+  /** what stood there under the same names, where it differs */
   "before": unknown;
 }
 
 export interface AuditActor {
+  /** member, account-key, sub-account-key, system */
   "kind": string;
   "id": number;
+  /** of the member the email, of others the name, as it was then */
   "name": string;
 }
 
@@ -120,22 +132,35 @@ export interface BlockRequest {
 export interface Branch {
   "id": number;
   "name": string;
+  /** made with the account; it cannot be deleted */
   "default": boolean;
   "parentId": number | null;
+  /** from 1 */
   "level": number;
+  /** directly under it, by name */
   "children": (number)[];
+  /** it alone */
   "paused": boolean;
+  /** most messages in any 60 minutes, with those of all under it; 0: no limit */
   "ratePerHour": number;
+  /** how many count at present, with those of all under it */
   "taken": number;
+  /** when the next one may go, in ns; 0: now */
   "freeAt": number;
+  /** it, or one above it */
   "blocked": boolean;
+  /** who is blocked: itself or the nearest one above it; 0: none */
   "blockedBy": number;
+  /** since when, in ns */
   "blockedAt": number;
   "blockReason": string;
+  /** it sends nothing at present, for people; "" when it may */
   "why": string;
   "created": number;
   "labels": (Label)[];
+  /** its own */
   "stat": StatCounters;
+  /** and that of all under it */
   "withChildren": StatCounters;
 }
 
@@ -162,7 +187,9 @@ export interface CancelRequest {
 }
 
 export interface Cancelled {
+  /** false: it did not wait any more */
   "cancelled": boolean;
+  /** where it stands */
   "state": string;
 }
 
@@ -277,6 +304,7 @@ export interface Comparison {
 export interface Content {
   "messageID": string;
   "from": Person;
+  /** null: there is none */
   "replyTo": Person | null;
   "to": Person;
   "cc": (Person)[];
@@ -287,11 +315,16 @@ export interface Content {
   "html": string;
   "text": string;
   "amp": string;
+  /** that the request names, "" for none */
   "template": string;
+  /** what is filled in: the custom fields */
   "model": unknown;
+  /** who fills it in: request (nothing is, or the request's own tags), postyard (the mirrored template), provider (a preview from the mirror), none */
   "rendered": string;
+  /** what is to be known of the above, "" for nothing */
   "note": string;
   "attachments": (ApiAttachment)[];
+  /** null: it is not known */
   "source": Source | null;
 }
 
@@ -493,6 +526,7 @@ export interface EventOfHit {
   "type": number;
   "name": string;
   "at": number;
+  /** the provider's */
   "words": string;
 }
 
@@ -607,11 +641,15 @@ export interface Hit {
   "submittedAt": number;
   "to": Person;
   "from": Person;
+  /** as the request has it */
   "subject": string;
+  /** of a message without a subject: the template that it names, "" for none */
   "template": string;
+  /** queued, sending, unknown, sent, delivered, bounced, dropped */
   "state": string;
   "mark": string;
   "mailboxProvider": string;
+  /** its name in this account, or the IP's address: who has the message, or whom it waits for */
   "provider": string;
   "providerKind": string;
   "tpspId": number;
@@ -625,7 +663,9 @@ export interface Hit {
   "opened": boolean;
   "clicked": boolean;
   "lastEvent": EventOfHit | null;
+  /** while pending: why */
   "waiting": string;
+  /** while pending: until when; 0: at once, or up to somebody */
   "dueAt": number;
 }
 
@@ -746,15 +786,25 @@ export interface IpSettings {
 
 export interface Kind {
   "type": number;
+  /** in URLs and filters: postmark */
   "name": string;
+  /** for people: Postmark */
   "title": string;
+  /** what a connection holds, in the order in which people fill it in */
   "fields": (Field)[];
+  /** a connection is to one message stream, which is chosen from those that its key opens */
   "streams": boolean;
+  /** it holds templates, and renders them */
   "templates": boolean;
+  /** messages without a template are carried only where allowRaw is set */
   "allowRaw": boolean;
+  /** it reports events by webhook */
   "reports": boolean;
+  /** missed events can be read back */
   "recalls": boolean;
+  /** its suppression list can be kept in step */
   "suppresses": boolean;
+  /** the limit of a new connection for which none is given; 0: none */
   "ratePerHour": number;
 }
 
@@ -888,18 +938,29 @@ export interface Message {
 export interface MessageHook {
   "webhookId": number;
   "url": string;
+  /** by the message (webhookEndpoint) */
   "named": boolean;
   "eventId": string;
   "type": number;
+  /** the type's name */
   "event": string;
+  /** of the event */
   "occurredAt": number;
+  /** waiting, retry, delivered, given-up */
   "state": string;
+  /** calls that were made */
   "attempts": number;
+  /** of state retry */
   "nextTry": number;
+  /** of the last call; 0: none was made, or it is not kept any more */
   "lastAt": number;
+  /** 0: there was no answer */
   "lastStatus": number;
+  /** "" for a success */
   "lastError": string;
+  /** how long it took */
   "lastTookMs": number;
+  /** why the endpoint is posted nothing now, "" when it is */
   "webhookNote": string;
 }
 
@@ -985,24 +1046,37 @@ export interface Personalization {
 export interface Place {
   "id": number;
   "name": string;
+  /** made with the account; it cannot be deleted */
   "default": boolean;
   "parentId": number | null;
+  /** from 1 */
   "level": number;
+  /** directly under it, by name */
   "children": (number)[];
+  /** it alone */
   "paused": boolean;
+  /** most messages in any 60 minutes, with those of all under it; 0: no limit */
   "ratePerHour": number;
+  /** how many count at present, with those of all under it */
   "taken": number;
+  /** when the next one may go, in ns; 0: now */
   "freeAt": number;
+  /** it, or one above it */
   "blocked": boolean;
+  /** who is blocked: itself or the nearest one above it; 0: none */
   "blockedBy": number;
+  /** since when, in ns */
   "blockedAt": number;
   "blockReason": string;
+  /** it sends nothing at present, for people; "" when it may */
   "why": string;
   "created": number;
 }
 
 export interface PlaceRequest {
+  /** null: under none */
   "parentId"?: unknown;
+  /** 0: no limit */
   "ratePerHour"?: number;
 }
 
@@ -1064,6 +1138,7 @@ export interface PoolSettings {
 }
 
 export interface Preview {
+  /** where the message would go; null when none was asked about */
   "route": Route | null;
   "shares": (Share)[];
   "warnings": (Warning)[];
@@ -1084,12 +1159,15 @@ export interface PreviewRequest {
   "priority"?: number;
   /** seconds */
   "ttl"?: number;
+  /** of the pool that would be changed: what is absent is as it is there; 0: a new one */
   "id"?: number;
+  /** "": only the shares are asked for */
   "to"?: string;
   "from"?: string;
   "subject"?: string;
   "tpspTemplate"?: string;
   "seq"?: number;
+  /** messages that are counted for each share; 0 is 1,000 */
   "sample"?: number;
 }
 
@@ -1188,8 +1266,11 @@ export interface Route {
 }
 
 export interface Search {
+  /** newest first */
   "messages": (Hit)[];
+  /** there may be others */
   "more": boolean;
+  /** given as before, it goes on from here; "" when there are no more */
   "cursor": string;
   "lookedBackTo": number;
 }
@@ -1341,8 +1422,11 @@ export interface SesV2Request {
 }
 
 export interface Share {
+  /** as the routing metadata has it; "" when the strategy has no keys */
   "key": string;
+  /** the first choices of so many messages in a row */
   "sample": (FirstChoice)[];
+  /** why nobody can carry them, "" when somebody can */
   "refusal": string;
 }
 
@@ -1352,9 +1436,12 @@ export interface Skipped {
 }
 
 export interface Source {
+  /** message/rfc822 or application/json */
   "mediaType": string;
   "text": string;
+  /** bytes of the whole */
   "size": number;
+  /** the rest is in the file at .../content/source */
   "truncated": boolean;
   "note": string;
 }
@@ -1448,7 +1535,7 @@ export interface SubAccount {
   "created_by": string | null;
   "updated_by": string | null;
   "blocked": boolean;
-  /** Go clients have an int32 here */
+  /** seconds, 0 when it is not blocked. CL-6: Go clients have an int32 here */
   "blocked_at": number;
   "block_reason": string;
   "hb_exempt": boolean;
@@ -1668,6 +1755,7 @@ export interface TrackingSettings {
 }
 
 export interface Tree {
+  /** YYYY-MM-DD, of what is counted */
   "from": string;
   "to": string;
   "subAccounts": (Branch)[];

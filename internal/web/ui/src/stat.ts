@@ -1,49 +1,51 @@
 // What statistics count, by the names of the API, and where the events behind a number are.
 import type { StatCounters } from "./schema";
 import { to } from "./route";
-import type { Tone } from "./ui";
+import { kinds as mailKinds } from "./mail";
 
 export type Counter = Exclude<keyof StatCounters, "smtpDropped">;
 
 interface Kind {
   name: string;
-  tone: Tone;
-  types: number[]; // of SendPost's list, of all families
+  of: string[]; // the kinds of events that it counts, as the page of events calls them
 }
 
 /** The counters in the order of a message's life. */
 export const kinds: Record<Counter, Kind> = {
-  processed: { name: "Accepted", tone: "calm", types: [0, 48, 58, 69] },
-  sent: { name: "Sent", tone: "wait", types: [9, 14, 27, 37, 49, 59, 70] },
-  delivered: { name: "Delivered", tone: "good", types: [2, 15, 28, 38, 50, 60, 71] },
-  hardBounced: { name: "Hard bounced", tone: "bad", types: [4, 18, 29, 41, 51, 63, 72] },
-  softBounced: { name: "Soft bounced", tone: "warn", types: [3, 19, 30, 42, 52, 64, 73] },
-  dropped: { name: "Dropped", tone: "calm", types: [1, 17, 32, 35, 40, 53, 62, 74] },
-  opened: { name: "Opened", tone: "calm", types: [5, 20, 33, 43, 54, 65, 75] },
-  clicked: { name: "Clicked", tone: "calm", types: [6, 21, 34, 44, 55, 66, 76] },
-  unsubscribed: { name: "Unsubscribed", tone: "warn", types: [7, 23, 24, 36, 46, 57, 68, 78] },
-  spam: { name: "Complaints", tone: "bad", types: [8, 22, 31, 45, 56, 67, 77] },
+  processed: { name: "Accepted", of: ["processed"] },
+  sent: { name: "Sent", of: ["sent"] },
+  delivered: { name: "Delivered", of: ["delivered"] },
+  hardBounced: { name: "Hard bounced", of: ["hard bounced"] },
+  softBounced: { name: "Soft bounced", of: ["soft bounced"] },
+  dropped: { name: "Dropped", of: ["dropped", "not rendered"] },
+  opened: { name: "Opened", of: ["opened"] },
+  clicked: { name: "Clicked", of: ["clicked"] },
+  unsubscribed: { name: "Unsubscribed", of: ["unsubscribed", "left a group"] },
+  spam: { name: "Complaints", of: ["spam complaint"] },
 };
 
 export const counters = Object.keys(kinds) as Counter[];
 
-const others: Record<number, [name: string, tone: Tone]> = { 16: ["Deferred", "wait"], 39: ["Deferred", "wait"], 61: ["Deferred", "wait"], 25: ["Joined again", "calm"] };
+/** The list of types as the API takes it. */
+export const typesOf = (...of: Counter[]) => of.flatMap((c) => kinds[c].of.flatMap((name) => mailKinds.find((k) => k.name === name)!.types)).sort((a, b) => a - b).join(",");
 
-/** What an event of a type is, for people. */
-export function kindOf(type: number): { name: string; tone: Tone } {
-  const c = counters.find((k) => kinds[k].types.includes(type));
-  if (c) return { name: c === "spam" ? "Complaint" : kinds[c].name, tone: kinds[c].tone };
-  const other = others[type];
-  return other ? { name: other[0], tone: other[1] } : { name: `Event ${type}`, tone: "calm" };
+/** Whether a list of types has some that a counter counts. */
+export const counts = (c: Counter, types: string) => typesOf(c).split(",").some((t) => types.split(",").includes(t));
+
+/** Which events are meant: days, an egress, a sub-account, a mailbox provider, a group. */
+export interface Where {
+  from?: string;
+  to?: string;
+  tpspId?: string | number;
+  ipId?: string | number;
+  subAccountId?: string | number;
+  mailbox?: string;
+  group?: string;
 }
 
-/** The list of types as the API takes it. */
-export const typesOf = (...of: Counter[]) => of.flatMap((c) => kinds[c].types).sort((a, b) => a - b).join(",");
-
-export type Where = Record<string, string | number | undefined>;
-
 /** The page of the events that a counter counts. */
-export const eventsOf = (of: Counter | Counter[], where: Where = {}) => to("/events", { type: typesOf(...[of].flat()), ...where });
+export const eventsOf = (of: Counter | Counter[], { tpspId, ipId, subAccountId, ...where }: Where = {}) =>
+  to("/events", { kind: [of].flat().flatMap((c) => kinds[c].of).join(","), via: tpspId ? `TPSP_${tpspId}` : ipId ? `IP_${ipId}` : "", sub: subAccountId, ...where });
 
 export const none = (): Record<Counter, number> => ({ processed: 0, sent: 0, delivered: 0, hardBounced: 0, softBounced: 0, dropped: 0, opened: 0, clicked: 0, unsubscribed: 0, spam: 0 });
 

@@ -3,7 +3,7 @@ import { get, type Query, type Refusal, useGet } from "../api";
 import { count, day, duration, percent, short } from "../format";
 import { type Filters, to, useFilters } from "../route";
 import type { DailyStat, Delay, Engagement, ReasonRow, SubAccount, Tpsp } from "../schema";
-import { type Counter, counters, daysOf, eventsOf, kinds, mailboxes, mailboxName, none, share, sum, typesOf, type Where } from "../stat";
+import { type Counter, counters, counts, daysOf, eventsOf, kinds, mailboxes, mailboxName, none, share, sum, typesOf, type Where } from "../stat";
 import { Card, Chart, type Column, Empty, Failed, Field, Input, Loaded, Note, Page, Select, Table, Tabs, Tile } from "../ui";
 
 /** What the address says: the API's own names, so that a filter means here what it means there. */
@@ -13,9 +13,10 @@ interface Scope {
   /** Where the statistics of the scope are: "/account/stat", "/account/domain/stat/3". */
   base: string;
   query: Query; // filters besides the days
-  events: Where; // the same, as the page of events takes it
   group: string;
   domainId: string;
+  /** The events that a counter counts; those of a domain cannot be listed. */
+  link: (c: Counter, where?: Where) => string | undefined;
 }
 
 function scopeOf(f: Filters): Scope {
@@ -24,10 +25,11 @@ function scopeOf(f: Filters): Scope {
   const from = own ? f.from! : day(days - 1);
   const until = own ? f.to! : day();
   const query = { provider: f.provider, type: f.type, tpspId: f.tpspId, ipId: f.ipId, subAccountId: f.subAccountId };
+  const events = { from, to: until, mailbox: f.provider, tpspId: f.tpspId, ipId: f.ipId, subAccountId: f.subAccountId, group: f.group };
   return {
     from, to: until, query, group: f.group ?? "", domainId: f.group ? "" : (f.domainId ?? ""),
     base: !f.group && f.domainId ? `/account/domain/stat/${Number(f.domainId)}` : "/account/stat",
-    events: { from, to: until, mailbox: f.provider, tpspId: f.tpspId, ipId: f.ipId, subAccountId: f.subAccountId, group: f.group, domainId: f.group ? undefined : f.domainId },
+    link: (c, where) => (!f.group && f.domainId ? undefined : eventsOf(c, { ...events, ...where })),
   };
 }
 
@@ -69,7 +71,7 @@ export function Analytics(_: { id: string }) {
         {chips.length > 0 && (
           <ul class="row" aria-label="Filters">
             {chips.map(([name, value, change]) => (
-              <li key={name}><a class="chip" href={without(f, change)}><span class="off-screen">Remove the filter </span><span class="quiet">{name}</span> <bdi class="clip">{value}</bdi> <span aria-hidden="true">×</span></a></li>
+              <li key={name}><a class="filter-chip" href={without(f, change)}><span class="off-screen">Remove the filter </span><span class="quiet">{name}</span> <bdi class="clip">{value}</bdi> <span aria-hidden="true">×</span></a></li>
             ))}
           </ul>
         )}
@@ -135,16 +137,16 @@ const rated: Partial<Record<Counter, Counter>> = { sent: "processed", delivered:
 
 function Totals({ days, engagement, scope, f }: { days?: DailyStat[]; engagement?: Engagement; scope: Scope; f: Filters }) {
   const total = useMemo(() => sum((days ?? []).map((d) => d.stat)), [days]);
-  const wanted = f.type ? f.type.split(",") : undefined;
+  const wanted = f.type;
   return (
     <section class="tiles tiles-stat" aria-label="Totals">
-      {counters.filter((c) => !wanted || kinds[c].types.some((t) => wanted.includes(String(t)))).map((c) => {
+      {counters.filter((c) => !wanted || counts(c, wanted)).map((c) => {
         const of = rated[c];
         const unique = c === "opened" ? engagement?.uniqueOpened : c === "clicked" ? engagement?.uniqueClicked : undefined;
         const about = unique !== undefined
           ? <span title="Messages that were opened, or clicked in, at least once">{short(unique)} unique{!f.type && ` · ${percent(share(unique, total.delivered))}`}</span>
           : of && !f.type ? `${percent(share(total[c], total[of]))} of ${kinds[of].name.toLowerCase()}` : "";
-        return <Tile key={c} label={kinds[c].name} value={days ? <span title={count(total[c])}>{short(total[c])}</span> : "…"} href={eventsOf(c, scope.events)} about={about} />;
+        return <Tile key={c} label={kinds[c].name} value={days ? <span title={count(total[c])}>{short(total[c])}</span> : "…"} href={scope.link(c)} about={about} />;
       })}
     </section>
   );
@@ -160,11 +162,11 @@ function OverTime({ days, scope, f }: { days?: DailyStat[]; scope: Scope; f: Fil
   const series = useMemo(() => {
     const of = new Map((days ?? []).map((d) => [d.date, d.stat]));
     const at = (d: string) => of.get(d) ?? none();
-    const link = (c: Counter) => (i: number) => eventsOf(c, { ...scope.events, from: all[i], to: all[i] });
+    const link = (c: Counter) => (scope.domainId ? undefined : (i: number) => scope.link(c, { from: all[i], to: all[i] })!);
     if (rates) return rateLines.map(([c, base, name]) => ({ name, values: all.map((d) => share(at(d)[c], at(d)[base])), href: link(c) }));
-    const wanted = f.type ? counters.filter((c) => kinds[c].types.some((t) => f.type!.split(",").includes(String(t)))) : lines;
+    const wanted = f.type ? counters.filter((c) => counts(c, f.type!)) : lines;
     return wanted.map((c) => ({ name: kinds[c].name, values: all.map((d) => at(d)[c]), href: link(c) }));
-  }, [days, rates, all, f.type, JSON.stringify(scope.events)]);
+  }, [days, rates, all, f.type, scope.link("sent")]);
   return (
     <Card title="Over time" actions={!f.type && <Tabs label="Counts or rates" current={rates ? "rates" : "counts"} items={[{ key: "counts", name: "Counts", href: without(f, { show: "" }) }, { key: "rates", name: "Rates", href: without(f, { show: "rates" }) }]} />}>
       {days ? <Chart label={rates ? "Rates by day" : "Counts by day"} times={times} series={series} format={rates ? percent : undefined} /> : <div class="skeleton" aria-busy="true" />}
@@ -179,17 +181,19 @@ interface Cut {
   id: string; // the key of the row that says which it is
   label: (r: Row) => string;
   filter: (r: Row) => Filters | undefined; // what a click on the name selects
-  events: (r: Row) => Where;
+  events: (r: Row) => Where | undefined; // those of a domain cannot be listed
 }
 
 const cuts: Record<string, Cut> = {
   tpsp: { name: "Provider", id: "tpspId", label: (r) => String(r.name || (r.tpspId ? `id ${r.tpspId}` : "(planned for nobody)")), filter: (r) => (r.tpspId ? { tpspId: String(r.tpspId), ipId: "" } : undefined), events: (r) => ({ tpspId: r.tpspId! }) },
   ip: { name: "IP", id: "ipid", label: (r) => String(r.publicIP), filter: (r) => (r.ipid ? { ipId: String(r.ipid), tpspId: "" } : undefined), events: (r) => ({ ipId: r.ipid! }) },
-  provider: { name: "Mailbox provider", id: "provider", label: (r) => mailboxName(String(r.provider)), filter: (r) => ({ provider: String(r.provider) }), events: (r) => ({ mailbox: r.provider! }) },
+  provider: { name: "Mailbox provider", id: "provider", label: (r) => mailboxName(String(r.provider)), filter: (r) => ({ provider: String(r.provider) }), events: (r) => ({ mailbox: String(r.provider) }) },
   subaccount: { name: "Sub-account", id: "sid", label: (r) => String(r.name || `id ${r.sid}`), filter: (r) => ({ subAccountId: String(r.sid) }), events: (r) => ({ subAccountId: r.sid! }) },
-  domain: { name: "Domain", id: "name", label: (r) => String(r.name), filter: (r) => (r.id ? { domainId: String(r.id), group: "" } : undefined), events: (r) => ({ domainId: r.id! }) },
-  group: { name: "Group", id: "group", label: (r) => String(r.group), filter: (r) => ({ group: String(r.group), domainId: "" }), events: (r) => ({ group: r.group! }) },
+  domain: { name: "Domain", id: "name", label: (r) => String(r.name), filter: (r) => (r.id ? { domainId: String(r.id), group: "" } : undefined), events: () => undefined },
+  group: { name: "Group", id: "group", label: (r) => String(r.group), filter: (r) => ({ group: String(r.group), domainId: "" }), events: (r) => ({ group: String(r.group) }) },
 };
+
+const Amount = ({ n, href }: { n: number; href?: string }) => (n === 0 ? <span class="quiet">0</span> : href ? <a href={href}>{count(n)}</a> : <>{count(n)}</>);
 
 const cells: Counter[] = ["processed", "sent", "delivered", "hardBounced", "softBounced", "dropped", "opened", "clicked", "unsubscribed", "spam"];
 
@@ -206,7 +210,7 @@ function Breakdown({ scope, f }: { scope: Scope; f: Filters }) {
   const rows = useGet<Row[]>(path, { from: scope.from, to: scope.to, ...query, limit: 100 }, { every: 30_000 });
   const columns: Column<Row>[] = [
     { name: cut.name, cell: (r) => { const change = cut.filter(r); return change ? <a href={without(f, change)} title="Filter by it"><bdi>{cut.label(r)}</bdi></a> : <bdi>{cut.label(r)}</bdi>; } },
-    ...cells.map((c) => ({ name: kinds[c].name, end: true, cell: (r: Row) => (r[c] ? <a href={eventsOf(c, { ...scope.events, ...cut.events(r) })}>{count(r[c])}</a> : <span class="quiet">0</span>) })),
+    ...cells.map((c) => ({ name: kinds[c].name, end: true, cell: (r: Row) => <Amount n={r[c]} href={cut.events(r) && scope.link(c, cut.events(r))} /> })),
     { name: "Delivery rate", end: true, cell: (r) => percent(share(r.delivered, r.sent)) },
   ];
   return (
@@ -225,7 +229,7 @@ function TimeToDeliver({ scope }: { scope: Scope }) {
     <Card flush title="Time to deliver">
       <Loaded of={delay}>{(d) => d.delivered === 0 ? <Empty title="Nothing was delivered in this time" /> : (
         <>
-          <p class="pad"><b class="num">{duration(d.medianMs)}</b> median, <b class="num">{duration(d.p95Ms)}</b> for 95 %, <b class="num">{duration(d.meanMs)}</b> on average, of <a href={eventsOf("delivered", scope.events)}>{count(d.delivered)}</a> deliveries.</p>
+          <p class="pad"><b class="num">{duration(d.medianMs)}</b> median, <b class="num">{duration(d.p95Ms)}</b> for 95 %, <b class="num">{duration(d.meanMs)}</b> on average, of <a href={scope.link("delivered")}>{count(d.delivered)}</a> deliveries.</p>
           <Table label="Time to deliver" rows={spans(d)} keyOf={(s) => s.name} columns={[
             { name: "Within", cell: (s) => s.name },
             { name: "Share", cell: (s) => <span class="bar-meter" aria-hidden="true"><span style={{ width: `${(100 * s.n) / d.delivered}%` }} /></span> },
@@ -252,8 +256,8 @@ function Reasons({ scope }: { scope: Scope }) {
       <Loaded of={reasons}>{(list) => (
         <Table label="Why mail bounced" rows={list} keyOf={(r) => r.reason} empty={<Empty title="Nothing bounced in this time" />} columns={[
           { name: "Reason", cell: (r) => <bdi class="break">{r.reason}</bdi> },
-          { name: "Hard", end: true, cell: (r) => (r.hardBounced ? <a href={eventsOf("hardBounced", scope.events)}>{count(r.hardBounced)}</a> : "0") },
-          { name: "Soft", end: true, cell: (r) => (r.softBounced ? <a href={eventsOf("softBounced", scope.events)}>{count(r.softBounced)}</a> : "0") },
+          { name: "Hard", end: true, cell: (r) => <Amount n={r.hardBounced} href={scope.link("hardBounced")} /> },
+          { name: "Soft", end: true, cell: (r) => <Amount n={r.softBounced} href={scope.link("softBounced")} /> },
         ]} />
       )}</Loaded>
     </Card>
@@ -267,7 +271,7 @@ interface Reader { opened: number; uniqueOpened: number; clicked: number; unique
 function Readers({ scope, f }: { scope: Scope; f: Filters }) {
   const by = f.readers && f.readers in readers ? f.readers : "device";
   const rows = useGet<Reader[]>(`${scope.base}/aggregate/${by}`, { from: scope.from, to: scope.to, ...scope.query, limit: 50 }, { every: 30_000 });
-  const number = (c: Counter, key: "opened" | "uniqueOpened" | "clicked" | "uniqueClicked", name: string): Column<Reader> => ({ name, end: true, cell: (r) => (r[key] ? <a href={eventsOf(c, scope.events)}>{count(r[key])}</a> : <span class="quiet">0</span>) });
+  const number = (c: Counter, key: "opened" | "uniqueOpened" | "clicked" | "uniqueClicked", name: string): Column<Reader> => ({ name, end: true, cell: (r) => <Amount n={r[key]} href={scope.link(c)} /> });
   return (
     <Card flush title="Who opened and clicked">
       <div class="tabs-in"><Tabs label="Opens and clicks by" current={by} items={Object.entries(readers).map(([k, name]) => ({ key: k, name, href: without(f, { readers: k === "device" ? "" : k }) }))} /></div>

@@ -63,8 +63,8 @@ function Chosen({ list, ids, set }: { list: Tpsp[]; ids: string; set: (ids: stri
   const toggle = (id: string) => set(chosen.includes(id) ? chosen.filter((c) => c !== id).join(",") : [...chosen, id].join(","));
   return (
     <div class="row" role="group" aria-label="Providers">
-      <button type="button" class="chip" aria-pressed={!chosen.length} onClick={() => set("")}>All</button>
-      {list.map((p) => <button key={p.id} type="button" class="chip" aria-pressed={chosen.includes(String(p.id))} onClick={() => toggle(String(p.id))}><bdi class="clip">{p.name}</bdi></button>)}
+      <button type="button" class="filter-chip" aria-pressed={!chosen.length} onClick={() => set("")}>All</button>
+      {list.map((p) => <button key={p.id} type="button" class="filter-chip" aria-pressed={chosen.includes(String(p.id))} onClick={() => toggle(String(p.id))}><bdi class="clip">{p.name}</bdi></button>)}
     </div>
   );
 }

@@ -12,8 +12,8 @@ const names = ["kind", "via", "from", "to", "sub", "mailbox", "group", "recipien
 
 function query(f: Filters): Record<string, string> {
   const q: Record<string, string> = {};
-  const kind = kinds.find((k) => k.name === f.kind);
-  if (kind) q.type = kind.types.join(",");
+  const types = (f.kind ?? "").split(",").flatMap((name) => kinds.find((k) => k.name === name)?.types ?? []); // other pages may name several
+  if (types.length) q.type = types.join(",");
   const [what, id] = (f.via ?? "").split("_");
   if (what === "TPSP") q.tpspId = id ?? "";
   else if (what === "IP") q.ipId = id ?? "";
@@ -52,7 +52,7 @@ export function Events(_: { id: string }) {
       </>
     }>
       <form class="filters" onSubmit={(e) => e.preventDefault()} aria-label="Filters">
-        <Field label="Event"><Select value={filters.kind ?? ""} onChange={(kind) => set({ kind })} options={[["", "Any"], ...kinds.map((k): [string, string] => [k.name, k.name])]} /></Field>
+        <Field label="Event"><Select value={filters.kind ?? ""} onChange={(kind) => set({ kind })} options={[["", "Any"], ...kinds.map((k): [string, string] => [k.name, k.name]), ...(filters.kind?.includes(",") ? [[filters.kind, filters.kind.replaceAll(",", ", ")] as [string, string]] : [])]} /></Field>
         <Field label="Provider"><Select value={filters.via ?? ""} onChange={(via) => set({ via })} options={[["", "Any"], ["postmark", "All of Postmark"], ["sendgrid", "All of SendGrid"], ["ses", "All of Amazon SES"], ["custom-smtp", "All mail servers"],
           ...(tpsps.data ?? []).map((t): [string, string] => [`TPSP_${t.id}`, t.name]), ...(ips.data ?? []).map((i): [string, string] => [`IP_${i.id}`, i.publicIP])]} /></Field>
         <Field label="From"><input type="date" value={filters.from ?? ""} onChange={(e) => set({ from: e.currentTarget.value })} /></Field>

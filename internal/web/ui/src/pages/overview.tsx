@@ -2,10 +2,11 @@ import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { get, useAction, useGet } from "../api";
 import { count, day, percent, plural, short } from "../format";
+import { kindOf } from "../mail";
 import { to } from "../route";
 import type { Attention, Check, DailyStat, Event, Pool, SubAccount, Throttle, TpspRow } from "../schema";
 import { useSession } from "../session";
-import { type Counter, daysOf, eventsOf, kindOf, none, share, typesOf } from "../stat";
+import { type Counter, daysOf, eventsOf, none, share, typesOf } from "../stat";
 import { Button, ButtonLink, Card, Chart, Code, Empty, Failed, Loaded, Meter, Note, Page, Progress, Status, Table, Tile, type Tone, Until, When } from "../ui";
 
 const soon = 5_000;

@@ -16,7 +16,7 @@ export function Throttles(_: { id: string }) {
       <div class="row-between">
         <div class="row">
           <Check checked={only} onChange={(on) => set({ waiting: on ? "1" : "" })}>Only what waits</Check>
-          {(filters.tpspId || filters.ipId) && <a class="chip" href={to("/throttles", { waiting: filters.waiting })}><span class="off-screen">All providers instead of </span><bdi class="clip">{name(answer.data, filters)}</bdi> <span aria-hidden="true">×</span></a>}
+          {(filters.tpspId || filters.ipId) && <a class="filter-chip" href={to("/throttles", { waiting: filters.waiting })}><span class="off-screen">All providers instead of </span><bdi class="clip">{name(answer.data, filters)}</bdi> <span aria-hidden="true">×</span></a>}
         </div>
         <Summary list={answer.data} />
       </div>

@@ -1,10 +1,11 @@
 // A test email: filled in, sent for real, and followed until it is there.
 import { useEffect, useState } from "preact/hooks";
 import { post, Refusal, useAction, useGet } from "../api";
+import { toneOf } from "../mail";
 import type { EmailResponse, Event, Explain, Kind, Pool, SendRequest, SubAccount, Template, Tpsp } from "../schema";
 import { useSession } from "../session";
 import { Button, ButtonLink, Card, Code, Failed, Field, Input, Note, Progress, Select, Status, unplaced, Until, When } from "../ui";
-import { ended, eventName, eventTone, messageTones } from "./words";
+import { ended, eventName, eventTone } from "./words";
 
 interface TestSendProps {
   tpsp: Tpsp;
@@ -147,7 +148,7 @@ function Follow({ id, tpsp }: { id: string; tpsp: number }) {
     <section class="stack-tight" aria-label="The test email" aria-live="polite">
       <div class="row-between">
         <span class="row">
-          <Status tone={messageTones[state] ?? "calm"}>{state}</Status>
+          <Status tone={toneOf(state)}>{state}</Status>
           {at.data?.waiting && <span class="small break"><bdi>{at.data.waiting}</bdi>{at.data.dueAt > 0 && <span class="quiet">, until <Until at={at.data.dueAt} /></span>}</span>}
         </span>
         <ButtonLink small href={`/messages/${id}`}>Open the message</ButtonLink>

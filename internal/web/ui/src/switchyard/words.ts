@@ -1,4 +1,5 @@
 // What the API's numbers and words are to people, here: kinds of events, states of providers and messages, mailbox providers.
+import { kindOf, kinds } from "../mail";
 import type { Health, Webhook } from "../schema";
 import type { Tone } from "../ui";
 
@@ -20,20 +21,10 @@ export const eventNames: Record<number, string> = {
 export const eventName = (type: number) => eventNames[type] ?? `Type ${type}`;
 
 /** How an event looks. */
-export function eventTone(type: number): Tone {
-  const name = eventName(type);
-  if (/Deliver/.test(name)) return "good";
-  if (/Hard|Spam|Failure/.test(name)) return "bad";
-  if (/Soft|Drop|Defer/.test(name)) return "warn";
-  if (/Processed|Sent/.test(name)) return "wait";
-  return "calm";
-}
+export const eventTone = (type: number): Tone => kindOf(type).tone;
 
-/** The event types that tell of mail that did not arrive. */
-export const failures = Object.keys(eventNames).map(Number).filter((t) => /Dropped|Bounced|Deferred|Failure|Spam/.test(eventName(t)));
-
-/** How the state of a message looks; docs call them so. */
-export const messageTones: Record<string, Tone> = { queued: "wait", sending: "wait", unknown: "warn", sent: "wait", delivered: "good", bounced: "bad", dropped: "bad" };
+/** The event types that tell of mail that did not arrive, or not yet. */
+export const failures = kinds.filter((k) => /dropped|bounced|deferred|not rendered|complaint/.test(k.name)).flatMap((k) => k.types);
 
 /** Whether nothing more is expected of a message. */
 export const ended = (state: string) => state === "delivered" || state === "bounced" || state === "dropped";
