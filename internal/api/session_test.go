@@ -101,6 +101,8 @@ func (a *tenant) asked(o *operation) string {
 		switch part {
 		case "{id}":
 			parts[i] = ids[parts[4]]
+		case "{n}": // of attachments
+			parts[i] = "0"
 		case "{email}":
 			parts[i] = "gavin@mine.example.com"
 		}
