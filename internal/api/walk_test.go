@@ -41,7 +41,7 @@ func (w *world) settle(key, domain, address string) (a tenant) {
 	w.call("POST", "/api/v1/subaccount/domain", own, map[string]any{"name": domain}).ok(200, &made)
 	var sent []emailResponse
 	letter := email("gavin@" + domain)
-	letter["attachments"] = []any{map[string]any{"filename": "a.txt", "content": "aGVsbG8="}}
+	letter["attachments"] = []any{map[string]any{"filename": "terms.txt", "content": "VGVybXM="}}
 	w.call("POST", sendPath, own, letter).ok(200, &sent)
 	w.call("POST", "/api/v1/subaccount/suppression", own, map[string]any{"manual": []any{map[string]any{"email": "no@" + domain}}}).ok(200, nil)
 	var events []eventAnswer
