@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 
@@ -48,11 +47,7 @@ func TestEverythingIsRecorded(t *testing.T) {
 		}
 		before := w.audited(mine.key, "?limit=1")[0].ID
 		path := strings.NewReplacer("{id}", "2147483647", "{provider}", "postmark", "{token}", "x").Replace(o.Path)
-		query := ""
-		if slices.Contains(o.media, "text/event-stream") { // it would not end
-			query = "?after=none"
-		}
-		a := w.call(o.Method, path+query, keys, nil)
+		a := w.call(o.Method, path, keys, nil)
 		added := w.audited(mine.key, "?limit=1")[0]
 		switch {
 		case quiet[o.Path]:

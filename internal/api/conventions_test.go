@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,11 +58,7 @@ func TestEveryPathWithAndWithoutSlash(t *testing.T) {
 	for _, o := range (&server{}).operations() {
 		path := strings.NewReplacer("{id}", "999999", "{provider}", "postmark").Replace(o.Path)
 		header := map[string]string{"X-Account-ApiKey": w.accountKey, "X-SubAccount-ApiKey": w.subKey}
-		query := ""
-		if slices.Contains(o.media, "text/event-stream") { // it would not end
-			query = "?after=none"
-		}
-		with, without := w.call(o.Method, path+"/"+query, header, "{}"), w.call(o.Method, path+query, header, "{}")
+		with, without := w.call(o.Method, path+"/", header, "{}"), w.call(o.Method, path, header, "{}")
 		if with.status != without.status || with.status == http.StatusMethodNotAllowed || with.status/100 == 3 {
 			t.Errorf("%s %s: %d with, %d without the slash", o.Method, path, with.status, without.status)
 		}

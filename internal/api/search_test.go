@@ -356,7 +356,7 @@ func TestTail(t *testing.T) {
 // An account has so many streams, and one that is closed makes room.
 func TestTailLimit(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorldWith(t, func(c *Config) { c.Stopping = nil })
 	var open []*http.Response
 	for range mostTails {
 		res := w.stream("", nil)

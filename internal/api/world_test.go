@@ -82,6 +82,13 @@ func newWorld(t *testing.T) *world {
 	return newWorldWith(t, func(*Config) {})
 }
 
+// stopped is how streams end at once: tests that want them to go on change it.
+func stopped() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}
+
 func newWorldWith(t *testing.T, change func(*Config)) *world {
 	t.Helper()
 	w := &world{t: t, log: &lockedBuffer{}}
@@ -153,7 +160,7 @@ func newWorldWith(t *testing.T, change func(*Config)) *world {
 		Pools:   ippool.New(ippool.Config{Directory: w.dir, Store: w.db, Now: time.Now, Changed: func() { w.changed.Add(1) }}),
 		IPs:     ip.New(ip.Config{Directory: w.dir, Store: w.db, Servers: w.servers, Now: time.Now}),
 		Planner: planner, Mailboxes: mx.New(mx.Config{}), Journal: w.db, Events: w.db, Messages: w.db, Books: w.db, Statistics: w.db, Domains: w.domains, Ingest: inbox, CatchUp: catching,
-		Queue: w.db, Claim: claimLength, Changed: func() { w.changed.Add(1) }, Now: time.Now, Templates: w.mirror, Fill: w.mirror,
+		Queue: w.db, Claim: claimLength, Stopping: stopped(), Changed: func() { w.changed.Add(1) }, Now: time.Now, Templates: w.mirror, Fill: w.mirror,
 		Installation: installation, Log: log,
 		Suppressions: suppress.New(suppress.Config{Store: w.db, Directory: w.dir, Providers: adapters, Connections: w.tpsps, Holder: "test", Log: log,
 			Now: time.Now, Jitter: func() float64 { return 0.5 }}),
