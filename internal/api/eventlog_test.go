@@ -262,6 +262,14 @@ func TestEventsAreExported(t *testing.T) {
 	}
 }
 
+// asOperation has a handler serve an operation, as the router does.
+func asOperation(o operation, h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		exchangeOf(r.Context()).operation = &o
+		h(w, r)
+	}
+}
+
 // growing records an event after each piece: it must not become part of the export.
 type growing struct {
 	short
@@ -288,7 +296,7 @@ func TestExportInPieces(t *testing.T) {
 	log := &growing{short: short{w.db, 2}, grow: func() { w.mail("late@example.com") }}
 	s := &server{Config: Config{Journal: w.db, Events: log, Accounts: w.accounts, Directory: w.dir, Now: time.Now, Log: slog.New(slog.DiscardHandler)},
 		throttle: newThrottle(0, time.Now)}
-	api := httptest.NewServer(s.observe(s.forAccount(s.exportEvents)))
+	api := httptest.NewServer(s.observe(asOperation(operation{}.reads(), s.forAccount(s.exportEvents))))
 	t.Cleanup(api.Close)
 	of := &world{t: t, url: api.URL, accountKey: w.accountKey}
 	a := of.asAccount("POST", "/?format=ndjson", nil)
@@ -393,7 +401,7 @@ func TestExportIsGivenUp(t *testing.T) {
 	s := &server{Config: Config{Journal: w.db, Events: log, Accounts: w.accounts, Directory: w.dir, Now: time.Now, Log: slog.New(slog.DiscardHandler)},
 		throttle: newThrottle(0, time.Now)}
 	ended := make(chan struct{})
-	handler := s.observe(s.forAccount(s.exportEvents))
+	handler := s.observe(asOperation(operation{}.reads(), s.forAccount(s.exportEvents)))
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer close(ended)
 		handler.ServeHTTP(w, r)

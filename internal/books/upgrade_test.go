@@ -57,7 +57,7 @@ func TestUpgraded(t *testing.T) {
 
 // before00016 makes of a database what it would be if the migration 16 had not been there: times to deliver in the spans that are shown to
 // people, and no failovers.
-const before00016 = `DROP TABLE session; DROP TABLE invitation; DROP TABLE member; UPDATE event SET marks = marks & 3, detail = CASE WHEN CAST(detail AS TEXT) LIKE '{"insteadOf"%' THEN CAST('{}' AS BLOB) ELSE detail END;
+const before00016 = `DROP TABLE audit; DROP TABLE session; DROP TABLE invitation; DROP TABLE member; UPDATE event SET marks = marks & 3, detail = CASE WHEN CAST(detail AS TEXT) LIKE '{"insteadOf"%' THEN CAST('{}' AS BLOB) ELSE detail END;
 	CREATE TABLE counted AS SELECT DISTINCT type FROM facet WHERE dimension = 8; DELETE FROM facet WHERE dimension IN (8, 9);
 	INSERT INTO facet SELECT account_id, 8, occurred_at / 86400000000000, coalesce((SELECT CAST(min(value) AS TEXT) FROM json_each('[1,2,3,5,10,20,30,60,120,300,600,1800,3600,7200,14400,28800,86400,172800,259200]')
 			WHERE value * 1000000000 >= took), 'more'), sub_account_id, egress, mailbox, type, count(*), 0, sum(took / 1000000)

@@ -70,7 +70,7 @@ func TestUpgraded(t *testing.T) {
 	w.must(w.db.Close())
 	conn, err = pgx.Connect(t.Context(), w.url)
 	w.must(err)
-	_, err = conn.Exec(t.Context(), `DROP TABLE session; DROP TABLE invitation; DROP TABLE member; ALTER TABLE facet DROP CONSTRAINT facet_dimension_check; ALTER TABLE facet ADD CONSTRAINT facet_dimension_check CHECK (dimension BETWEEN 1 AND 8);
+	_, err = conn.Exec(t.Context(), `DROP TABLE audit; DROP TABLE session; DROP TABLE invitation; DROP TABLE member; ALTER TABLE facet DROP CONSTRAINT facet_dimension_check; ALTER TABLE facet ADD CONSTRAINT facet_dimension_check CHECK (dimension BETWEEN 1 AND 8);
 		DROP TABLE sub_permit; DROP TABLE sub_hold; DROP INDEX sub_account_blocked; ALTER TABLE sub_account DROP COLUMN path; ALTER TABLE sub_account DROP COLUMN moved; ALTER TABLE sub_account DROP COLUMN per_hour;
 	ALTER TABLE sub_account DROP COLUMN blocked; ALTER TABLE sub_account DROP COLUMN block_reason; DELETE FROM goose_db_version WHERE version_id >= 16`)
 	w.must(err)

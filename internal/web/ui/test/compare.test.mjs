@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { api, everyLook, open } from "./harness.mjs";
-import { cells, counted, eventually, mail, provider, today } from "./stat.mjs";
+import { api, everyLook, open, scene } from "./harness.mjs";
+import { cells, counted, eventually, mail, provider, stat, today } from "./stat.mjs";
 
 const good = await provider("Carrier A");
 const bad = await provider("Carrier B");
@@ -74,8 +74,16 @@ test("times to deliver are the API's", async (t) => {
 });
 
 test("mail that nobody reports on is not compared", async (t) => {
-  const page = await open(t, "/compare");
-  await page.getByRole("table", { name: "Delivered by provider and mailbox provider" }).waitFor();
+  const server = scene.providers.find((p) => p.type === 6); // a mail server takes mail, and that is all that is heard of it
+  await api("POST", "/subaccount/email/", { from: { email: "hello@example.com" }, to: [{ email: "x@gmail.com" }], subject: "Silence", textBody: "Hello", ippool: server.pool },
+    { "X-SubAccount-ApiKey": scene.subAccounts[0].apiKey });
+  await eventually(async () => assert.ok((await stat({ tpspId: server.id })).sent > 0));
+  const page = await open(t, `/compare?tpspId=${good.id},${server.id}`);
+  const table = page.getByRole("table", { name: "Delivered by provider and mailbox provider" });
+  await table.waitFor();
+  const gmail = (await cells(table)).find((r) => r[0] === "Gmail");
+  assert.ok(gmail.some((c) => c.includes("nobody reports it")), gmail.join(" | "));
+  assert.equal(gmail.at(-1), "nothing to compare");
 });
 
 test("the comparison in every look", async (t) => {
