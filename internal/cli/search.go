@@ -97,8 +97,10 @@ func (p *program) tail() *cobra.Command {
 				return nil
 			})
 			switch {
-			case errors.Is(err, enough), c.Context().Err() != nil:
+			case errors.Is(err, enough):
 				return nil
+			case c.Context().Err() != nil:
+				return nil //nolint:nilerr // the person ended it
 			case err != nil:
 				return err
 			case last == "":

@@ -175,7 +175,8 @@ func GroupLabel(group string) []byte { return appendName(nil, LabelName(group)) 
 // Numbered replaces the ? of a statement by $1, $2, ... from the one after n on.
 func Numbered(query string, n int) string {
 	var b strings.Builder
-	for part, rest, more := "", query, true; more; {
+	for rest, more := query, true; more; {
+		var part string
 		part, rest, more = strings.Cut(rest, "?")
 		b.WriteString(part)
 		if more {
