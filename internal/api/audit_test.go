@@ -24,8 +24,7 @@ func (w *world) audited(key, query string) (list []auditAnswer) {
 	return list
 }
 
-// TestEverythingIsRecorded calls every operation, with and without anything behind it: each leaves an entry with its status, or is known to change
-// nothing.
+// TestEverythingIsRecorded calls every operation that could change something: each leaves an entry with its status, or is known to change nothing.
 func TestEverythingIsRecorded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -34,23 +33,24 @@ func TestEverythingIsRecorded(t *testing.T) {
 	quiet := map[string]bool{
 		"/api/v1/subaccount/email": true, "/api/v1/subaccount/email/template": true, "/v1/sendgrid/v3/mail/send": true, "/api/v1/subaccount/email/ses/v1": true,
 		"/api/v1/subaccount/email/ses/v2": true, "/api/v1/subaccount/email/ses/v2/v2/email/outbound-emails": true, // mail
-<<<<<<< HEAD
 		"/api/v1/account/tpsp/streams": true, "/api/v1/tpsp/test/custom-smtp": true, "/api/v1/account/event/export": true, "/api/v1/account/ippool/preview": true,
-=======
-		"/api/v1/account/tpsp/streams": true, "/api/v1/tpsp/test/custom-smtp": true, "/api/v1/account/event/export": true,
-		"/api/v1/account/ippool/preview":        true,
->>>>>>> audit
 		"/api/v1/subaccount/suppression/export": true,                                          // questions
 		"/tpsp/{provider}/account/{id}":         true, "/track/tpsp/unsubscribe/{token}": true, // of others
 	}
 	recorded := 0
 	for _, o := range (&server{}).operations() {
+		if o.Method == http.MethodGet { // some never end
+			if o.recorded() {
+				t.Errorf("%s %s is recorded", o.Method, o.Path)
+			}
+			continue
+		}
 		before := w.audited(mine.key, "?limit=1")[0].ID
 		path := strings.NewReplacer("{id}", "2147483647", "{provider}", "postmark", "{token}", "x").Replace(o.Path)
 		a := w.call(o.Method, path, keys, nil)
 		added := w.audited(mine.key, "?limit=1")[0]
 		switch {
-		case o.Method == http.MethodGet || quiet[o.Path]:
+		case quiet[o.Path]:
 			if added.ID != before {
 				t.Errorf("%s %s is recorded: %+v", o.Method, o.Path, added)
 			}

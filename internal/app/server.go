@@ -228,12 +228,8 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 	s.store.recorded = s.hooks.Hint
 	s.examiner = doctor.New(doctor.Config{Directory: s.directory, Store: s.store, Adapters: adapters, Connections: connections, CatchUp: s.catching,
 		Templates: s.templates, Domains: s.domains, Planner: planner, Webhooks: s.hooks, PublicURL: s.URL, Transport: s.transport, Claim: dispatch.ClaimLength(cfg.CallTimeout), Now: now})
-<<<<<<< HEAD
 	stopping := make(chan struct{})
-=======
->>>>>>> audit
 	trail := audit.New(audit.Config{Store: s.store, Now: now, Log: s.log})
-	stopping := make(chan struct{})
 	members, err := member.New(member.Config{Store: s.store, Accounts: s.Accounts, PublicURL: s.URL, Now: now, Audit: trail, Alone: s.onlyAccount})
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ func (db *DB) AuditEntries(ctx context.Context, f store.AuditFilter) ([]store.Au
 	defer end()
 	where, args := auditConditions(f)
 	rows, err := db.readPool.QueryContext(ctx, `SELECT id, account_id, at, actor_kind, actor_id, actor, role, address, method, path, operation, target, status, changes, before
-		FROM audit INDEXED BY audit_account WHERE `+where+` ORDER BY id DESC LIMIT ?`, append(args, f.Limit)...) //nolint:gosec // the conditions are our own words
+		FROM audit INDEXED BY audit_account WHERE `+where+` ORDER BY id DESC LIMIT ?`, append(args, f.Limit)...)
 	if err != nil {
 		return nil, failed("read audit log", err)
 	}
