@@ -144,8 +144,8 @@ func readPlace(cursor string) (p store.MessagePlace, err error) {
 		return p, nil
 	}
 	id, seq, ordered := strings.Cut(cursor, ".")
-	ok := false
-	if p.ID, ok = messageID(id); ok && ordered {
+	at, ok := messageID(id)
+	if p.ID = at; ok && ordered {
 		p.Seq, err = strconv.ParseInt(seq, 10, 64)
 	}
 	if !ok || err != nil || p.Seq < 0 {

@@ -266,8 +266,16 @@ func TestContentOfTemplates(t *testing.T) {
 	}
 }
 
+// following is a stream of events that has begun, or was refused.
+type following struct {
+	status int
+	header http.Header
+	lines  *bufio.Scanner
+	end    func()
+}
+
 // stream follows events.
-func (w *world) stream(query string, header map[string]string) *http.Response {
+func (w *world) stream(query string, header map[string]string) following {
 	w.t.Helper()
 	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.url+"/api/v1/account/event/stream?"+query, http.NoBody)
 	if err != nil {
@@ -289,7 +297,7 @@ func (w *world) stream(query string, header map[string]string) *http.Response {
 			w.t.Error(err)
 		}
 	}
-	return res
+	return following{res.StatusCode, res.Header, bufio.NewScanner(res.Body), func() { _ = res.Body.Close() }}
 }
 
 // nextOf reads events off a stream until it has n; ids are those of the stream.
@@ -322,10 +330,10 @@ func TestTail(t *testing.T) {
 	w.connect("Main", "outbound")
 	w.mail("early@gmail.com")
 	all, gmail := w.stream("", nil), w.stream("mailbox=gmail", nil)
-	if all.StatusCode != 200 || all.Header.Get("Content-Type") != "text/event-stream" || all.Header.Get("Cache-Control") != "no-store" {
-		t.Fatalf("%d %v", all.StatusCode, all.Header)
+	if all.status != http.StatusOK || all.header.Get("Content-Type") != "text/event-stream" || all.header.Get("Cache-Control") != "no-store" {
+		t.Fatalf("%d %v", all.status, all.header)
 	}
-	every, some := bufio.NewScanner(all.Body), bufio.NewScanner(gmail.Body)
+	every, some := all.lines, gmail.lines
 	every.Scan() // it has begun
 	some.Scan()
 	w.mail("ana@gmail.com")
@@ -337,13 +345,13 @@ func TestTail(t *testing.T) {
 	if filtered, _ := nextOf(t, some, 2); filtered[0].To+filtered[1].To != "ana@gmail.comeve@gmail.com" {
 		t.Errorf("%+v", filtered)
 	}
-	again, _ := nextOf(t, bufio.NewScanner(w.stream("", map[string]string{"Last-Event-ID": ids[0]}).Body), 2)
-	after, _ := nextOf(t, bufio.NewScanner(w.stream("after="+ids[1], nil).Body), 1)
+	again, _ := nextOf(t, w.stream("", map[string]string{"Last-Event-ID": ids[0]}).lines, 2)
+	after, _ := nextOf(t, w.stream("after="+ids[1], nil).lines, 1)
 	if again[0].EventID != ids[1] || again[1].EventID != ids[2] || after[0].EventID != ids[2] {
 		t.Errorf("%+v, %+v", again, after)
 	}
-	if res := w.stream("after=x", nil); res.StatusCode != 400 {
-		t.Errorf("%d", res.StatusCode)
+	if res := w.stream("after=x", nil); res.status != http.StatusBadRequest {
+		t.Errorf("%d", res.status)
 	}
 	close(stopping)
 	for every.Scan() {
@@ -357,20 +365,20 @@ func TestTail(t *testing.T) {
 func TestTailLimit(t *testing.T) {
 	t.Parallel()
 	w := newWorldWith(t, func(c *Config) { c.Stopping = nil })
-	var open []*http.Response
+	var open []following
 	for range mostTails {
 		res := w.stream("", nil)
-		if res.StatusCode != 200 {
-			t.Fatalf("%d", res.StatusCode)
+		if res.status != http.StatusOK {
+			t.Fatalf("%d", res.status)
 		}
 		open = append(open, res)
 	}
-	if res := w.stream("", nil); res.StatusCode != 429 || res.Header.Get("Retry-After") == "" {
-		t.Errorf("one more: %d", res.StatusCode)
+	if res := w.stream("", nil); res.status != http.StatusTooManyRequests || res.header.Get("Retry-After") == "" {
+		t.Errorf("one more: %d", res.status)
 	}
-	if res := w.stream("", map[string]string{"X-Account-ApiKey": w.secondAccount()}); res.StatusCode != 200 {
-		t.Errorf("another account: %d", res.StatusCode)
+	if res := w.stream("", map[string]string{"X-Account-ApiKey": w.secondAccount()}); res.status != http.StatusOK {
+		t.Errorf("another account: %d", res.status)
 	}
-	_ = open[0].Body.Close()
-	w.eventually("there is room again", func() bool { return w.stream("", nil).StatusCode == 200 })
+	open[0].end()
+	w.eventually("there is room again", func() bool { return w.stream("", nil).status == http.StatusOK })
 }

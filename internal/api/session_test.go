@@ -105,8 +105,6 @@ func (a *tenant) asked(o *operation) string {
 			parts[i] = "0"
 		case "{email}":
 			parts[i] = "gavin@mine.example.com"
-		case "{n}":
-			parts[i] = "0" // of an attachment
 		}
 	}
 	path := strings.Join(parts, "/")

@@ -97,11 +97,10 @@ func (p *program) tail() *cobra.Command {
 				return nil
 			})
 			switch {
-			case errors.Is(err, enough):
-				return nil
-			case c.Context().Err() != nil:
-				return nil //nolint:nilerr // the person ended it
 			case err != nil:
+				if errors.Is(err, enough) || c.Context().Err() != nil {
+					err = nil
+				}
 				return err
 			case last == "":
 				return errors.New("the server ended the stream before it began")

@@ -174,15 +174,11 @@ func GroupLabel(group string) []byte { return appendName(nil, LabelName(group)) 
 
 // Numbered replaces the ? of a statement by $1, $2, ... from the one after n on.
 func Numbered(query string, n int) string {
+	parts := strings.Split(query, "?")
 	var b strings.Builder
-	for rest, more := query, true; more; {
-		var part string
-		part, rest, more = strings.Cut(rest, "?")
-		b.WriteString(part)
-		if more {
-			n++
-			b.WriteString("$" + strconv.Itoa(n))
-		}
+	b.WriteString(parts[0])
+	for i, part := range parts[1:] {
+		b.WriteString("$" + strconv.Itoa(n+1+i) + part)
 	}
 	return b.String()
 }
