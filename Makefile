@@ -58,6 +58,10 @@ npm: $(NPM:%=%/node_modules/.package-lock.json) # the tests run them, and do not
 	cd $* && npm ci --no-audit --no-fund
 	@touch $@
 
+pictures: build npm chromium ## Make the pictures of docs/dashboard.md anew, by the browser tests
+	cd internal/web/ui && npm test
+	for p in overview newprovider-sent message ippool-volume compare; do cp internal/web/ui/shots/$$p-1440-light.png docs/dashboard/$$p.png; done
+
 fuzz: ## Run every fuzz target for 30 s
 	@for pkg in $$(go list ./...); do \
 		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
@@ -70,4 +74,4 @@ $(GOLANGCI): Makefile
 	GOBIN=$(CURDIR)/.bin nice go install -ldflags='-s -w' -gcflags='all=-l -dwarf=false' github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	@touch $@
 
-.PHONY: help demo build test test-product test-oracle lint bench chaos deep postgres chromium npm fuzz
+.PHONY: help demo build test test-product test-oracle lint bench chaos deep postgres chromium npm pictures fuzz

@@ -10,6 +10,7 @@ import (
 	"html"
 	"mime"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -132,6 +133,7 @@ func (s *server) compose(r *http.Request, a *directory.Account) (*composed, erro
 		c.rendered, c.note = renderedByNone, "it cannot be filled in: "+failed.Text
 		return c, nil
 	case out.Template == "":
+		out = withoutLeaving(out)
 		c.content, c.outgoing = out, out
 		switch {
 		case m.Content.Template == "":
@@ -144,6 +146,18 @@ func (s *server) compose(r *http.Request, a *directory.Account) (*composed, erro
 	}
 	c.outgoing = out
 	return c, s.preview(r.Context(), c)
+}
+
+// leaving are links that unsubscribe whoever they are of.
+var leaving = regexp.MustCompile(`(/track/tpsp/unsubscribe/)[\w.-]+`)
+
+// withoutLeaving takes the links away that act for the recipient: whoever looks at a message must not hold them.
+func withoutLeaving(c *mail.Content) *mail.Content {
+	out := *c
+	for _, text := range []*string{&out.Subject, &out.HTML, &out.Text, &out.AMP, &out.PreText} {
+		*text = leaving.ReplaceAllString(*text, "${1}hidden")
+	}
+	return &out
 }
 
 // unknownTemplate tells whether the account has no copy of the template that a message names.
@@ -249,6 +263,9 @@ func persons(list []mail.Address) []person {
 	return out
 }
 
+// linkTag begins what may connect to elsewhere before any policy is asked (rel=preconnect). Styles of elsewhere would not be loaded anyway.
+var linkTag = regexp.MustCompile(`(?i)<link\b`)
+
 // framePolicy lets what strangers wrote be shown: without scripts, forms, plugins, and without anything from elsewhere, so that nobody hears of it
 // either.
 const framePolicy = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
@@ -262,6 +279,7 @@ func (s *server) getContentHTML(w http.ResponseWriter, r *http.Request, a *direc
 	if c.content.HTML == "" {
 		body = `<!doctype html><meta charset="utf-8"><pre style="white-space:pre-wrap">` + html.EscapeString(c.content.Text) + `</pre>`
 	}
+	body = linkTag.ReplaceAllString(body, "<x-link")
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", framePolicy)

@@ -124,7 +124,7 @@ func (s *server) tail(w http.ResponseWriter, r *http.Request, f store.EventFilte
 				s.Log.DebugContext(r.Context(), "a stream of events ends", "requestId", requestID(r.Context()), "error", err)
 				return
 			}
-			if len(piece) > 0 && !out.write(piece) {
+			if len(piece) > 0 && (!s.stillOwner(r, f.AccountID) || !out.write(piece)) {
 				return
 			}
 			if stopping(s.Stopping) || r.Context().Err() != nil {

@@ -99,12 +99,12 @@ func mask(v any) any {
 // secretName tells whether what has this name is a secret.
 func secretName(name string) bool {
 	name = strings.ToLower(name)
-	for _, part := range []string{"password", "secret", "token", "credential", "apikey", "api_key", "api-key", "authorization", "privatekey", "private_key"} {
+	for _, part := range []string{"password", "secret", "token", "credential", "apikey", "api_key", "api-key", "authorization", "privatekey", "private_key", "accesskey", "passwd", "pwd"} {
 		if strings.Contains(name, part) {
 			return true
 		}
 	}
-	return name == "key" || name == "accountkey"
+	return name == "key" || name == "accountkey" || name == "code" || name == "auth" || name == "pass"
 }
 
 // maskText takes the credentials out of a URL.
@@ -147,9 +147,13 @@ func encode(v any) []byte {
 	const room = 100 // of one that is left out
 	out, left := map[string]any{}, maxBody-room
 	names := slices.Sorted(maps.Keys(object))
-	slices.SortStableFunc(names, func(a, b string) int { return len(marshal(object[a])) - len(marshal(object[b])) })
+	sizes := make(map[string]int, len(object))
+	for name, value := range object {
+		sizes[name] = len(marshal(value))
+	}
+	slices.SortStableFunc(names, func(a, b string) int { return sizes[a] - sizes[b] })
 	for i, name := range names {
-		value, length := object[name], len(marshal(object[name]))
+		value, length := object[name], sizes[name]
 		if length > left/2 && length > room {
 			value = fmt.Sprintf("... %d bytes", length)
 			length = len(marshal(value))

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -72,6 +73,7 @@ type Config struct {
 type Service struct {
 	Config
 	secure  bool // the public URL is https
+	proxied bool // the public URL is not of this machine alone
 	origins *http.CrossOriginProtection
 	hasher  *hasher
 	limits  *limits
@@ -87,6 +89,8 @@ func newService(c Config, effort cost) (*Service, error) {
 		return nil, fmt.Errorf("public URL: %w", err)
 	}
 	s.secure = public.Scheme == "https"
+	addr, err := netip.ParseAddr(public.Hostname())
+	s.proxied = public.Hostname() != "localhost" && (err != nil || !addr.IsLoopback())
 	// A proxy may give us another Host than browsers asked for.
 	if err := s.origins.AddTrustedOrigin(public.Scheme + "://" + public.Host); err != nil {
 		return nil, fmt.Errorf("public URL: %w", err)
@@ -132,7 +136,7 @@ func (s *Service) NeedsSetup(ctx context.Context) (bool, error) {
 // SetUp makes the first owner of the account that has the key, and signs them in. It fails with a *mail.FieldError, ErrAccountKey, ErrSetUp,
 // ErrEmailTaken or a *TriesError.
 func (s *Service) SetUp(ctx context.Context, r *http.Request, accountKey, name, email, password string) (token string, err error) {
-	back, err := s.limits.take(sourceOf(r), "", s.Now())
+	back, err := s.limits.take(s.source(r), "", s.Now())
 	if err != nil {
 		return "", err
 	}
@@ -187,7 +191,7 @@ func (s *Service) SignIn(ctx context.Context, r *http.Request, email, password s
 	if parsed, err := ParseEmail(email); err == nil {
 		known = parsed
 	}
-	back, err := s.limits.take(sourceOf(r), known, s.Now())
+	back, err := s.limits.take(s.source(r), known, s.Now())
 	if err != nil {
 		return "", err
 	}
@@ -302,7 +306,7 @@ func (s *Service) SignOutOthers(ctx context.Context, r *http.Request, now *Sessi
 // ChangePassword gives the member of a session another password; their other sessions end. It fails with a *mail.FieldError, ErrCredentials
 // or a *TriesError.
 func (s *Service) ChangePassword(ctx context.Context, r *http.Request, now *Session, was, password string) (err error) {
-	back, err := s.limits.take(sourceOf(r), now.Member.Email, s.Now())
+	back, err := s.limits.take(s.source(r), now.Member.Email, s.Now())
 	if err != nil {
 		return err
 	}
@@ -330,7 +334,7 @@ func (s *Service) ChangePassword(ctx context.Context, r *http.Request, now *Sess
 
 // Join takes an invitation: it sets its member's password and signs them in. It fails with a *mail.FieldError, ErrInvitation or a *TriesError.
 func (s *Service) Join(ctx context.Context, r *http.Request, invitation, password string) (token string, err error) {
-	back, err := s.limits.take(sourceOf(r), "", s.Now())
+	back, err := s.limits.take(s.source(r), "", s.Now())
 	if err != nil {
 		return "", err
 	}

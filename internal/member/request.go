@@ -89,6 +89,16 @@ func sourceOf(r *http.Request) string {
 	return prefix.String()
 }
 
+// source is what attempts are counted by. Only where a proxy stands in front, because the public URL leads to another machine, is it believed
+// about addresses: otherwise each attempt could come from another one.
+func (s *Service) source(r *http.Request) string {
+	if !s.proxied && r.Header.Get("X-Forwarded-For") != "" {
+		r = r.Clone(r.Context())
+		r.Header.Del("X-Forwarded-For")
+	}
+	return sourceOf(r)
+}
+
 // agentOf is a browser's name of itself, without what is no text.
 func agentOf(r *http.Request) string {
 	const most = 300

@@ -46,6 +46,9 @@ func (s *Service) traceAs(ctx context.Context, r *http.Request, accountID int32,
 
 // refused writes down that somebody did not prove to be who they say. Who is nobody is told to the account if there is only one.
 func (s *Service) refused(ctx context.Context, r *http.Request, m *store.Member, email, operation string) error {
+	if _, err := ParseEmail(email); err != nil {
+		email = "(not an email)" // it may be a password, in the wrong field
+	}
 	accountID, who := m.AccountID, store.Actor{Kind: store.BySystem, Name: email}
 	if accountID == 0 && s.Alone != nil {
 		accountID = s.Alone()
@@ -62,9 +65,14 @@ func (s *Service) refused(ctx context.Context, r *http.Request, m *store.Member,
 
 func statusOf(err error, done int) int {
 	_, field := errors.AsType[*mail.FieldError](err)
+	_, tries := errors.AsType[*TriesError](err)
 	switch {
 	case err == nil:
 		return done
+	case tries:
+		return http.StatusTooManyRequests
+	case errors.Is(err, ErrCredentials) && done == statusDoneSilent: // the current password, of somebody who is signed in
+		return http.StatusUnprocessableEntity
 	case errors.Is(err, ErrCredentials), errors.Is(err, ErrSignedOut):
 		return http.StatusUnauthorized
 	case errors.Is(err, ErrSetUp):

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -86,6 +88,7 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) {
 	case methods == nil:
 		h.fail(w, r, &problem{status: http.StatusNotFound, Code: "unknown_path", Message: "there is nothing at this path"})
 	case do == nil:
+		w.Header().Set("Allow", strings.Join(slices.Sorted(maps.Keys(methods)), ", "))
 		h.fail(w, r, &problem{status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Message: "this path does not take " + r.Method})
 	default:
 		if err := h.own(r); err != nil {

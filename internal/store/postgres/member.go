@@ -201,6 +201,7 @@ func (db *DB) ChangePassword(ctx context.Context, id int32, was, password string
 		if err := t.touch(`UPDATE member SET password = $3 WHERE id = $1 AND password = $2`, id, was, password); err != nil {
 			return err
 		}
+		t.exec(`DELETE FROM invitation WHERE member_id = $1`, id)
 		t.exec(`DELETE FROM session WHERE member_id = $1 AND token <> $2`, id, keep[:])
 		return nil
 	})

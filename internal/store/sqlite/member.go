@@ -182,6 +182,9 @@ func (db *DB) ChangePassword(ctx context.Context, id int32, was, password string
 		if err := orMissing(t.changed(`UPDATE member SET password = ? WHERE id = ? AND password = ?`, password, id, was)); err != nil {
 			return err
 		}
+		if _, err := t.exec(`DELETE FROM invitation WHERE member_id = ?`, id); err != nil {
+			return err
+		}
 		_, err := t.exec(`DELETE FROM session WHERE member_id = ? AND token <> ?`, id, keep[:])
 		return err
 	})

@@ -1,6 +1,6 @@
 // Calls of the server: the public API with the session's cookie, and /web for the session itself.
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { csrf, signedOut } from "./session";
+import { csrf, loadSession, signedOut } from "./session";
 
 /** What the server refuses, in its words. field names the part of the request that is wrong. */
 export class Refusal extends Error {
@@ -49,6 +49,7 @@ export async function raw(method: string, path: string, c: Call = {}): Promise<R
   if (answer.ok) return answer;
   const p = (await answer.json().catch(() => ({}))) as { code?: string; message?: string; field?: string };
   if (answer.status === 401 && !path.startsWith("/web/")) signedOut();
+  if (answer.status === 403 && p.code === "csrf") void loadSession(); // another tab signed in anew
   throw new Refusal(answer.status, p.code ?? "", p.message ?? `The server answered ${answer.status}.`, p.field ?? "", Number(answer.headers.get("Retry-After") ?? 0), p);
 }
 
