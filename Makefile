@@ -25,7 +25,7 @@ test: postgres chromium npm ## Vet, lint, and run all tests with the race detect
 	@$(MAKE) --no-print-directory -j3 lint test-product test-oracle
 
 test-product: # lint vets
-	go test $(RACE) -vet=off -p 3 -timeout 12m $(SLOW) ./...
+	go test $(RACE) -vet=off -p 2 -timeout 14m $(SLOW) ./...
 
 test-oracle:
 	cd internal/oracle && go test $(RACE) -vet=off -timeout 5m ./...
@@ -59,7 +59,7 @@ npm: $(NPM:%=%/node_modules/.package-lock.json) # the tests run them, and do not
 	@touch $@
 
 pictures: build npm chromium ## Make the pictures of docs/dashboard.md anew, by the browser tests
-	cd internal/web/ui && npm test
+	cd internal/web/ui && LOOKS=all npm test
 	for p in overview newprovider-sent message ippool-volume compare; do cp internal/web/ui/shots/$$p-1440-light.png docs/dashboard/$$p.png; done
 
 fuzz: ## Run every fuzz target for 30 s

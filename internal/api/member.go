@@ -31,7 +31,7 @@ const subAccountHeader = "X-SubAccount-Id"
 
 // hasSession tells whether a request comes with a session and without any key.
 func (s *server) hasSession(r *http.Request) bool {
-	return apiKey(r, accountKey) == "" && apiKey(r, subAccountKey) == "" && s.Members.Token(r) != ""
+	return s.Members != nil && apiKey(r, accountKey) == "" && apiKey(r, subAccountKey) == "" && s.Members.Token(r) != ""
 }
 
 // admitMember finds who is signed in, and refuses what their role does not allow.

@@ -17,7 +17,7 @@ test("the audit log tells who changed what, with what stood there before", async
   assert.equal(await page.locator("img[src=x]").count(), 0);
   await page.getByLabel("Operation").fill("create a label");
   await changed.waitFor({ state: "detached" });
-  assert.equal(await page.getByRole("row").filter({ hasText: "create a label" }).count(), 1);
+  await page.getByRole("row").filter({ hasText: "create a label" }).waitFor();
   await page.reload();
   await page.getByRole("row").filter({ hasText: "create a label" }).waitFor();
   await page.getByLabel("Who").selectOption("member");

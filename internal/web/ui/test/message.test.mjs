@@ -9,6 +9,7 @@ test("a message looks well everywhere", async (t) => {
     await page.getByRole("list", { name: "Timeline" }).waitFor();
     await page.getByRole("heading", { name: "Webhooks sent" }).waitFor();
     await page.frameLocator("iframe.mail-frame").locator("body > *").first().waitFor();
+    await page.locator("iframe.mail-frame").scrollIntoViewIfNeeded(); // what was not seen is not painted
   });
 });
 
