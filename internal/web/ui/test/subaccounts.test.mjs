@@ -111,7 +111,7 @@ test("a sub-account is blocked with a reason, refuses, and sends again", async (
   await page.goto(`/subaccounts/${top.id}`);
   await page.getByRole("button", { name: `Unblock ${top.name}` }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Unblock" }).click();
-  await page.getByRole("button", { name: `Block ${top.name}` }).waitFor();
+  await page.getByRole("button", { name: `Block ${top.name}`, exact: true }).waitFor();
   assert.equal((await send(low.apiKey)).status, 200);
 });
 
