@@ -47,6 +47,9 @@ func Told(s Status) bool { return s.State() == lifecycle.Unknown }
 // UnreadableFor is how long a message that cannot be read is left alone.
 const UnreadableFor = 15 * time.Minute
 
+// ForgottenAtOnce is how many rows a transaction forgets at most, of what there may be much.
+const ForgottenAtOnce = 500
+
 // PermitsKept is how long permits are kept: longer than any limit looks back.
 const PermitsKept = 3 * time.Hour
 

@@ -23,6 +23,7 @@ const senderLock = 0x7065726d
 func (db *DB) ArrangeSubAccount(ctx context.Context, accountID, id int32, a store.Arrangement) error {
 	return db.configure(ctx, "arrange sub-account", func(t *tx) error {
 		if a.PerHour != nil {
+			t.exec(`SELECT pg_advisory_xact_lock($1, $2)`, int32(senderLock), id) // a claim that has read the former limit would hold it anew
 			t.exec(`UPDATE sub_hold SET until = greatest(since, $2) WHERE sub_account_id = $1 AND until > $2`, id, engine.Stamp(a.Now))
 			if err := t.touch(`UPDATE sub_account SET per_hour = $3 WHERE account_id = $1 AND id = $2 AND deleted = 0`, accountID, id, int32(*a.PerHour)); err != nil {
 				return err
@@ -204,7 +205,8 @@ func (l *ledger) writeSenderPermits(t *tx) {
 		WHERE p.sub_account_id = back.sub_account_id AND p.span = back.span AND p.egress = back.egress`, args...)
 }
 
-// endSenderHolds comes before permits are locked, as in a claim.
+// endSenderHolds comes before permits are locked, as in a claim. It takes the locks that claims count under: one that has counted what is given
+// back here would write a hold after this ended it.
 func (l *ledger) endSenderHolds(t *tx) {
 	if len(l.senders) == 0 {
 		return
@@ -213,6 +215,8 @@ func (l *ledger) endSenderHolds(t *tx) {
 	for k := range l.senders {
 		subs = append(subs, k.sub)
 	}
+	t.exec(`SELECT pg_advisory_xact_lock($2::int, id) FROM (SELECT DISTINCT l.id FROM sub_account s JOIN sub_account l ON l.id = ANY (s.id || s.path)
+		WHERE s.id = ANY ($1::int[]) AND l.per_hour > 0 ORDER BY 1) limited`, subs, int32(senderLock))
 	t.exec(`WITH ended AS MATERIALIZED (SELECT h.sub_account_id, h.since FROM sub_hold h WHERE h.until > $2 AND h.sub_account_id IN
 				(SELECT unnest(s.id || s.path) FROM sub_account s WHERE s.id = ANY ($1::int[])) ORDER BY 1, 2 FOR UPDATE)
 			UPDATE sub_hold h SET until = greatest(h.since, $2) FROM ended WHERE h.sub_account_id = ended.sub_account_id AND h.since = ended.since`,

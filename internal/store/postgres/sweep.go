@@ -71,13 +71,35 @@ func (db *DB) forget(ctx context.Context, now time.Time) error {
 	if err := db.forgetAudit(ctx, now); err != nil {
 		return err
 	}
+	if err := db.forgetSenders(ctx, now); err != nil {
+		return err
+	}
 	return db.write(ctx, db.work, "forget", func(t *tx) error {
 		t.exec(`DELETE FROM permit WHERE span < $1`, limit.SpanOf(now.Add(-engine.PermitsKept)))
-		t.exec(`DELETE FROM sub_permit WHERE span < $1`, limit.SpanOf(now.Add(-engine.PermitsKept)))
-		t.exec(`DELETE FROM sub_hold WHERE until < $1`, engine.Stamp(now.Add(-engine.HoldsKept)))
 		t.exec(`DELETE FROM hold WHERE until < $1`, engine.Stamp(now.Add(-engine.HoldsKept)))
 		return nil
 	})
+}
+
+// forgetSenders removes what was let go of sub-accounts, and how long their limits held: piece by piece, for after an absence there is much.
+func (db *DB) forgetSenders(ctx context.Context, now time.Time) error {
+	for _, old := range []struct {
+		query  string
+		before int64
+	}{
+		{`DELETE FROM sub_permit WHERE ctid = ANY (ARRAY(SELECT ctid FROM sub_permit WHERE span < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`, limit.SpanOf(now.Add(-engine.PermitsKept))},
+		{`DELETE FROM sub_hold WHERE ctid = ANY (ARRAY(SELECT ctid FROM sub_hold WHERE until < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`, engine.Stamp(now.Add(-engine.HoldsKept))},
+	} {
+		for n := engine.ForgottenAtOnce; n == engine.ForgottenAtOnce; {
+			if err := db.write(ctx, db.work, "forget permits of sub-accounts", func(t *tx) error {
+				t.count(&n, old.query, old.before, engine.ForgottenAtOnce)
+				return nil
+			}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // expired returns the drops of old messages whose time is over.

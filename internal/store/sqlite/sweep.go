@@ -112,14 +112,11 @@ func (db *DB) forget(ctx context.Context, now time.Time) error {
 	if err := db.forgetAudit(ctx, now); err != nil {
 		return err
 	}
+	if err := db.forgetSenders(ctx, now); err != nil {
+		return err
+	}
 	return db.write(ctx, rest, func(t *tx) error {
 		if _, err := t.exec(`DELETE FROM permit WHERE span < ?`, limit.SpanOf(now.Add(-engine.PermitsKept))); err != nil {
-			return err
-		}
-		if _, err := t.exec(`DELETE FROM sub_permit WHERE span < ?`, limit.SpanOf(now.Add(-engine.PermitsKept))); err != nil {
-			return err
-		}
-		if _, err := t.exec(`DELETE FROM sub_hold WHERE until < ?`, engine.Stamp(now.Add(-engine.HoldsKept))); err != nil {
 			return err
 		}
 		_, err := t.exec(`DELETE FROM hold WHERE until < ?`, engine.Stamp(now.Add(-engine.HoldsKept)))
@@ -192,4 +189,27 @@ func (t *tx) dropWaiting(db *DB, w waiting, reason string, now time.Time) error 
 	t.onCommit(func() { db.backlog.Add(-1) })
 	dropped, _ := event.TypeOf(event.Native, event.Dropped)
 	return t.drop(&m.owner, w.egress, w.attempts, dropped, now, &event.Detail{SMTPDescription: reason})
+}
+
+// forgetSenders removes what was let go of sub-accounts, and how long their limits held: piece by piece, for after an absence there is much.
+func (db *DB) forgetSenders(ctx context.Context, now time.Time) error {
+	for _, old := range []struct {
+		query  string
+		before int64
+	}{
+		{`DELETE FROM sub_permit WHERE (sub_account_id, span, egress) IN (SELECT sub_account_id, span, egress FROM sub_permit WHERE span < ? LIMIT ?)`,
+			limit.SpanOf(now.Add(-engine.PermitsKept))},
+		{`DELETE FROM sub_hold WHERE (sub_account_id, since) IN (SELECT sub_account_id, since FROM sub_hold WHERE until < ? LIMIT ?)`,
+			engine.Stamp(now.Add(-engine.HoldsKept))},
+	} {
+		for n := int64(engine.ForgottenAtOnce); n == engine.ForgottenAtOnce; {
+			if err := db.write(ctx, rest, func(t *tx) (err error) {
+				n, err = t.changed(old.query, old.before, engine.ForgottenAtOnce)
+				return err
+			}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
