@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
-import { accessible, everyLook, open, send } from "./harness.mjs";
+import { accessible, everyLook, open, send, settled } from "./harness.mjs";
 
 const rows = (page, name) => page.getByRole("table", { name, exact: true }).locator("tbody tr");
 
@@ -21,9 +21,12 @@ test("filters stand in the address, and rows lead to messages", async (t) => {
   await page.getByText("1 event", { exact: true }).waitFor();
   await page.getByLabel("Group").fill("no such group");
   await page.getByText("No event has all of this").waitFor();
+  await page.waitForURL(/group=no/);
   await page.reload();
   assert.equal(await page.getByLabel("Group").inputValue(), "no such group");
   await page.getByRole("button", { name: "Clear" }).click();
+  await page.waitForURL((url) => !url.searchParams.has("group"));
+  await settled(page);
   await rows(page, "Events").first().waitFor();
   await page.keyboard.press("Escape");
   await page.keyboard.press("j");
