@@ -7,13 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
-	"net"
 	"net/http"
 	"net/netip"
-	"strings"
 
 	"github.com/go-chi/chi/v5"
 
+	"postyard/internal/peer"
 	"postyard/internal/track"
 )
 
@@ -51,21 +50,7 @@ func visitOf(r *http.Request) *track.Visit {
 // remoteIP is the address of the other side. Behind a proxy of the operator, which has a private address, it is what that proxy says: the
 // last entry of X-Forwarded-For, as whatever stands before it may be made up.
 func remoteIP(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return ""
-	}
-	at, err := netip.ParseAddr(host)
-	if err != nil {
-		return ""
-	}
-	if forwarded := r.Header.Values("X-Forwarded-For"); len(forwarded) > 0 && (at.Unmap().IsPrivate() || at.IsLoopback()) {
-		list := strings.Split(forwarded[len(forwarded)-1], ",")
-		if told, err := netip.ParseAddr(strings.TrimSpace(list[len(list)-1])); err == nil {
-			at = told
-		}
-	}
-	return at.Unmap().WithZone("").String()
+	return peer.Text(peer.Of(r, func(a netip.Addr) bool { return a.IsPrivate() || a.IsLoopback() }))
 }
 
 // pixel is a transparent PNG of one pixel.

@@ -10,10 +10,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"time"
 
+	"postyard/internal/peer"
 	"postyard/internal/store"
 )
 
@@ -69,13 +69,7 @@ func MemberActor(m *store.Member) store.Actor {
 }
 
 // AddressOf is where a request comes from: the peer's address. What proxies say of others is not believed.
-func AddressOf(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return ""
-	}
-	return host
-}
+func AddressOf(r *http.Request) string { return peer.Text(peer.Of(r, peer.Nobody)) }
 
 // PathOf is a request's path with its query, without secrets.
 func PathOf(r *http.Request) string {

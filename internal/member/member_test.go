@@ -623,8 +623,9 @@ func TestAddressOf(t *testing.T) {
 		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 		r.RemoteAddr = c.remote
 		r.Header["X-Forwarded-For"] = c.forwarded
-		if got := AddressOf(r); got != c.want || sourceOf(r) != c.source {
-			t.Errorf("%s %v: %q, %q", c.remote, c.forwarded, got, sourceOf(r))
+		s := &Service{proxied: true}
+		if got := AddressOf(r); got != c.want || s.source(r) != c.source {
+			t.Errorf("%s %v: %q, %q", c.remote, c.forwarded, got, s.source(r))
 		}
 	}
 }

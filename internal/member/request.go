@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"postyard/internal/peer"
 )
 
 // CSRFHeader carries what a session's page was told, in every request that changes something.
@@ -61,29 +63,14 @@ func (s *Service) OfRequest(r *http.Request) (*Session, error) {
 	return now, nil
 }
 
-// AddressOf is where a request comes from: an IP address, "" when it is not known. Of a request that a proxy on this machine hands on it is
-// what the proxy says, in the last part of X-Forwarded-For, which is the part that no client writes.
-func AddressOf(r *http.Request) string {
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return ""
-	}
-	addr := from.Addr().Unmap().WithZone("")
-	if said := r.Header.Values("X-Forwarded-For"); addr.IsLoopback() && len(said) > 0 {
-		parts := strings.Split(said[len(said)-1], ",")
-		if client, err := netip.ParseAddr(strings.TrimSpace(parts[len(parts)-1])); err == nil {
-			addr = client.Unmap().WithZone("")
-		}
-	}
-	return addr.String()
-}
+// AddressOf is where a request comes from: an IP address, "" when it is not known. A proxy on this machine is believed.
+func AddressOf(r *http.Request) string { return peer.Text(peer.Of(r, netip.Addr.IsLoopback)) }
 
 // sourceOf is what attempts are counted by: an IPv4 address, or what one customer has of IPv6.
-func sourceOf(r *http.Request) string {
+func sourceOf(addr netip.Addr) string {
 	const customer = 64 // bits
-	addr, err := netip.ParseAddr(AddressOf(r))
-	if err != nil || addr.Is4() {
-		return AddressOf(r)
+	if !addr.Is6() {
+		return peer.Text(addr)
 	}
 	prefix, _ := addr.Prefix(customer) // an address has as many bits
 	return prefix.String()
@@ -92,11 +79,11 @@ func sourceOf(r *http.Request) string {
 // source is what attempts are counted by. Only where a proxy stands in front, because the public URL leads to another machine, is it believed
 // about addresses: otherwise each attempt could come from another one.
 func (s *Service) source(r *http.Request) string {
-	if !s.proxied && r.Header.Get("X-Forwarded-For") != "" {
-		r = r.Clone(r.Context())
-		r.Header.Del("X-Forwarded-For")
+	believed := peer.Nobody
+	if s.proxied {
+		believed = netip.Addr.IsLoopback
 	}
-	return sourceOf(r)
+	return sourceOf(peer.Of(r, believed))
 }
 
 // agentOf is a browser's name of itself, without what is no text.
