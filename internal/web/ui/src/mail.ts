@@ -27,6 +27,13 @@ const states: Record<string, Tone> = { queued: "wait", sending: "wait", unknown:
 /** The tone of a message's state. */
 export const toneOf = (state: string): Tone => states[state] ?? "calm";
 
-/** The mailbox providers, as statistics name them. */
-export const mailboxes = ["gmail", "yahoo", "aol", "microsoft", "comcast", "yandex", "gmx", "mailru", "icloud", "zoho", "qq", "default", "att", "office365", "googleworkspace", "proofpoint",
-  "mimecast", "barracuda", "ciscoironport", "rackspace", "zohobusiness", "amazonworkmail", "symantec", "fortinet", "sophos", "trendmicro", "checkpoint"];
+/** The mailbox providers in the order of SendPost's numbers: as the API calls them, and as people do. */
+export const mailboxes: [key: string, name: string][] = [
+  ["gmail", "Gmail"], ["yahoo", "Yahoo"], ["aol", "AOL"], ["microsoft", "Microsoft (Outlook.com)"], ["comcast", "Comcast"], ["yandex", "Yandex"], ["gmx", "GMX"],
+  ["mailru", "Mail.ru"], ["icloud", "iCloud"], ["zoho", "Zoho"], ["qq", "QQ"], ["default", "Everyone else"], ["att", "AT&T"], ["office365", "Microsoft 365"],
+  ["googleworkspace", "Google Workspace"], ["proofpoint", "Proofpoint"], ["mimecast", "Mimecast"], ["barracuda", "Barracuda"], ["ciscoironport", "Cisco IronPort"],
+  ["rackspace", "Rackspace"], ["zohobusiness", "Zoho for companies"], ["amazonworkmail", "Amazon WorkMail"], ["symantec", "Symantec"], ["fortinet", "Fortinet"],
+  ["sophos", "Sophos"], ["trendmicro", "Trend Micro"], ["checkpoint", "Check Point"],
+];
+
+export const mailboxName = (key: string) => mailboxes.find(([k]) => k === key)?.[1] ?? key;

@@ -64,13 +64,3 @@ export function daysOf(from: string, to: string) {
   for (let t = Date.parse(from); t <= Date.parse(to) && list.length < 400; t += 86_400_000) list.push(new Date(t).toISOString().slice(0, 10));
   return list;
 }
-
-/** The classes of recipients, as the API calls them. */
-export const mailboxes: Record<string, string> = {
-  gmail: "Gmail", yahoo: "Yahoo", aol: "AOL", microsoft: "Microsoft", comcast: "Comcast", yandex: "Yandex", gmx: "GMX", mailru: "Mail.ru", icloud: "iCloud", zoho: "Zoho", qq: "QQ",
-  default: "Everyone else", att: "AT&T", office365: "Office 365", googleworkspace: "Google Workspace", proofpoint: "Proofpoint", mimecast: "Mimecast", barracuda: "Barracuda",
-  ciscoironport: "Cisco IronPort", rackspace: "Rackspace", zohobusiness: "Zoho business", amazonworkmail: "Amazon WorkMail", symantec: "Symantec", fortinet: "Fortinet", sophos: "Sophos",
-  trendmicro: "Trend Micro", checkpoint: "Check Point",
-};
-
-export const mailboxName = (key: string) => mailboxes[key] ?? key;

@@ -14,8 +14,7 @@ export function theme(): Theme {
   }
 }
 
-export function applyTheme() {
-  const t = theme();
+export function applyTheme(t = theme()) {
   if (t === "system") document.documentElement.removeAttribute("data-theme");
   else document.documentElement.dataset.theme = t;
 }
@@ -29,7 +28,6 @@ export function useTheme(): [Theme, (t: Theme) => void] {
       // it holds until the page is left
     }
     set(t);
-    if (t === "system") document.documentElement.removeAttribute("data-theme");
-    else document.documentElement.dataset.theme = t;
+    applyTheme(t);
   }];
 }

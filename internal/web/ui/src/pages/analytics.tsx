@@ -1,9 +1,10 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { get, type Query, type Refusal, useGet } from "../api";
 import { count, day, duration, percent, short } from "../format";
+import { mailboxes, mailboxName } from "../mail";
 import { type Filters, to, useFilters } from "../route";
 import type { DailyStat, Delay, Engagement, ReasonRow, SubAccount, Tpsp } from "../schema";
-import { type Counter, counters, counts, daysOf, eventsOf, kinds, mailboxes, mailboxName, none, share, sum, typesOf, type Where } from "../stat";
+import { type Counter, counters, counts, daysOf, eventsOf, kinds, none, share, sum, typesOf, type Where } from "../stat";
 import { Card, Chart, type Column, Empty, Failed, Field, Input, Loaded, Note, Page, Select, Table, Tabs, Tile } from "../ui";
 
 /** What the address says: the API's own names, so that a filter means here what it means there. */
@@ -63,7 +64,7 @@ export function Analytics(_: { id: string }) {
             <Field label="To"><Input type="date" value={f.to} min={f.from} max={day()} onInput={(v) => v && set({ to: v }, true)} /></Field>
           </>}
           <Field label="Provider"><Select value={f.tpspId ?? ""} onChange={(tpspId) => set({ tpspId, ipId: "" })} options={[["", "All"], ...named(f.tpspId, (providers.data ?? []).map((p): [string, string] => [String(p.id), p.name]))]} /></Field>
-          <Field label="Mailbox provider"><Select value={f.provider ?? ""} onChange={(v) => set({ provider: v })} options={[["", "All"], ...Object.entries(mailboxes)]} /></Field>
+          <Field label="Mailbox provider"><Select value={f.provider ?? ""} onChange={(v) => set({ provider: v })} options={[["", "All"], ...mailboxes]} /></Field>
           <Field label="Sub-account"><Select value={f.subAccountId ?? ""} onChange={(v) => set({ subAccountId: v })} options={[["", "All"], ...named(f.subAccountId, (subs.data ?? []).map((s): [string, string] => [String(s.id), s.name]))]} /></Field>
           <Field label="Event"><Select value={f.type ?? ""} onChange={(v) => set({ type: v })} options={[["", "All"], ...counters.map((c): [string, string] => [typesOf(c), kinds[c].name]), ...(f.type && !counters.some((c) => typesOf(c) === f.type) ? [[f.type, `Types ${f.type}`] as [string, string]] : [])]} /></Field>
           <Group value={f.group ?? ""} set={(v) => set({ group: v, domainId: "" })} />

@@ -1,10 +1,11 @@
 import { useMemo } from "preact/hooks";
 import { useGet } from "../api";
 import { count, day, duration, percent, short } from "../format";
+import { mailboxName } from "../mail";
 import { useFilters } from "../route";
 import type { ComparedEgress, ComparedLane, ComparedRate, Comparison, ReasonRow, SubAccount, Tpsp } from "../schema";
 import { Group } from "./analytics";
-import { type Counter, eventsOf, mailboxName } from "../stat";
+import { type Counter, eventsOf } from "../stat";
 import { Button, Card, Empty, Field, Input, Loaded, Note, Page, Select, Table } from "../ui";
 
 type RateKey = "delivered" | "hardBounced" | "softBounced" | "spam" | "opened" | "clicked";

@@ -58,7 +58,7 @@ export function Events(_: { id: string }) {
         <Field label="From"><input type="date" value={filters.from ?? ""} onChange={(e) => set({ from: e.currentTarget.value })} /></Field>
         <Field label="To"><input type="date" value={filters.to ?? ""} onChange={(e) => set({ to: e.currentTarget.value })} /></Field>
         <Field label="Sub-account"><Select value={filters.sub ?? ""} onChange={(sub) => set({ sub })} options={[["", "Any"], ...(subs.data ?? []).map((s): [string, string] => [String(s.id), s.name])]} /></Field>
-        <Field label="Mailbox provider"><Select value={filters.mailbox ?? ""} onChange={(mailbox) => set({ mailbox })} options={[["", "Any"], ...mailboxes.map((m): [string, string] => [m, m])]} /></Field>
+        <Field label="Mailbox provider"><Select value={filters.mailbox ?? ""} onChange={(mailbox) => set({ mailbox })} options={[["", "Any"], ...mailboxes]} /></Field>
         <Field label="Group"><Later value={filters.group ?? ""} onChange={(group) => set({ group }, true)} /></Field>
         <Field label="Recipient"><Later value={filters.recipient ?? ""} onChange={(recipient) => set({ recipient }, true)} placeholder="address or a part" /></Field>
         {filtered && <Button kind="bare" onClick={() => set(Object.fromEntries(names.map((n) => [n, ""])))}>Clear</Button>}

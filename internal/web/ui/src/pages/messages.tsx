@@ -191,7 +191,7 @@ function useNames() {
   const subs = useGet<Schema.SubAccount[]>("/account/subaccount").data;
   return useMemo((): Record<string, string[]> => ({
     "provider:": ["postmark", "sendgrid", "ses", "custom-smtp", ...(tpsps ?? []).map((t) => t.name)], "pool:": (pools ?? []).map((p) => p.name),
-    "subaccount:": (subs ?? []).map((s) => s.name), "status:": statuses, "mailbox:": mailboxes, "mark:": ["resent", "unconfirmed"], "since:": times, "until:": times,
+    "subaccount:": (subs ?? []).map((s) => s.name), "status:": statuses, "mailbox:": mailboxes.map(([key]) => key), "mark:": ["resent", "unconfirmed"], "since:": times, "until:": times,
   }), [tpsps, pools, subs]);
 }
 

@@ -2,7 +2,7 @@ import { useGet } from "../api";
 import { count, instant, plural, short } from "../format";
 import { to, useFilters } from "../route";
 import type { Lane, Throttle, Wait } from "../schema";
-import { mailboxName } from "../stat";
+import { mailboxName } from "../mail";
 import { Card, Check, Empty, Loaded, Page, Status, Table, Until, When } from "../ui";
 import { Rate, State } from "./overview";
 

@@ -6,7 +6,7 @@ import { duration } from "../format";
 import type { Pool } from "../schema";
 import { Button, Card, Check, Field, Input, Select } from "../ui";
 import { byDomain, byMailbox, byVolume, divide, type Draft, keyName, type Member, others, type Row, setVolume, strategies, withMembers } from "./strategy";
-import { mailboxes } from "./words";
+import { mailboxes } from "../mail";
 
 interface EditorProps {
   draft: Draft;

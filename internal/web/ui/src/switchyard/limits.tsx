@@ -5,7 +5,7 @@ import { count } from "../format";
 import type { Tpsp } from "../schema";
 import { useMayChange } from "../session";
 import { Button, Meter, Select, toast } from "../ui";
-import { mailboxes, mailboxName } from "./words";
+import { mailboxes, mailboxName } from "../mail";
 
 export function Limits({ tpsp, onChange }: { tpsp: Tpsp; onChange: (t: Tpsp) => void }) {
   const may = useMayChange();

@@ -6,7 +6,7 @@ import { useFilters } from "../route";
 import type { FirstChoice, PoolRequest, Preview, Route, Share, Warning } from "../schema";
 import { Card, Field, Input, Note, Select, Status, type Tone } from "../ui";
 import { keyName } from "./strategy";
-import { mailboxName } from "./words";
+import { mailboxName } from "../mail";
 
 /** Asks what a pool would do, a moment after it was changed. The last answer stays until the next one is there. */
 export function usePreview(body: (PoolRequest & Record<string, unknown>) | null) {

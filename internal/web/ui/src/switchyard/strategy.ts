@@ -1,6 +1,6 @@
 // An IP pool as it is edited, and as the API has it (docs/routing.md).
 import type { Ip, Pool, PoolRequest, PoolSettings, Tpsp } from "../schema";
-import { mailboxes } from "./words";
+import { mailboxes } from "../mail";
 
 export const roundRobin = 0, byMailbox = 1, byVolume = 2, byDomain = 3;
 

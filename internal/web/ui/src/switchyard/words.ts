@@ -54,14 +54,3 @@ export function webhookWords(w: Webhook): [Tone, string] {
   }
   return ["calm", w.state];
 }
-
-/** The mailbox providers in the order of SendPost's numbers: key, name. */
-export const mailboxes: [key: string, name: string][] = [
-  ["gmail", "Gmail"], ["yahoo", "Yahoo"], ["aol", "AOL"], ["microsoft", "Microsoft (Outlook.com)"], ["comcast", "Comcast"], ["yandex", "Yandex"], ["gmx", "GMX"],
-  ["mailru", "Mail.ru"], ["icloud", "iCloud"], ["zoho", "Zoho"], ["qq", "QQ"], ["default", "Everybody else"], ["att", "AT&T"], ["office365", "Microsoft 365"],
-  ["googleworkspace", "Google Workspace"], ["proofpoint", "Proofpoint"], ["mimecast", "Mimecast"], ["barracuda", "Barracuda"], ["ciscoironport", "Cisco IronPort"],
-  ["rackspace", "Rackspace"], ["zohobusiness", "Zoho for companies"], ["amazonworkmail", "Amazon WorkMail"], ["symantec", "Symantec"], ["fortinet", "Fortinet"],
-  ["sophos", "Sophos"], ["trendmicro", "Trend Micro"], ["checkpoint", "Check Point"],
-];
-
-export const mailboxName = (key: string) => mailboxes.find(([k]) => k === key)?.[1] ?? key;
