@@ -115,6 +115,9 @@ func TestSearch(t *testing.T) {
 		"since:today until:today group:welcome mailbox:gmail": "ana",
 		"since:1h until:2h": "",
 	} {
+		if sent[0].MessageID > sent[1].MessageID { // of one millisecond: ids decide which is the newer one
+			want = strings.Replace(want, "bob ana", "ana bob", 1)
+		}
 		for _, limit := range []int{1, 2, 200} {
 			got := w.seek(query, limit)
 			for i := range got {
