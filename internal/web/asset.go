@@ -5,7 +5,9 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"embed"
+	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"mime"
@@ -33,41 +35,43 @@ type asset struct {
 	shell   bool
 }
 
-// load reads the page and the assets, by path.
-func load(from fs.FS) (page *asset, assets map[string]*asset, err error) {
-	assets = map[string]*asset{}
-	names, err := fs.ReadDir(from, root)
+// load reads the page and the assets, by path. The style and the script that begins are part of the page: it is painted before anything else is
+// there. The policy allows them by their hashes.
+func load(from fs.FS) (page *asset, policy string, assets map[string]*asset, err error) {
+	read := func(name string) []byte {
+		body, readErr := fs.ReadFile(from, root+"/"+name)
+		err = errors.Join(err, readErr)
+		return body
+	}
+	text, program, style, begin := read(shell), read("app.js"), read("app.css"), read("begin.js")
 	if err != nil {
-		return nil, nil, fmt.Errorf("read the dashboard: %w", err)
+		return nil, "", nil, fmt.Errorf("read the dashboard: %w", err)
 	}
-	for _, entry := range names {
-		if entry.IsDir() || entry.Name() == shell {
-			continue
-		}
-		body, err := fs.ReadFile(from, root+"/"+entry.Name())
-		if err != nil {
-			return nil, nil, fmt.Errorf("read the dashboard: %w", err)
-		}
-		if assets[assetPath+entry.Name()], err = newAsset(entry.Name(), body); err != nil {
-			return nil, nil, err
-		}
-	}
-	text, err := fs.ReadFile(from, root+"/"+shell)
+	js, err := newAsset("app.js", program)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read the dashboard: %w", err)
+		return nil, "", nil, err
 	}
-	for placeholder, name := range map[string]string{"{{css}}": "app.css", "{{js}}": "app.js"} {
-		a := assets[assetPath+name]
-		if a == nil || !bytes.Contains(text, []byte(placeholder)) {
-			return nil, nil, fmt.Errorf("the dashboard has no %s, or its page does not link it", name)
+	for placeholder, with := range map[string][]byte{"{{style}}": style, "{{begin}}": begin, "{{program}}": []byte(assetPath + "app.js?v=" + js.version)} {
+		if bytes.Count(text, []byte(placeholder)) != 1 {
+			return nil, "", nil, fmt.Errorf("the dashboard's page must hold %s once", placeholder)
 		}
-		text = bytes.ReplaceAll(text, []byte(placeholder), []byte(assetPath+name+"?v="+a.version))
+		text = bytes.ReplaceAll(text, []byte(placeholder), with)
 	}
 	if page, err = newAsset(shell, text); err != nil {
-		return nil, nil, err
+		return nil, "", nil, err
 	}
 	page.shell = true
-	return page, assets, nil
+	return page, policyWith(style, begin), map[string]*asset{assetPath + "app.js": js}, nil
+}
+
+// policyWith lets the page load what is ours and nothing else, hold the style and the script that are named, and nobody else put it into a frame.
+func policyWith(style, script []byte) string {
+	hash := func(body []byte) string {
+		sum := sha256.Sum256(body)
+		return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+	}
+	return "default-src 'none'; script-src 'self' " + hash(script) + "; style-src 'self' " + hash(style) + "; img-src 'self' data:; connect-src 'self'; " +
+		"font-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 }
 
 // media are the types of what a dashboard is made of; the system's table may say something else.
@@ -110,7 +114,7 @@ func (a *asset) serve(w http.ResponseWriter, r *http.Request, status int) {
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	}
 	if a.gzipped != nil {
-		h.Set("Vary", "Accept-Encoding")
+		h.Add("Vary", "Accept-Encoding")
 		if takesGzip(r.Header.Get("Accept-Encoding")) {
 			body, tag = a.gzipped, `"`+a.version+`-gzip"`
 			h.Set("Content-Encoding", "gzip")

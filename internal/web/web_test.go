@@ -3,17 +3,22 @@ package web
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"postyard/internal/account"
 	"postyard/internal/directory"
@@ -322,13 +327,14 @@ func TestPages(t *testing.T) {
 	for _, path := range []string{"/", "/providers", "/providers/", "/providers/new", "/providers/7", "/messages/01a21797-d02e-7ec4-ab61-2c9e733c61a6", "/signin", "/setup", "/join", "/settings?x=y"} {
 		a := b.do("GET", path, "").is(200, `<div id="app">`)
 		for name, want := range map[string]string{
-			"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin",
+			"Content-Type": "text/html; charset=utf-8", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin",
 			"Cross-Origin-Opener-Policy": "same-origin", "Cache-Control": "no-cache",
 		} {
 			if got := a.header.Get(name); got != want {
 				t.Errorf("%s: %s %q, want %q", path, name, got, want)
 			}
 		}
+		policyHolds(t, a)
 		if a.header.Get("Set-Cookie") != "" {
 			t.Errorf("%s sets a cookie", path)
 		}
@@ -340,8 +346,13 @@ func TestPages(t *testing.T) {
 		t.Errorf("HEAD: %d %v", a.status, a.header)
 	}
 	page := b.do("GET", "/", "").body
-	if strings.Contains(page, " style=") || strings.Contains(page, "<script>") || strings.Contains(page, "{{") {
+	if strings.Contains(page, " style=") || strings.Contains(page, "{{") {
 		t.Errorf("the policy forbids what is in the page: %s", page)
+	}
+	for from, want := range map[string]string{"none": "", "same-origin": "", "same-site": "same-origin", "cross-site": "same-origin"} {
+		if got := b.do("GET", "/", "", "Sec-Fetch-Site", from).header.Get("Cross-Origin-Opener-Policy"); got != want {
+			t.Errorf("from %s: Cross-Origin-Opener-Policy %q, want %q", from, got, want)
+		}
 	}
 	tag := b.do("GET", "/", "").header.Get("ETag")
 	if a := b.do("GET", "/", "", "If-None-Match", `"x", W/`+tag); a.status != 304 || a.body != "" {
@@ -350,11 +361,33 @@ func TestPages(t *testing.T) {
 	b.do("GET", "/nothing", "", "If-None-Match", tag).is(404)
 }
 
+var inline = regexp.MustCompile(`(?s)<(script|style)>(.*?)</`)
+
+// policyHolds finds that the page's policy allows what stands in the page, by its hash, and nothing else that is inline.
+func policyHolds(t *testing.T, page answer) {
+	t.Helper()
+	rules := map[string]string{}
+	for _, rule := range strings.Split(page.header.Get("Content-Security-Policy"), "; ") {
+		name, sources, _ := strings.Cut(rule, " ")
+		rules[name] = sources
+	}
+	want := map[string]string{"default-src": "'none'", "img-src": "'self' data:", "connect-src": "'self'", "font-src": "'self'", "frame-src": "'self'", "base-uri": "'none'",
+		"form-action": "'self'", "frame-ancestors": "'none'"}
+	parts := inline.FindAllStringSubmatch(page.body, -1)
+	for _, part := range parts {
+		sum := sha256.Sum256([]byte(part[2]))
+		want[part[1]+"-src"] = "'self' 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+	}
+	if diff := cmp.Diff(want, rules); diff != "" || len(parts) != 2 {
+		t.Errorf("%d parts of the page, policy (-want +got):\n%s", len(parts), diff)
+	}
+}
+
 func TestAssets(t *testing.T) {
 	t.Parallel()
 	b := &browser{site: newSite(t, "")}
 	page := b.do("GET", "/", "").body
-	for name, media := range map[string]string{"app.css": "text/css; charset=utf-8", "app.js": "text/javascript; charset=utf-8"} {
+	for name, media := range map[string]string{"app.js": "text/javascript; charset=utf-8"} {
 		at := strings.Index(page, assetPath+name)
 		if at < 0 {
 			t.Fatalf("the page does not link %s", name)
@@ -401,8 +434,8 @@ func TestAssets(t *testing.T) {
 // A dashboard that lacks a part is told of at the start, and not by a page without style.
 func TestAnIncompleteDashboard(t *testing.T) {
 	t.Parallel()
-	whole := fstest.MapFS{"dist/index.html": {Data: []byte("{{css}} {{js}}")}, "dist/app.css": {}, "dist/app.js": {Data: []byte("1")}}
-	if page, assets, err := load(whole); err != nil || len(assets) != 2 || strings.Contains(string(page.body), "{{") {
+	whole := fstest.MapFS{"dist/index.html": {Data: []byte("{{begin}} {{style}} {{program}}")}, "dist/app.css": {}, "dist/app.js": {Data: []byte("1")}, "dist/begin.js": {}}
+	if page, _, assets, err := load(whole); err != nil || len(assets) != 1 || strings.Contains(string(page.body), "{{") {
 		t.Errorf("%v, %v", assets, err)
 	}
 	for name := range whole {
@@ -412,12 +445,12 @@ func TestAnIncompleteDashboard(t *testing.T) {
 				broken[other] = file
 			}
 		}
-		if _, _, err := load(broken); err == nil {
+		if _, _, _, err := load(broken); err == nil {
 			t.Errorf("without %s nothing is said", name)
 		}
 	}
-	whole["dist/index.html"].Data = []byte("{{css}}")
-	if _, _, err := load(whole); err == nil {
+	whole["dist/index.html"].Data = []byte("{{begin}} {{style}}")
+	if _, _, _, err := load(whole); err == nil {
 		t.Error("a page without its program")
 	}
 }

@@ -9,18 +9,18 @@ const here = dirname(fileURLToPath(import.meta.url));
 const out = resolve(process.argv[2] ?? join(here, "../dist"));
 
 await mkdir(out, { recursive: true });
-await build({
+const program = {
   absWorkingDir: here,
-  entryPoints: { app: "src/main.tsx" },
   outdir: out,
   bundle: true,
   minify: true,
-  format: "esm",
   target: "es2022",
   jsx: "automatic",
   jsxImportSource: "preact",
   legalComments: "none",
   charset: "utf8",
   logLevel: "warning",
-});
+};
+await build({ ...program, entryPoints: { app: "src/main.tsx" }, format: "esm" });
+await build({ ...program, entryPoints: { begin: "src/begin.ts" }, format: "iife" });
 await copyFile(join(here, "src/index.html"), join(out, "index.html"));

@@ -1,6 +1,6 @@
 import { Component, type ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
-import { Frame } from "./frame";
+import { Blank, Frame } from "./frame";
 import { Join, SetUp, SignIn } from "./pages/signin";
 import { navigate, usePath } from "./route";
 import { match } from "./routes";
@@ -17,7 +17,7 @@ export function App() {
     if (away) navigate(needsSetup() ? "/setup" : "/signin?next=" + encodeURIComponent(path + location.search), true);
   }, [away]);
   if (path === "/join") return <Join />;
-  if (session === undefined) return <div class="boot">{sessionTrouble() && <Failed error={sessionTrouble()!} retry={loadSession} />}</div>;
+  if (session === undefined) return <Blank>{sessionTrouble() && <Failed error={sessionTrouble()!} retry={loadSession} />}</Blank>;
   if (session === null) return path === "/setup" ? <SetUp /> : <SignIn />;
   return (
     <>

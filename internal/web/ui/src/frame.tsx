@@ -5,8 +5,8 @@ import { keysNow, useKeys } from "./keys";
 import { navigate, to } from "./route";
 import { navigation } from "./routes";
 import { signOut, useSession } from "./session";
-import { type Theme, useTheme } from "./theme";
-import { Button, Dialog } from "./ui";
+import type { Theme } from "./theme";
+import { Button, Dialog, useTheme } from "./ui";
 
 export const Mark = () => (
   <span class="brand">
@@ -16,6 +16,14 @@ export const Mark = () => (
     </svg>
     <span class="brand-name">Postyard</span>
   </span>
+);
+
+/** What stands there before anything is known: index.html has the same, painted before this program is loaded. */
+export const Blank = ({ children }: { children: ComponentChildren }) => (
+  <div class="frame">
+    <header class="bar"><Mark /></header>
+    <main class="main">{children}</main>
+  </div>
 );
 
 export function Frame({ path, children }: { path: string; children: ComponentChildren }) {

@@ -1,5 +1,4 @@
 // Light, dark, or what the system says. It is a matter of this browser and kept there.
-import { useState } from "preact/hooks";
 
 export type Theme = "system" | "light" | "dark";
 
@@ -19,15 +18,10 @@ export function applyTheme(t = theme()) {
   else document.documentElement.dataset.theme = t;
 }
 
-export function useTheme(): [Theme, (t: Theme) => void] {
-  const [now, set] = useState(theme());
-  return [now, (t) => {
-    try {
-      localStorage.setItem(key, t);
-    } catch {
-      // it holds until the page is left
-    }
-    set(t);
-    applyTheme(t);
-  }];
+export function keepTheme(t: Theme) {
+  try {
+    localStorage.setItem(key, t);
+  } catch {
+    // it holds until the page is left
+  }
 }

@@ -1,8 +1,8 @@
 import { useEffect, useState } from "preact/hooks";
 import { call, useAction } from "../api";
 import { loadSession, useSession } from "../session";
-import { type Theme, useTheme } from "../theme";
-import { Button, Card, Code, Failed, Field, Input, Page, Select, Status, Table, toast, unplaced, When } from "../ui";
+import type { Theme } from "../theme";
+import { Button, Card, Code, Failed, Field, Input, Page, Select, Status, Table, toast, unplaced, useTheme, When } from "../ui";
 
 export function Settings() {
   const session = useSession()!;

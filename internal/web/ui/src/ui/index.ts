@@ -6,3 +6,4 @@ export { Card, Empty, Failed, Loaded, Meter, Page, Progress, Tabs, Tile } from "
 export { Note, Shape, Status, type Tone } from "./status";
 export { type Column, Table } from "./table";
 export { Until, useNow, When } from "./time";
+export * from "./theme";

@@ -1,0 +1,1 @@
+"use strict";(()=>{var m="postyard-theme";function o(){try{let e=localStorage.getItem(m);return e==="light"||e==="dark"?e:"system"}catch{return"system"}}function t(e=o()){e==="system"?document.documentElement.removeAttribute("data-theme"):document.documentElement.dataset.theme=e}t();})();
