@@ -204,6 +204,9 @@ func checkCommand(t *testing.T, path string, words []string, known map[string]st
 	}
 }
 
+// statement is how a statement of the documents is named: by its kind and a number.
+var statement = regexp.MustCompile(`\b(?:PM|CL|RT|ST|API|WH|TP|CS|SG|SES|MG|SP)-[0-9]+\b`)
+
 // TestCitedStatementsStand keeps what comments cite and what the document explains the same.
 func TestCitedStatementsStand(t *testing.T) {
 	t.Parallel()
@@ -213,8 +216,13 @@ func TestCitedStatementsStand(t *testing.T) {
 			return err
 		}
 		raw, err := os.ReadFile(path)
-		for _, id := range regexp.MustCompile(`\b(?:PM|CL|RT|ST|API|WH|TP|CS|SG|SES|MG|SP)-[0-9]+\b`).FindAllString(string(raw), -1) {
-			cited[id] = true
+		for line := range strings.Lines(string(raw)) {
+			if !strings.Contains(line, "-") { // most lines; the expression takes long with the race detector
+				continue
+			}
+			for _, id := range statement.FindAllString(line, -1) {
+				cited[id] = true
+			}
 		}
 		return err
 	})

@@ -22,14 +22,15 @@ after(async () => {
   await browser?.close();
 });
 
-async function launch() {
-  browser ??= await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-dev-shm-usage", "--force-color-profile=srgb"] });
+/** The browser that the run has started for all files: to start one costs more than to look at a page. */
+async function connected() {
+  browser ??= await chromium.connect(process.env.POSTYARD_BROWSER);
   return browser;
 }
 
 /** A browser of its own, in which nobody is signed in. */
 export async function fresh(options = {}) {
-  const context = await (await launch()).newContext({ baseURL: scene.url, viewport: wide, permissions: ["clipboard-read", "clipboard-write"], reducedMotion: "reduce", ...options });
+  const context = await (await connected()).newContext({ baseURL: scene.url, viewport: wide, permissions: ["clipboard-read", "clipboard-write"], reducedMotion: "reduce", ...options });
   context.setDefaultTimeout(15_000);
   return context;
 }
@@ -37,16 +38,14 @@ export async function fresh(options = {}) {
 /** The password that the demo gives its viewer. */
 const members = { owner: scene.dashboard, viewer: { email: "viewer@example.com", password: scene.dashboard.password } };
 
-/** Signed in once for each member and file. */
-async function state(who) {
+/** Signed in once for each member and file. Pages of one member share what a browser keeps: the second finds the program in its cache, as people do. */
+async function signedIn(who) {
   if (!contexts.has(who)) {
     contexts.set(who, (async () => {
       const context = await fresh();
       const answer = await context.request.post("/web/session", { data: members[who] });
       assert.equal(answer.status(), 200, await answer.text());
-      const kept = await context.storageState();
-      await context.close();
-      return kept;
+      return context;
     })());
   }
   return contexts.get(who);
@@ -57,13 +56,14 @@ async function state(who) {
  * A fault of the page's program or a breach of its content security policy fails the test, unless what the browser says of it is expected.
  */
 export async function open(t, path, { size = wide, theme = "light", as = "owner", expects } = {}) {
-  const context = await fresh({ viewport: size, colorScheme: theme, storageState: await state(as) });
-  const page = await context.newPage();
+  const page = await (await signedIn(as)).newPage();
   const faults = watch(page, expects);
   t.after(async () => {
-    await context.close();
+    await page.close();
     assert.deepEqual(faults, []);
   });
+  await page.setViewportSize(size);
+  await page.emulateMedia({ colorScheme: theme });
   await page.goto(path);
   await page.locator("h1").first().waitFor();
   return page;

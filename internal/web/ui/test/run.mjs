@@ -6,6 +6,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const program = resolve(process.env.POSTYARD ?? join(here, "../../../../bin/postyard"));
@@ -34,15 +35,17 @@ const all = (await readdir(here)).filter((f) => f.endsWith(".test.mjs")).sort().
 const files = process.argv.slice(2).length ? process.argv.slice(2) : all;
 const dir = await mkdtemp(join(tmpdir(), "postyard-dashboard-"));
 const running = process.env.POSTYARD_SCENE ? { scene: process.env.POSTYARD_SCENE, stop: async () => {} } : await demo(dir);
+const browser = await chromium.launchServer({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-dev-shm-usage", "--force-color-profile=srgb"] });
 let code = 1;
 try {
   JSON.parse(await readFile(running.scene, "utf8"));
   const run = (some) => some.length === 0 ? 0 : new Promise((done) =>
-    spawn(process.execPath, ["--test", "--test-concurrency=2", "--test-timeout=600000", ...some], { stdio: "inherit", env: { ...process.env, POSTYARD_SCENE: running.scene } }).once("exit", (c) => done(c ?? 1)),
+    spawn(process.execPath, ["--test", "--test-concurrency=2", "--test-timeout=600000", ...some], { stdio: "inherit", env: { ...process.env, POSTYARD_SCENE: running.scene, POSTYARD_BROWSER: browser.wsEndpoint() } }).once("exit", (c) => done(c ?? 1)),
   );
   const alone = (f) => f.endsWith("speed.test.mjs"); // what measures time is not run beside others
   code = Math.max(await run(files.filter(alone)), await run(files.filter((f) => !alone(f))));
 } finally {
+  await browser.close();
   await running.stop();
   await rm(dir, { recursive: true, force: true });
 }
