@@ -129,6 +129,7 @@ func Run(t *testing.T, engine Engine) {
 		"limits of sub-accounts hold":            senderLimitsHold,
 		"permits of sub-accounts":                senderPermits,
 		"full sub-accounts keep nobody waiting":  fullSenders,
+		"what is held keeps nobody waiting":      heldFlows,
 		"a parent's limit is shared":             siblings,
 		"one limit and many egresses":            oneLimitManyEgresses,
 		"a sub-account's limit stops the clock":  senderHoldExpiry,
