@@ -91,6 +91,7 @@ func Run(t *testing.T, engine Engine) {
 		"stretches of events":                    eventStretches,
 		"messages from the newest back":          messagesBack,
 		"messages of a recipient":                messagesOfRecipient,
+		"messages of several accounts":           messagesApart,
 		"heads and last events":                  headsAndLast,
 		"deliveries of events":                   deliveriesOf,
 		"keys of domains":                        domainKeys,
