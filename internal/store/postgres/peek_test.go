@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +38,7 @@ func (w *world) limited(name string, perHour int) int32 {
 	return s.ID
 }
 
-// What a claim looks at it finds by keys, however many sub-accounts there are, and however many are stopped.
+// What a claim looks at it finds by keys, as does what looks for messages whose time is over: however many sub-accounts there are, and however many are stopped.
 func TestPeekGoesByKeys(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -49,17 +50,20 @@ func TestPeekGoesByKeys(t *testing.T) {
 	w.exec(conn, `INSERT INTO sub_hold SELECT s.id, g, g + 1 FROM sub_account s, generate_series(1, 5) g`)
 	w.exec(conn, `INSERT INTO sub_hold SELECT id, 1 << 60, 3 << 60 FROM sub_account WHERE id % 2 = 0`)
 	w.exec(conn, `ANALYZE sub_account, queue, sub_hold`)
-	rows, err := conn.Query(t.Context(), `EXPLAIN `+peek, int32(w.tpsp.Egress()), 100, time.Now().UnixNano(), 8, []int16{}, []int32{}, mostLevels, mostSteps,
-		[]int16{}, []int32{}, []int32{}, []int32{}, []int32{}, []bool{})
-	w.must(err)
-	steps, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	w.must(err)
 	bad := regexp.MustCompile(`Seq Scan on (sub_account|queue|sub_hold)|hashed SubPlan|sub_hold_until|sub_account_blocked|Hash Cond: .*sub`)
-	for _, step := range steps {
-		if bad.MatchString(step) {
-			t.Errorf("%s\n%s", step, strings.Join(steps, "\n"))
+	plan := func(query string, args ...any) {
+		t.Helper()
+		rows, err := conn.Query(t.Context(), `EXPLAIN `+query, args...)
+		w.must(err)
+		steps, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		w.must(err)
+		if step := slices.IndexFunc(steps, bad.MatchString); step >= 0 {
+			t.Errorf("%s\n%s", steps[step], strings.Join(steps, "\n"))
 		}
 	}
+	plan(peek, int32(w.tpsp.Egress()), 100, time.Now().UnixNano(), 8, []int16{}, []int32{}, mostLevels, mostSteps,
+		[]int16{}, []int32{}, []int32{}, []int32{}, []int32{}, []bool{})
+	plan(subHoldsQuery, []int32{w.sub.ID, w.sub.ID + 1, w.sub.ID + 2}, int64(1))
 }
 
 // What is blocked or paused while a claim is under way stays where it is, from the moment in which that is answered.
