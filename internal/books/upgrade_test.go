@@ -4,7 +4,9 @@ import (
 	"database/sql"
 	"maps"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"postyard/internal/compare"
 	"postyard/internal/store"
@@ -42,6 +44,9 @@ func TestUpgraded(t *testing.T) {
 	}
 	if now := firsts(t, db, one); !maps.Equal(was, now) || len(was) == 0 {
 		t.Errorf("firsts %v, they were %v", now, was)
+	}
+	if p, err := db.SenderPermits(t.Context(), slices.Concat(one.subs, two.subs), both.now, time.Minute); err != nil || len(p) == 0 {
+		t.Errorf("permits of what was sent just before: %v, %v", p, err)
 	}
 	one.loyal, two.loyal = false, false
 	for range 200 {

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postyard/internal/event"
+	"postyard/internal/limit"
 	"postyard/internal/provider"
 	"postyard/internal/store"
 	"postyard/internal/store/postgres/pgtest"
@@ -60,6 +61,9 @@ func TestUpgraded(t *testing.T) {
 	if diff := cmp.Diff(was, sums()); diff != "" {
 		t.Errorf("sums: %s", diff)
 	}
+	if p, err := w.db.SenderPermits(t.Context(), []int32{w.sub.ID}, time.Now(), time.Minute); err != nil || limit.Sum(p[w.sub.ID]) != len(ids) {
+		t.Errorf("permits %+v, %v; %d were sent", p, err, len(ids))
+	}
 	w.must(storetest.CheckBooks(t.Context(), w.db, w.account.ID))
 	record(reportsOf(ids[5:], event.Opened))
 	w.accept(3)
@@ -80,4 +84,32 @@ func TestUpgraded(t *testing.T) {
 		t.Errorf("sums: %s", diff)
 	}
 	w.must(storetest.CheckBooks(t.Context(), w.db, w.account.ID))
+}
+
+// Other nodes look sub-accounts up while a migration reads what was sent.
+func TestUpgradeLetsOthersRead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.accept(1)
+	w.must(w.db.Close())
+	conn, other := w.conn(), w.conn()
+	w.exec(conn, `DROP INDEX suppression_released; DROP INDEX hold_until; DROP TABLE sub_permit; DROP TABLE sub_hold; DROP INDEX sub_account_blocked;
+		ALTER TABLE sub_account DROP COLUMN path, DROP COLUMN moved, DROP COLUMN per_hour, DROP COLUMN blocked, DROP COLUMN block_reason;
+		DELETE FROM goose_db_version WHERE version_id >= 19`)
+	w.exec(other, `BEGIN; LOCK TABLE attempt IN ACCESS EXCLUSIVE MODE`)
+	opened := make(chan struct{})
+	go func() {
+		defer close(opened)
+		w.db = open(t, w.url, "one")
+	}()
+	for waits := false; !waits; {
+		w.must(conn.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'attempt'::regclass AND NOT granted
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`).Scan(&waits))
+	}
+	w.exec(conn, `SET lock_timeout = '1s'`)
+	if _, err := conn.Exec(t.Context(), `SELECT FROM sub_account`); err != nil {
+		t.Error(err)
+	}
+	w.exec(other, `COMMIT`)
+	<-opened
 }
