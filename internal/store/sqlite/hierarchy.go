@@ -183,7 +183,7 @@ func (t *tx) sender(g *gate, c store.Claim, id int32) (sender, error) {
 	}
 	for i, one := range s.chain {
 		if i > 0 {
-			known := false
+			var known bool
 			if perHour, known = g.perHour[one]; !known {
 				if _, err := t.one([]any{&perHour}, `SELECT per_hour FROM sub_account WHERE id = ?`, one); err != nil {
 					return s, err
