@@ -25,11 +25,11 @@ const promote = `WITH due AS MATERIALIZED (SELECT id FROM queue WHERE egress = $
 		ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED)
 	UPDATE queue q SET status = 0, due_at = 0, waiting = '' FROM due WHERE q.id = due.id`
 
-// mostSteps bounds how many flows one claim looks at in a lane and priority; mostLevels, in how many priorities. Those that are held are
-// passed over, but cost a step.
+// mostSteps bounds how many flows one claim looks at in a lane and priority; mostLevels, in how many priorities: in all that there can be,
+// for the first ones may all be held. What is held is passed over, but costs a step.
 const (
 	mostSteps  = 250
-	mostLevels = 16
+	mostLevels = 201
 )
 
 // peek returns the flows of every lane by priority, and within a priority in the order of their turns, see engine.Look: until $4 are found

@@ -611,3 +611,17 @@ func heldFlows(t *testing.T, b *bench) {
 		t.Errorf("%d served when all is free", total)
 	}
 }
+
+// heldPriorities: what is held of however many priorities keeps nobody of a lower one waiting.
+func heldPriorities(t *testing.T, b *bench) {
+	for i := range 20 {
+		p := route.Pool{AccountID: b.account.ID, Name: fmt.Sprint("held ", i), Members: []route.Egress{b.egress()}, Priority: 1 + i, Created: b.now}
+		b.must(b.store.CreatePool(b.ctx(), &p))
+		b.must(b.store.PausePool(b.ctx(), b.account.ID, p.ID, true))
+		b.sender(b.sub.ID, p.ID)(1, "gmail.com")
+	}
+	b.sender(b.sub.ID, b.pool.ID)(2, "gmail.com")
+	if n := len(b.take(10).Jobs); n != 2 {
+		t.Errorf("%d of 2 served", n)
+	}
+}

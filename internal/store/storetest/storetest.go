@@ -131,6 +131,7 @@ func Run(t *testing.T, engine Engine) {
 		"permits of sub-accounts":                senderPermits,
 		"full sub-accounts keep nobody waiting":  fullSenders,
 		"what is held keeps nobody waiting":      heldFlows,
+		"held priorities keep nobody waiting":    heldPriorities,
 		"a parent's limit is shared":             siblings,
 		"one limit and many egresses":            oneLimitManyEgresses,
 		"a sub-account's limit stops the clock":  senderHoldExpiry,
