@@ -12,8 +12,9 @@ import (
 // MessageLog looks through the messages of an account piece by piece, from the newest back: what one question looks at is bounded, however many
 // there are.
 type MessageLog interface {
-	// MessagesBack looks at messages before a place, at most look of them, and returns those that the filter selects, at most limit. It returns the
-	// place to go on from, and done when there are no more. Where f.Recipient says who got them, only the messages to that address are looked at;
+	// MessagesBack looks at messages before a place, at most look of them and what is left of the last one's millisecond, and returns those that
+	// the filter selects, at most limit. It returns the place to go on from, which names no message of another account, and done when there are
+	// no more. Where f.Recipient says who got them, only the messages to that address are looked at;
 	// where f.States are states of pending messages only, only those that are pending.
 	MessagesBack(ctx context.Context, f MessageFilter, before MessagePlace, look, limit int) (found []FoundMessage, next MessagePlace, done bool, err error)
 
@@ -29,7 +30,7 @@ type MessageLog interface {
 
 // MessagePlace is a place among the messages of an account; the zero value is before the newest one. It is good for the filter that it came of.
 type MessagePlace struct {
-	ID  mail.ID // the last one that was looked at
+	ID  mail.ID // of the last one that was looked at, or no message's: before it all was
 	Seq int64   // with a recipient: of its first event
 }
 

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"cmp"
+	"maps"
+	"math"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -40,7 +42,7 @@ type Old struct {
 	ID        mail.ID
 	Egress    route.Egress
 	Lane      int
-	Chain     []int32 // its sub-account and those above it
+	Chain     []int32 // its sub-account, and those above it
 	Submitted int64   // Stamp
 	TTL       int64   // of its pool, in nanoseconds; 0 is the server's
 	Waiting   string
@@ -49,46 +51,72 @@ type Old struct {
 // Holds are the times in which limits held lanes, and those of sub-accounts what stands under them. A message may have been moved from
 // one egress to another meanwhile, so those of all egresses count for it: rather too long than too short.
 type Holds struct {
-	lanes map[int][]hold
-	subs  map[int32][]hold
+	lanes  map[int][]hold
+	subs   map[int32][]hold
+	joined map[flowKey][]hold // those of a lane and a sub-account's chain together, made when the first message asks
 }
 
 type hold struct{ since, until int64 }
 
+type flowKey struct {
+	lane int
+	sub  int32
+}
+
 // NewHolds returns holds of nothing.
-func NewHolds() Holds { return Holds{map[int][]hold{}, map[int32][]hold{}} }
+func NewHolds() Holds { return Holds{map[int][]hold{}, map[int32][]hold{}, map[flowKey][]hold{}} }
 
-// Add adds a time in which a lane was held. They come in the order of since.
+// Add adds a time in which a lane was held.
 func (h Holds) Add(lane int, since, until int64) {
-	h.lanes[lane] = joined(h.lanes[lane], hold{since, until})
+	h.lanes[lane] = append(h.lanes[lane], hold{since, until})
 }
 
-// AddSub adds a time in which the limit of a sub-account was reached. They come in the order of since.
+// AddSub adds a time in which the limit of a sub-account was reached.
 func (h Holds) AddSub(id int32, since, until int64) {
-	h.subs[id] = joined(h.subs[id], hold{since, until})
+	h.subs[id] = append(h.subs[id], hold{since, until})
 }
 
-// joined adds a hold that begins no earlier than the others.
-func joined(list []hold, next hold) []hold {
-	if n := len(list); n > 0 && next.since <= list[n-1].until {
-		list[n-1].until = max(list[n-1].until, next.until)
+// Whose returns the sub-accounts whose holds count for old messages, and since when: what ended before no message has seen.
+func Whose(old []Old) (subs []int32, since int64) {
+	found := map[int32]bool{}
+	since = math.MaxInt64
+	for i := range old {
+		since = min(since, old[i].Submitted)
+		for _, id := range old[i].Chain {
+			found[id] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(found)), since
+}
+
+// of returns when a message was held, in order and apart from each other.
+func (h Holds) of(m *Old) []hold {
+	key := flowKey{m.Lane, m.Chain[0]}
+	list, known := h.joined[key]
+	if known {
 		return list
 	}
-	return append(list, next)
-}
-
-// held returns for how long a message was held between two moments.
-func (h Holds) held(m *Old, from, to int64) (n int64) {
 	all := slices.Clone(h.lanes[m.Lane])
 	for _, id := range m.Chain {
 		all = append(all, h.subs[id]...)
 	}
 	slices.SortFunc(all, func(a, b hold) int { return cmp.Compare(a.since, b.since) })
-	var apart []hold
 	for _, next := range all {
-		apart = joined(apart, next)
+		if n := len(list); n > 0 && next.since <= list[n-1].until {
+			list[n-1].until = max(list[n-1].until, next.until)
+			continue
+		}
+		list = append(list, next)
 	}
-	for _, hold := range apart {
+	h.joined[key] = list
+	return list
+}
+
+// held returns for how long a message was held between two moments.
+func (h Holds) held(m *Old, from, to int64) (n int64) {
+	list := h.of(m)
+	first, _ := slices.BinarySearchFunc(list, from, func(h hold, from int64) int { return cmp.Compare(h.until, from) })
+	for _, hold := range list[first:] {
 		n += max(min(hold.until, to)-max(hold.since, from), 0)
 	}
 	return n

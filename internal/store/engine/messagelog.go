@@ -37,6 +37,15 @@ func IDRange(f *store.MessageFilter, before store.MessagePlace) (first, end mail
 	return first, end
 }
 
+// PieceEnd is where a piece ends that goes down to a message: with all that is of its millisecond, so that the place names no message of
+// another account. Places among the messages to a recipient, and the end of all, stay as they are.
+func PieceEnd(p store.MessagePlace) store.MessagePlace {
+	if p.Seq == 0 && p.ID != (mail.ID{}) {
+		p.ID = FirstID(TimeOfID(p.ID))
+	}
+	return p
+}
+
 // ProcessedTypes are the types of the event that every message begins with, once, under its recipient's address.
 var ProcessedTypes = func() (types []event.Type) {
 	for _, info := range event.Catalogue() {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"sync"
+	"time"
 
 	"postyard/internal/route"
 )
@@ -130,11 +131,13 @@ type Turns struct {
 type turn struct {
 	lane  int
 	lanes map[int]laneTurn
+	free  time.Time // see Looked
 }
 
 type laneTurn struct {
 	sub   int32
 	pools map[int32]int32 // the last one of each sub-account
+	looks map[int]Look    // by priority
 }
 
 // mostRemembered bounds of how many sub-accounts a lane remembers the pool that was served last.
@@ -148,26 +151,6 @@ func (t *Turns) of(e route.Egress) *turn {
 		t.last[e] = &turn{lane: -1, lanes: map[int]laneTurn{}}
 	}
 	return t.last[e]
-}
-
-// After returns the sub-account of a lane that was served last, -1 for none.
-func (t *Turns) After(e route.Egress, lane int) int32 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if l, known := t.of(e).lanes[lane]; known {
-		return l.sub
-	}
-	return -1
-}
-
-// Last returns, for each lane, a flow of the sub-account that was served last.
-func (t *Turns) Last(e route.Egress) (flows []Flow) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for id, l := range t.of(e).lanes {
-		flows = append(flows, Flow{Lane: id, SubAccount: l.sub})
-	}
-	return flows
 }
 
 // Order puts lanes into the order of their turns: those after the one that was served last come first.
@@ -215,13 +198,4 @@ func (t *turn) serve(lane *Lane) (served bool) {
 		t.lanes[lane.ID] = l
 	}
 	return served
-}
-
-// Pass moves the turn of a lane on past a sub-account that was not served: a look that ended among paused ones goes on behind them.
-func (t *Turns) Pass(e route.Egress, lane int, sub int32) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	l := t.of(e).lanes[lane]
-	l.sub = sub
-	t.of(e).lanes[lane] = l
 }

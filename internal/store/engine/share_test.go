@@ -103,7 +103,7 @@ func TestTurns(t *testing.T) {
 	for range 120 {
 		var lanes []Lane
 		for _, id := range turns.Order(7, []int{3, 11, 0}) {
-			l, sub := Lane{ID: id, Room: 100}, turns.After(7, id)
+			l, sub := Lane{ID: id, Room: 100}, turns.Look(7, id, 0).Sub
 			for i := range int32(4) { // in the ring, from the one after the last
 				next := (max(sub, 0)+i)%4 + 1
 				for pool := range next { // the n-th has n pools

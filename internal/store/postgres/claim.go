@@ -25,19 +25,16 @@ const promote = `WITH due AS MATERIALIZED (SELECT id FROM queue WHERE egress = $
 		ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED)
 	UPDATE queue q SET status = 0, due_at = 0, waiting = '' FROM due WHERE q.id = due.id`
 
-// mostSteps bounds how many flows one claim looks at in a lane and priority; mostLevels, in how many priorities. Paused flows are
-// passed over, but cost a step.
+// mostSteps bounds how many flows one claim looks at in a lane and priority; mostLevels, in how many priorities: in all that there can be,
+// for the first ones may all be held. What is held is passed over, but costs a step.
 const (
-	mostSteps  = 500
-	mostLevels = 16
+	mostSteps  = 250
+	mostLevels = 201
 )
 
-// peek returns the flows of every lane by priority, and within a priority in the order of their turns: once round from the
-// sub-account after the one that was served last, until $4 are found that are not paused. Those whose sub-account, or one above it, is
-// blocked or has reached its limit count as paused. All are found by index probes.
-const peek = `WITH RECURSIVE stops AS MATERIALIZED (SELECT array_agg(id) AS ids FROM (SELECT id FROM sub_account WHERE blocked > 0
-		UNION ALL SELECT sub_account_id FROM sub_hold WHERE until > $3) stop),
-	lane (mailbox) AS (
+// peek returns the flows of every lane by priority, and within a priority in the order of their turns, see engine.Look: until $4 are found
+// that are not held, or $8 were looked at. All are found by index probes. The row of step 0 tells where it begins.
+const peek = `WITH RECURSIVE lane (mailbox) AS (
 		(SELECT mailbox FROM queue WHERE egress = $1 AND status = 0 ORDER BY mailbox LIMIT 1)
 		UNION ALL
 		SELECT (SELECT q.mailbox FROM queue q WHERE q.egress = $1 AND q.status = 0 AND q.mailbox > lane.mailbox ORDER BY q.mailbox LIMIT 1)
@@ -49,11 +46,15 @@ const peek = `WITH RECURSIVE stops AS MATERIALIZED (SELECT array_agg(id) AS ids 
 		SELECT mailbox, (SELECT q.priority FROM queue q WHERE q.egress = $1 AND q.status = 0 AND q.mailbox = level.mailbox
 			AND q.priority > level.priority ORDER BY q.priority LIMIT 1), n + 1
 		FROM level WHERE priority IS NOT NULL AND n < $7),
-	flow (mailbox, priority, last, sub, pool, wrapped, paused, found, steps) AS (
-		SELECT level.mailbox, level.priority, coalesce(turn.sub, -1), coalesce(turn.sub, -1), 2147483647, false, true, 0, 0
-		FROM level LEFT JOIN unnest($5::smallint[], $6::int[]) AS turn (mailbox, sub) ON turn.mailbox = level.mailbox WHERE priority IS NOT NULL
+	flow (mailbox, priority, until, sub, pool, wrapped, held, found, steps) AS (
+		SELECT level.mailbox, level.priority, coalesce(look.until, turn.sub, -1), coalesce(look.sub, turn.sub, -1), coalesce(look.pool, 2147483647),
+			coalesce(look.wrapped, false), ` + forGood + `, 0, 0
+		FROM level LEFT JOIN unnest($5::smallint[], $6::int[]) AS turn (mailbox, sub) ON turn.mailbox = level.mailbox
+		LEFT JOIN unnest($9::smallint[], $10::int[], $11::int[], $12::int[], $13::int[], $14::bool[]) AS look (mailbox, priority, until, sub, pool, wrapped)
+			ON look.mailbox = level.mailbox AND look.priority = level.priority
+		WHERE level.priority IS NOT NULL
 		UNION ALL
-		SELECT f.mailbox, f.priority, f.last, next.sub, next.pool, next.wrapped, held.paused, f.found + CASE WHEN held.paused THEN 0 ELSE 1 END, f.steps + 1
+		SELECT f.mailbox, f.priority, f.until, next.sub, next.pool, next.wrapped, stop.held, f.found + CASE WHEN stop.held > 0 THEN 0 ELSE 1 END, f.steps + 1
 		FROM flow f CROSS JOIN LATERAL (
 			(SELECT q.sub_account_id AS sub, q.pool_id AS pool, f.wrapped FROM queue q WHERE q.egress = $1 AND q.status = 0
 				AND q.mailbox = f.mailbox AND q.priority = f.priority AND (q.sub_account_id, q.pool_id) > (f.sub, f.pool)
@@ -62,24 +63,37 @@ const peek = `WITH RECURSIVE stops AS MATERIALIZED (SELECT array_agg(id) AS ids 
 			(SELECT q.sub_account_id, q.pool_id, true FROM queue q WHERE NOT f.wrapped AND q.egress = $1 AND q.status = 0
 				AND q.mailbox = f.mailbox AND q.priority = f.priority ORDER BY q.sub_account_id, q.pool_id LIMIT 1)
 			LIMIT 1) next
-		CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM pool WHERE id = next.pool AND paused)
-			OR EXISTS (SELECT FROM sub_account s WHERE s.id = next.sub AND (s.paused OR (s.id || s.path) && (SELECT ids FROM stops))) AS paused) held
-		WHERE f.found < $4 AND f.steps < $8 AND (NOT next.wrapped OR next.sub <= f.last))
-	SELECT f.mailbox, f.priority, f.sub, f.pool, f.paused, CASE WHEN s.id IS NULL THEN ARRAY[f.sub] ELSE s.id || s.path END,
-		CASE WHEN s.per_hour > 0 OR s.path <> '{}' THEN ARRAY (SELECT l.id FROM sub_account l WHERE l.id = ANY (s.id || s.path) AND l.per_hour > 0) ELSE '{}' END,
-		CASE WHEN f.paused THEN coalesce((SELECT max(until) FROM sub_hold h WHERE h.sub_account_id = ANY (s.id || s.path) AND h.until > $3), 0) ELSE 0 END,
-		CASE WHEN f.paused THEN 0 ELSE (SELECT count(*) FROM (SELECT FROM queue q WHERE q.egress = $1
+		CROSS JOIN LATERAL (SELECT ` + held + ` AS held OFFSET 0) stop
+		WHERE f.found < $4 AND f.steps < $8 AND (NOT next.wrapped OR next.sub <= f.until))
+	SELECT f.mailbox, f.priority, f.until, f.sub, f.pool, f.wrapped, f.steps, f.held > 0, CASE WHEN s.id IS NULL THEN ARRAY[f.sub] ELSE s.id || s.path END,
+		CASE WHEN f.held = 0 AND (s.per_hour > 0 OR s.path <> '{}') THEN ARRAY (SELECT l.id FROM sub_account l WHERE l.id = ANY (s.id || s.path) AND l.per_hour > 0) ELSE '{}' END,
+		CASE WHEN f.held < ` + forGood + ` THEN f.held ELSE 0 END,
+		CASE WHEN f.held > 0 THEN 0 ELSE (SELECT count(*) FROM (SELECT FROM queue q WHERE q.egress = $1
 		AND q.status = 0 AND q.mailbox = f.mailbox AND q.priority = f.priority AND q.sub_account_id = f.sub AND q.pool_id = f.pool LIMIT $2) few) END
-	FROM flow f LEFT JOIN sub_account s ON s.id = f.sub WHERE f.steps > 0 AND NOT EXISTS (SELECT FROM tpsp WHERE id = $1 AND (paused OR drill_until > $3))
+	FROM flow f LEFT JOIN LATERAL (SELECT id, path, per_hour FROM sub_account WHERE id = f.sub AND f.steps > 0 LIMIT 1) s ON true
+	WHERE NOT EXISTS (SELECT FROM tpsp WHERE id = $1 AND (paused OR drill_until > $3))
 	ORDER BY f.mailbox, f.priority, f.steps`
 
-// claim takes the oldest messages of each flow, opens an attempt for each, and counts them as permits: of the egress first, then of the
+// held is until when the flow next waits: for the limit of its sub-account or of one above it, or for somebody to resume or unblock it. 0 is
+// not. What is asked for stands in subqueries that return one value: for EXISTS the server would rather read whole tables. And the pair is
+// compared as one, for which only the index of pairs serves.
+const held = `CASE WHEN (SELECT paused FROM pool WHERE id = next.pool) THEN ` + forGood + ` ELSE coalesce((SELECT CASE WHEN s.paused THEN ` + forGood + ` ELSE
+		(SELECT max(CASE WHEN b.blocked > 0 THEN ` + forGood + ` ELSE coalesce((SELECT h.until FROM sub_hold h
+			WHERE (h.sub_account_id, h.until) > (b.id, $3) AND h.sub_account_id <= b.id ORDER BY h.sub_account_id DESC, h.until DESC LIMIT 1), 0) END) FROM sub_account b WHERE b.id = ANY (s.id || s.path)) END
+		FROM sub_account s WHERE s.id = next.sub), 0) END`
+
+// forGood is until when what somebody has stopped waits.
+const forGood = `9223372036854775807`
+
+// claim takes the oldest messages of each flow, unless somebody has paused or blocked it since it was peeked at, opens an attempt for each, and counts them as permits: of the egress first, then of the
 // sub-accounts, as permits are given back.
 const claim = `WITH taken AS MATERIALIZED (
 		SELECT first.id, flow.place FROM unnest($2::smallint[], $3::int[], $4::int[], $5::int[], $6::int[])
 			WITH ORDINALITY AS flow (mailbox, priority, sub, pool, share, place)
 		CROSS JOIN LATERAL (SELECT id FROM queue WHERE egress = $1 AND status = 0 AND mailbox = flow.mailbox AND priority = flow.priority
-			AND sub_account_id = flow.sub AND pool_id = flow.pool ORDER BY rank LIMIT flow.share FOR UPDATE SKIP LOCKED) first),
+			AND sub_account_id = flow.sub AND pool_id = flow.pool ORDER BY rank LIMIT flow.share FOR UPDATE SKIP LOCKED) first
+		WHERE NOT EXISTS (SELECT FROM tpsp WHERE id = $1 AND (paused OR drill_until > $9)) AND (SELECT paused FROM pool WHERE id = flow.pool) IS NOT TRUE
+			AND (SELECT s.paused OR (SELECT bool_or(b.blocked > 0) FROM sub_account b WHERE b.id = ANY (s.id || s.path)) FROM sub_account s WHERE s.id = flow.sub) IS NOT TRUE),
 	claimed AS (UPDATE queue q SET status = 2, lease_owner = $7, lease_until = $8, attempts = attempts + 1, due_at = 0, waiting = ''
 		FROM taken WHERE q.id = taken.id RETURNING q.id, q.attempts, q.failures, taken.place, q.mailbox, q.rank, q.sub_account_id),
 	opened AS (INSERT INTO attempt (message_id, n, egress, began) SELECT id, attempts, $1, $9 FROM claimed),
@@ -104,28 +118,30 @@ const claimUnknown = `WITH taken AS MATERIALIZED (SELECT id FROM queue WHERE egr
 func (db *DB) Claim(ctx context.Context, c store.Claim) (claimed store.Claimed, err error) {
 	now := engine.Stamp(c.Now)
 	var jobs []store.Job
+	var looked []engine.Looked
+	var taken []engine.Flow
 	err = db.write(ctx, db.work, "claim", func(t *tx) error {
-		claimed, jobs = store.Claimed{}, nil
+		claimed, jobs, taken = store.Claimed{}, nil, nil
 		promoted := 0
 		t.count(&promoted, promote, int32(c.Egress), now, promotions)
 		g, s := t.readLimits(c), engine.NewSenders(c)
-		flows := t.peek(db, c, s)
+		p := t.peek(db, c, s)
 		if err := t.flush(); err != nil {
 			return err
 		}
-		claimed.Free = s.Free(time.Time{})
-		if claimed.More = promoted == promotions; len(*flows) == 0 {
+		looked, claimed.Free = p.vain(), s.Free(time.Time{})
+		if claimed.More = promoted == promotions; len(p.flows) == 0 {
 			return nil
 		}
-		open, err := t.readRoom(c, g, s, *flows)
+		open, err := t.readRoom(c, g, s, p.flows)
 		if err != nil {
 			return err
 		}
-		taken := db.deal(c, open, g, s, &claimed)
+		taken = db.deal(c, open, g, s, &claimed)
 		t.remember(c, g)
 		t.rememberSenders(c, s)
 		if len(taken) == 0 {
-			claimed.More = claimed.More || len(open) < len(*flows) // the next claim passes over them and looks at others
+			claimed.More = claimed.More || len(open) < len(p.flows) // the next claim passes over them and looks at others
 			return nil
 		}
 		subs, above := chains(taken)
@@ -146,6 +162,11 @@ func (db *DB) Claim(ctx context.Context, c store.Claim) (claimed store.Claimed, 
 	if err != nil {
 		return store.Claimed{}, err
 	}
+	if len(jobs) == 0 { // others hold them
+		taken = nil
+	}
+	more, free := db.turns.Looked(c.Egress, looked, taken, c.Now, claimed.Free)
+	claimed.More, claimed.Free = claimed.More || more, free
 	claimed.Jobs, err = db.filled(ctx, jobs, c)
 	claimed.More = claimed.More || len(jobs) > 0 // all of them may be unreadable
 	return claimed, err
@@ -166,35 +187,73 @@ func (t *tx) readRoom(c store.Claim, g *engine.Gate, s *engine.Senders, flows []
 	return withRoom(flows, s), t.flush()
 }
 
-// flow is one that is not paused, with those of its sub-account and those above it that have a limit.
+// flow is one that is not held, with those of its sub-account and those above it that have a limit.
 type flow struct {
 	engine.Flow
 	limited []int32
 }
 
-// peek asks for the flows of an egress; they are there after the next flush.
-func (t *tx) peek(db *DB, c store.Claim, s *engine.Senders) *[]flow {
-	flows := &[]flow{}
-	last := db.turns.Last(c.Egress)
-	steps := map[int]int{} // by lane: paused flows since the last one that is not
+// peek asks for the flows of an egress that are not held, and how far it looked in vain; they are there after the next flush.
+func (t *tx) peek(db *DB, c store.Claim, s *engine.Senders) *peeked {
+	p := &peeked{most: max(2*c.Limit/mailboxes, 8)}
+	known, others := db.turns.Looks(c.Egress)
 	t.each(func(rows pgx.Rows) error {
 		var f flow
-		var paused bool
+		var at engine.Looked
+		var steps int
+		var held bool
 		var until int64
-		if err := rows.Scan(&f.Lane, &f.Priority, &f.SubAccount, &f.Pool, &paused, &f.Chain, &f.limited, &until, &f.Ready); err != nil {
+		if err := rows.Scan(&f.Lane, &f.Priority, &at.Until, &f.SubAccount, &f.Pool, &at.Wrapped, &steps, &held, &f.Chain, &f.limited, &until, &f.Ready); err != nil {
 			return err
 		}
+		at.Lane, at.Priority, at.Sub, at.Pool = f.Lane, f.Priority, f.SubAccount, f.Pool
+		p.note(at, steps, held)
 		s.Wait(engine.Time(until))
-		if !paused {
-			*flows, steps[f.Lane] = append(*flows, f), 0
-		} else if steps[f.Lane]++; steps[f.Lane] == mostSteps {
-			db.turns.Pass(c.Egress, f.Lane, f.SubAccount)
+		if !held {
+			p.flows = append(p.flows, f)
 		}
 		return nil
-	}, peek, int32(c.Egress), c.Limit, engine.Stamp(c.Now), max(2*c.Limit/mailboxes, 8),
-		column(last, func(f *engine.Flow) int16 { return int16(f.Lane) }),
-		column(last, func(f *engine.Flow) int32 { return f.SubAccount }), mostLevels, mostSteps)
-	return flows
+	}, peek, int32(c.Egress), c.Limit, engine.Stamp(c.Now), p.most,
+		column(others, func(l *engine.Looked) int16 { return int16(l.Lane) }),
+		column(others, func(l *engine.Looked) int32 { return l.Sub }), mostLevels, mostSteps,
+		column(known, func(l *engine.Looked) int16 { return int16(l.Lane) }),
+		column(known, func(l *engine.Looked) int32 { return int32(l.Priority) }),
+		column(known, func(l *engine.Looked) int32 { return l.Until }),
+		column(known, func(l *engine.Looked) int32 { return l.Sub }),
+		column(known, func(l *engine.Looked) int32 { return l.Pool }),
+		column(known, func(l *engine.Looked) bool { return l.Wrapped }))
+	return p
+}
+
+// peeked is what a peek returns.
+type peeked struct {
+	flows []flow
+	looks []engine.Looked // where it ended, by lane and priority
+	found []int           // how many flows that are not held, there
+	most  int
+}
+
+// note notes a step of a look.
+func (p *peeked) note(at engine.Looked, steps int, held bool) {
+	if steps == 0 {
+		p.looks, p.found = append(p.looks, at), append(p.found, 0)
+	}
+	at.Whole = steps < mostSteps
+	last := len(p.looks) - 1
+	p.looks[last] = at
+	if !held {
+		p.found[last]++
+	}
+}
+
+// vain returns the looks that have not found what they wanted.
+func (p *peeked) vain() (looked []engine.Looked) {
+	for i := range p.looks {
+		if p.found[i] < p.most {
+			looked = append(looked, p.looks[i])
+		}
+	}
+	return looked
 }
 
 // mailboxes is how many lanes an egress may have.

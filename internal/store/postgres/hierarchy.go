@@ -15,15 +15,18 @@ import (
 	"postyard/internal/store/engine"
 )
 
-// senderLock is the class of the advisory locks under which the permits of a limited sub-account are counted and taken. They are taken
-// after that of the egress, in the order of ids.
-const senderLock = 0x7065726d
+// senderLock is the class of the advisory locks under which the permits of limited sub-accounts are counted and taken. Several sub-accounts
+// share one, for the server has room for some thousands of locks altogether. They are taken after that of the egress, in their order.
+const (
+	senderLock  = 0x7065726d
+	senderLocks = 64
+)
 
 // ArrangeSubAccount implements store.Hierarchy.
 func (db *DB) ArrangeSubAccount(ctx context.Context, accountID, id int32, a store.Arrangement) error {
 	return db.configure(ctx, "arrange sub-account", func(t *tx) error {
 		if a.PerHour != nil {
-			t.exec(`SELECT pg_advisory_xact_lock($1, $2)`, int32(senderLock), id) // a claim that has read the former limit would hold it anew
+			t.exec(`SELECT pg_advisory_xact_lock($1, $2)`, int32(senderLock), id%senderLocks) // a claim that has read the former limit would hold it anew
 			t.exec(`UPDATE sub_hold SET until = greatest(since, $2) WHERE sub_account_id = $1 AND until > $2`, id, engine.Stamp(a.Now))
 			if err := t.touch(`UPDATE sub_account SET per_hour = $3 WHERE account_id = $1 AND id = $2 AND deleted = 0`, accountID, id, int32(*a.PerHour)); err != nil {
 				return err
@@ -95,8 +98,12 @@ func (db *DB) SenderPermits(ctx context.Context, ids []int32, now time.Time, cla
 // readSenders counts what is taken of the limits of sub-accounts; it is there after the next flush, by which told is to be called. From
 // here to the commit no other claim takes a permit of them.
 func (t *tx) readSenders(c store.Claim, s *engine.Senders, limited []int32) (told func()) {
+	locks := map[int32]bool{}
 	for _, id := range limited {
-		t.exec(`SELECT pg_advisory_xact_lock($1, $2)`, int32(senderLock), id)
+		locks[id%senderLocks] = true
+	}
+	for _, lock := range slices.Sorted(maps.Keys(locks)) {
+		t.exec(`SELECT pg_advisory_xact_lock($1, $2)`, int32(senderLock), lock)
 	}
 	perHour, taken := map[int32]int{}, map[int32][]limit.Use{}
 	length := c.LeaseUntil.Sub(c.Now)
@@ -215,8 +222,8 @@ func (l *ledger) endSenderHolds(t *tx) {
 	for k := range l.senders {
 		subs = append(subs, k.sub)
 	}
-	t.exec(`SELECT pg_advisory_xact_lock($2::int, id) FROM (SELECT DISTINCT l.id FROM sub_account s JOIN sub_account l ON l.id = ANY (s.id || s.path)
-		WHERE s.id = ANY ($1::int[]) AND l.per_hour > 0 ORDER BY 1) limited`, subs, int32(senderLock))
+	t.exec(`SELECT pg_advisory_xact_lock($2::int, lock) FROM (SELECT DISTINCT l.id % $3::int AS lock FROM sub_account s JOIN sub_account l ON l.id = ANY (s.id || s.path)
+		WHERE s.id = ANY ($1::int[]) AND l.per_hour > 0 ORDER BY 1) limited`, subs, int32(senderLock), int32(senderLocks))
 	t.exec(`WITH ended AS MATERIALIZED (SELECT h.sub_account_id, h.since FROM sub_hold h WHERE h.until > $2 AND h.sub_account_id IN
 				(SELECT unnest(s.id || s.path) FROM sub_account s WHERE s.id = ANY ($1::int[])) ORDER BY 1, 2 FOR UPDATE)
 			UPDATE sub_hold h SET until = greatest(h.since, $2) FROM ended WHERE h.sub_account_id = ended.sub_account_id AND h.since = ended.since`,

@@ -46,7 +46,7 @@ func (db *DB) MessagesBack(ctx context.Context, f store.MessageFilter, before st
 	return found, next, done, nil
 }
 
-// messagesEnd returns the last message of the piece before a place, and done when the piece ends with the first one that there is.
+// messagesEnd returns where the piece before a place ends, and done when the piece ends with the first one that there is.
 func (db *DB) messagesEnd(ctx context.Context, f *store.MessageFilter, before store.MessagePlace, look int) (next store.MessagePlace, done bool, err error) {
 	first, end := engine.IDRange(f, before)
 	var query string
@@ -62,7 +62,7 @@ func (db *DB) messagesEnd(ctx context.Context, f *store.MessageFilter, before st
 		query, args = messagesEndQuery, []any{f.AccountID, uuidOf(first), uuidOf(end), look - 1}
 	}
 	found, err := one(ctx, db.queries, "look through messages", []any{idInto(&next.ID), &next.Seq}, query, args...)
-	return next, err == nil && !found, err
+	return engine.PieceEnd(next), err == nil && !found, err
 }
 
 func seqBefore(p store.MessagePlace) int64 {

@@ -637,10 +637,6 @@ func (db *DB) forgetSuppressions(ctx context.Context, now time.Time) error {
 	if !db.unsuppressed.After(now, engine.ForgetSuppressionsEvery) {
 		return nil
 	}
-	if err := db.forgetRows(ctx, `DELETE FROM suppression WHERE id IN (SELECT id FROM suppression WHERE released <> 0 AND released < $2 LIMIT $1
-			FOR UPDATE SKIP LOCKED)`, engine.Stamp(now.Add(-engine.ReleasesKept))); err != nil {
-		return err
-	}
 	deleted, err := list(ctx, db.work, "read what is to be forgotten", func(rows pgx.Rows) (id int32, err error) { err = rows.Scan(&id); return id, err },
 		engine.ForgottenLists)
 	if err != nil {
@@ -660,8 +656,11 @@ func (db *DB) forgetSuppressions(ctx context.Context, now time.Time) error {
 			return err
 		}
 	}
-	return nil
+	return db.forgetRows(ctx, forgetReleased, engine.Stamp(now.Add(-engine.ReleasesKept)))
 }
+
+// forgetReleased removes old reactivations.
+const forgetReleased = `DELETE FROM suppression WHERE id IN (SELECT id FROM suppression WHERE released <> 0 AND released < $2 LIMIT $1 FOR UPDATE SKIP LOCKED)`
 
 // forgetRows repeats a deletion of so many rows at once ($1) until there are no more.
 func (db *DB) forgetRows(ctx context.Context, query string, arg any) error {

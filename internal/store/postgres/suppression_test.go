@@ -3,14 +3,18 @@ package postgres
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"postyard/internal/event"
 	"postyard/internal/lifecycle"
 	"postyard/internal/provider"
 	"postyard/internal/store"
+	"postyard/internal/store/engine"
 )
 
 // A node that knows of no suppressions minds the first one that another node makes.
@@ -109,4 +113,19 @@ func TestSuppressionsAtOnce(t *testing.T) {
 		t.Error(err)
 	}
 	w.wantBooks()
+}
+
+// What is forgotten is found by an index, among all that is suppressed.
+func TestForgottenByIndex(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	conn := w.conn()
+	w.exec(conn, `SET enable_seqscan = off`)
+	rows, err := conn.Query(t.Context(), `EXPLAIN `+forgetReleased, engine.SuppressionsAtOnce, int64(1))
+	w.must(err)
+	steps, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	w.must(err)
+	if plan := strings.Join(steps, "\n"); !strings.Contains(plan, "suppression_released") {
+		t.Error(plan)
+	}
 }

@@ -119,33 +119,43 @@ func (db *DB) expired(ctx context.Context, e store.Expiry) (moves []store.Move, 
 	if err != nil || len(old) == 0 {
 		return nil, last, err
 	}
-	type hold struct {
-		lane         int // or a sub-account
-		since, until int64
-	}
-	held, err := list(ctx, db.work, "read what limits held", func(rows pgx.Rows) (h hold, err error) {
-		err = rows.Scan(&h.lane, &h.since, &h.until)
-		return h, err
-	}, `SELECT mailbox, since, until FROM hold ORDER BY since`)
+	holds, err := db.holds(ctx, old)
 	if err != nil {
 		return nil, last, err
-	}
-	heldSubs, err := list(ctx, db.work, "read what limits of sub-accounts held", func(rows pgx.Rows) (h hold, err error) {
-		err = rows.Scan(&h.lane, &h.since, &h.until)
-		return h, err
-	}, `SELECT sub_account_id, since, until FROM sub_hold ORDER BY since`)
-	if err != nil {
-		return nil, last, err
-	}
-	holds := engine.NewHolds()
-	for _, h := range held {
-		holds.Add(h.lane, h.since, h.until)
-	}
-	for _, h := range heldSubs {
-		holds.AddSub(int32(h.lane), h.since, h.until)
 	}
 	moves, last = holds.Drops(old, e)
 	return moves, last, nil
+}
+
+// The key of a hold of sub-accounts is looked for by pairs, of which only one index serves; the other one would find what is held of all.
+const (
+	holdsQuery    = `SELECT mailbox::int, since, until FROM hold WHERE until > $1`
+	subHoldsQuery = `SELECT h.* FROM unnest($1::int[]) AS sub (id) CROSS JOIN LATERAL (SELECT sub_account_id, since, until FROM sub_hold
+		WHERE (sub_account_id, until) > (sub.id, $2) AND sub_account_id <= sub.id ORDER BY sub_account_id, until) h`
+)
+
+// holds reads when limits held old messages.
+func (db *DB) holds(ctx context.Context, old []engine.Old) (engine.Holds, error) {
+	holds := engine.NewHolds()
+	subs, since := engine.Whose(old)
+	read := func(add func(key int32, since, until int64), query string, args ...any) error {
+		type hold struct {
+			key          int32
+			since, until int64
+		}
+		held, err := list(ctx, db.work, "read what limits held", func(rows pgx.Rows) (h hold, err error) {
+			err = rows.Scan(&h.key, &h.since, &h.until)
+			return h, err
+		}, query, args...)
+		for _, h := range held {
+			add(h.key, h.since, h.until)
+		}
+		return err
+	}
+	if err := read(func(lane int32, since, until int64) { holds.Add(int(lane), since, until) }, holdsQuery, since); err != nil {
+		return holds, err
+	}
+	return holds, read(holds.AddSub, subHoldsQuery, subs, since)
 }
 
 // dropWaiting drops a message that no sender holds.

@@ -26,8 +26,10 @@ const promotions = 500
 // Claim implements store.Queue.
 func (db *DB) Claim(ctx context.Context, c store.Claim) (claimed store.Claimed, err error) {
 	var jobs []store.Job
+	var looked []engine.Looked
+	var taken []engine.Flow
 	err = db.write(ctx, claiming, func(t *tx) (err error) {
-		claimed, jobs = store.Claimed{}, nil
+		claimed, jobs, looked, taken = store.Claimed{}, nil, nil, nil
 		promoted, err := t.changed(`UPDATE queue SET status = 0, due_at = 0, waiting = '' WHERE id IN
 				(SELECT id FROM queue WHERE egress = ? + 0 AND status = 1 AND status IN (1, 3) AND due_at <= ?
 				 ORDER BY due_at LIMIT ?)`,
@@ -36,33 +38,44 @@ func (db *DB) Claim(ctx context.Context, c store.Claim) (claimed store.Claimed, 
 			return err
 		}
 		claimed.More = promoted == promotions
-		jobs, err = t.claimLanes(db, c, &claimed)
+		g, ids, err := t.openLanes(c)
+		if err != nil || g == nil {
+			return err
+		}
+		jobs, taken, err = t.claimLanes(db, c, g, ids, &claimed)
+		looked = g.looked
 		return err
 	})
 	if err != nil {
 		return store.Claimed{}, err
 	}
+	more, free := db.turns.Looked(c.Egress, looked, taken, c.Now, claimed.Free)
+	claimed.More, claimed.Free = claimed.More || more, free
 	claimed.Jobs, err = db.filled(ctx, jobs, c.Owner, c.Now)
 	claimed.More = claimed.More || len(jobs) > 0 // all of them may be unreadable
 	return claimed, err
 }
 
+// openLanes returns the lanes that have ready messages, and what may be taken of them: nil when nothing may.
+func (t *tx) openLanes(c store.Claim) (g *gate, ids []int, err error) {
+	if ids, err = t.lanes(c.Egress); err != nil || len(ids) == 0 {
+		return nil, nil, err
+	}
+	if g, err = t.openGate(c); err != nil || g == nil {
+		return nil, nil, err
+	}
+	g.probes, g.part = mostProbes, mostProbes/len(ids)
+	return g, ids, nil
+}
+
 // claimLanes shares what the limits let go over the lanes, and takes it.
-func (t *tx) claimLanes(db *DB, c store.Claim, claimed *store.Claimed) ([]store.Job, error) {
-	ids, err := t.lanes(c.Egress)
-	if err != nil || len(ids) == 0 {
-		return nil, err
-	}
-	g, err := t.openGate(c)
-	if err != nil || g == nil {
-		return nil, err
-	}
+func (t *tx) claimLanes(db *DB, c store.Claim, g *gate, ids []int, claimed *store.Claimed) (jobs []store.Job, taken []engine.Flow, err error) {
 	var lanes []engine.Lane
 	most := max(2*c.Limit/len(ids), 2)
 	for _, id := range db.turns.Order(c.Egress, ids) {
 		l, err := t.flows(db, c, g, id, most)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if l.Room == 0 && len(l.Flows) > 0 {
 			g.Hold(id)
@@ -70,7 +83,6 @@ func (t *tx) claimLanes(db *DB, c store.Claim, claimed *store.Claimed) ([]store.
 		lanes = append(lanes, l)
 	}
 	db.turns.Deal(c.Egress, lanes, min(c.Limit, g.Room(engine.WholeEgress)), g.senders)
-	var jobs []store.Job
 	sent := map[int32]int{}
 	for _, l := range lanes {
 		n := len(jobs)
@@ -78,20 +90,20 @@ func (t *tx) claimLanes(db *DB, c store.Claim, claimed *store.Claimed) ([]store.
 			if f.Share == 0 {
 				continue
 			}
-			taken, err := t.claimFlow(c, &f)
+			some, err := t.claimFlow(c, &f)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
-			jobs = append(jobs, taken...)
-			sent[f.SubAccount] += len(taken)
+			jobs, taken = append(jobs, some...), append(taken, f)
+			sent[f.SubAccount] += len(some)
 		}
 		if err := t.takePermits(c, l.ID, len(jobs)-n); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	claimed.Full, claimed.Free = g.Held()
 	claimed.Free = g.senders.Free(claimed.Free)
-	return jobs, errors.Join(t.remember(c, g), t.takePermits(c, engine.WholeEgress, len(jobs)), t.rememberSenders(c, g.senders), t.takeSenderPermits(c, g, sent))
+	return jobs, taken, errors.Join(t.remember(c, g), t.takePermits(c, engine.WholeEgress, len(jobs)), t.rememberSenders(c, g.senders), t.takeSenderPermits(c, g, sent))
 }
 
 // lanes returns the mailbox providers for which the egress has ready messages, one index probe each.

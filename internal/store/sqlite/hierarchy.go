@@ -169,19 +169,29 @@ func (t *tx) sender(g *gate, c store.Claim, id int32) (sender, error) {
 		return s, err
 	}
 	s.chain = append(s.chain, path...)
-	for i, one := range s.chain {
+	for _, one := range s.chain {
 		switch until := g.stops[one]; {
 		case until == forGood:
 			s.stopped = true
 		case until > 0 && engine.Time(until).After(s.until):
 			s.until = engine.Time(until)
 		}
+	}
+	if s.stopped || !s.until.IsZero() {
+		g.known[id] = s
+		return s, nil
+	}
+	for i, one := range s.chain {
 		if i > 0 {
-			if _, err := t.one([]any{&perHour}, `SELECT per_hour FROM sub_account WHERE id = ?`, one); err != nil {
-				return s, err
+			var known bool
+			if perHour, known = g.perHour[one]; !known {
+				if _, err := t.one([]any{&perHour}, `SELECT per_hour FROM sub_account WHERE id = ?`, one); err != nil {
+					return s, err
+				}
+				g.perHour[one] = perHour
 			}
 		}
-		if perHour == 0 || s.stopped || !s.until.IsZero() || g.senders.Known(one) {
+		if perHour == 0 || g.senders.Known(one) {
 			continue
 		}
 		if err := t.readSenderLimit(g, c, one, perHour); err != nil {

@@ -61,7 +61,7 @@ func (db *DB) MessagesBack(ctx context.Context, f store.MessageFilter, before st
 	return found, next, done, err
 }
 
-// messagesEnd returns the last message of the piece before a place, and done when the piece ends with the first one that there is.
+// messagesEnd returns where the piece before a place ends, and done when the piece ends with the first one that there is.
 func messagesEnd(ctx context.Context, view *sql.Tx, f *store.MessageFilter, before store.MessagePlace, look int) (next store.MessagePlace, done bool, err error) {
 	query, args := endQuery(f, before, look)
 	if query == "" {
@@ -71,7 +71,7 @@ func messagesEnd(ctx context.Context, view *sql.Tx, f *store.MessageFilter, befo
 	if errors.Is(err, sql.ErrNoRows) {
 		return store.MessagePlace{}, true, nil
 	}
-	return next, false, failed("look through messages", err)
+	return engine.PieceEnd(next), false, failed("look through messages", err)
 }
 
 func endQuery(f *store.MessageFilter, before store.MessagePlace, look int) (query string, args []any) {

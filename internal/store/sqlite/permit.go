@@ -19,13 +19,15 @@ type gate struct {
 	senders *engine.Senders
 	stops   map[int32]int64  // blocked sub-accounts, and until when the limits of others are reached
 	known   map[int32]sender // those of flows that were looked at
-}
+	perHour map[int32]int    // the limits of those above them
 
-func (g *gate) paused(f *engine.Flow) bool { return g.pools[f.Pool] || g.subAccounts[f.SubAccount] }
+	probes, part int // how many flows may still be looked at, and how many of a lane
+	looked       []engine.Looked
+}
 
 // openGate reads the limits of a claim's egress and what is taken of them. It is nil when the operator has stopped the egress.
 func (t *tx) openGate(c store.Claim) (*gate, error) {
-	g := &gate{Gate: engine.NewGate(c), senders: engine.NewSenders(c), known: map[int32]sender{}}
+	g := &gate{Gate: engine.NewGate(c), senders: engine.NewSenders(c), known: map[int32]sender{}, perHour: map[int32]int{}}
 	var perHour int
 	var stopped bool
 	if _, err := t.one([]any{&perHour, &stopped}, `SELECT per_hour, paused OR drill_until > ? FROM tpsp WHERE id = ?`,
@@ -105,60 +107,80 @@ func (t *tx) returnPermit(j *store.Job, now time.Time) error {
 	return t.returnSenderPermit(j, now)
 }
 
-// mostProbes bounds how many flows one claim looks at in a lane. Paused ones are passed over, but cost a look.
-const mostProbes = 500
+// mostProbes bounds how many flows one claim looks at, by which the lanes have equal parts; but leastProbes are looked at in every lane and
+// priority. Those that are held are passed over, but cost a look: some 10 microseconds, in which nobody else writes.
+const (
+	mostProbes  = 500
+	leastProbes = 30
+)
 
-// flows returns a lane with the flows that are to be served, so many at most: of the highest priority first, and there in turn, once
-// round from the sub-account after the one that was served last. It ends when they have what is wanted.
+// flows returns a lane with the flows that are to be served, so many at most: of the highest priority first. It ends when they have what is
+// wanted.
 func (t *tx) flows(db *DB, c store.Claim, g *gate, id, most int) (l engine.Lane, err error) {
 	l = engine.Lane{ID: id, Room: g.Room(id)}
-	last := db.turns.After(c.Egress, id)
 	wanted := max(min(l.Room, c.Limit), 1) // that something waits is of interest in any case
-	probes, ready := 0, 0
+	ready := 0
 	for f := (engine.Flow{Lane: id, Priority: noPriority}); ready < wanted && len(l.Flows) < most; {
 		found, err := t.one([]any{&f.Priority}, `SELECT priority FROM queue WHERE egress = ? + 0 AND status = 0 AND mailbox = ? + 0 AND priority > ?
 				ORDER BY priority LIMIT 1`, int32(c.Egress), id, f.Priority)
 		if err != nil || !found {
 			return l, err
 		}
-		f.SubAccount, f.Pool = last, noMore
-		for wrapped := false; len(l.Flows) < most; {
-			found, err := t.nextFlow(c, &f)
-			if err != nil {
-				return l, err
-			}
-			switch {
-			case !found && !wrapped:
-				wrapped, f.SubAccount, f.Pool = true, -1, -1
-				continue
-			case !found || wrapped && f.SubAccount > last:
-			default:
-				if probes++; probes > mostProbes {
-					db.turns.Pass(c.Egress, id, f.SubAccount)
-					return l, nil
-				}
-				if g.paused(&f) {
-					continue
-				}
-				room, err := t.senderRoom(g, c, &f)
-				if err != nil {
-					return l, err
-				}
-				if room == 0 {
-					continue
-				}
-				if _, err := t.one([]any{&f.Ready}, `SELECT count(*) FROM (SELECT 1 FROM queue WHERE egress = ? AND status = 0 AND mailbox = ?
-						AND priority = ? AND sub_account_id = ? AND pool_id = ? LIMIT ?)`,
-					int32(c.Egress), id, f.Priority, f.SubAccount, f.Pool, min(wanted, room)); err != nil {
-					return l, err
-				}
-				l.Flows, ready = append(l.Flows, f), ready+f.Ready
-				continue
-			}
-			break
+		n := len(l.Flows)
+		if err := t.look(db, c, g, f, &l, most, wanted); err != nil {
+			return l, err
+		}
+		for i := range l.Flows[n:] {
+			ready += l.Flows[n+i].Ready
 		}
 	}
 	return l, nil
+}
+
+// look adds flows of a lane and priority that are not held to l, in turn, until it has so many, or has looked at as many as it may.
+func (t *tx) look(db *DB, c store.Claim, g *gate, f engine.Flow, l *engine.Lane, most, wanted int) error {
+	at := engine.Looked{Lane: f.Lane, Priority: f.Priority, Look: db.turns.Look(c.Egress, f.Lane, f.Priority)}
+	f.SubAccount, f.Pool = at.Sub, at.Pool
+	for left := max(min(g.probes, g.part), leastProbes); len(l.Flows) < most; left, g.probes = left-1, g.probes-1 {
+		if left == 0 {
+			at.Sub, at.Pool = f.SubAccount, f.Pool
+			g.looked = append(g.looked, at)
+			return nil
+		}
+		found, err := t.nextFlow(c, &f)
+		if err == nil && !found && !at.Wrapped {
+			at.Wrapped, f.SubAccount, f.Pool = true, -1, engine.NoMore
+			found, err = t.nextFlow(c, &f)
+		}
+		if err != nil {
+			return err
+		}
+		if !found || at.Wrapped && f.SubAccount > at.Until {
+			at.Whole = true
+			g.looked = append(g.looked, at)
+			return nil
+		}
+		if g.pools[f.Pool] {
+			continue
+		}
+		room := 0
+		if !g.subAccounts[f.SubAccount] {
+			if room, err = t.senderRoom(g, c, &f); err != nil {
+				return err
+			}
+		}
+		if room == 0 {
+			f.Pool = engine.NoMore // its other pools wait as well
+			continue
+		}
+		if _, err := t.one([]any{&f.Ready}, `SELECT count(*) FROM (SELECT 1 FROM queue WHERE egress = ? AND status = 0 AND mailbox = ?
+				AND priority = ? AND sub_account_id = ? AND pool_id = ? LIMIT ?)`,
+			int32(c.Egress), f.Lane, f.Priority, f.SubAccount, f.Pool, min(wanted, room)); err != nil {
+			return err
+		}
+		l.Flows = append(l.Flows, f)
+	}
+	return nil
 }
 
 // senderRoom returns how many messages of a flow its sub-account, and those above it, let go.
@@ -182,20 +204,19 @@ func (t *tx) senderRoom(g *gate, c store.Claim, f *engine.Flow) (int, error) {
 // nextFlow moves f on to the next flow of its lane and priority. It takes two questions: for a pair of columns after another pair
 // SQLite would walk through all rows of the flow before.
 func (t *tx) nextFlow(c store.Claim, f *engine.Flow) (found bool, err error) {
-	found, err = t.one([]any{&f.Pool}, `SELECT pool_id FROM queue WHERE egress = ? + 0 AND status = 0 AND mailbox = ? + 0 AND priority = ? + 0 AND sub_account_id = ? + 0
-			AND pool_id > ? ORDER BY pool_id LIMIT 1`, int32(c.Egress), f.Lane, f.Priority, f.SubAccount, f.Pool)
-	if err != nil || found {
-		return found, err
+	if f.Pool < engine.NoMore {
+		found, err = t.one([]any{&f.Pool}, `SELECT pool_id FROM queue WHERE egress = ? + 0 AND status = 0 AND mailbox = ? + 0 AND priority = ? + 0 AND sub_account_id = ? + 0
+				AND pool_id > ? ORDER BY pool_id LIMIT 1`, int32(c.Egress), f.Lane, f.Priority, f.SubAccount, f.Pool)
+		if err != nil || found {
+			return found, err
+		}
 	}
 	return t.one([]any{&f.SubAccount, &f.Pool}, `SELECT sub_account_id, pool_id FROM queue WHERE egress = ? + 0 AND status = 0 AND mailbox = ? + 0 AND priority = ? + 0
 			AND sub_account_id > ? ORDER BY sub_account_id, pool_id LIMIT 1`, int32(c.Egress), f.Lane, f.Priority, f.SubAccount)
 }
 
-// noPriority is below every priority; noMore is after every pool.
-const (
-	noPriority = -1 << 31
-	noMore     = 1<<31 - 1
-)
+// noPriority is below every priority.
+const noPriority = -1 << 31
 
 // Permits implements store.Queue.
 func (db *DB) Permits(ctx context.Context, egress route.Egress, now time.Time, claim time.Duration) (p store.Permits, err error) {

@@ -56,7 +56,7 @@ func TestPlans(t *testing.T) {
 		outboundQuery, outboundOfQuery, outEventsQuery(9), outContentsQuery(9), readyQuery, delayedQuery,
 		nextDueQuery, oldQuery, awaitingQuery, entriesQuery, callsQuery(500), entryEventsQuery(500), countedQuery, tallyQuery, nextDayQuery,
 		messagesEndQuery, pendingEndQuery, sentToEndQuery, headsQuery(9), lastEventsQuery(9), standingQuery(3, 9),
-		namedQuery, formerQuery, callQuery, whitherQuery, firstsQuery, labelsQuery, facetsQuery, facetEventsQuery,
+		releasedQuery, holdsQuery, subHoldsQuery(9), namedQuery, formerQuery, callQuery, whitherQuery, firstsQuery, labelsQuery, facetsQuery, facetEventsQuery,
 	}
 	for _, f := range []store.StatFilter{{AccountID: 1}, {AccountID: 1, By: store.ByMailbox, Egress: 1}, {AccountID: 1, Dimension: store.DimensionReason, By: store.ByValue},
 		{AccountID: 1, Dimension: store.DimensionGroup, Value: "g", By: store.ByDay, SubAccountID: 1}} {
@@ -118,7 +118,7 @@ func TestPlans(t *testing.T) {
 }
 
 // bad are steps that touch every row.
-var bad = regexp.MustCompile(`SCAN (queue|q|message|m|event|e|content|attempt|a|receipt|counter|facet|label|suppression|s|suppression_mirror|delivery|endpoint)\b|USE TEMP B-TREE FOR ORDER BY`)
+var bad = regexp.MustCompile(`SCAN (queue|q|message|m|event|e|content|attempt|a|receipt|counter|facet|label|suppression|s|suppression_mirror|delivery|endpoint|hold|sub_hold)\b|USE TEMP B-TREE FOR ORDER BY`)
 
 // highest is the highest number of a numbered placeholder.
 func highest(query string) (n int) {

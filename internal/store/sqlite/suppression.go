@@ -525,23 +525,6 @@ func (db *DB) forgetSuppressions(ctx context.Context, now time.Time) error {
 	if !db.unsuppressed.After(now, engine.ForgetSuppressionsEvery) {
 		return nil
 	}
-	before := engine.Stamp(now.Add(-engine.ReleasesKept))
-	ids, err := scanned[int64](ctx, db, `SELECT id FROM suppression WHERE released <> 0 AND released < ?`, before)
-	if err != nil {
-		return err
-	}
-	for part := range slices.Chunk(ids, engine.SuppressionsAtOnce) {
-		if err := db.write(ctx, rest, func(t *tx) error {
-			for _, id := range part {
-				if _, err := t.exec(`DELETE FROM suppression WHERE id = ? AND released <> 0 AND released < ?`, id, before); err != nil {
-					return err
-				}
-			}
-			return nil
-		}); err != nil {
-			return err
-		}
-	}
 	deleted, err := scanned[int32](ctx, db, engine.ForgottenLists)
 	if err != nil {
 		return err
@@ -555,6 +538,29 @@ func (db *DB) forgetSuppressions(ctx context.Context, now time.Time) error {
 		if err := db.write(ctx, rest, func(t *tx) error {
 			_, err := t.exec(`DELETE FROM suppression_list WHERE tpsp_id = ?`, tpsp)
 			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return db.forgetReleased(ctx, engine.Stamp(now.Add(-engine.ReleasesKept)))
+}
+
+// releasedQuery reads old reactivations.
+const releasedQuery = `SELECT id FROM suppression WHERE released <> 0 AND released < ?`
+
+func (db *DB) forgetReleased(ctx context.Context, before int64) error {
+	ids, err := scanned[int64](ctx, db, releasedQuery, before)
+	if err != nil {
+		return err
+	}
+	for part := range slices.Chunk(ids, engine.SuppressionsAtOnce) {
+		if err := db.write(ctx, rest, func(t *tx) error {
+			for _, id := range part {
+				if _, err := t.exec(`DELETE FROM suppression WHERE id = ? AND released <> 0 AND released < ?`, id, before); err != nil {
+					return err
+				}
+			}
+			return nil
 		}); err != nil {
 			return err
 		}

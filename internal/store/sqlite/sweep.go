@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"time"
 
 	"postyard/internal/event"
@@ -145,33 +146,47 @@ func (db *DB) expired(ctx context.Context, e store.Expiry) (moves []store.Move, 
 	if err != nil || len(old) == 0 {
 		return nil, last, err
 	}
-	holds := engine.NewHolds()
-	if rows, err = db.workPool.QueryContext(ctx, `SELECT mailbox, since, until FROM hold ORDER BY since`); err != nil {
-		return nil, last, failed("read what limits held", err)
-	}
-	if _, err := collect(rows, func(rows *sql.Rows) (none struct{}, err error) {
-		var lane int
-		var since, until int64
-		err = rows.Scan(&lane, &since, &until)
-		holds.Add(lane, since, until)
-		return none, err
-	}); err != nil {
-		return nil, last, err
-	}
-	if rows, err = db.workPool.QueryContext(ctx, `SELECT sub_account_id, since, until FROM sub_hold ORDER BY since`); err != nil {
-		return nil, last, failed("read what limits of sub-accounts held", err)
-	}
-	if _, err := collect(rows, func(rows *sql.Rows) (none struct{}, err error) {
-		var sub int32
-		var since, until int64
-		err = rows.Scan(&sub, &since, &until)
-		holds.AddSub(sub, since, until)
-		return none, err
-	}); err != nil {
+	holds, err := db.holds(ctx, old)
+	if err != nil {
 		return nil, last, err
 	}
 	moves, last = holds.Drops(old, e)
 	return moves, last, nil
+}
+
+// holds reads when limits held old messages.
+func (db *DB) holds(ctx context.Context, old []engine.Old) (engine.Holds, error) {
+	holds := engine.NewHolds()
+	subs, since := engine.Whose(old)
+	read := func(add func(key, since, until int64), query string, args ...any) error {
+		rows, err := db.workPool.QueryContext(ctx, query, args...)
+		if err != nil {
+			return failed("read what limits held", err)
+		}
+		_, err = collect(rows, func(rows *sql.Rows) (none struct{}, err error) {
+			var key, since, until int64
+			err = rows.Scan(&key, &since, &until)
+			add(key, since, until)
+			return none, err
+		})
+		return err
+	}
+	err := read(func(lane, since, until int64) { holds.Add(int(lane), since, until) }, holdsQuery, since)
+	for part := range slices.Chunk(subs, subHolds) {
+		if err == nil {
+			err = read(func(id, since, until int64) { holds.AddSub(int32(id), since, until) }, subHoldsQuery(len(part)), append(anys(part), since)...)
+		}
+	}
+	return holds, err
+}
+
+const holdsQuery = `SELECT mailbox, since, until FROM hold WHERE until > ?`
+
+// subHolds is of how many sub-accounts the holds are read at once.
+const subHolds = 500
+
+func subHoldsQuery(n int) string {
+	return `SELECT sub_account_id, since, until FROM sub_hold WHERE sub_account_id IN (` + marks(n) + `) AND until > ?`
 }
 
 const oldQuery = `SELECT q.id, q.egress, q.mailbox, q.rank, coalesce(p.ttl, 0), q.waiting, q.sub_account_id, coalesce(s.path, '[]') FROM queue q LEFT JOIN pool p ON p.id = q.pool_id

@@ -23,10 +23,12 @@ const ownTPSP = `(SELECT account_id FROM tpsp WHERE id = ?1) = ?2`
 // delaysQuery takes so many rows of each kind, by the indexes that claims go by. SQLite takes a partial index only when its condition is
 // there word for word.
 const delaysQuery = `SELECT status, mailbox, pool_id, sub_account_id, waiting, count(*), min(id), min(due_at), max(due_at) FROM (
-	SELECT * FROM (SELECT * FROM queue WHERE egress = ?3 AND status = 0 LIMIT ?4) UNION ALL
-	SELECT * FROM (SELECT * FROM queue WHERE egress = ?3 AND status = 1 AND status IN (1, 3) ORDER BY due_at LIMIT ?4) UNION ALL
-	SELECT * FROM (SELECT * FROM queue WHERE egress = ?3 AND status = 3 AND status IN (1, 3) ORDER BY due_at LIMIT ?4))
+	SELECT * FROM (SELECT ` + delayColumns + ` FROM queue WHERE egress = ?3 AND status = 0 LIMIT ?4) UNION ALL
+	SELECT * FROM (SELECT ` + delayColumns + ` FROM queue WHERE egress = ?3 AND status = 1 AND status IN (1, 3) ORDER BY due_at LIMIT ?4) UNION ALL
+	SELECT * FROM (SELECT ` + delayColumns + ` FROM queue WHERE egress = ?3 AND status = 3 AND status IN (1, 3) ORDER BY due_at LIMIT ?4))
 	WHERE ` + ownTPSP + ` GROUP BY status, mailbox, pool_id, sub_account_id, waiting ORDER BY 7`
+
+const delayColumns = `status, mailbox, pool_id, sub_account_id, waiting, id, due_at`
 
 // Delays implements store.Trouble.
 func (db *DB) Delays(ctx context.Context, accountID, tpspID int32, limit int) ([]store.Delay, bool, error) {
@@ -48,8 +50,8 @@ var lanesQuery = func() string {
 			`, i)
 	}
 	return b.String() + `SELECT status, mailbox, pool_id, sub_account_id, waiting, count(*), min(id), min(due_at), max(due_at) FROM (
-			SELECT * FROM (SELECT * FROM queue WHERE egress = ?3 AND status = 1 AND status IN (1, 3) ORDER BY due_at LIMIT ?4) UNION ALL
-			SELECT * FROM (SELECT * FROM queue WHERE egress = ?3 AND status = 3 AND status IN (1, 3) ORDER BY due_at LIMIT ?4))
+			SELECT * FROM (SELECT ` + delayColumns + ` FROM queue WHERE egress = ?3 AND status = 1 AND status IN (1, 3) ORDER BY due_at LIMIT ?4) UNION ALL
+			SELECT * FROM (SELECT ` + delayColumns + ` FROM queue WHERE egress = ?3 AND status = 3 AND status IN (1, 3) ORDER BY due_at LIMIT ?4))
 			WHERE ` + ownTPSP + ` GROUP BY status, mailbox, pool_id, sub_account_id, waiting ORDER BY 7`
 }()
 

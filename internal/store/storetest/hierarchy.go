@@ -529,3 +529,99 @@ func senderHoldExpiry(t *testing.T, b *bench) {
 	}
 	b.wantState(waits, lifecycle.Dropped)
 }
+
+// heldFlows: what is held, however much of it comes first, keeps nobody waiting for longer than it takes to look at it; and when all is
+// held, nothing asks for another look.
+func heldFlows(t *testing.T, b *bench) {
+	var urgent []int32
+	for i := range 50 {
+		p := route.Pool{AccountID: b.account.ID, Name: fmt.Sprint("urgent ", i), Members: []route.Egress{b.egress()}, Priority: 5, Created: b.now}
+		b.must(b.store.CreatePool(b.ctx(), &p))
+		b.must(b.store.PausePool(b.ctx(), b.account.ID, p.ID, true))
+		urgent = append(urgent, p.ID)
+	}
+	blocked := b.addSub("blocked")
+	b.must(b.store.BlockSubAccount(b.ctx(), b.account.ID, blocked, store.Block{At: b.now}))
+	hold := func(sub int32, domain string) { // in every pool
+		to := make([]string, len(urgent))
+		for i := range to {
+			to[i] = fmt.Sprintf("u%d@%s", i, domain)
+		}
+		s, _ := b.submission(to...)
+		s.SubAccountID = sub
+		for i := range s.Messages {
+			s.Messages[i].PoolID = urgent[i]
+		}
+		b.must(b.store.Accept(b.ctx(), []store.Submission{s}))
+	}
+	free := b.addSub("free")
+	for i := range 32 {
+		sub := b.addSub(fmt.Sprint("held ", i))
+		hold(sub, "gmail.com")
+		if i%3 == 0 { // a lane whose rounds are shorter
+			hold(sub, "yahoo.com")
+		}
+		if i > 28 {
+			b.putUnder(sub, blocked)
+		}
+	}
+	behind := b.addSub("behind")
+	open := route.Pool{AccountID: b.account.ID, Name: "open", Members: []route.Egress{b.egress()}, Priority: 5, Created: b.now}
+	b.must(b.store.CreatePool(b.ctx(), &open))
+
+	drain := func() (claims int, served map[int32]int) {
+		served = map[int32]int{}
+		for claims < 500 {
+			claims++
+			claimed := b.take(40)
+			for i := range claimed.Jobs {
+				served[claimed.Jobs[i].SubAccountID]++
+			}
+			if len(claimed.Jobs) == 0 && !claimed.More {
+				break
+			}
+		}
+		return claims, served
+	}
+	for range 3 {
+		if n, served := drain(); n > 60 || len(served) > 0 {
+			t.Fatalf("%d claims while all is held, served %v", n, served)
+		}
+	}
+	b.sender(free, b.pool.ID)(3, "gmail.com")
+	if served := len(b.take(40).Jobs); served != 3 {
+		t.Errorf("%d served of a lower priority by one claim", served)
+	}
+	b.sender(behind, open.ID)(3, "gmail.com")
+	b.sender(free, b.pool.ID)(3, "gmail.com")
+	b.sender(free, b.pool.ID)(5, "yahoo.com")
+	if n, served := drain(); n > 60 || served[behind] != 3 || served[free] != 8 || len(served) != 2 {
+		t.Errorf("%d claims served %v", n, served)
+	}
+	b.must(b.store.BlockSubAccount(b.ctx(), b.account.ID, blocked, store.Block{}))
+	for _, id := range urgent {
+		b.must(b.store.PausePool(b.ctx(), b.account.ID, id, false))
+	}
+	_, served := drain()
+	total := 0
+	for _, k := range served {
+		total += k
+	}
+	if total != (32+11)*len(urgent) {
+		t.Errorf("%d served when all is free", total)
+	}
+}
+
+// heldPriorities: what is held of however many priorities keeps nobody of a lower one waiting.
+func heldPriorities(t *testing.T, b *bench) {
+	for i := range 20 {
+		p := route.Pool{AccountID: b.account.ID, Name: fmt.Sprint("held ", i), Members: []route.Egress{b.egress()}, Priority: 1 + i, Created: b.now}
+		b.must(b.store.CreatePool(b.ctx(), &p))
+		b.must(b.store.PausePool(b.ctx(), b.account.ID, p.ID, true))
+		b.sender(b.sub.ID, p.ID)(1, "gmail.com")
+	}
+	b.sender(b.sub.ID, b.pool.ID)(2, "gmail.com")
+	if n := len(b.take(10).Jobs); n != 2 {
+		t.Errorf("%d of 2 served", n)
+	}
+}

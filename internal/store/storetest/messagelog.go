@@ -163,6 +163,56 @@ func messagesBack(t *testing.T, b *bench) {
 	}
 }
 
+// messagesApart: in whatever pieces, an account's messages are there once, and no place to go on from names another account's, also where
+// theirs are of the same millisecond.
+func messagesApart(t *testing.T, b *bench) {
+	b.dated = true
+	account, sub := b.newAccount("other")
+	owner := map[mail.ID]int32{}
+	want := map[int32]int{}
+	for i := range 12 {
+		s, ids := b.submission("a@gmail.com", "b@gmail.com", "c@gmail.com")
+		if i%3 != 1 {
+			s.AccountID, s.SubAccountID = account.ID, sub.ID
+		}
+		b.must(b.store.Accept(b.ctx(), []store.Submission{s}))
+		for _, id := range ids {
+			owner[id] = s.AccountID
+		}
+		if want[s.AccountID] += 3; i%4 == 3 {
+			b.later(time.Millisecond)
+		}
+	}
+	for _, states := range [][]lifecycle.State{nil, {lifecycle.Queued}} {
+		for _, look := range []int{1, 2, 5} {
+			for _, limit := range []int{1, 4, 50} {
+				for of, n := range want {
+					seen := map[mail.ID]bool{}
+					var before store.MessagePlace
+					for done := false; !done; {
+						var some []store.FoundMessage
+						var err error
+						some, before, done, err = b.store.MessagesBack(b.ctx(), store.MessageFilter{AccountID: of, States: states}, before, look, limit)
+						b.must(err)
+						for i := range some {
+							if seen[some[i].ID] || owner[some[i].ID] != of {
+								t.Errorf("%v, %d of %d: %s again, or of another account", states, limit, look, some[i].ID)
+							}
+							seen[some[i].ID] = true
+						}
+						if who, known := owner[before.ID]; known && who != of {
+							t.Errorf("%v, %d of %d: the place names a message of another account", states, limit, look)
+						}
+					}
+					if len(seen) != n {
+						t.Errorf("%v, %d of %d: %d of %d messages", states, limit, look, len(seen), n)
+					}
+				}
+			}
+		}
+	}
+}
+
 // messagesOfRecipient: those to one address are found by it, in pieces of its events.
 func messagesOfRecipient(t *testing.T, b *bench) {
 	var want []string

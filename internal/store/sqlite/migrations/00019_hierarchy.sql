@@ -19,8 +19,10 @@ CREATE TABLE sub_permit (
   PRIMARY KEY (sub_account_id, span, egress)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sub_permit_span ON sub_permit (span);
-INSERT INTO sub_permit SELECT m.sub_account_id, a.began / 15000000000, a.egress, count(*) FROM attempt a JOIN message m ON m.id = a.message_id
-  WHERE began > (SELECT coalesce(max(began), 0) FROM attempt) - 7200000000000 GROUP BY 1, 2, 3;
+-- Calls of the last two hours, about messages of the last three days: their ids begin with the time, in milliseconds.
+INSERT INTO sub_permit SELECT m.sub_account_id, a.began / 15000000000, a.egress, count(*)
+  FROM (SELECT submitted_at AS at, unhex(printf('%012x', submitted_at / 1000000 - 266400000)) AS first FROM message ORDER BY id DESC LIMIT 1) newest
+  CROSS JOIN attempt a ON a.message_id >= newest.first AND a.began > newest.at - 7200000000000 CROSS JOIN message m ON m.id = a.message_id GROUP BY 1, 2, 3;
 
 -- When the limit of a sub-account was reached: until then nothing of it leaves, nor of those under it, and their time to live stands still.
 CREATE TABLE sub_hold (
@@ -30,3 +32,4 @@ CREATE TABLE sub_hold (
   PRIMARY KEY (sub_account_id, since)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sub_hold_until ON sub_hold (until);
+CREATE INDEX sub_hold_of ON sub_hold (sub_account_id, until);

@@ -1,0 +1,7 @@
+-- +goose Up
+
+-- Reactivations that are forgotten after a time: few, beside all that is suppressed.
+CREATE INDEX suppression_released ON suppression (released) WHERE released <> 0;
+
+-- How long limits held lanes is asked for of what is not long ago, and forgotten when it is.
+CREATE INDEX hold_until ON hold (until);
