@@ -9,6 +9,7 @@ import (
 
 	"postyard/internal/directory"
 	"postyard/internal/member"
+	"postyard/internal/secret"
 	"postyard/internal/store"
 )
 
@@ -84,6 +85,14 @@ func (s *server) subAccountOf(r *http.Request, m *store.Member) (*directory.SubA
 func seesSecrets(r *http.Request) bool {
 	x := exchangeOf(r.Context())
 	return x == nil || x.session == nil || x.session.Member.Role >= store.Admin
+}
+
+// shownURL is a URL as an answer to a request may hold it: to viewers without what may be a token in it.
+func shownURL(r *http.Request, url string) string {
+	if seesSecrets(r) {
+		return url
+	}
+	return secret.MaskURL(url)
 }
 
 // memberAnswer is a member.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -169,6 +170,14 @@ func TestViewersOnlyLook(t *testing.T) {
 	viewer := w.signIn(w.accountKey, "viewer@example.com", "viewer")
 	viewer.sub = mine.sub
 	secrets := w.liveSecrets(mine)
+	secrets["the token in a webhook's URL"], secrets["the token in a URL that a message names"] = hookToken, namedToken
+	hook := fmt.Sprintf("/api/v1/account/webhook/%d", mine.webhook)
+	w.asAccount("POST", hook+"/pause", nil).ok(200, nil) // so that more is told of it
+	w.asAccount("POST", hook+"/replay", map[string]any{"eventId": mine.event}).ok(200, nil)
+	if _, err := w.db.NamedEndpoints(t.Context(), []store.Endpoint{{AccountID: 1, URL: "https://mine.example.com/named?t=" + namedToken, Named: true, Enabled: true,
+		Secret: []byte("x"), Created: time.Now(), Updated: time.Now()}}); err != nil {
+		t.Fatal(err)
+	}
 	secrets["the session's token"] = strings.SplitN(viewer.cookie, "=", 2)[1]
 	before := w.snapshot(mine)
 	for _, o := range (&server{}).operations() {
@@ -199,6 +208,9 @@ func TestViewersOnlyLook(t *testing.T) {
 		t.Errorf("something changed: %s", diff)
 	}
 	// What is masked for viewers stands in clear for admins.
+	inClear := map[string]string{"/api/v1/account/webhook": hookToken, hook: hookToken, hook + "/status": hookToken, "/api/v1/account/attention": hookToken,
+		"/api/v1/account/webhookendpoint": namedToken, "/api/v1/account/message/" + mine.message + "/webhooks": hookToken,
+		"/api/v1/account/message/" + mine.message: namedToken}
 	admin := w.signIn(w.accountKey, "admin@example.com", "admin")
 	var sub subAccountAnswer
 	path := fmt.Sprintf("/api/v1/account/subaccount/%d", mine.sub)
@@ -209,6 +221,33 @@ func TestViewersOnlyLook(t *testing.T) {
 	admin.do("GET", path, nil).ok(200, &sub)
 	if sub.APIKey != mine.subKey {
 		t.Errorf("an admin sees the key %q", sub.APIKey)
+	}
+	for path, token := range inClear {
+		if a := admin.do("GET", path, nil).ok(200, nil); !strings.Contains(string(a.body), token) {
+			t.Errorf("an admin does not see %s at %s: %.300s", token, path, a.body)
+		}
+		if a := viewer.do("GET", path, nil).ok(200, nil); !strings.Contains(string(a.body), "?t=[hidden]") {
+			t.Errorf("a viewer does not see the rest of the URL at %s: %.300s", path, a.body)
+		}
+	}
+	// Nor is a token found out by looking for its letters.
+	for _, c := range []struct {
+		search string
+		of     *browser
+		want   int
+	}{{hookToken[:5], viewer, 0}, {hookToken[:5], admin, 1}, {".COM/hook?t=[h", viewer, 1}, {"hook", viewer, 1}, {"", viewer, 1}} {
+		var list []hookAnswer
+		c.of.do("GET", "/api/v1/account/webhook?search="+url.QueryEscape(c.search), nil).ok(200, &list)
+		var n countAnswer
+		c.of.do("GET", "/api/v1/account/webhook/count?search="+url.QueryEscape(c.search), nil).ok(200, &n)
+		if len(list) != c.want || n.Count != c.want {
+			t.Errorf("search for %q: %d webhooks and the count %d, want %d", c.search, len(list), n.Count, c.want)
+		}
+	}
+	var named []namedWebhookAnswer
+	viewer.do("GET", "/api/v1/account/webhookendpoint?search="+namedToken[:5], nil).ok(200, &named)
+	if len(named) != 0 {
+		t.Errorf("a viewer finds %+v", named)
 	}
 }
 

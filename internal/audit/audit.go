@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"postyard/internal/peer"
+	"postyard/internal/secret"
 	"postyard/internal/store"
 )
 
@@ -79,7 +80,7 @@ func PathOf(r *http.Request) string {
 	}
 	for name := range q {
 		if secretName(name) {
-			q.Set(name, Hidden)
+			q.Set(name, secret.Hidden)
 		}
 	}
 	return r.URL.Path + "?" + q.Encode()
