@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -202,7 +203,7 @@ func TestAttentionOfWebhooks(t *testing.T) {
 			t.Errorf("%s: %+v", state, list)
 		}
 	}
-	r := httptest.NewRequest("GET", "/", nil)
+	r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 	failing := &store.Endpoint{ID: 3, URL: "https://x.example", Enabled: true}
 	if got, needed := attentionToHook(r, failing); needed {
 		t.Errorf("%+v", got)
