@@ -86,6 +86,28 @@ func forOwner[Owner any](s *server, header auth, find func(a Accounts, key strin
 	}
 }
 
+// stillLetIn tells whether a request that was let in, and is still being answered, would be let in again. A session is in use meanwhile.
+func (s *server) stillLetIn(r *http.Request) bool {
+	x := exchangeOf(r.Context())
+	if x == nil || x.operation == nil {
+		return false
+	}
+	if s.Directory.Refresh(r.Context()) != nil {
+		return false
+	}
+	if x.session != nil {
+		now, err := s.Members.OfRequest(r)
+		return err == nil && now.Member.ID == x.session.Member.ID && now.Member.Role >= x.operation.needed()
+	}
+	switch x.operation.Auth {
+	case accountKey:
+		return s.Accounts.AuthenticateAccount(apiKey(r, accountKey)) != nil
+	case subAccountKey:
+		return s.Accounts.AuthenticateSubAccount(apiKey(r, subAccountKey)) != nil
+	}
+	return true
+}
+
 // ofOtherKind tells whether a key is that of a sub-account where an account's is wanted, or the other way round.
 func (s *server) ofOtherKind(key string, want auth) bool {
 	if want == subAccountKey {

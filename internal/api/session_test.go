@@ -2,6 +2,7 @@ package api
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -354,6 +355,58 @@ func TestSessionsEndForTheAPI(t *testing.T) {
 	viewer.do("GET", "/api/v1/account/tpsp", nil).refused(401, "signed_out", "")
 	w.asAccount("DELETE", memberPath+"/1", nil).refused(409, "last_owner", "")
 	w.asAccount("PUT", memberPath+"/1", map[string]any{"role": "admin"}).refused(409, "last_owner", "")
+}
+
+// An export ends in the middle when its session does, or the session is of somebody who may not export any more: there is nobody to go on for.
+func TestExportsEndWithTheirSessions(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(w *world, b *browser){
+		"nothing": func(*world, *browser) {},
+		"sign out": func(w *world, b *browser) {
+			now, err := w.members.Session(w.t.Context(), strings.SplitN(b.cookie, "=", 2)[1])
+			if err == nil {
+				err = w.members.SignOut(w.t.Context(), httptest.NewRequest(http.MethodDelete, "/web/session", http.NoBody), now)
+			}
+			if err != nil {
+				w.t.Error(err)
+			}
+		},
+		"removal": func(w *world, b *browser) {
+			w.asAccount("DELETE", fmt.Sprintf("%s/%d", memberPath, b.id), nil).ok(200, nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			log := &growing{}
+			w := newWorldWith(t, func(c *Config) { log.EventLog, log.look, c.Events = c.Events, 2, log })
+			w.connect("Postmark", "outbound")
+			w.mail("a@example.com", "b@example.com", "c@example.com", "d@example.com", "e@example.com", "f@example.com")
+			viewer := w.signIn(w.accountKey, "viewer@example.com", "viewer")
+			log.grow = func() {
+				if log.pieces == 2 {
+					end(w, viewer)
+				}
+			}
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.url+"/api/v1/account/event/export?format=ndjson", http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for key, value := range viewer.headers() {
+				r.Header.Set(key, value)
+			}
+			res, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = res.Body.Close() }()
+			var got bytes.Buffer
+			_, err = got.ReadFrom(res.Body)
+			events := strings.Count(got.String(), "\n")
+			if whole := err == nil && events == 6; whole != (name == "nothing") || !whole && (err == nil || log.pieces != 2) {
+				t.Errorf("%d events in %d pieces: %v", events, log.pieces, err)
+			}
+		})
+	}
 }
 
 // Requests of a session count against the limit of requests.
