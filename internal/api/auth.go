@@ -68,7 +68,7 @@ func forOwner[Owner any](s *server, header auth, find func(a Accounts, key strin
 		case key == "" || s.ofOtherKind(key, header):
 			return s.refuseKey(r, key, header)
 		default:
-			if err := s.throttle.wrongKey(r, header); err != nil {
+			if err := s.throttle.wrongKey(s.Proxies.Of(r), header); err != nil {
 				return err
 			}
 		}

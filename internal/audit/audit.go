@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"time"
 
-	"postyard/internal/peer"
 	"postyard/internal/secret"
 	"postyard/internal/store"
 )
@@ -68,9 +67,6 @@ func (p *Pending) End(ctx context.Context, status int) {
 func MemberActor(m *store.Member) store.Actor {
 	return store.Actor{Kind: store.ByMember, ID: m.ID, Name: m.Email, Role: m.Role.String()}
 }
-
-// AddressOf is where a request comes from: the peer's address. What proxies say of others is not believed.
-func AddressOf(r *http.Request) string { return peer.Text(peer.Of(r, peer.Nobody)) }
 
 // PathOf is a request's path with its query, without secrets.
 func PathOf(r *http.Request) string {

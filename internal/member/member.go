@@ -15,13 +15,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 	"time"
 
 	"postyard/internal/directory"
 	"postyard/internal/mail"
+	"postyard/internal/peer"
 	"postyard/internal/secret"
 	"postyard/internal/store"
 )
@@ -65,6 +65,7 @@ type Config struct {
 	Accounts  Accounts
 	PublicURL string           // where browsers find the dashboard, without a slash at the end
 	Now       func() time.Time // the store's clock
+	Proxies   peer.Proxies     // that are believed about where requests come from
 	Audit     Audit            // nil: nobody wants to know who signs in
 	Alone     func() int32     // the account when there is only one, else 0; nil: nobody knows
 }
@@ -73,7 +74,6 @@ type Config struct {
 type Service struct {
 	Config
 	secure  bool // the public URL is https
-	proxied bool // the public URL is not of this machine alone
 	origins *http.CrossOriginProtection
 	hasher  *hasher
 	limits  *limits
@@ -89,8 +89,6 @@ func newService(c Config, effort cost) (*Service, error) {
 		return nil, fmt.Errorf("public URL: %w", err)
 	}
 	s.secure = public.Scheme == "https"
-	addr, err := netip.ParseAddr(public.Hostname())
-	s.proxied = public.Hostname() != "localhost" && (err != nil || !addr.IsLoopback())
 	// A proxy may give us another Host than browsers asked for.
 	if err := s.origins.AddTrustedOrigin(public.Scheme + "://" + public.Host); err != nil {
 		return nil, fmt.Errorf("public URL: %w", err)
@@ -243,7 +241,7 @@ func (s *Service) begin(ctx context.Context, r *http.Request, m *store.Member) (
 		}
 	}
 	token, now := newToken(), s.Now().UTC()
-	return token, s.Store.CreateSession(ctx, &store.Session{Token: secret.Hash(token), MemberID: m.ID, Address: AddressOf(r), Agent: agentOf(r), Created: now, Used: now},
+	return token, s.Store.CreateSession(ctx, &store.Session{Token: secret.Hash(token), MemberID: m.ID, Address: s.addressOf(r), Agent: agentOf(r), Created: now, Used: now},
 		m.Password, now.Add(-MaxAge), now.Add(-MaxIdle))
 }
 

@@ -36,7 +36,7 @@ func (s *Service) traceAs(ctx context.Context, r *http.Request, accountID int32,
 	if s.Audit == nil {
 		return func(error) {}, nil
 	}
-	pending, err := s.Audit.Begin(ctx, store.AuditEntry{AccountID: accountID, Actor: who, Address: audit.AddressOf(r), Method: r.Method, Path: audit.PathOf(r),
+	pending, err := s.Audit.Begin(ctx, store.AuditEntry{AccountID: accountID, Actor: who, Address: s.addressOf(r), Method: r.Method, Path: audit.PathOf(r),
 		Operation: operation, Target: target})
 	if err != nil {
 		return nil, err
