@@ -302,24 +302,10 @@ func problemOf(err error) *problem {
 	if e, ok := errors.AsType[*mail.FieldError](err); ok {
 		return &problem{status: http.StatusUnprocessableEntity, Code: e.Code, Message: e.Message, Field: e.Field}
 	}
-	if e, ok := errors.AsType[*member.TriesError](err); ok {
-		return &problem{status: http.StatusTooManyRequests, retryAfter: e.RetryAfter, Code: "too_many_tries", Message: e.Reason}
+	if r, ok := member.RefusalOf(err); ok {
+		return &problem{status: r.Status, retryAfter: r.RetryAfter, Code: r.Code, Message: r.Message, Field: r.Field}
 	}
 	switch {
-	case errors.Is(err, member.ErrSignedOut):
-		return &problem{status: http.StatusUnauthorized, Code: "signed_out", Message: member.ErrSignedOut.Error()}
-	case errors.Is(err, member.ErrCredentials):
-		return &problem{status: http.StatusUnauthorized, Code: "wrong_credentials", Message: member.ErrCredentials.Error()}
-	case errors.Is(err, member.ErrForged):
-		return &problem{status: http.StatusForbidden, Code: "csrf", Message: member.ErrForged.Error(), Field: member.CSRFHeader}
-	case errors.Is(err, member.ErrAccountKey):
-		return &problem{status: http.StatusUnauthorized, Code: "invalid_api_key", Message: member.ErrAccountKey.Error(), Field: "accountKey"}
-	case errors.Is(err, member.ErrSetUp):
-		return &problem{status: http.StatusConflict, Code: "already_set_up", Message: member.ErrSetUp.Error()}
-	case errors.Is(err, member.ErrEmailTaken):
-		return &problem{status: http.StatusForbidden, Code: "email_taken", Message: member.ErrEmailTaken.Error(), Field: "email"}
-	case errors.Is(err, member.ErrInvitation):
-		return &problem{status: http.StatusNotFound, Code: "invalid_invitation", Message: member.ErrInvitation.Error(), Field: "token"}
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return &problem{status: http.StatusServiceUnavailable, retryAfter: unavailableFor, Code: "unavailable", Message: "the server cannot work now: try again"}
 	case errors.Is(err, context.Canceled):
