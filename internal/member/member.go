@@ -134,12 +134,13 @@ func (s *Service) NeedsSetup(ctx context.Context) (bool, error) {
 // SetUp makes the first owner of the account that has the key, and signs them in. It fails with a *mail.FieldError, ErrAccountKey, ErrSetUp,
 // ErrEmailTaken or a *TriesError.
 func (s *Service) SetUp(ctx context.Context, r *http.Request, accountKey, name, email, password string) (token string, err error) {
-	back, err := s.limits.take(s.source(r), "", s.Now())
+	back, err := s.take(ctx, r, "", said(email), tracedSetUp)
 	if err != nil {
 		return "", err
 	}
 	a := s.Accounts.AuthenticateAccount(strings.TrimSpace(accountKey))
 	if a == nil {
+		s.refused(r, &store.Member{}, said(email), tracedSetUp, ErrAccountKey)
 		return "", ErrAccountKey
 	}
 	back()
@@ -183,13 +184,13 @@ func (s *Service) whyConflict(ctx context.Context, accountID int32, err error) e
 }
 
 // SignIn begins a session and returns its token; the one that the request comes with ends. It fails with ErrCredentials or a *TriesError.
-// An email that nobody has takes as long as a password that is wrong.
+// An email that nobody has takes as long as a password that is wrong: that it was refused is written behind the answer.
 func (s *Service) SignIn(ctx context.Context, r *http.Request, email, password string) (token string, err error) {
 	known := strings.ToLower(strings.TrimSpace(email))
 	if parsed, err := ParseEmail(email); err == nil {
 		known = parsed
 	}
-	back, err := s.limits.take(s.source(r), known, s.Now())
+	back, err := s.take(ctx, r, known, said(email), tracedSignIn)
 	if err != nil {
 		return "", err
 	}
@@ -199,7 +200,8 @@ func (s *Service) SignIn(ctx context.Context, r *http.Request, email, password s
 			back() // nothing was learnt
 			return "", err
 		}
-		return "", errors.Join(s.refused(ctx, r, m, known, tracedSignIn), err)
+		s.refused(r, m, said(email), tracedSignIn, err)
+		return "", err
 	}
 	back()
 	end, err := s.trace(ctx, r, m, tracedSignIn, statusDone)
@@ -304,7 +306,7 @@ func (s *Service) SignOutOthers(ctx context.Context, r *http.Request, now *Sessi
 // ChangePassword gives the member of a session another password; their other sessions end. It fails with a *mail.FieldError, ErrCredentials
 // or a *TriesError.
 func (s *Service) ChangePassword(ctx context.Context, r *http.Request, now *Session, was, password string) (err error) {
-	back, err := s.limits.take(s.source(r), now.Member.Email, s.Now())
+	back, err := s.take(ctx, r, now.Member.Email, now.Member.Email, tracedPassword)
 	if err != nil {
 		return err
 	}
@@ -332,7 +334,7 @@ func (s *Service) ChangePassword(ctx context.Context, r *http.Request, now *Sess
 
 // Join takes an invitation: it sets its member's password and signs them in. It fails with a *mail.FieldError, ErrInvitation or a *TriesError.
 func (s *Service) Join(ctx context.Context, r *http.Request, invitation, password string) (token string, err error) {
-	back, err := s.limits.take(s.source(r), "", s.Now())
+	back, err := s.take(ctx, r, "", noInvitation, tracedJoin)
 	if err != nil {
 		return "", err
 	}
@@ -341,8 +343,14 @@ func (s *Service) Join(ctx context.Context, r *http.Request, invitation, passwor
 	if err != nil { // before a hashing is spent on it
 		if !errors.Is(err, store.ErrNotFound) {
 			back()
+			return "", err
 		}
-		return "", store.Instead(err, ErrInvitation, ErrInvitation)
+		if late, err := s.Store.Invited(ctx, hash, time.Time{}); err == nil { // it has expired
+			s.refused(r, late, late.Email, tracedJoin, ErrInvitation)
+		} else {
+			s.refused(r, &store.Member{}, noInvitation, tracedJoin, ErrInvitation)
+		}
+		return "", ErrInvitation
 	}
 	back()
 	if err := checkPassword(password); err != nil {
