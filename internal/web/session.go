@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"mime"
 	"net/http"
 	"slices"
 	"strconv"
@@ -100,6 +101,12 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) {
 }
 
 // own refuses what another site had a browser do.
+//
+// Signing in, joining and setting up ask for no token: who does it has no session yet, or leaves it, so there is none to bind a token to. Another site must
+// not have a browser do it all the same: its user would work in the account of somebody else (login CSRF). A browser says where a request comes from, in
+// Sec-Fetch-Site or Origin, and own looks at that. For one that says neither, as old ones do with forms, decode asks for a body of JSON: no form
+// can send that, and a script of another site only after the server has allowed it (CORS), which it never does. A program outside of browsers
+// sends nobody's cookies.
 func (h *Handler) own(r *http.Request) error {
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return nil
@@ -232,8 +239,12 @@ func (h *Handler) reply(w http.ResponseWriter, r *http.Request, now *member.Sess
 	return write(w, http.StatusOK, sessionAnswer{memberAnswer{m.ID, m.Email, m.Name, m.Role.String()}, accountAnswer{a.ID, a.Name}, now.CSRF, h.PublicURL})
 }
 
-// decode reads a body as one JSON object.
+// decode reads a body as one JSON object. Its type has to be named: own says why.
 func decode(w http.ResponseWriter, r *http.Request, into any) error {
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
+		return &problem{status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Message: "the body must be JSON, with the Content-Type application/json",
+			Field: "Content-Type"}
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return &problem{status: http.StatusRequestEntityTooLarge, Code: "body_too_large", Message: "the body has more than " + strconv.FormatInt(large.Limit, 10) + " bytes"}
