@@ -90,9 +90,9 @@ func (r *webhookRequest) change() webhook.Change {
 	return c
 }
 
-func hookAnswerOf(e *store.Endpoint) hookAnswer {
+func hookAnswerOf(r *http.Request, e *store.Endpoint) hookAnswer {
 	has := func(k store.HookKinds) bool { return e.Kinds&k != 0 }
-	return hookAnswer{ID: e.ID, Enabled: e.Enabled, URL: e.URL, Processed: has(store.HookProcessed), Delivered: has(store.HookDelivered),
+	return hookAnswer{ID: e.ID, Enabled: e.Enabled, URL: shownURL(r, e.URL), Processed: has(store.HookProcessed), Delivered: has(store.HookDelivered),
 		Dropped: has(store.HookDropped), SoftBounced: has(store.HookSoftBounced), HardBounced: has(store.HookHardBounced), Opened: has(store.HookOpened),
 		Clicked: has(store.HookClicked), Unsubscribed: has(store.HookUnsubscribed), Spam: has(store.HookSpam), Sent: has(store.HookSent),
 		SMTPDropped: has(store.HookSMTPDropped), UniqueOpen: has(store.HookUniqueOpen), UniqueClick: has(store.HookUniqueClick), Created: nanos(e.Created)}
@@ -216,18 +216,50 @@ func webhookPage(r *http.Request, a *directory.Account) (f store.EndpointFilter,
 	return store.EndpointFilter{AccountID: a.ID, Search: p.search, Offset: p.offset, Limit: p.limit}, err
 }
 
+// endpoints reads endpoints. A viewer's search looks at what viewers see of URLs: else it would find tokens out, letter by letter.
+func (s *server) endpoints(r *http.Request, f store.EndpointFilter) ([]store.Endpoint, error) {
+	if f.Search == "" || seesSecrets(r) {
+		return s.Webhooks.Endpoints(r.Context(), f)
+	}
+	const piece = 1000
+	var found []store.Endpoint
+	wanted := strings.ToLower(f.Search)
+	for part := (store.EndpointFilter{AccountID: f.AccountID, Named: f.Named, Limit: piece}); ; {
+		list, err := s.Webhooks.Endpoints(r.Context(), part)
+		if err != nil {
+			return nil, err
+		}
+		for i := range list {
+			if !strings.Contains(strings.ToLower(secret.MaskURL(list[i].URL)), wanted) {
+				continue
+			}
+			if f.Offset > 0 {
+				f.Offset--
+				continue
+			}
+			if found = append(found, list[i]); len(found) == f.Limit {
+				return found, nil
+			}
+		}
+		if len(list) < piece {
+			return found, nil
+		}
+		part.After = list[len(list)-1].ID
+	}
+}
+
 func (s *server) listWebhooks(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
 	f, err := webhookPage(r, a)
 	if err != nil {
 		return err
 	}
-	list, err := s.Webhooks.Endpoints(r.Context(), f)
+	list, err := s.endpoints(r, f)
 	if err != nil {
 		return err
 	}
 	answers := make([]hookAnswer, len(list))
 	for i := range list {
-		answers[i] = hookAnswerOf(&list[i])
+		answers[i] = hookAnswerOf(r, &list[i])
 	}
 	return reply(w, http.StatusOK, answers)
 }
@@ -241,19 +273,27 @@ func (s *server) listNamedWebhooks(w http.ResponseWriter, r *http.Request, a *di
 	if f.Limit == 0 {
 		f.Limit = maxEvents
 	}
-	list, err := s.Webhooks.Endpoints(r.Context(), f)
+	list, err := s.endpoints(r, f)
 	if err != nil {
 		return err
 	}
 	answers := make([]namedWebhookAnswer, len(list))
 	for i := range list {
-		answers[i] = namedWebhookAnswer{ID: list[i].ID, URL: list[i].URL, State: string(webhook.StateOf(&list[i])), Created: nanos(list[i].Created)}
+		answers[i] = namedWebhookAnswer{ID: list[i].ID, URL: shownURL(r, list[i].URL), State: string(webhook.StateOf(&list[i])), Created: nanos(list[i].Created)}
 	}
 	return reply(w, http.StatusOK, answers)
 }
 
 func (s *server) countWebhooks(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
-	n, err := s.Webhooks.Count(r.Context(), store.EndpointFilter{AccountID: a.ID, Search: strings.TrimSpace(r.URL.Query().Get("search"))})
+	f := store.EndpointFilter{AccountID: a.ID, Search: strings.TrimSpace(r.URL.Query().Get("search"))}
+	if f.Search != "" && !seesSecrets(r) {
+		list, err := s.endpoints(r, f)
+		if err != nil {
+			return err
+		}
+		return reply(w, http.StatusOK, countAnswer{Count: len(list)})
+	}
+	n, err := s.Webhooks.Count(r.Context(), f)
 	if err != nil {
 		return err
 	}
@@ -266,14 +306,14 @@ func (s *server) createWebhook(w http.ResponseWriter, r *http.Request, a *direct
 		return err
 	}
 	e, err := s.Webhooks.Create(r.Context(), a.ID, in.change())
-	return replyWebhook(w, e, err)
+	return replyWebhook(w, r, e, err)
 }
 
-func replyWebhook(w http.ResponseWriter, e *store.Endpoint, err error) error {
+func replyWebhook(w http.ResponseWriter, r *http.Request, e *store.Endpoint, err error) error {
 	if err != nil {
 		return err
 	}
-	return reply(w, http.StatusOK, hookAnswerOf(e))
+	return reply(w, http.StatusOK, hookAnswerOf(r, e))
 }
 
 func (s *server) getWebhook(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
@@ -281,7 +321,7 @@ func (s *server) getWebhook(w http.ResponseWriter, r *http.Request, a *directory
 	if err == nil && e.Named {
 		err = webhook.ErrNotFound
 	}
-	return replyWebhook(w, e, err)
+	return replyWebhook(w, r, e, err)
 }
 
 // findWebhook reads the endpoint that the path names.
@@ -303,7 +343,7 @@ func (s *server) updateWebhook(w http.ResponseWriter, r *http.Request, a *direct
 		return err
 	}
 	e, err := s.Webhooks.Update(r.Context(), a.ID, id, in.change())
-	return replyWebhook(w, e, err)
+	return replyWebhook(w, r, e, err)
 }
 
 func (s *server) deleteWebhook(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
@@ -332,7 +372,7 @@ func (s *server) replyWebhookStatus(w http.ResponseWriter, r *http.Request, e *s
 		return err
 	}
 	st := &e.Standing
-	out := webhookStatus{ID: e.ID, URL: e.URL, State: string(webhook.StateOf(e)), Reason: e.Paused, Queued: n.Waiting, OldestQueued: nanos(n.Oldest), GivenUp: n.GivenUp,
+	out := webhookStatus{ID: e.ID, URL: shownURL(r, e.URL), State: string(webhook.StateOf(e)), Reason: e.Paused, Queued: n.Waiting, OldestQueued: nanos(n.Oldest), GivenUp: n.GivenUp,
 		ConsecutiveFailures: st.Failures, FailingSince: nanos(st.FailingAt), NextTry: nanos(st.NextTry), LastTry: nanos(st.LastAt), LastStatus: st.LastStatus,
 		LastError: st.LastError, LastSuccess: nanos(st.WorkedAt), PausedSince: nanos(e.PausedAt)}
 	switch webhook.StateOf(e) {

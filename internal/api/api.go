@@ -25,6 +25,7 @@ import (
 	"postyard/internal/directory"
 	"postyard/internal/ippool"
 	"postyard/internal/mail"
+	"postyard/internal/peer"
 	"postyard/internal/plan"
 	"postyard/internal/provider"
 	"postyard/internal/route"
@@ -151,6 +152,7 @@ type Config struct {
 	Installation string           // the store's id of itself; event ids begin with it
 	Log          *slog.Logger
 
+	Proxies   peer.Proxies    // that are believed about where requests come from
 	RateLimit int             // requests of one key in a second; 0: as many as there are
 	Web       Web             // nil: there is no dashboard
 	Stopping  <-chan struct{} // closed when the server stops: what would go on for long ends; nil: it never does

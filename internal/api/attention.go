@@ -86,7 +86,7 @@ func (s *server) attention(w http.ResponseWriter, r *http.Request, a *directory.
 		return err
 	}
 	for i := range hooks {
-		if answer, ok := attentionToHook(&hooks[i]); ok {
+		if answer, ok := attentionToHook(r, &hooks[i]); ok {
 			answers = append(answers, answer)
 		}
 	}
@@ -140,8 +140,8 @@ func (s *server) attentionTo(t *directory.TPSP, now time.Time) (list []attention
 }
 
 // attentionToHook is what a webhook of the account needs, if anything.
-func attentionToHook(e *store.Endpoint) (answer attentionAnswer, needed bool) {
-	answer = attentionAnswer{WebhookID: e.ID, Name: e.URL}
+func attentionToHook(r *http.Request, e *store.Endpoint) (answer attentionAnswer, needed bool) {
+	answer = attentionAnswer{WebhookID: e.ID, Name: shownURL(r, e.URL)}
 	path := fmt.Sprintf("/api/v1/account/webhook/%d", e.ID)
 	switch webhook.StateOf(e) {
 	case webhook.BackingOff:

@@ -15,6 +15,7 @@ import (
 
 	"postyard/internal/audit"
 	"postyard/internal/directory"
+	"postyard/internal/peer"
 	"postyard/internal/store"
 )
 
@@ -43,7 +44,7 @@ type auditAnswer struct {
 	At        int64           `json:"at"`
 	Actor     auditActor      `json:"actor"`
 	Role      string          `json:"role"`      // of a member, as it was then; "" of others
-	Address   string          `json:"address"`   // of the peer
+	Address   string          `json:"address"`   // where the request came from
 	Method    string          `json:"method"`    //
 	Path      string          `json:"path"`      // with the query
 	Operation string          `json:"operation"` // as this document sums it up
@@ -160,7 +161,7 @@ func audited[Owner any](s *server, w http.ResponseWriter, r *http.Request, owner
 
 // begin writes the entry of a change that is to be made.
 func (s *server) begin(r *http.Request, x *exchange, owner any) (*audit.Pending, error) {
-	e := store.AuditEntry{Address: audit.AddressOf(r), Method: r.Method, Path: audit.PathOf(r), Operation: x.operation.Summary}
+	e := store.AuditEntry{Address: peer.Text(s.Proxies.Of(r)), Method: r.Method, Path: audit.PathOf(r), Operation: x.operation.Summary}
 	var of []string
 	switch o := owner.(type) {
 	case *directory.Account:

@@ -68,7 +68,7 @@ func forOwner[Owner any](s *server, header auth, find func(a Accounts, key strin
 		case key == "" || s.ofOtherKind(key, header):
 			return s.refuseKey(r, key, header)
 		default:
-			if err := s.throttle.wrongKey(r, header); err != nil {
+			if err := s.throttle.wrongKey(s.Proxies.Of(r), header); err != nil {
 				return err
 			}
 		}
@@ -84,6 +84,28 @@ func forOwner[Owner any](s *server, header auth, find func(a Accounts, key strin
 		}
 		return audited(s, w, r, owner, h)
 	}
+}
+
+// stillLetIn tells whether a request that was let in, and is still being answered, would be let in again. A session is in use meanwhile.
+func (s *server) stillLetIn(r *http.Request) bool {
+	x := exchangeOf(r.Context())
+	if x == nil || x.operation == nil {
+		return false
+	}
+	if s.Directory.Refresh(r.Context()) != nil {
+		return false
+	}
+	if x.session != nil {
+		now, err := s.Members.OfRequest(r)
+		return err == nil && now.Member.ID == x.session.Member.ID && now.Member.Role >= x.operation.needed()
+	}
+	switch x.operation.Auth {
+	case accountKey:
+		return s.Accounts.AuthenticateAccount(apiKey(r, accountKey)) != nil
+	case subAccountKey:
+		return s.Accounts.AuthenticateSubAccount(apiKey(r, subAccountKey)) != nil
+	}
+	return true
 }
 
 // ofOtherKind tells whether a key is that of a sub-account where an account's is wanted, or the other way round.

@@ -9,6 +9,7 @@ import (
 
 	"postyard/internal/directory"
 	"postyard/internal/member"
+	"postyard/internal/secret"
 	"postyard/internal/store"
 )
 
@@ -80,10 +81,27 @@ func (s *server) subAccountOf(r *http.Request, m *store.Member) (*directory.SubA
 	return s.Accounts.SubAccount(m.AccountID, int32(id))
 }
 
+// memberOf is who is signed in and asks without a key, or nil.
+func memberOf(r *http.Request) *store.Member {
+	x := exchangeOf(r.Context())
+	if x == nil || x.session == nil {
+		return nil
+	}
+	return x.session.Member
+}
+
 // seesSecrets tells whether the answer to a request may hold secrets: keys may see them, viewers may not.
 func seesSecrets(r *http.Request) bool {
-	x := exchangeOf(r.Context())
-	return x == nil || x.session == nil || x.session.Member.Role >= store.Admin
+	m := memberOf(r)
+	return m == nil || m.Role >= store.Admin
+}
+
+// shownURL is a URL as an answer to a request may hold it: to viewers without what may be a token in it.
+func shownURL(r *http.Request, url string) string {
+	if seesSecrets(r) {
+		return url
+	}
+	return secret.MaskURL(url)
 }
 
 // memberAnswer is a member.

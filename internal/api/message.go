@@ -64,7 +64,7 @@ func (s *server) getMessage(w http.ResponseWriter, r *http.Request, a *directory
 	if err != nil {
 		return err
 	}
-	answer, err := s.messageAnswer(m)
+	answer, err := s.messageAnswer(r, m)
 	if err != nil {
 		return err
 	}
@@ -72,11 +72,12 @@ func (s *server) getMessage(w http.ResponseWriter, r *http.Request, a *directory
 }
 
 // messageAnswer shows a message, with the pool and the IP that the directory names.
-func (s *server) messageAnswer(m *store.Message) (messageAnswer, error) {
+func (s *server) messageAnswer(r *http.Request, m *store.Message) (messageAnswer, error) {
 	answer, err := messageAnswerOf(m, s.poolName(m))
 	if err != nil {
 		return answer, fmt.Errorf("message %s: %w", m.ID, err)
 	}
+	answer.WebhookEndpoint = shownURL(r, answer.WebhookEndpoint)
 	if t := s.Directory.Current().Egress(m.Egress); t != nil && t.IsIP() {
 		answer.IPID, answer.PublicIP = t.IPID(), t.Name
 	}

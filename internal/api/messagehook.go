@@ -73,7 +73,7 @@ func (s *server) listMessageHooks(w http.ResponseWriter, r *http.Request, a *dir
 	of := func(key store.DeliveryKey) *messageHookAnswer {
 		if found[key] == nil {
 			e, at := bySeq[key.Seq], endpoints[key.EndpointID]
-			found[key] = &messageHookAnswer{WebhookID: at.ID, URL: at.URL, Named: at.Named, EventID: s.eventID(e.Seq), Type: int(e.Type), Event: typeName(int(e.Type)),
+			found[key] = &messageHookAnswer{WebhookID: at.ID, URL: shownURL(r, at.URL), Named: at.Named, EventID: s.eventID(e.Seq), Type: int(e.Type), Event: typeName(int(e.Type)),
 				OccurredAt: nanos(e.OccurredAt), WebhookNote: noteOf(at)}
 		}
 		return found[key]

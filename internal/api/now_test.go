@@ -2,6 +2,8 @@ package api
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -201,12 +203,13 @@ func TestAttentionOfWebhooks(t *testing.T) {
 			t.Errorf("%s: %+v", state, list)
 		}
 	}
+	r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 	failing := &store.Endpoint{ID: 3, URL: "https://x.example", Enabled: true}
-	if got, needed := attentionToHook(failing); needed {
+	if got, needed := attentionToHook(r, failing); needed {
 		t.Errorf("%+v", got)
 	}
 	failing.Standing.Failures, failing.Standing.LastError, failing.Standing.NextTry = 50, "503", at
-	if got, needed := attentionToHook(failing); !needed || got.Kind != "webhook_failing" || got.Severity != "fail" || got.WebhookID != 3 || got.Until != nanos(at) ||
+	if got, needed := attentionToHook(r, failing); !needed || got.Kind != "webhook_failing" || got.Severity != "fail" || got.WebhookID != 3 || got.Until != nanos(at) ||
 		!strings.Contains(got.Message, "50 calls in a row failed: 503") {
 		t.Errorf("%+v", got)
 	}

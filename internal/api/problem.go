@@ -108,6 +108,9 @@ func problemOf(err error) *problem {
 		return &problem{status: http.StatusServiceUnavailable, retryAfter: e.RetryAfter, Code: "overloaded",
 			Message: e.Reason + "; nothing was stored, try again"}
 	}
+	if r, ok := member.RefusalOf(err); ok {
+		return &problem{status: r.Status, retryAfter: r.RetryAfter, Code: r.Code, Message: r.Message, Field: r.Field}
+	}
 	return problemOfCause(err)
 }
 
@@ -165,16 +168,6 @@ func problemOfCause(err error) *problem {
 		return &problem{status: http.StatusForbidden, Code: "duplicate_webhook", Message: webhook.ErrDuplicate.Error(), Field: "url"}
 	case errors.Is(err, webhook.ErrTooMany):
 		return &problem{status: http.StatusUnprocessableEntity, Code: "too_many_webhooks", Message: webhook.ErrTooMany.Error()}
-	case errors.Is(err, member.ErrSignedOut):
-		return &problem{status: http.StatusUnauthorized, Code: "signed_out", Message: member.ErrSignedOut.Error()}
-	case errors.Is(err, member.ErrForged):
-		return &problem{status: http.StatusForbidden, Code: "csrf", Message: member.ErrForged.Error(), Field: member.CSRFHeader}
-	case errors.Is(err, member.ErrNotFound):
-		return notFound(member.ErrNotFound.Error())
-	case errors.Is(err, member.ErrEmailTaken):
-		return &problem{status: http.StatusForbidden, Code: "email_taken", Message: member.ErrEmailTaken.Error(), Field: "email"}
-	case errors.Is(err, member.ErrLastOwner):
-		return &problem{status: http.StatusConflict, Code: "last_owner", Message: member.ErrLastOwner.Error()}
 	case errors.Is(err, store.ErrNotFound):
 		return notFound("the account has no such thing")
 	case errors.Is(err, store.ErrConflict):

@@ -92,7 +92,7 @@ func (s *server) writeMessage(r *http.Request, b *bytes.Buffer, e *store.Event) 
 	if err != nil {
 		return errors.Join(fmt.Errorf("message of event %d", e.Seq), err)
 	}
-	answer, err := s.messageAnswer(m)
+	answer, err := s.messageAnswer(r, m)
 	if err != nil {
 		return err
 	}

@@ -364,6 +364,32 @@ func TestTail(t *testing.T) {
 	}
 }
 
+// A member has fewer streams than the account, so one cannot take them all.
+func TestTailLimitOfAMember(t *testing.T) {
+	t.Parallel()
+	w := newWorldWith(t, func(c *Config) { c.Stopping = nil })
+	ann, bob := w.signIn(w.accountKey, "ann@example.com", "viewer"), w.signIn(w.accountKey, "bob@example.com", "viewer")
+	follow := func(b *browser) following {
+		headers := b.headers()
+		headers["X-Account-ApiKey"] = ""
+		return w.stream("", headers)
+	}
+	var open []following
+	for range ownTails {
+		open = append(open, follow(ann))
+	}
+	if res := follow(ann); open[ownTails-1].status != http.StatusOK || res.status != http.StatusTooManyRequests || res.header.Get("Retry-After") == "" {
+		t.Errorf("the last one: %d, one more: %d", open[ownTails-1].status, res.status)
+	}
+	for name, res := range map[string]following{"another member": follow(bob), "the account's key": w.stream("", nil)} {
+		if res.status != http.StatusOK {
+			t.Errorf("%s: %d", name, res.status)
+		}
+	}
+	open[0].end()
+	w.eventually("there is room again", func() bool { return follow(ann).status == http.StatusOK })
+}
+
 // An account has so many streams, and one that is closed makes room.
 func TestTailLimit(t *testing.T) {
 	t.Parallel()

@@ -2,9 +2,11 @@ package api
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -169,6 +171,14 @@ func TestViewersOnlyLook(t *testing.T) {
 	viewer := w.signIn(w.accountKey, "viewer@example.com", "viewer")
 	viewer.sub = mine.sub
 	secrets := w.liveSecrets(mine)
+	secrets["the token in a webhook's URL"], secrets["the token in a URL that a message names"] = hookToken, namedToken
+	hook := fmt.Sprintf("/api/v1/account/webhook/%d", mine.webhook)
+	w.asAccount("POST", hook+"/pause", nil).ok(200, nil) // so that more is told of it
+	w.asAccount("POST", hook+"/replay", map[string]any{"eventId": mine.event}).ok(200, nil)
+	if _, err := w.db.NamedEndpoints(t.Context(), []store.Endpoint{{AccountID: 1, URL: "https://mine.example.com/named?t=" + namedToken, Named: true, Enabled: true,
+		Secret: []byte("x"), Created: time.Now(), Updated: time.Now()}}); err != nil {
+		t.Fatal(err)
+	}
 	secrets["the session's token"] = strings.SplitN(viewer.cookie, "=", 2)[1]
 	before := w.snapshot(mine)
 	for _, o := range (&server{}).operations() {
@@ -199,6 +209,9 @@ func TestViewersOnlyLook(t *testing.T) {
 		t.Errorf("something changed: %s", diff)
 	}
 	// What is masked for viewers stands in clear for admins.
+	inClear := map[string]string{"/api/v1/account/webhook": hookToken, hook: hookToken, hook + "/status": hookToken, "/api/v1/account/attention": hookToken,
+		"/api/v1/account/webhookendpoint": namedToken, "/api/v1/account/message/" + mine.message + "/webhooks": hookToken,
+		"/api/v1/account/message/" + mine.message: namedToken}
 	admin := w.signIn(w.accountKey, "admin@example.com", "admin")
 	var sub subAccountAnswer
 	path := fmt.Sprintf("/api/v1/account/subaccount/%d", mine.sub)
@@ -209,6 +222,33 @@ func TestViewersOnlyLook(t *testing.T) {
 	admin.do("GET", path, nil).ok(200, &sub)
 	if sub.APIKey != mine.subKey {
 		t.Errorf("an admin sees the key %q", sub.APIKey)
+	}
+	for path, token := range inClear {
+		if a := admin.do("GET", path, nil).ok(200, nil); !strings.Contains(string(a.body), token) {
+			t.Errorf("an admin does not see %s at %s: %.300s", token, path, a.body)
+		}
+		if a := viewer.do("GET", path, nil).ok(200, nil); !strings.Contains(string(a.body), "?t=[hidden]") {
+			t.Errorf("a viewer does not see the rest of the URL at %s: %.300s", path, a.body)
+		}
+	}
+	// Nor is a token found out by looking for its letters.
+	for _, c := range []struct {
+		search string
+		of     *browser
+		want   int
+	}{{hookToken[:5], viewer, 0}, {hookToken[:5], admin, 1}, {".COM/hook?t=[h", viewer, 1}, {"hook", viewer, 1}, {"", viewer, 1}} {
+		var list []hookAnswer
+		c.of.do("GET", "/api/v1/account/webhook?search="+url.QueryEscape(c.search), nil).ok(200, &list)
+		var n countAnswer
+		c.of.do("GET", "/api/v1/account/webhook/count?search="+url.QueryEscape(c.search), nil).ok(200, &n)
+		if len(list) != c.want || n.Count != c.want {
+			t.Errorf("search for %q: %d webhooks and the count %d, want %d", c.search, len(list), n.Count, c.want)
+		}
+	}
+	var named []namedWebhookAnswer
+	viewer.do("GET", "/api/v1/account/webhookendpoint?search="+namedToken[:5], nil).ok(200, &named)
+	if len(named) != 0 {
+		t.Errorf("a viewer finds %+v", named)
 	}
 }
 
@@ -315,6 +355,58 @@ func TestSessionsEndForTheAPI(t *testing.T) {
 	viewer.do("GET", "/api/v1/account/tpsp", nil).refused(401, "signed_out", "")
 	w.asAccount("DELETE", memberPath+"/1", nil).refused(409, "last_owner", "")
 	w.asAccount("PUT", memberPath+"/1", map[string]any{"role": "admin"}).refused(409, "last_owner", "")
+}
+
+// An export ends in the middle when its session does, or the session is of somebody who may not export any more: there is nobody to go on for.
+func TestExportsEndWithTheirSessions(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(w *world, b *browser){
+		"nothing": func(*world, *browser) {},
+		"sign out": func(w *world, b *browser) {
+			now, err := w.members.Session(w.t.Context(), strings.SplitN(b.cookie, "=", 2)[1])
+			if err == nil {
+				err = w.members.SignOut(w.t.Context(), httptest.NewRequest(http.MethodDelete, "/web/session", http.NoBody), now)
+			}
+			if err != nil {
+				w.t.Error(err)
+			}
+		},
+		"removal": func(w *world, b *browser) {
+			w.asAccount("DELETE", fmt.Sprintf("%s/%d", memberPath, b.id), nil).ok(200, nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			log := &growing{}
+			w := newWorldWith(t, func(c *Config) { log.EventLog, log.look, c.Events = c.Events, 2, log })
+			w.connect("Postmark", "outbound")
+			w.mail("a@example.com", "b@example.com", "c@example.com", "d@example.com", "e@example.com", "f@example.com")
+			viewer := w.signIn(w.accountKey, "viewer@example.com", "viewer")
+			log.grow = func() {
+				if log.pieces == 2 {
+					end(w, viewer)
+				}
+			}
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.url+"/api/v1/account/event/export?format=ndjson", http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for key, value := range viewer.headers() {
+				r.Header.Set(key, value)
+			}
+			res, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = res.Body.Close() }()
+			var got bytes.Buffer
+			_, err = got.ReadFrom(res.Body)
+			events := strings.Count(got.String(), "\n")
+			if whole := err == nil && events == 6; whole != (name == "nothing") || !whole && (err == nil || log.pieces != 2) {
+				t.Errorf("%d events in %d pieces: %v", events, log.pieces, err)
+			}
+		})
+	}
 }
 
 // Requests of a session count against the limit of requests.

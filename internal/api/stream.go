@@ -9,10 +9,15 @@ import (
 const pieceTime = time.Minute
 
 // stream answers with pieces, so that an answer of any length needs little memory. An error before the first piece is answered as usual.
-// After that the connection is broken off, so that half an answer does not look like a whole one.
+// After that the connection is broken off, so that half an answer does not look like a whole one; so it is when the key or the session of the
+// request is not good any more.
 func (s *server) stream(w http.ResponseWriter, r *http.Request, mediaType, filename string, next func() (piece []byte, done bool, err error)) error {
 	control := http.NewResponseController(w)
 	for first, done := true, false; !done; first = false {
+		if !first && !s.stillLetIn(r) {
+			s.Log.InfoContext(r.Context(), "answer broken off, as its key or session has ended", "path", r.URL.Path, "requestId", requestID(r.Context()))
+			panic(http.ErrAbortHandler)
+		}
 		var piece []byte
 		var err error
 		piece, done, err = next()

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strconv"
 	"sync"
 	"time"
 
@@ -22,6 +23,7 @@ const (
 	tailWrite = 15 * time.Second       // for which a client may take nothing
 	tailRetry = "2000"                 // ms after which a browser comes back
 	mostTails = 20                     // streams of one account on this node
+	ownTails  = 8                      // of them, those of one member
 )
 
 // lastEventHeader is sent by browsers that come back (Server-Sent Events).
@@ -36,30 +38,45 @@ func (s *server) tailOperations(v1 string) []operation {
 	}
 }
 
-// tails counts the streams of accounts.
+// tails counts the streams of accounts, and of members.
 type tails struct {
 	mu   sync.Mutex
-	open map[int32]int
+	open map[keyOwner]int
 }
 
-// begin makes room for a stream; end gives it back. It is false when the account has too many.
-func (t *tails) begin(accountID int32) (end func(), ok bool) {
+// begin makes room for a stream; end gives it back. It fails when the account has too many, or the member who asks for it, if one does.
+func (t *tails) begin(accountID int32, m *store.Member) (end func(), err error) {
+	owners := []keyOwner{{accountKey, accountID}}
+	if m != nil {
+		owners = append(owners, keyOwner{sessionOwner, m.ID})
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.open[accountID] >= mostTails {
-		return nil, false
+	for _, o := range owners {
+		who, most := "the account follows its", mostTails
+		if o.kind == sessionOwner {
+			who, most = "you follow", ownTails
+		}
+		if t.open[o] >= most {
+			return nil, &problem{status: http.StatusTooManyRequests, retryAfter: tailBeat, Code: "too_many_streams",
+				Message: who + " events by " + strconv.Itoa(most) + " streams already; close one"}
+		}
 	}
 	if t.open == nil {
-		t.open = map[int32]int{}
+		t.open = map[keyOwner]int{}
 	}
-	t.open[accountID]++
+	for _, o := range owners {
+		t.open[o]++
+	}
 	return func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		if t.open[accountID]--; t.open[accountID] == 0 {
-			delete(t.open, accountID)
+		for _, o := range owners {
+			if t.open[o]--; t.open[o] == 0 {
+				delete(t.open, o)
+			}
 		}
-	}, true
+	}, nil
 }
 
 func (s *server) tailEvents(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
@@ -75,10 +92,9 @@ func (s *server) tailEvents(w http.ResponseWriter, r *http.Request, a *directory
 	if err != nil {
 		return err
 	}
-	end, ok := s.tails.begin(a.ID)
-	if !ok {
-		return &problem{status: http.StatusTooManyRequests, retryAfter: tailBeat, Code: "too_many_streams", Message: "the account follows its events by " + number(mostTails) +
-			" streams already; close one"}
+	end, err := s.tails.begin(a.ID, memberOf(r))
+	if err != nil {
+		return err
 	}
 	defer end()
 	h := w.Header()
@@ -124,7 +140,7 @@ func (s *server) tail(w http.ResponseWriter, r *http.Request, f store.EventFilte
 				s.Log.DebugContext(r.Context(), "a stream of events ends", "requestId", requestID(r.Context()), "error", err)
 				return
 			}
-			if len(piece) > 0 && (!s.stillOwner(r, f.AccountID) || !out.write(piece)) {
+			if len(piece) > 0 && (!s.stillLetIn(r) || !out.write(piece)) {
 				return
 			}
 			if stopping(s.Stopping) || r.Context().Err() != nil {
@@ -138,7 +154,7 @@ func (s *server) tail(w http.ResponseWriter, r *http.Request, f store.EventFilte
 			return
 		case <-look.C:
 		case <-beat.C:
-			if !s.stillOwner(r, f.AccountID) || !out.write([]byte("id: "+s.eventID(place)+"\n: beat\n\n")) {
+			if !s.stillLetIn(r) || !out.write([]byte("id: "+s.eventID(place)+"\n: beat\n\n")) {
 				return
 			}
 		}
@@ -152,20 +168,6 @@ func stopping(c <-chan struct{}) bool {
 	default:
 		return false
 	}
-}
-
-// stillOwner tells whether the request would be let in again. A session is in use for as long as its stream is open.
-func (s *server) stillOwner(r *http.Request, accountID int32) bool {
-	if s.Directory.Refresh(r.Context()) != nil {
-		return false
-	}
-	key := apiKey(r, accountKey)
-	if key == "" && s.hasSession(r) {
-		now, err := s.Members.OfRequest(r)
-		return err == nil && now.Member.AccountID == accountID
-	}
-	a := s.Accounts.AuthenticateAccount(key)
-	return a != nil && a.ID == accountID
 }
 
 // tailWriter writes to a client that must take it in time.

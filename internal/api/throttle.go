@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"postyard/internal/peer"
 )
 
 // Wrong keys cost a look at the store, so of one address so many are looked up in a second, and so many at once. Right keys are not
@@ -55,9 +57,9 @@ func (t *throttle) admit(owner keyOwner) error {
 }
 
 // wrongKey counts a key that nobody is known to have, by where it comes from, or refuses to look it up.
-func (t *throttle) wrongKey(r *http.Request, header auth) error {
+func (t *throttle) wrongKey(from netip.Addr, header auth) error {
 	t.mu.Lock()
-	limiter := t.addresses.of(sourceOf(r))
+	limiter := t.addresses.of(peer.Customer(from))
 	t.mu.Unlock()
 	if limiter.AllowN(t.now(), 1) {
 		return nil
@@ -68,20 +70,6 @@ func (t *throttle) wrongKey(r *http.Request, header auth) error {
 // rateLimited asks the client to come again: every limit lets at least one request in within a second.
 func rateLimited(field, message string) *problem {
 	return &problem{status: http.StatusTooManyRequests, retryAfter: time.Second, Code: "rate_limited", Message: message, Field: field}
-}
-
-// sourceOf is where a request comes from: an IPv4 address, or what one customer has of IPv6.
-func sourceOf(r *http.Request) netip.Prefix {
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	addr, bits := from.Addr().Unmap().WithZone(""), 64
-	if addr.Is4() {
-		bits = 32
-	}
-	prefix, _ := addr.Prefix(bits) // an address has as many bits
-	return prefix
 }
 
 // recentAddresses remembers the addresses that came last. Those that did not come while many others did are forgotten.

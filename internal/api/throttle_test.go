@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"testing"
 	"time"
+
+	"postyard/internal/peer"
 )
 
 // clocked is a throttle whose time stands still until it is moved.
@@ -52,10 +55,10 @@ func TestRateOfAKey(t *testing.T) {
 	}
 }
 
-func comingFrom(addr string) *http.Request {
+func comingFrom(addr string) netip.Addr {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.RemoteAddr = addr
-	return r
+	return peer.Proxies(nil).Of(r)
 }
 
 func TestWrongKeysOfAnAddress(t *testing.T) {

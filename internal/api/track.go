@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
-	"net/netip"
 
 	"github.com/go-chi/chi/v5"
 
@@ -40,17 +39,16 @@ func (s *server) trackOperations() []operation {
 }
 
 // visitOf says who asks. A HEAD request is a program that looks whether a link works: nobody has opened anything.
-func visitOf(r *http.Request) *track.Visit {
+func (s *server) visitOf(r *http.Request) *track.Visit {
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	return &track.Visit{UserAgent: r.UserAgent(), IP: remoteIP(r)}
+	return &track.Visit{UserAgent: r.UserAgent(), IP: s.visitorIP(r)}
 }
 
-// remoteIP is the address of the other side. Behind a proxy of the operator, which has a private address, it is what that proxy says: the
-// last entry of X-Forwarded-For, as whatever stands before it may be made up.
-func remoteIP(r *http.Request) string {
-	return peer.Text(peer.Of(r, func(a netip.Addr) bool { return a.IsPrivate() || a.IsLoopback() }))
+// visitorIP is where a visitor is; peer says why more is believed here.
+func (s *server) visitorIP(r *http.Request) string {
+	return peer.Text(s.Proxies.And(peer.Neighbours).Of(r))
 }
 
 // pixel is a transparent PNG of one pixel.
@@ -77,7 +75,7 @@ func trackHeaders(w http.ResponseWriter, contentType string) {
 }
 
 func (s *server) opened(w http.ResponseWriter, r *http.Request) error {
-	if err := s.Tracking.Opened(r.Context(), chi.URLParam(r, "token"), visitOf(r)); err != nil {
+	if err := s.Tracking.Opened(r.Context(), chi.URLParam(r, "token"), s.visitOf(r)); err != nil {
 		return err
 	}
 	trackHeaders(w, "image/png")
@@ -87,7 +85,7 @@ func (s *server) opened(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *server) clicked(w http.ResponseWriter, r *http.Request) error {
-	target, err := s.Tracking.Clicked(r.Context(), chi.URLParam(r, "token"), visitOf(r))
+	target, err := s.Tracking.Clicked(r.Context(), chi.URLParam(r, "token"), s.visitOf(r))
 	if err != nil {
 		return s.pageOf(w, err)
 	}
@@ -106,7 +104,7 @@ func (s *server) askUnsubscribe(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *server) unsubscribe(w http.ResponseWriter, r *http.Request) error {
-	sub, err := s.Tracking.Unsubscribed(r.Context(), chi.URLParam(r, "token"), &track.Visit{UserAgent: r.UserAgent(), IP: remoteIP(r)})
+	sub, err := s.Tracking.Unsubscribed(r.Context(), chi.URLParam(r, "token"), &track.Visit{UserAgent: r.UserAgent(), IP: s.visitorIP(r)})
 	if err != nil {
 		return s.pageOf(w, err)
 	}

@@ -206,7 +206,7 @@ func TestRemoteIP(t *testing.T) {
 		for _, f := range c.forwarded {
 			r.Header.Add("X-Forwarded-For", f)
 		}
-		if got := remoteIP(r); got != c.want {
+		if got := (&server{}).visitorIP(r); got != c.want {
 			t.Errorf("%s %q: %q, want %q", c.remote, c.forwarded, got, c.want)
 		}
 	}

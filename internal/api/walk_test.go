@@ -22,6 +22,12 @@ type tenant struct {
 }
 
 // settle gives an account everything that one can have.
+// Tokens in the URLs of webhooks of tenants.
+const (
+	hookToken  = "Tok-8d1qHook"
+	namedToken = "Tok-5s2kNamed"
+)
+
 func (w *world) settle(key, domain, address string) (a tenant) {
 	w.t.Helper()
 	a.key = key
@@ -41,6 +47,7 @@ func (w *world) settle(key, domain, address string) (a tenant) {
 	w.call("POST", "/api/v1/subaccount/domain", own, map[string]any{"name": domain}).ok(200, &made)
 	var sent []emailResponse
 	letter := email("gavin@" + domain)
+	letter["webhookEndpoint"] = "https://" + domain + "/named?t=" + namedToken
 	letter["attachments"] = []any{map[string]any{"filename": "terms.txt", "content": "VGVybXM="}}
 	w.call("POST", sendPath, own, letter).ok(200, &sent)
 	w.call("POST", "/api/v1/subaccount/suppression", own, map[string]any{"manual": []any{map[string]any{"email": "no@" + domain}}}).ok(200, nil)
@@ -54,7 +61,7 @@ func (w *world) settle(key, domain, address string) (a tenant) {
 	var ips []ipAnswer
 	as("GET", ipPath, nil).ok(200, &ips)
 	var hook struct{ ID int32 }
-	as("POST", "/api/v1/account/webhook", map[string]any{"url": "https://" + domain + "/hook", "enabled": true}).ok(200, &hook)
+	as("POST", "/api/v1/account/webhook", map[string]any{"url": "https://" + domain + "/hook?t=" + hookToken, "enabled": true}).ok(200, &hook)
 	var member memberAnswer
 	as("POST", "/api/v1/account/member", map[string]any{"email": "somebody@" + domain, "name": "Somebody", "role": "viewer"}).ok(200, &member)
 	a.member = member.ID

@@ -76,7 +76,7 @@ func TestTheDashboardHidesNothing(t *testing.T) {
 func TestSignedInAtTheDashboard(t *testing.T) {
 	t.Parallel()
 	w, _ := newSite(t)
-	a := w.call("POST", "/web/setup", nil, map[string]string{"accountKey": w.accountKey, "name": "Richard", "email": "r@example.com", "password": memberPassword})
+	a := w.call("POST", "/web/setup", map[string]string{"Content-Type": "application/json"}, map[string]string{"accountKey": w.accountKey, "name": "Richard", "email": "r@example.com", "password": memberPassword})
 	var begun struct{ CSRF string }
 	a.ok(200, &begun)
 	cookie, _, _ := strings.Cut(a.header.Get("Set-Cookie"), ";")

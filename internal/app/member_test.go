@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -18,11 +19,15 @@ import (
 )
 
 // ask makes a request with a session's cookie and returns the status and the body; cookie is set when the answer sets one.
-func ask(t *testing.T, method, url, body string, cookie *string) (status int, answer string) {
+func ask(t *testing.T, method, url, body string, cookie *string, headers ...string) (status int, answer string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
 	}
 	if *cookie != "" {
 		r.Header.Set("Cookie", *cookie)
@@ -119,5 +124,58 @@ func TestDemoDashboard(t *testing.T) {
 	cookie := ""
 	if status, answer := ask(t, "GET", s.URL+"/", "", &cookie); status != 200 || !strings.Contains(answer, `<div id="app">`) {
 		t.Errorf("page: %d %s", status, answer)
+	}
+}
+
+// TestAddressesBehindAProxy: the list of sessions and the audit log tell the same address, and it is the client's only if the proxy is named.
+func TestAddressesBehindAProxy(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		proxies []netip.Prefix
+		public  string
+		want    string
+	}{
+		"nobody is believed at this machine's own address": {nil, "", "127.0.0.1"},
+		"a proxy that is named":                            {[]netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, "", "203.0.113.7"},
+		"a public URL elsewhere":                           {nil, "http://post.example.com", "203.0.113.7"},
+		"none":                                             {[]netip.Prefix{}, "http://post.example.com", "127.0.0.1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := NewServer(t.Context(), config.Config{Listen: "127.0.0.1:0", Data: t.TempDir(), PublicURL: c.public, TrustedProxies: c.proxies, SecretKey: secret.NewKey(),
+				AllowPrivate: true, CallTimeout: 4 * time.Second, AskAfter: []time.Duration{time.Second}, AmbiguousWait: time.Minute, MessageTTL: time.Hour,
+				ProviderConcurrency: 4, BatchSize: 50, ShutdownGrace: 5 * time.Second}, slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatal(err)
+			}
+			fresh, _, err := s.Bootstrap(t.Context(), "Postyard")
+			if err != nil {
+				t.Fatal(s.Abort(err))
+			}
+			ctx, stop := context.WithCancel(context.Background())
+			var running sync.WaitGroup
+			running.Go(func() {
+				if err := s.Run(ctx); err != nil {
+					t.Errorf("run: %v", err)
+				}
+			})
+			t.Cleanup(func() { stop(); running.Wait() })
+			at := "http://" + s.listener.Addr().String()
+			cookie := ""
+			through := func(method, path, body string) string {
+				t.Helper()
+				status, answer := ask(t, method, at+path, body, &cookie, "X-Forwarded-For", "192.0.2.9, 203.0.113.7")
+				if status != http.StatusOK {
+					t.Fatalf("%s: %d %s", path, status, answer)
+				}
+				return answer
+			}
+			through("POST", "/web/setup", `{"accountKey":"`+fresh.AccountKey.Reveal()+`","name":"O","email":"o@example.com","password":"`+demo.Password+`"}`)
+			for _, path := range []string{"/web/sessions", "/api/v1/account/audit"} {
+				if answer := through("GET", path, ""); !strings.Contains(answer, `"address":"`+c.want+`"`) {
+					t.Errorf("%s: no %s in %s", path, c.want, answer)
+				}
+			}
+		})
 	}
 }

@@ -39,6 +39,7 @@ import (
 	"postyard/internal/mail"
 	"postyard/internal/mailbox/mx"
 	"postyard/internal/member"
+	"postyard/internal/peer"
 	"postyard/internal/plan"
 	"postyard/internal/provider"
 	"postyard/internal/provider/postmark"
@@ -84,6 +85,7 @@ type Server struct {
 	tracking   *track.Service
 	replanning *replan.Service
 	hooks      *webhook.Service
+	trail      *audit.Log
 	posting    *http.Transport // of hooks
 	grace      time.Duration
 }
@@ -229,8 +231,12 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 	s.examiner = doctor.New(doctor.Config{Directory: s.directory, Store: s.store, Adapters: adapters, Connections: connections, CatchUp: s.catching,
 		Templates: s.templates, Domains: s.domains, Planner: planner, Webhooks: s.hooks, PublicURL: s.URL, Transport: s.transport, Claim: dispatch.ClaimLength(cfg.CallTimeout), Now: now})
 	stopping := make(chan struct{})
-	trail := audit.New(audit.Config{Store: s.store, Now: now, Log: s.log})
-	members, err := member.New(member.Config{Store: s.store, Accounts: s.Accounts, PublicURL: s.URL, Now: now, Audit: trail, Alone: s.onlyAccount})
+	proxies := peer.Proxies(cfg.TrustedProxies)
+	if proxies == nil {
+		proxies = peer.Standing(s.URL)
+	}
+	s.trail = audit.New(audit.Config{Store: s.store, Now: now, Log: s.log})
+	members, err := member.New(member.Config{Store: s.store, Accounts: s.Accounts, PublicURL: s.URL, Proxies: proxies, Now: now, Audit: s.trail, Alone: s.onlyAccount})
 	if err != nil {
 		return err
 	}
@@ -242,7 +248,7 @@ func (s *Server) assemble(ctx context.Context, cfg config.Config, box *secret.Bo
 		Pools: pools, IPs: s.ips, Planner: planner, Mailboxes: s.mailboxes, Journal: s.store, Events: s.store, Messages: s.store, Books: s.store, Statistics: s.store,
 		Domains: s.domains, Ingest: s.ingesting, CatchUp: s.catching,
 		Templates: s.templates, Fill: s.templates, Suppressions: s.suppress, Webhooks: s.hooks, Doctor: s.examiner, Tracking: s.tracking, Queue: s.store, Claim: dispatch.ClaimLength(cfg.CallTimeout), Changed: s.changed, Now: now, Installation: installation,
-		Log: s.log, RateLimit: cfg.RateLimit, Members: members, Audit: trail, Web: dashboard, Stopping: stopping}), s.log)
+		Log: s.log, Proxies: proxies, RateLimit: cfg.RateLimit, Members: members, Audit: s.trail, Web: dashboard, Stopping: stopping}), s.log)
 	s.http.RegisterOnShutdown(sync.OnceFunc(func() { close(stopping) }))
 	s.http.RegisterOnShutdown(s.catching.Stop) // requests that ask providers may take long
 	s.http.RegisterOnShutdown(s.templates.Stop)
@@ -279,6 +285,7 @@ func (s *Server) Run(ctx context.Context) error {
 	running.Go(func() { s.tracking.Run(background) })
 	running.Go(func() { s.replanning.Run(background) })
 	running.Go(func() { s.hooks.Run(background) })
+	running.Go(func() { s.trail.Run(background) })
 	if s.store.Shared() {
 		running.Go(func() { s.follow(background) })
 	}

@@ -5,15 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/url"
 	"reflect"
 	"slices"
 	"strings"
 	"unicode/utf8"
-)
 
-// Hidden stands where a secret was.
-const Hidden = "[hidden]"
+	"postyard/internal/secret"
+)
 
 // What an entry keeps of a body.
 const (
@@ -54,7 +52,7 @@ func Text(answer []byte, names ...string) string {
 	object := objectOf(answer)
 	for _, name := range names {
 		if text, ok := object[name].(string); ok && text != "" {
-			return maskText(text)
+			return secret.MaskURL(text)
 		}
 	}
 	return ""
@@ -76,7 +74,7 @@ func mask(v any) any {
 		out := make(map[string]any, len(v))
 		for name, value := range v {
 			if secretName(name) && value != nil && value != "" {
-				value = Hidden
+				value = secret.Hidden
 			}
 			out[cut(name, maxShort)] = mask(value)
 		}
@@ -91,7 +89,7 @@ func mask(v any) any {
 		}
 		return out
 	case string:
-		return cut(maskText(v), maxText)
+		return cut(secret.MaskURL(v), maxText)
 	}
 	return v
 }
@@ -105,37 +103,6 @@ func secretName(name string) bool {
 		}
 	}
 	return name == "key" || name == "accountkey" || name == "code" || name == "auth" || name == "pass"
-}
-
-// maskText takes the credentials out of a URL.
-func maskText(text string) string {
-	if !strings.Contains(text, "://") {
-		return text
-	}
-	u, err := url.Parse(strings.TrimSpace(text))
-	if err != nil {
-		if _, after, found := strings.Cut(text, "://"); found && strings.ContainsAny(after, "@?") {
-			return Hidden // it is no URL, and may hold what one would
-		}
-		return text
-	}
-	changed := false
-	if u.User != nil {
-		u.User, changed = url.User(Hidden), true
-	}
-	query := u.Query()
-	for name := range query {
-		if secretName(name) || strings.EqualFold(name, "sig") || strings.EqualFold(name, "signature") {
-			query.Set(name, Hidden)
-			changed = true
-		}
-	}
-	if !changed {
-		return text
-	}
-	u.RawQuery = query.Encode()
-	plain := strings.NewReplacer(url.QueryEscape(Hidden), Hidden, url.PathEscape(Hidden), Hidden)
-	return plain.Replace(u.String())
 }
 
 // encode writes an object of at most maxBody bytes: what has no room is told by its size.

@@ -3,6 +3,7 @@ package config
 import (
 	"log/slog"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"time"
 
@@ -31,9 +32,10 @@ type Config struct {
 	LogJSON  bool // log lines as JSON instead of text
 
 	// Serve and Demo; Database also Bench.
-	Database            secret.String // URL of a PostgreSQL database; empty = SQLite in Data
-	ClockOffset         time.Duration // by which this machine's clock is to be off
-	PublicURL           string        // without a slash at the end; empty = see BaseURL
+	Database            secret.String  // URL of a PostgreSQL database; empty = SQLite in Data
+	ClockOffset         time.Duration  // by which this machine's clock is to be off
+	PublicURL           string         // without a slash at the end; empty = see BaseURL
+	TrustedProxies      []netip.Prefix // that are believed about where requests come from; nil = those that PublicURL suggests; empty = none
 	AllowPrivate        bool
 	SecretKey           secret.Key      // zero = the key file
 	MaxBacklog          int             // messages

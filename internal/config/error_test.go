@@ -35,6 +35,12 @@ func TestBadValues(t *testing.T) {
 		{"ask-after", "10s,10s", "ascending"},
 		{"ask-after", "10s,,20s", "duration with its unit"},
 		{"ask-after", "0s", "1s to 24h"},
+		{"trusted-proxies", "nginx", "addresses or networks"},
+		{"trusted-proxies", "192.0.2.1,", "addresses or networks"},
+		{"trusted-proxies", "none,192.0.2.1", "addresses or networks"},
+		{"trusted-proxies", "192.0.2.1/24", "addresses or networks"}, // is it the address or the network?
+		{"trusted-proxies", "fe80::1%eth0", "addresses or networks"},
+		{"trusted-proxies", "::ffff:192.0.2.1", "addresses or networks"},
 		{"listen", "8025", "host:port"},
 		{"listen", "127.0.0.1", "host:port"},
 		{"listen", "127.0.0.1:http", "port number"},

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/spf13/pflag"
 
 	"postyard/internal/secret"
@@ -67,7 +69,7 @@ func TestDefaults(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", scope, err)
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := cmp.Diff(want, got, networksAsTheyAre); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", scope, diff)
 		}
 	}
@@ -98,6 +100,9 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
+// networksAsTheyAre has networks compared by their values.
+var networksAsTheyAre = cmpopts.EquateComparable(netip.Prefix{})
+
 // Every option can be set from every source that it has, to the same effect.
 func TestSourcesAgree(t *testing.T) {
 	t.Parallel()
@@ -107,7 +112,7 @@ func TestSourcesAgree(t *testing.T) {
 		"call-timeout": "45s", "suppression-interval": "7m", "ip": "203.0.113.7=smtp://user:word@smarthost.example.com:587,2001:db8::7=smtps://[::1]", "ask-after": "1s,1m", "ambiguous-wait": "20m", "message-ttl": "1h", "provider-concurrency": "3",
 		"batch-size": "500", "sandbox-listen": "127.0.0.1:0", "sandbox-url": "http://127.0.0.1:9999", "no-traffic": "true",
 		"url": "https://mail.example.com", "account-key": "AAAABBBBCCCCDDDDEEEE", "subaccount-key": "aaaabbbbccccddddeeee", "json": "true",
-		"database": "postgres://yard:word@db.example.com/yard", "clock-offset": "2m", "dns": "127.0.0.1:5353", "mail-host": "post.example.com", "tracking-domains": "true",
+		"database": "postgres://yard:word@db.example.com/yard", "clock-offset": "2m", "dns": "127.0.0.1:5353", "mail-host": "post.example.com", "tracking-domains": "true", "trusted-proxies": "192.0.2.1,10.0.0.0/8",
 		"seed": "42", "smtp-listen": "127.0.0.1:2525", "smtps-listen": "[::1]:4650", "record-token": "6a6a6a6a-0000-4000-8000-6a6a6a6a6a6a",
 	}
 	for _, o := range table() {
@@ -127,21 +132,21 @@ func TestSourcesAgree(t *testing.T) {
 			if err != nil {
 				t.Errorf("%s in %s by environment: %v", o.name, scope, err)
 			}
-			if diff := cmp.Diff(byDefault, byEnv); diff == "" {
+			if diff := cmp.Diff(byDefault, byEnv, networksAsTheyAre); diff == "" {
 				t.Errorf("%s in %s has no effect", o.name, scope)
 			}
 			if o.noFile {
 				continue
 			}
 			byFile, err := load(t, scope, o.name+": "+fmt.Sprintf("%q", text)+"\n", nil, nil)
-			if diff := cmp.Diff(byEnv, byFile); err != nil || diff != "" {
+			if diff := cmp.Diff(byEnv, byFile, networksAsTheyAre); err != nil || diff != "" {
 				t.Errorf("%s in %s by file: %v\n%s", o.name, scope, err, diff)
 			}
 			if o.noFlag {
 				continue
 			}
 			byFlag, err := load(t, scope, "", nil, []string{"--" + o.name + "=" + text})
-			if diff := cmp.Diff(byEnv, byFlag); err != nil || diff != "" {
+			if diff := cmp.Diff(byEnv, byFlag, networksAsTheyAre); err != nil || diff != "" {
 				t.Errorf("%s in %s by flag: %v\n%s", o.name, scope, err, diff)
 			}
 		}
@@ -195,6 +200,19 @@ func TestDNS(t *testing.T) {
 	}
 	if cfg, err := load(t, Demo, "", nil, nil); err != nil || cfg.DNS != "" {
 		t.Errorf("demo: DNS %q, %v; want none", cfg.DNS, err)
+	}
+}
+
+func TestTrustedProxies(t *testing.T) {
+	t.Parallel()
+	for file, want := range map[string][]netip.Prefix{
+		"": nil, "trusted-proxies: ''": nil, "trusted-proxies: none": {}, "trusted-proxies: 192.0.2.1": {netip.MustParsePrefix("192.0.2.1/32")},
+		"trusted-proxies: ['2001:db8::/32', 10.0.0.0/8]": {netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("10.0.0.0/8")},
+		"trusted-proxies: 2001:db8::1, 10.0.0.0/8":       {netip.MustParsePrefix("2001:db8::1/128"), netip.MustParsePrefix("10.0.0.0/8")},
+	} {
+		if cfg, err := load(t, Serve, file, nil, nil); err != nil || !reflect.DeepEqual(cfg.TrustedProxies, want) {
+			t.Errorf("%q: %#v, %v", file, cfg.TrustedProxies, err)
+		}
 	}
 }
 

@@ -82,7 +82,7 @@ func TestFlagsOfAScope(t *testing.T) {
 		Record:  "",
 		Client:  "account-key config json subaccount-key url",
 		Serve: "allow-private ambiguous-wait ask-after batch-size call-timeout clock-offset config data database dns ip listen log-format log-level mail-host max-backlog " +
-			"message-ttl min-free-disk provider-concurrency public-url rate-limit shutdown-grace suppression-interval tracking-domains",
+			"message-ttl min-free-disk provider-concurrency public-url rate-limit shutdown-grace suppression-interval tracking-domains trusted-proxies",
 	} {
 		fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
 		Flags(fs, scope)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -102,6 +103,14 @@ func serverOptions() []option {
 		name:     "public-url",
 		doc:      "URL under which providers and people reach the server; webhooks are registered below it. Empty means http:// and the listen address.",
 		value:    baseURL(func(c *Config) *string { return &c.PublicURL }, true),
+		defaults: in("", Serve),
+		fixed:    in("", Demo),
+	}, {
+		name: "trusted-proxies",
+		doc: "Reverse proxies that are believed about where requests come from (X-Forwarded-For, which they have to set themselves), as addresses or " +
+			"networks, such as 172.16.0.0/12, or none. It is for the audit log, the list of sessions, and the limits of wrong passwords and keys. Empty " +
+			"means those on this machine, if public-url leads to another one.",
+		value:    networks(func(c *Config) *[]netip.Prefix { return &c.TrustedProxies }),
 		defaults: in("", Serve),
 		fixed:    in("", Demo),
 	}, {

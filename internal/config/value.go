@@ -100,6 +100,33 @@ func durations(at func(*Config) *[]time.Duration, low, high time.Duration) value
 	return v
 }
 
+// networks are addresses and networks. nil is what is not set, and an empty list is none.
+func networks(at func(*Config) *[]netip.Prefix) value {
+	v := field("networks", "", at, func(s string) ([]netip.Prefix, error) {
+		switch s {
+		case "":
+			return nil, nil
+		case "none":
+			return []netip.Prefix{}, nil
+		}
+		var list []netip.Prefix
+		for part := range strings.SplitSeq(s, ",") {
+			part = strings.TrimSpace(part)
+			network, err := netip.ParsePrefix(part)
+			if addr, single := netip.ParseAddr(part); single == nil && addr.Zone() == "" {
+				network, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+			}
+			if err != nil || network != network.Masked() || network.Addr().Is4In6() {
+				return nil, errors.New("must be addresses or networks, such as 192.0.2.1 or 10.0.0.0/8")
+			}
+			list = append(list, network)
+		}
+		return list, nil
+	})
+	v.list = true
+	return v
+}
+
 func parseDuration(s string, low, high time.Duration) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"postyard/internal/secret"
 	"postyard/internal/store"
 	"postyard/internal/webhook"
 )
@@ -53,22 +54,23 @@ func (e *exam) webhooks(ctx context.Context) (list []Check, err error) {
 // hookCheck tells of one webhook.
 func hookCheck(h *store.Endpoint, n store.DeliveryCount) Check {
 	c := Check{Name: Hooks, Status: OK}
+	url := secret.MaskURL(h.URL) // reports are read by viewers, and passed on
 	waiting := fmt.Sprintf("; %d events wait", n.Waiting)
 	switch webhook.StateOf(h) {
 	case webhook.Paused:
-		c.Status, c.Message = Fail, fmt.Sprintf("webhook %d (%s) is paused since %s: %s%s", h.ID, h.URL, moment(h.PausedAt), h.Paused, waiting)
+		c.Status, c.Message = Fail, fmt.Sprintf("webhook %d (%s) is paused since %s: %s%s", h.ID, url, moment(h.PausedAt), h.Paused, waiting)
 		c.Fix = fmt.Sprintf("repair the receiver, then postyard webhooks resume %d", h.ID)
 	case webhook.BackingOff:
-		c.Status, c.Message = Fail, fmt.Sprintf("webhook %d (%s) fails since %s: %s%s", h.ID, h.URL, moment(h.Standing.FailingAt), h.Standing.LastError, waiting)
+		c.Status, c.Message = Fail, fmt.Sprintf("webhook %d (%s) fails since %s: %s%s", h.ID, url, moment(h.Standing.FailingAt), h.Standing.LastError, waiting)
 		c.Fix = fmt.Sprintf("repair the receiver; it is tried again at %s, and what waits is kept", moment(h.Standing.NextTry))
 	case webhook.Disabled:
 		if n.Waiting > 0 {
-			c.Status, c.Message = Warn, fmt.Sprintf("webhook %d (%s) is not enabled%s", h.ID, h.URL, waiting)
+			c.Status, c.Message = Warn, fmt.Sprintf("webhook %d (%s) is not enabled%s", h.ID, url, waiting)
 			c.Fix = fmt.Sprintf(`PUT /api/v1/account/webhook/%d with {"enabled": true}, or delete it`, h.ID)
 		}
 	default:
 		if n.GivenUp > 0 {
-			c.Status, c.Message = Warn, fmt.Sprintf("%d events could not be posted to webhook %d (%s) and were given up", n.GivenUp, h.ID, h.URL)
+			c.Status, c.Message = Warn, fmt.Sprintf("%d events could not be posted to webhook %d (%s) and were given up", n.GivenUp, h.ID, url)
 			c.Fix = fmt.Sprintf("postyard webhooks attempts %[1]d shows why; postyard webhooks replay %[1]d --missing posts them again", h.ID)
 		}
 	}

@@ -15,13 +15,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 	"time"
 
 	"postyard/internal/directory"
 	"postyard/internal/mail"
+	"postyard/internal/peer"
 	"postyard/internal/secret"
 	"postyard/internal/store"
 )
@@ -65,6 +65,7 @@ type Config struct {
 	Accounts  Accounts
 	PublicURL string           // where browsers find the dashboard, without a slash at the end
 	Now       func() time.Time // the store's clock
+	Proxies   peer.Proxies     // that are believed about where requests come from
 	Audit     Audit            // nil: nobody wants to know who signs in
 	Alone     func() int32     // the account when there is only one, else 0; nil: nobody knows
 }
@@ -73,7 +74,6 @@ type Config struct {
 type Service struct {
 	Config
 	secure  bool // the public URL is https
-	proxied bool // the public URL is not of this machine alone
 	origins *http.CrossOriginProtection
 	hasher  *hasher
 	limits  *limits
@@ -89,8 +89,6 @@ func newService(c Config, effort cost) (*Service, error) {
 		return nil, fmt.Errorf("public URL: %w", err)
 	}
 	s.secure = public.Scheme == "https"
-	addr, err := netip.ParseAddr(public.Hostname())
-	s.proxied = public.Hostname() != "localhost" && (err != nil || !addr.IsLoopback())
 	// A proxy may give us another Host than browsers asked for.
 	if err := s.origins.AddTrustedOrigin(public.Scheme + "://" + public.Host); err != nil {
 		return nil, fmt.Errorf("public URL: %w", err)
@@ -136,12 +134,13 @@ func (s *Service) NeedsSetup(ctx context.Context) (bool, error) {
 // SetUp makes the first owner of the account that has the key, and signs them in. It fails with a *mail.FieldError, ErrAccountKey, ErrSetUp,
 // ErrEmailTaken or a *TriesError.
 func (s *Service) SetUp(ctx context.Context, r *http.Request, accountKey, name, email, password string) (token string, err error) {
-	back, err := s.limits.take(s.source(r), "", s.Now())
+	back, err := s.take(ctx, r, "", said(email), tracedSetUp)
 	if err != nil {
 		return "", err
 	}
 	a := s.Accounts.AuthenticateAccount(strings.TrimSpace(accountKey))
 	if a == nil {
+		s.refused(r, &store.Member{}, said(email), tracedSetUp, ErrAccountKey)
 		return "", ErrAccountKey
 	}
 	back()
@@ -185,13 +184,13 @@ func (s *Service) whyConflict(ctx context.Context, accountID int32, err error) e
 }
 
 // SignIn begins a session and returns its token; the one that the request comes with ends. It fails with ErrCredentials or a *TriesError.
-// An email that nobody has takes as long as a password that is wrong.
+// An email that nobody has takes as long as a password that is wrong: that it was refused is written behind the answer.
 func (s *Service) SignIn(ctx context.Context, r *http.Request, email, password string) (token string, err error) {
 	known := strings.ToLower(strings.TrimSpace(email))
 	if parsed, err := ParseEmail(email); err == nil {
 		known = parsed
 	}
-	back, err := s.limits.take(s.source(r), known, s.Now())
+	back, err := s.take(ctx, r, known, said(email), tracedSignIn)
 	if err != nil {
 		return "", err
 	}
@@ -201,7 +200,8 @@ func (s *Service) SignIn(ctx context.Context, r *http.Request, email, password s
 			back() // nothing was learnt
 			return "", err
 		}
-		return "", errors.Join(s.refused(ctx, r, m, known, tracedSignIn), err)
+		s.refused(r, m, said(email), tracedSignIn, err)
+		return "", err
 	}
 	back()
 	end, err := s.trace(ctx, r, m, tracedSignIn, statusDone)
@@ -243,7 +243,7 @@ func (s *Service) begin(ctx context.Context, r *http.Request, m *store.Member) (
 		}
 	}
 	token, now := newToken(), s.Now().UTC()
-	return token, s.Store.CreateSession(ctx, &store.Session{Token: secret.Hash(token), MemberID: m.ID, Address: AddressOf(r), Agent: agentOf(r), Created: now, Used: now},
+	return token, s.Store.CreateSession(ctx, &store.Session{Token: secret.Hash(token), MemberID: m.ID, Address: s.addressOf(r), Agent: agentOf(r), Created: now, Used: now},
 		m.Password, now.Add(-MaxAge), now.Add(-MaxIdle))
 }
 
@@ -306,7 +306,7 @@ func (s *Service) SignOutOthers(ctx context.Context, r *http.Request, now *Sessi
 // ChangePassword gives the member of a session another password; their other sessions end. It fails with a *mail.FieldError, ErrCredentials
 // or a *TriesError.
 func (s *Service) ChangePassword(ctx context.Context, r *http.Request, now *Session, was, password string) (err error) {
-	back, err := s.limits.take(s.source(r), now.Member.Email, s.Now())
+	back, err := s.take(ctx, r, now.Member.Email, now.Member.Email, tracedPassword)
 	if err != nil {
 		return err
 	}
@@ -334,7 +334,7 @@ func (s *Service) ChangePassword(ctx context.Context, r *http.Request, now *Sess
 
 // Join takes an invitation: it sets its member's password and signs them in. It fails with a *mail.FieldError, ErrInvitation or a *TriesError.
 func (s *Service) Join(ctx context.Context, r *http.Request, invitation, password string) (token string, err error) {
-	back, err := s.limits.take(s.source(r), "", s.Now())
+	back, err := s.take(ctx, r, "", noInvitation, tracedJoin)
 	if err != nil {
 		return "", err
 	}
@@ -343,8 +343,14 @@ func (s *Service) Join(ctx context.Context, r *http.Request, invitation, passwor
 	if err != nil { // before a hashing is spent on it
 		if !errors.Is(err, store.ErrNotFound) {
 			back()
+			return "", err
 		}
-		return "", store.Instead(err, ErrInvitation, ErrInvitation)
+		if late, err := s.Store.Invited(ctx, hash, time.Time{}); err == nil { // it has expired
+			s.refused(r, late, late.Email, tracedJoin, ErrInvitation)
+		} else {
+			s.refused(r, &store.Member{}, noInvitation, tracedJoin, ErrInvitation)
+		}
+		return "", ErrInvitation
 	}
 	back()
 	if err := checkPassword(password); err != nil {

@@ -601,31 +601,3 @@ func TestRequestsProveThemselves(t *testing.T) {
 		}
 	}
 }
-
-func TestAddressOf(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		remote    string
-		forwarded []string
-		want      string
-		source    string
-	}{
-		{"198.51.100.1:1", nil, "198.51.100.1", "198.51.100.1"},
-		{"[::ffff:198.51.100.1]:1", nil, "198.51.100.1", "198.51.100.1"},
-		{"[2001:db8:1:2:3::4]:1", nil, "2001:db8:1:2:3::4", "2001:db8:1:2::/64"},
-		{"[fe80::1%eth0]:1", nil, "fe80::1", "fe80::/64"},
-		{"198.51.100.1:1", []string{"203.0.113.1"}, "198.51.100.1", "198.51.100.1"}, // anybody can say so
-		{"127.0.0.1:1", []string{"203.0.113.1"}, "203.0.113.1", "203.0.113.1"},
-		{"127.0.0.1:1", []string{"10.0.0.1", "1.2.3.4, 203.0.113.1"}, "203.0.113.1", "203.0.113.1"},
-		{"[::1]:1", []string{"nonsense"}, "::1", "::/64"},
-		{"pipe", nil, "", ""},
-	} {
-		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
-		r.RemoteAddr = c.remote
-		r.Header["X-Forwarded-For"] = c.forwarded
-		s := &Service{proxied: true}
-		if got := AddressOf(r); got != c.want || s.source(r) != c.source {
-			t.Errorf("%s %v: %q, %q", c.remote, c.forwarded, got, s.source(r))
-		}
-	}
-}

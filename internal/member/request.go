@@ -2,7 +2,6 @@ package member
 
 import (
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -63,28 +62,11 @@ func (s *Service) OfRequest(r *http.Request) (*Session, error) {
 	return now, nil
 }
 
-// AddressOf is where a request comes from: an IP address, "" when it is not known. A proxy on this machine is believed.
-func AddressOf(r *http.Request) string { return peer.Text(peer.Of(r, netip.Addr.IsLoopback)) }
+// addressOf is where a request comes from: an IP address, "" when it is not known.
+func (s *Service) addressOf(r *http.Request) string { return peer.Text(s.Proxies.Of(r)) }
 
-// sourceOf is what attempts are counted by: an IPv4 address, or what one customer has of IPv6.
-func sourceOf(addr netip.Addr) string {
-	const customer = 64 // bits
-	if !addr.Is6() {
-		return peer.Text(addr)
-	}
-	prefix, _ := addr.Prefix(customer) // an address has as many bits
-	return prefix.String()
-}
-
-// source is what attempts are counted by. Only where a proxy stands in front, because the public URL leads to another machine, is it believed
-// about addresses: otherwise each attempt could come from another one.
-func (s *Service) source(r *http.Request) string {
-	believed := peer.Nobody
-	if s.proxied {
-		believed = netip.Addr.IsLoopback
-	}
-	return sourceOf(peer.Of(r, believed))
-}
+// source is what attempts are counted by.
+func (s *Service) source(r *http.Request) string { return peer.Customer(s.Proxies.Of(r)).String() }
 
 // agentOf is a browser's name of itself, without what is no text.
 func agentOf(r *http.Request) string {

@@ -14,6 +14,12 @@ const (
 	triesPerEmail   = 10
 	emailRefill     = time.Minute
 
+	// That attempts are refused because there are too many is told once in a while of each address and each email. That, and what is told of
+	// nobody in particular, is limited as a whole.
+	toldEvery      = 10 * time.Minute
+	unprovenAtOnce = 100
+	unprovenRefill = time.Minute
+
 	busyFor = 5 * time.Second
 )
 
@@ -21,6 +27,8 @@ const (
 type TriesError struct {
 	RetryAfter time.Duration
 	Reason     string
+
+	of string // the address or the email that there are too many of; "" when it is neither
 }
 
 // Error implements error.
@@ -79,20 +87,22 @@ func (t *tries) giveBack(key string, now time.Time) {
 // limits are those of the attempts to sign in.
 type limits struct {
 	addresses, emails *tries
+	told              *tries // that one of them was reached
+	unproven          *tries // what is told of them, and of nobody in particular
 }
 
 func newLimits() *limits {
-	return &limits{newTries(triesPerAddress, addressRefill), newTries(triesPerEmail, emailRefill)}
+	return &limits{newTries(triesPerAddress, addressRefill), newTries(triesPerEmail, emailRefill), newTries(1, toldEvery), newTries(unprovenAtOnce, unprovenRefill)}
 }
 
 // take counts an attempt, or refuses it with a *TriesError. email may be "". back takes the count back.
 func (l *limits) take(address, email string, now time.Time) (back func(), err error) {
 	if wait := l.addresses.take(address, now); wait > 0 {
-		return nil, &TriesError{wait, fmt.Sprintf("there were too many attempts from this address; try again in %s", wait.Round(time.Second))}
+		return nil, &TriesError{wait, fmt.Sprintf("there were too many attempts from this address; try again in %s", wait.Round(time.Second)), address}
 	}
 	if email != "" {
 		if wait := l.emails.take(email, now); wait > 0 {
-			return nil, &TriesError{wait, fmt.Sprintf("there were too many attempts for this email; try again in %s", wait.Round(time.Second))}
+			return nil, &TriesError{wait, fmt.Sprintf("there were too many attempts for this email; try again in %s", wait.Round(time.Second)), email}
 		}
 	}
 	return func() {

@@ -60,7 +60,7 @@ type AuditEntry struct {
 	AccountID int32
 	At        time.Time
 	Actor     Actor
-	Address   string // of the peer
+	Address   string // where the request came from
 	Method    string
 	Path      string // with the query
 	Operation string // as the API's document sums it up

@@ -45,7 +45,7 @@ type Members interface {
 	ChangePassword(ctx context.Context, id int32, was, password string, keep [32]byte) error
 
 	// CreateSession stores a session of a member who has that password, and removes those of everybody that began or were used last until
-	// the two times. ErrNotFound: the member is gone, or has another password by now.
+	// the two times, and those of the member that are older than the newest MostSessions. ErrNotFound: the member is gone, or has another password by now.
 	CreateSession(ctx context.Context, s *Session, password string, begun, used time.Time) error
 
 	// Session finds a session and whose it is, or returns ErrNotFound. It does not look at its age.
@@ -63,6 +63,9 @@ type Members interface {
 	// EndOtherSessions removes the sessions of a member but one.
 	EndOtherSessions(ctx context.Context, memberID int32, keep [32]byte) error
 }
+
+// MostSessions is how many sessions a member has at most.
+const MostSessions = 50
 
 // ErrLastOwner refuses what would leave an account without an owner who can sign in.
 var ErrLastOwner = errors.New("the account needs an owner")

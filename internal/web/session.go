@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"mime"
 	"net/http"
 	"slices"
 	"strconv"
@@ -100,6 +101,12 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) {
 }
 
 // own refuses what another site had a browser do.
+//
+// Signing in, joining and setting up ask for no token: who does it has no session yet, or leaves it, so there is none to bind a token to. Another site must
+// not have a browser do it all the same: its user would work in the account of somebody else (login CSRF). A browser says where a request comes from, in
+// Sec-Fetch-Site or Origin, and own looks at that. For one that says neither, as old ones do with forms, decode asks for a body of JSON: no form
+// can send that, and a script of another site only after the server has allowed it (CORS), which it never does. A program outside of browsers
+// sends nobody's cookies.
 func (h *Handler) own(r *http.Request) error {
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return nil
@@ -232,8 +239,12 @@ func (h *Handler) reply(w http.ResponseWriter, r *http.Request, now *member.Sess
 	return write(w, http.StatusOK, sessionAnswer{memberAnswer{m.ID, m.Email, m.Name, m.Role.String()}, accountAnswer{a.ID, a.Name}, now.CSRF, h.PublicURL})
 }
 
-// decode reads a body as one JSON object.
+// decode reads a body as one JSON object. Its type has to be named: own says why.
 func decode(w http.ResponseWriter, r *http.Request, into any) error {
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
+		return &problem{status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Message: "the body must be JSON, with the Content-Type application/json",
+			Field: "Content-Type"}
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return &problem{status: http.StatusRequestEntityTooLarge, Code: "body_too_large", Message: "the body has more than " + strconv.FormatInt(large.Limit, 10) + " bytes"}
@@ -302,24 +313,10 @@ func problemOf(err error) *problem {
 	if e, ok := errors.AsType[*mail.FieldError](err); ok {
 		return &problem{status: http.StatusUnprocessableEntity, Code: e.Code, Message: e.Message, Field: e.Field}
 	}
-	if e, ok := errors.AsType[*member.TriesError](err); ok {
-		return &problem{status: http.StatusTooManyRequests, retryAfter: e.RetryAfter, Code: "too_many_tries", Message: e.Reason}
+	if r, ok := member.RefusalOf(err); ok {
+		return &problem{status: r.Status, retryAfter: r.RetryAfter, Code: r.Code, Message: r.Message, Field: r.Field}
 	}
 	switch {
-	case errors.Is(err, member.ErrSignedOut):
-		return &problem{status: http.StatusUnauthorized, Code: "signed_out", Message: member.ErrSignedOut.Error()}
-	case errors.Is(err, member.ErrCredentials):
-		return &problem{status: http.StatusUnauthorized, Code: "wrong_credentials", Message: member.ErrCredentials.Error()}
-	case errors.Is(err, member.ErrForged):
-		return &problem{status: http.StatusForbidden, Code: "csrf", Message: member.ErrForged.Error(), Field: member.CSRFHeader}
-	case errors.Is(err, member.ErrAccountKey):
-		return &problem{status: http.StatusUnauthorized, Code: "invalid_api_key", Message: member.ErrAccountKey.Error(), Field: "accountKey"}
-	case errors.Is(err, member.ErrSetUp):
-		return &problem{status: http.StatusConflict, Code: "already_set_up", Message: member.ErrSetUp.Error()}
-	case errors.Is(err, member.ErrEmailTaken):
-		return &problem{status: http.StatusForbidden, Code: "email_taken", Message: member.ErrEmailTaken.Error(), Field: "email"}
-	case errors.Is(err, member.ErrInvitation):
-		return &problem{status: http.StatusNotFound, Code: "invalid_invitation", Message: member.ErrInvitation.Error(), Field: "token"}
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return &problem{status: http.StatusServiceUnavailable, retryAfter: unavailableFor, Code: "unavailable", Message: "the server cannot work now: try again"}
 	case errors.Is(err, context.Canceled):

@@ -115,6 +115,7 @@ func (b *browser) do(method, path, body string, header ...string) answer {
 		r.Header.Set("Cookie", b.cookie)
 	}
 	r.Header.Set("X-CSRF-Token", b.csrf)
+	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Accept-Encoding", "identity")
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
@@ -278,6 +279,14 @@ func TestHostileRequests(t *testing.T) {
 		{"POST", "/web/session", s.credentials("richard@example.com", password), []string{"Sec-Fetch-Site", "cross-site"}, 403, `"csrf"`},
 		{"POST", "/web/setup", `{}`, []string{"Sec-Fetch-Site", "cross-site"}, 403, `"csrf"`},
 		{"POST", "/web/invitation", `{}`, []string{"Sec-Fetch-Site", "same-site"}, 403, `"csrf"`},
+		// A browser that says nothing of where a request comes from has a form post one of these types, whatever the text is.
+		{"POST", "/web/session", s.credentials("richard@example.com", password), []string{"Content-Type", "text/plain"}, 415, `"field":"Content-Type"`},
+		{"POST", "/web/session", s.credentials("richard@example.com", password), []string{"Content-Type", "application/x-www-form-urlencoded"}, 415, `"unsupported_media_type"`},
+		{"POST", "/web/setup", s.credentials("richard@example.com", password), []string{"Content-Type", "multipart/form-data; boundary=x"}, 415, `"unsupported_media_type"`},
+		{"POST", "/web/invitation", s.credentials("richard@example.com", password), []string{"Content-Type", ""}, 415, `"unsupported_media_type"`},
+		{"POST", "/web/session", s.credentials("richard@example.com", password), []string{"Content-Type", "text/plain; application/json"}, 415, `"unsupported_media_type"`},
+		{"POST", "/web/session", s.credentials("richard@example.com", password), []string{"Content-Type", "Application/JSON; charset=utf-8"}, 200, `"owner"`},
+		{"POST", "/web/session", s.credentials("richard@example.com", password), []string{"Origin", "null"}, 403, `"csrf"`},
 		{"PUT", "/web/session", `{}`, nil, 405, `"method_not_allowed"`},
 		{"GET", "/web/setup", ``, nil, 405, `"method_not_allowed"`},
 		{"GET", "/web/", ``, nil, 404, `"unknown_path"`},

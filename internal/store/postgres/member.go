@@ -222,6 +222,8 @@ func (db *DB) CreateSession(ctx context.Context, s *store.Session, password stri
 		}
 		t.exec(`INSERT INTO session (token, member_id, address, agent, created, used) VALUES ($1, $2, $3, $4, $5, $5)`,
 			s.Token[:], s.MemberID, text(s.Address), text(s.Agent), engine.Stamp(s.Created))
+		t.exec(`DELETE FROM session WHERE token IN (SELECT token FROM session WHERE member_id = $1 AND token <> $2
+			ORDER BY created DESC, token OFFSET $3 FOR UPDATE SKIP LOCKED)`, s.MemberID, s.Token[:], store.MostSessions-1)
 		return nil
 	})
 }

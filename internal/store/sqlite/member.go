@@ -196,9 +196,14 @@ func (db *DB) CreateSession(ctx context.Context, s *store.Session, password stri
 		if _, err := t.exec(`DELETE FROM session WHERE created <= ? OR used <= ?`, engine.Stamp(begun), engine.Stamp(used)); err != nil {
 			return err
 		}
-		return orMissing(t.changed(`INSERT INTO session (token, member_id, address, agent, created, used)
+		if err := orMissing(t.changed(`INSERT INTO session (token, member_id, address, agent, created, used)
 			SELECT ?1, id, ?3, ?4, ?5, ?5 FROM member WHERE id = ?2 AND password = ?6`,
-			s.Token[:], s.MemberID, s.Address, s.Agent, engine.Stamp(s.Created), password))
+			s.Token[:], s.MemberID, s.Address, s.Agent, engine.Stamp(s.Created), password)); err != nil {
+			return err
+		}
+		_, err := t.exec(`DELETE FROM session WHERE token IN (SELECT token FROM session WHERE member_id = ? AND token <> ?
+			ORDER BY created DESC, token LIMIT -1 OFFSET ?)`, s.MemberID, s.Token[:], store.MostSessions-1)
+		return err
 	})
 }
 

@@ -231,6 +231,27 @@ func sessions(t *testing.T, b *bench) {
 	b.wantSessions(carol, "carol one")
 }
 
+// sessionsAreCapped: of one member the newest stay, and those of others are not touched.
+func sessionsAreCapped(_ *testing.T, b *bench) {
+	ann, bob := b.joined(b.account.ID, "ann@example.com", store.Owner), b.joined(b.account.ID, "bob@example.com", store.Admin)
+	b.signIn(bob, "bob one")
+	var names []string
+	for i := range store.MostSessions + 5 {
+		names = append(names, fmt.Sprintf("ann %02d", i))
+		b.signIn(ann, names[i])
+		if i == 0 {
+			b.must(b.store.UseSession(b.ctx(), secret.Hash(names[0]), b.now.Add(time.Hour))) // that it is in use does not make it newer
+		}
+		b.now = b.now.Add(time.Second)
+	}
+	names = names[5:]
+	b.wantSessions(ann, names...)
+	b.wantSessions(bob, "bob one")
+	b.now = b.now.Add(-time.Hour) // a node whose clock is behind
+	b.signIn(ann, "ann behind")
+	b.wantSessions(ann, append(names[1:], "ann behind")...)
+}
+
 // lastOwner holds also when owners take the role from each other at once.
 func lastOwner(t *testing.T, b *bench) {
 	ann := b.joined(b.account.ID, "ann@example.com", store.Owner)

@@ -159,6 +159,7 @@ func Run(t *testing.T, engine Engine) {
 		"members":                                members,
 		"invitations":                            invitations,
 		"sessions":                               sessions,
+		"sessions are capped":                    sessionsAreCapped,
 		"the last owner":                         lastOwner,
 		"the first member is one":                firstMemberOnce,
 	} {

@@ -93,7 +93,7 @@ export interface Audit {
   "actor": AuditActor;
   /** of a member, as it was then; "" of others */
   "role": string;
-  /** of the peer */
+  /** where the request came from */
   "address": string;
   "method": string;
   /** with the query */
