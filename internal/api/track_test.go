@@ -139,7 +139,7 @@ func TestTrackingLeadsNowhereElse(t *testing.T) {
 		t.Errorf("what people see: %s", a.body)
 	}
 	w.call("GET", "/track/tpsp/open/x/1.png", nil, nil).refused(404, "not_found", "")
-	if n := len(w.eventsOf(m.id)); n != 2 { // the same click in the same second, and as another program none
+	if n := len(w.eventsOf(m.id)); n < 2 || n > 3 { // what was accepted, and the click: one for each second in which it came
 		t.Errorf("%d events", n)
 	}
 }

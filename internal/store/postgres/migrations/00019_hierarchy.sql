@@ -25,7 +25,6 @@ CREATE TABLE sub_hold (
   PRIMARY KEY (sub_account_id, since)
 );
 CREATE INDEX sub_hold_until ON sub_hold (until);
-CREATE INDEX sub_hold_of ON sub_hold (sub_account_id, until);
 
 -- Sub-accounts stand under each other. path has the ids of those above one, the nearest first; moved is when that changed last. per_hour
 -- is 0 for no limit. blocked is since when, 0 for not.

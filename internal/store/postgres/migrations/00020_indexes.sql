@@ -5,3 +5,6 @@ CREATE INDEX suppression_released ON suppression (released) WHERE released <> 0;
 
 -- How long limits held lanes is asked for of what is not long ago, and forgotten when it is.
 CREATE INDEX hold_until ON hold (until);
+
+-- The same of sub-accounts, for a few of them.
+CREATE INDEX sub_hold_of ON sub_hold (sub_account_id, until);

@@ -32,4 +32,3 @@ CREATE TABLE sub_hold (
   PRIMARY KEY (sub_account_id, since)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sub_hold_until ON sub_hold (until);
-CREATE INDEX sub_hold_of ON sub_hold (sub_account_id, until);
