@@ -73,7 +73,8 @@ func TestPlans(t *testing.T) {
 	for _, f := range []store.EventFilter{
 		{AccountID: 1}, {AccountID: 1, After: 7}, {AccountID: 1, Before: 7, Newest: true}, {AccountID: 1, MessageID: mail.ID{1}},
 		{AccountID: 1, Types: nil, TPSPIDs: []int32{1}}, {AccountID: 1, Search: "x", After: 7, Before: 9, From: now, To: now, Types: []event.Type{1}, Newest: true}, {AccountID: 1, Recipient: "a@b.example"},
-		{AccountID: 1, Mailbox: "gmail", After: 7}, {AccountID: 1, Group: "g", After: 7, Before: 9, Newest: true},
+		{AccountID: 1, Mailbox: "gmail", After: 7}, {AccountID: 1, Group: "g", After: 7, Before: 9, Newest: true}, {AccountID: 1, Domain: "d", After: 7, Before: 9}, {AccountID: 1, First: true, From: now, To: now},
+		{AccountID: 1, Values: map[store.Dimension]string{store.DimensionReason: "x"}, From: now, To: now, Before: 9, Newest: true},
 	} {
 		query, _ := eventQuery(f)
 		queries = append(queries, query)
