@@ -565,6 +565,13 @@ export interface ExportRequest {
   "subAccountId"?: number;
   "mailbox"?: string;
   "group"?: string;
+  "domain"?: string;
+  "reason"?: string;
+  "device"?: string;
+  "client"?: string;
+  "os"?: string;
+  "country"?: string;
+  "first"?: boolean;
 }
 
 export interface Facet {
