@@ -255,7 +255,7 @@ func (s *server) operations() []operation {
 			answers(http.StatusOK, statusAnswer{}),
 		op(http.MethodGet, "/readyz", noKey, "tell that the server can work", s.forAnyone(s.readyz)).
 			answers(http.StatusOK, statusAnswer{}),
-	}, s.statOperations(v1), s.domainOperations(v1), s.storedOperations(v1), s.doctorOperations(), s.suppressionOperations(), s.journalOperations(v1), s.labelOperations(v1), s.hierarchyOperations(v1),
+	}, s.statOperations(v1), s.domainOperations(v1), s.storedOperations(v1), s.doctorOperations(), s.failureOperations(v1), s.suppressionOperations(), s.journalOperations(v1), s.labelOperations(v1), s.hierarchyOperations(v1),
 		s.ownStatOperations(v1), s.compareOperations(v1), s.nowOperations(v1), s.trackOperations(), s.ipOperations(v1), s.ipStatOperations(v1), s.webhookOperations(v1), s.memberOperations(v1), s.auditOperations(v1),
 		s.intakeOperations(v1), s.searchOperations(v1), s.tailOperations(v1), s.contentOperations(v1), s.messageHookOperations(v1), s.documentOperations())
 }
