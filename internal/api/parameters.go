@@ -19,6 +19,8 @@ var (
 		parameter{Name: "ipId", Kind: "integer", Summary: "only mail through this IP"},
 		parameter{Name: "filterBy", Kind: "string", Summary: "provider, type, subaccount, tpsp or ip: filterValue says which"},
 		parameter{Name: "filterValue", Kind: "string", Summary: "the value that filterBy names"})
+	subStatParameters = append(slices.Clip(statParameters),
+		parameter{Name: "withChildren", Kind: "boolean", Summary: "also mail of all sub-accounts that stand under it, deleted ones included"})
 	rowParameters = append(pageParameters("name"),
 		parameter{Name: "sortBy", Kind: "string", Summary: "name, or the counter by which the rows are sorted"},
 		parameter{Name: "orderBy", Kind: "string", Summary: "the same as sortBy"},

@@ -59,7 +59,7 @@ func TestPlans(t *testing.T) {
 		namedQuery, formerQuery, callQuery, whitherQuery, firstsQuery, labelsQuery, facetsQuery, facetEventsQuery,
 	}
 	for _, f := range []store.StatFilter{{AccountID: 1}, {AccountID: 1, By: store.ByMailbox, Egress: 1}, {AccountID: 1, Dimension: store.DimensionReason, By: store.ByValue},
-		{AccountID: 1, Dimension: store.DimensionGroup, Value: "g", By: store.ByDay, SubAccountID: 1}} {
+		{AccountID: 1, Dimension: store.DimensionGroup, Value: "g", By: store.ByDay, SubAccountID: 1}, {AccountID: 1, By: store.ByDay, SubAccountID: 1, Under: []int32{2}}} {
 		query, _ := statQuery(&f)
 		lanes, _ := laneQuery(&f)
 		queries = append(queries, query, lanes)
