@@ -1561,6 +1561,8 @@ export interface StreamsRequest {
   "type"?: number;
   "key"?: string;
   "endpoint"?: string;
+  /** one that is connected: what is absent, and a masked key, are as it has them */
+  "tpspId"?: number;
 }
 
 export interface SubAccount {

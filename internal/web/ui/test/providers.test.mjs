@@ -252,6 +252,16 @@ test("everything of a provider is changed on its page, and it is deleted there",
   await page.getByRole("button", { name: "Save" }).click();
   await eventually("the stream", async () => (await api("GET", `/account/tpsp/${had.id}`)).messageStream === "broadcast");
 
+  // They are fetched with the key that is kept, and one is chosen.
+  await page.getByRole("button", { name: "Fetch message streams" }).click();
+  const streams = page.getByRole("group", { name: "Choose one message stream" });
+  await streams.getByRole("radio", { name: /broadcast/i, checked: true }).waitFor();
+  await accessible(page);
+  await streams.getByRole("radio", { name: /outbound/i }).check();
+  assert.equal(await page.getByLabel("Message stream", { exact: true }).inputValue(), "outbound");
+  await page.getByRole("button", { name: "Save" }).click();
+  await eventually("the stream that was chosen", async () => (await api("GET", `/account/tpsp/${had.id}`)).messageStream === "outbound");
+
   await page.getByRole("link", { name: "Templates" }).click();
   await page.getByRole("button", { name: "Read now" }).click();
   await page.getByRole("cell", { name: "welcome-template" }).waitFor();
