@@ -103,7 +103,7 @@ func (db *DB) countOf(ctx context.Context, f *store.EventFilter, from string, ar
 
 // sift lets a sieve look at what a query finds, until it is full.
 func (db *DB) sift(ctx context.Context, sieve *engine.Sieve, from string, args []any) error {
-	rows, err := db.readPool.QueryContext(ctx, `SELECT e.seq, e.type, e.occurred_at, e.detail FROM `+from, args...)
+	rows, err := db.readPool.QueryContext(ctx, candidatesQuery(from), args...)
 	if err != nil {
 		return failed("look through events", err)
 	}
@@ -120,6 +120,10 @@ func (db *DB) sift(ctx context.Context, sieve *engine.Sieve, from string, args [
 		}
 	}
 	return failed("look through events", rows.Err())
+}
+
+func candidatesQuery(from string) string {
+	return `SELECT e.seq, e.type, e.occurred_at, e.detail FROM ` + from
 }
 
 // eventsOf reads what a sieve kept.

@@ -78,6 +78,10 @@ func TestPlans(t *testing.T) {
 	} {
 		query, _ := eventQuery(f)
 		queries = append(queries, query)
+		if len(f.Values) > 0 {
+			where, _ := eventConditions(f)
+			queries = append(queries, candidatesQuery(eventsBy(&f, false)+` WHERE `+where+` ORDER BY e.seq DESC`), keptQuery(9, `page.seq DESC`))
+		}
 	}
 	for _, f := range []store.EventFilter{{AccountID: 1}, {AccountID: 1, Types: []event.Type{1}, From: now, To: now, Search: "x"}, {AccountID: 1, MessageID: mail.ID{1}},
 		{AccountID: 1, Recipient: "a@b.example"}} {
