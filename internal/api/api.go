@@ -98,12 +98,13 @@ type Journal interface {
 	Events(ctx context.Context, f store.EventFilter) ([]store.Event, error)
 }
 
-// Queue knows what waits, and how much of the limits is taken; a store.Store is one.
+// Queue knows what waits and what failed, and how much of the limits is taken; a store.Store is one.
 type Queue interface {
 	Permits(ctx context.Context, egress route.Egress, now time.Time, claim time.Duration) (store.Permits, error)
 	Queued(ctx context.Context, f store.QueuedFilter, after mail.ID, limit int) (list []store.Queued, last mail.ID, err error)
 	Rearrange(ctx context.Context, batch []store.Move, now time.Time) (int, error)
 	LaneDelays(ctx context.Context, accountID, tpspID int32, limit int) (store.LaneDelays, error)
+	Failures(ctx context.Context, accountID, tpspID int32, since time.Time, limit int) (store.Failures, error)
 }
 
 // Ingest takes in the webhooks of providers; *ingest.Service is one. Nil means that the body is durable, whatever is in it.

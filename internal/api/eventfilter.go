@@ -1,7 +1,9 @@
 package api
 
 import (
+	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,6 +41,9 @@ func (s *server) eventFilter(q url.Values, accountID int32) (f store.EventFilter
 			return f, false, badParameter("mailbox", "must be a mailbox provider, such as gmail or default")
 		}
 	}
+	if err = eventFacets(q, &f); err != nil {
+		return f, false, err
+	}
 	if f.From, f.To, err = eventRange(q); err != nil {
 		return f, false, err
 	}
@@ -48,6 +53,61 @@ func (s *server) eventFilter(q url.Values, accountID int32) (f store.EventFilter
 	nothing, err := s.searchFilter(q, &f)
 	return f, none || nothing, err
 }
+
+// eventFacets reads under what events are to count, as statistics name it.
+func eventFacets(q url.Values, f *store.EventFilter) (err error) {
+	for _, d := range []store.Dimension{store.DimensionReason, store.DimensionDevice, store.DimensionClient, store.DimensionOS, store.DimensionCountry} {
+		text := strings.TrimSpace(q.Get(d.String()))
+		if text == "" {
+			continue
+		}
+		value, rule := facetValue(d, text)
+		if rule != "" {
+			return badParameter(d.String(), rule)
+		}
+		if f.Values == nil {
+			f.Values = map[store.Dimension]string{}
+		}
+		f.Values[d] = value
+	}
+	f.Domain = strings.ToLower(strings.TrimSpace(q.Get("domain")))
+	if len(f.Domain) > store.MaxLabelBytes {
+		return badParameter("domain", fmt.Sprintf("has more than %d bytes", store.MaxLabelBytes))
+	}
+	f.First, err = truth(q, "first")
+	return err
+}
+
+// replyCode is the code of a reply under which bounces count: an enhanced one, or that of SMTP.
+var replyCode = regexp.MustCompile(`^(?:[45]\.[0-7]\.\d{1,2}|[45]\d\d)$`)
+
+// facetValue returns a value of a dimension as it is counted, or the rule that it breaks.
+func facetValue(d store.Dimension, text string) (value, rule string) {
+	for _, name := range append([]string{store.OtherValue, store.UnknownValue}, store.Names(d)...) {
+		if strings.EqualFold(name, text) {
+			return name, ""
+		}
+	}
+	const also = ", " + store.OtherValue + " or " + store.UnknownValue
+	switch d {
+	case store.DimensionReason:
+		if replyCode.MatchString(text) {
+			return text, ""
+		}
+		return "", "must be a type of bounces, such as HardBounce, or the code of a reply, such as 5.1.1 or 550" + also
+	case store.DimensionCountry:
+		if len(text) == 2 && isLetter(text[0]) && isLetter(text[1]) {
+			return strings.ToUpper(text), ""
+		}
+		return "", "must be a country's code of two letters, such as DE" + also
+	case store.DimensionDevice:
+		return "", "must be " + strings.Join(store.Names(d), ", ") + also
+	default:
+		return "", "must be a name that statistics have, such as " + store.Names(d)[0] + also
+	}
+}
+
+func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 
 // eventSource reads whose events a query asks for: of which TPSP or IP, which kind of provider, which sub-account. SendPost's
 // dashboard says the same with source and sourceId.

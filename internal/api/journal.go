@@ -74,7 +74,7 @@ func mustSearch(f *store.EventFilter) bool {
 	if f.Recipient != "" || f.MessageID != (mail.ID{}) {
 		return false
 	}
-	return f.Search != "" || f.Group != "" || f.From.IsZero() && f.To.IsZero() && (len(f.Types) > 0 || f.TPSPIDs != nil || f.SubAccountID != 0 || f.Mailbox != "")
+	return f.Looks() || f.From.IsZero() && f.To.IsZero() && (len(f.Types) > 0 || f.TPSPIDs != nil || f.SubAccountID != 0 || f.Mailbox != "")
 }
 
 // searchEvents reads a page of what a filter selects, stretch by stretch, so that no question to the store lasts long. next is where
@@ -174,6 +174,13 @@ type exportRequest struct {
 	SubAccountID int32   `json:"subAccountId"`
 	Mailbox      string  `json:"mailbox"`
 	Group        string  `json:"group"`
+	Domain       string  `json:"domain"`
+	Reason       string  `json:"reason"`
+	Device       string  `json:"device"`
+	Client       string  `json:"client"`
+	OS           string  `json:"os"`
+	Country      string  `json:"country"`
+	First        bool    `json:"first"`
 }
 
 // exportQuery returns what a request asks for, in its query or its body, which may be empty.
@@ -191,9 +198,14 @@ func exportQuery(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	for i, t := range in.Type {
 		types[i] = number(t)
 	}
-	for name, value := range map[string]string{"format": in.Format, "search": in.Search, "type": strings.Join(types, ","), "messageId": in.MessageID,
-		"recipient": in.Recipient, "from": in.From, "to": in.To, "provider": in.Provider, "mailbox": in.Mailbox, "group": in.Group, "source": in.Source, "sourceId": number(in.SourceID),
-		"tpspId": number(in.TPSPID), "ipId": number(in.IPID), "subAccountId": number(in.SubAccountID)} {
+	first := ""
+	if in.First {
+		first = "true"
+	}
+	for name, value := range map[string]string{"domain": in.Domain, "reason": in.Reason, "device": in.Device, "client": in.Client, "os": in.OS, "country": in.Country,
+		"first": first, "format": in.Format, "search": in.Search, "type": strings.Join(types, ","), "messageId": in.MessageID,
+		"recipient": in.Recipient, "from": in.From, "to": in.To, "provider": in.Provider, "mailbox": in.Mailbox, "group": in.Group, "source": in.Source,
+		"sourceId": number(in.SourceID), "tpspId": number(in.TPSPID), "ipId": number(in.IPID), "subAccountId": number(in.SubAccountID)} {
 		if value != "" && value != "0" && !q.Has(name) {
 			q.Set(name, value)
 		}

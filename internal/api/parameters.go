@@ -19,6 +19,8 @@ var (
 		parameter{Name: "ipId", Kind: "integer", Summary: "only mail through this IP"},
 		parameter{Name: "filterBy", Kind: "string", Summary: "provider, type, subaccount, tpsp or ip: filterValue says which"},
 		parameter{Name: "filterValue", Kind: "string", Summary: "the value that filterBy names"})
+	subStatParameters = append(slices.Clip(statParameters),
+		parameter{Name: "withChildren", Kind: "boolean", Summary: "also mail of all sub-accounts that stand under it, deleted ones included"})
 	rowParameters = append(pageParameters("name"),
 		parameter{Name: "sortBy", Kind: "string", Summary: "name, or the counter by which the rows are sorted"},
 		parameter{Name: "orderBy", Kind: "string", Summary: "the same as sortBy"},
@@ -40,6 +42,13 @@ var (
 		{Name: "subAccountId", Kind: "integer", Summary: "only events of this sub-account"},
 		{Name: "mailbox", Kind: "string", Summary: "only events of mail to this mailbox provider, such as gmail"},
 		{Name: "group", Kind: "string", Summary: "only events of mail of this group, as far as groups are counted by name"},
+		{Name: "domain", Kind: "string", Summary: "only events that statistics count under this whitelisted domain of the sender"},
+		{Name: "reason", Kind: "string", Summary: "only bounces that statistics count under this reason, such as HardBounce, 5.1.1 or (unknown)"},
+		{Name: "device", Kind: "string", Summary: "only opens and clicks that statistics count under this device, such as Mobile or (unknown)"},
+		{Name: "client", Kind: "string", Summary: "only opens and clicks that statistics count under this program, such as Gmail or (other)"},
+		{Name: "os", Kind: "string", Summary: "only opens and clicks that statistics count under this operating system, such as iOS"},
+		{Name: "country", Kind: "string", Summary: "only opens and clicks that statistics count under this country, such as DE or (unknown)"},
+		{Name: "first", Kind: "boolean", Summary: "only the first open, or click, of each message, as statistics count unique ones"},
 		{Name: "source", Kind: "string", Summary: "tpsp, ip or subaccount: sourceId says which"},
 		{Name: "sourceId", Kind: "integer", Summary: "the id that source names"},
 	}

@@ -271,6 +271,7 @@ func (s *server) operations() []operation {
 		s.ipStatOperations(v1),
 		s.nowOperations(v1),
 		s.doctorOperations(),
+		s.failureOperations(v1),
 
 		// messages
 		s.searchOperations(v1),

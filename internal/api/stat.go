@@ -116,11 +116,11 @@ func (s *server) statOperations(v1 string) []operation {
 			asks(statParameters...).asks(groupParameter).answers(http.StatusOK, statCounters{}),
 
 		op(http.MethodGet, sub, accountKey, "daily statistics of a sub-account", s.stat(s.ofSubAccount, maxDaily, s.replyDaily)).
-			asks(statParameters...).answers(http.StatusOK, []dailyStat{}),
+			asks(subStatParameters...).answers(http.StatusOK, []dailyStat{}),
 		op(http.MethodGet, sub+"/aggregate", accountKey, "statistics of a sub-account", s.stat(s.ofSubAccount, maxAggregate, s.replyAggregate)).
-			asks(statParameters...).answers(http.StatusOK, statCounters{}),
+			asks(subStatParameters...).answers(http.StatusOK, statCounters{}),
 		op(http.MethodGet, sub+"/group", accountKey, "statistics of a group of a sub-account", s.stat(ofGroup(s.ofSubAccount), maxAggregate, s.replyAggregate)).
-			asks(statParameters...).asks(groupParameter).answers(http.StatusOK, statCounters{}),
+			asks(subStatParameters...).asks(groupParameter).answers(http.StatusOK, statCounters{}),
 
 		op(http.MethodGet, tpsp, accountKey, "daily statistics of a provider", s.stat(s.ofTPSP, maxDaily, s.replyDaily)).
 			asks(statParameters...).answers(http.StatusOK, []dailyStat{}),
@@ -137,11 +137,17 @@ func (s *server) statOperations(v1 string) []operation {
 		op(http.MethodGet, v1+"/subaccount/stat/aggregate", subAccountKey, "statistics of a range of days", s.ownStat(maxAggregate, s.replyAggregate)).
 			asks(statParameters...).answers(http.StatusOK, statCounters{}),
 	}
+	asked := func(path string) []parameter {
+		if path == sub {
+			return subStatParameters
+		}
+		return statParameters
+	}
 	rows := func(path, whose string, scope statScope, of ...breakdown) {
 		for _, b := range of {
 			list = append(list, op(http.MethodGet, path+"/aggregate/"+b.name, accountKey, "statistics"+whose+" by "+b.words,
 				s.stat(scope, maxAggregate, s.replyRows(b))).
-				asks(statParameters...).asks(rowParameters...).answers(http.StatusOK, b.list()))
+				asks(asked(path)...).asks(rowParameters...).answers(http.StatusOK, b.list()))
 		}
 	}
 	counts := func(of ...breakdown) {
@@ -163,11 +169,11 @@ func (s *server) statOperations(v1 string) []operation {
 	}{{account, "", ofAccount}, {sub, " of a sub-account", s.ofSubAccount}, {tpsp, " of a provider", s.ofTPSP}, {domain, " of a whitelisted domain", s.ofDomain}} {
 		list = append(list, op(http.MethodGet, scope.path+"/aggregate/engagement", accountKey, "opens and clicks"+scope.whose+", and those who did",
 			s.stat(scope.of, maxAggregate, s.replyEngagement)).
-			asks(statParameters...).answers(http.StatusOK, engagement{}))
+			asks(asked(scope.path)...).answers(http.StatusOK, engagement{}))
 		if scope.path != domain {
 			list = append(list, op(http.MethodGet, scope.path+"/aggregate/delay", accountKey, "how long mail"+scope.whose+" took to be delivered",
 				s.stat(scope.of, maxAggregate, s.replyDelay)).
-				asks(statParameters...).answers(http.StatusOK, delayAnswer{}))
+				asks(asked(scope.path)...).answers(http.StatusOK, delayAnswer{}))
 		}
 	}
 	return list
@@ -198,11 +204,22 @@ func ofGroup(scope statScope) statScope {
 	}
 }
 
-// ofSubAccount is a sub-account by its id. A deleted one keeps its statistics.
+// ofSubAccount is a sub-account by its id, with all under it when the query says so. A deleted one keeps its statistics.
 func (s *server) ofSubAccount(r *http.Request, a *directory.Account) (f store.StatFilter, err error) {
 	f.AccountID = a.ID
-	if f.SubAccountID, err = pathID(r); err != nil || s.Directory.Current().SubAccount(a.ID, f.SubAccountID) != nil {
+	if f.SubAccountID, err = pathID(r); err != nil {
 		return f, err
+	}
+	all, err := truth(r.URL.Query(), "withChildren")
+	if err != nil {
+		return f, err
+	}
+	view := s.Directory.Current()
+	if all {
+		f.Under = view.Under(a.ID, f.SubAccountID)
+	}
+	if view.SubAccount(a.ID, f.SubAccountID) != nil {
+		return f, nil
 	}
 	former, err := s.Statistics.FormerSubAccounts(r.Context(), a.ID)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"postyard/internal/directory"
 	"postyard/internal/limit"
+	"postyard/internal/mail"
 	"postyard/internal/provider"
 	"postyard/internal/secret"
 	"postyard/internal/tpsp"
@@ -141,17 +142,34 @@ func healthAnswerOf(t *directory.TPSP, now time.Time) healthAnswer {
 
 // streamsRequest asks for the streams of a provider that need not be connected.
 type streamsRequest struct {
-	Type     int    `json:"type"`
-	Key      string `json:"key"`
-	Endpoint string `json:"endpoint"`
+	Type     int     `json:"type"`
+	Key      *string `json:"key"`
+	Endpoint *string `json:"endpoint"`
+	TPSPID   int32   `json:"tpspId"` // one that is connected: what is absent, and a masked key, are as it has them
 }
 
-func (s *server) listStreams(w http.ResponseWriter, r *http.Request, _ *directory.Account) error {
+func (s *server) listStreams(w http.ResponseWriter, r *http.Request, a *directory.Account) error {
 	var in streamsRequest
 	if err := decodeBody(w, r, &in); err != nil {
 		return err
 	}
-	streams, err := s.Providers.Streams(r.Context(), provider.Type(in.Type), secret.NewString(in.Key), in.Endpoint)
+	kind, conn := provider.Type(in.Type), provider.Connection{}
+	if in.TPSPID != 0 {
+		t, err := s.Providers.TPSP(a.ID, in.TPSPID)
+		if err != nil {
+			return err
+		}
+		if kind = t.Type; in.Type != 0 && in.Type != int(kind) {
+			return mail.Invalid("other_type", "type", "the provider %d is of type %d", t.ID, kind)
+		}
+		if conn, err = s.Providers.Connection(t); err != nil {
+			return err
+		}
+	}
+	if err := (&tpspChanges{Key: in.Key, Endpoint: in.Endpoint}).layConnection(false, &conn); err != nil {
+		return err
+	}
+	streams, err := s.Providers.Streams(r.Context(), kind, conn.Key, conn.Endpoint)
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,19 @@ func (s *Snapshot) Chain(accountID, id int32) (chain []*SubAccount) {
 	return chain
 }
 
+// Under returns the ids of the account's sub-accounts that stand under one, however deep, in their order; deleted ones are among them.
+func (s *Snapshot) Under(accountID, id int32) (under []int32) {
+	for _, list := range []map[int32]*SubAccount{s.subAccounts, s.formerSubs} {
+		for _, a := range list {
+			if a.AccountID == accountID && slices.Contains(a.Path, id) {
+				under = append(under, a.ID)
+			}
+		}
+	}
+	slices.Sort(under)
+	return under
+}
+
 // Children returns the sub-accounts that stand directly under one, or under none (0), by name.
 func (s *Snapshot) Children(accountID, id int32) []*SubAccount {
 	list := slices.DeleteFunc(s.SubAccounts(accountID), func(a *SubAccount) bool { return a.Parent() != id })

@@ -41,6 +41,7 @@ const (
 type StatFilter struct {
 	AccountID    int32
 	SubAccountID int32
+	Under        []int32 // sub-accounts that count with SubAccountID; without it they mean nothing
 	Egress       route.Egress
 	Mailbox      mailbox.Class
 	Types        []event.Type

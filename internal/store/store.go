@@ -493,16 +493,27 @@ type EventFilter struct {
 	TPSPIDs      []int32 // nil: any; a negative one is an IP's
 	Types        []event.Type
 	Mailbox      mailbox.Class
-	Group        string    // of its message, as far as groups are counted by name (MaxLabels)
-	Recipient    string    // exact address, case-insensitive
-	Search       string    // a part of the recipient's address, case-insensitive
-	From, To     time.Time // occurrence, From included, To excluded
-	After        int64     // only events recorded after this Seq
-	Before       int64     // only events recorded before this Seq; 0 is no bound
-	Newest       bool      // newest first; otherwise in the order of recording
+	Group        string               // of its message, as far as groups are counted by name (MaxLabels)
+	Domain       string               // that its message counts under, as facets have it
+	Values       map[Dimension]string // that it counts under itself: of reasons, devices, clients, systems and countries
+	First        bool                 // only the first open, or click, of its message (MarkFirst)
+	Recipient    string               // exact address, case-insensitive
+	Search       string               // a part of the recipient's address, case-insensitive
+	From, To     time.Time            // occurrence, From included, To excluded
+	After        int64                // only events recorded after this Seq
+	Before       int64                // only events recorded before this Seq; 0 is no bound
+	Newest       bool                 // newest first; otherwise in the order of recording
 	Offset       int
 	Limit        int
 }
+
+// Looks tells whether events, or their messages, are to be looked at to know whether the filter selects them: no index or counter says it.
+func (f *EventFilter) Looks() bool {
+	return f.Search != "" || f.Group != "" || f.Faceted() || f.First
+}
+
+// Faceted tells whether the filter selects by facets: events that have none, such as those of copies, are not among what it selects.
+func (f *EventFilter) Faceted() bool { return f.Domain != "" || len(f.Values) > 0 }
 
 // CountFilter selects counters.
 type CountFilter struct {

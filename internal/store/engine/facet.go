@@ -171,9 +171,9 @@ func OwnFacets(t event.Type, d *event.Detail) []FacetValue {
 			country = d.Geo.CountryCode
 		}
 		return []FacetValue{
-			{Dimension: store.DimensionDevice, Value: nameIn(devices, device)},
-			{Dimension: store.DimensionClient, Value: nameIn(clients, client)},
-			{Dimension: store.DimensionOS, Value: nameIn(systems, system)},
+			{Dimension: store.DimensionDevice, Value: nameIn(store.Names(store.DimensionDevice), device)},
+			{Dimension: store.DimensionClient, Value: nameIn(store.Names(store.DimensionClient), client)},
+			{Dimension: store.DimensionOS, Value: nameIn(store.Names(store.DimensionOS), system)},
 			{Dimension: store.DimensionCountry, Value: countryOf(country)},
 		}
 	default:
@@ -283,15 +283,10 @@ func delayOf(submitted, occurred int64, fine bool) FacetValue {
 // enhanced finds an enhanced status code (RFC 3463) of a refusal.
 var enhanced = regexp.MustCompile(`\b([45])\.([0-7])\.(\d{1,2})\b`)
 
-// reasons are the types of bounces that providers name: Postmark's.
-var reasons = []string{"AddressChange", "AutoResponder", "BadEmailAddress", "Blocked", "ChallengeVerification", "DMARCPolicy", "DnsError", "HardBounce",
-	"InboundError", "ManuallyDeactivated", "OpenRelayTest", "SMTPApiError", "SoftBounce", "SpamComplaint", "SpamNotification", "Subscribe",
-	"TemplateRenderingFailed", "Transient", "Unconfirmed", "Unknown", "Unsubscribe", "VirusNotification"}
-
 // reasonOf is why a message bounced: the provider's type of the bounce, else the code of the reply.
 func reasonOf(d *event.Detail) string {
 	if name := d.Provider["Type"]; name != "" {
-		for _, known := range reasons {
+		for _, known := range store.Names(store.DimensionReason) {
 			if strings.EqualFold(known, name) {
 				return known
 			}
@@ -306,17 +301,6 @@ func reasonOf(d *event.Detail) string {
 	}
 	return store.UnknownValue
 }
-
-// The names that are counted on their own; longer ones stand before those that they begin with.
-var (
-	devices = []string{"Desktop", "Mobile", "Tablet", "WebMail"}
-	systems = []string{"Android", "BlackBerry", "Chrome OS", "Fedora", "FreeBSD", "iOS", "iPadOS", "Linux", "macOS", "Mac OS X", "OS X", "Symbian", "Tizen",
-		"Ubuntu", "webOS", "Windows Phone", "Windows"}
-	clients = []string{"AirMail", "Amazon Silk", "Android", "AOL", "Apple Mail", "AquaMail", "BlackBerry", "Brave", "Chrome Mobile", "Chrome", "Chromium",
-		"Edge", "eM Client", "Entourage", "Evolution", "Firefox Mobile", "Firefox", "Gmail", "Google Image Proxy", "GoogleImageProxy", "IBM Notes", "IE Mobile",
-		"IE", "Internet Explorer", "iPad", "iPhone", "iOS", "K-9 Mail", "KMail", "Lotus Notes", "Mail.ru", "Mailbird", "Mobile Safari", "Opera Mini", "Opera", "Outlook",
-		"Postbox", "Roundcube", "Safari", "Samsung", "Spark", "Thunderbird", "UC Browser", "Vivaldi", "Windows Live Mail", "Windows Mail", "Yahoo", "Yandex", "Zimbra", "Zoho"}
-)
 
 // nameIn returns the name of a list that a text is, or begins with as a word of its own.
 func nameIn(list []string, text string) string {

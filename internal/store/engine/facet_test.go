@@ -21,7 +21,7 @@ import (
 
 // foreign is a text as a provider may send it: names that are known with something around them, and anything else.
 func foreign() *rapid.Generator[string] {
-	known := slices.Concat(clients, systems, devices, reasons, []string{"5.1.1", "DE", "unknown", ""})
+	known := slices.Concat(store.Names(store.DimensionClient), store.Names(store.DimensionOS), store.Names(store.DimensionDevice), store.Names(store.DimensionReason), []string{"5.1.1", "DE", "unknown", ""})
 	return rapid.OneOf(rapid.SampledFrom(known), rapid.String(), rapid.Map(rapid.SliceOfN(rapid.Byte(), 0, 12), func(b []byte) string { return string(b) }),
 		rapid.Custom(func(t *rapid.T) string {
 			around := rapid.Map(rapid.SliceOfN(rapid.Byte(), 0, 3), func(b []byte) string { return string(b) })
@@ -34,7 +34,7 @@ func foreign() *rapid.Generator[string] {
 func TestFacetsAreWhatIsStored(t *testing.T) {
 	t.Parallel()
 	known := map[string]bool{store.OtherValue: true, store.UnknownValue: true}
-	for _, name := range slices.Concat(clients, systems, devices, reasons) {
+	for _, name := range slices.Concat(store.Names(store.DimensionClient), store.Names(store.DimensionOS), store.Names(store.DimensionDevice), store.Names(store.DimensionReason)) {
 		known[name] = true
 	}
 	rapid.Check(t, func(t *rapid.T) {
@@ -69,10 +69,10 @@ func TestNames(t *testing.T) {
 		list       []string
 		text, want string
 	}{
-		{clients, "Chrome", "Chrome"}, {clients, "chrome 35.0", "Chrome"}, {clients, "Chrome Mobile 44", "Chrome Mobile"}, {clients, "Chromecast", "(other)"},
-		{clients, "Mobile Safari", "Mobile Safari"}, {clients, "iPhone", "iPhone"}, {clients, "Unknown", "(unknown)"}, {clients, "", "(unknown)"}, {clients, "😀", "(other)"},
-		{systems, "OS X 10", "OS X"}, {systems, "Mac OS X", "Mac OS X"}, {systems, "Windows XP", "Windows"}, {systems, "Windows Phone", "Windows Phone"},
-		{systems, "iOS 17", "iOS"}, {systems, "Windows10", "Windows"}, {devices, "WebMail", "WebMail"}, {devices, "desktop", "Desktop"}, {devices, "Fridge", "(other)"},
+		{store.Names(store.DimensionClient), "Chrome", "Chrome"}, {store.Names(store.DimensionClient), "chrome 35.0", "Chrome"}, {store.Names(store.DimensionClient), "Chrome Mobile 44", "Chrome Mobile"}, {store.Names(store.DimensionClient), "Chromecast", "(other)"},
+		{store.Names(store.DimensionClient), "Mobile Safari", "Mobile Safari"}, {store.Names(store.DimensionClient), "iPhone", "iPhone"}, {store.Names(store.DimensionClient), "Unknown", "(unknown)"}, {store.Names(store.DimensionClient), "", "(unknown)"}, {store.Names(store.DimensionClient), "😀", "(other)"},
+		{store.Names(store.DimensionOS), "OS X 10", "OS X"}, {store.Names(store.DimensionOS), "Mac OS X", "Mac OS X"}, {store.Names(store.DimensionOS), "Windows XP", "Windows"}, {store.Names(store.DimensionOS), "Windows Phone", "Windows Phone"},
+		{store.Names(store.DimensionOS), "iOS 17", "iOS"}, {store.Names(store.DimensionOS), "Windows10", "Windows"}, {store.Names(store.DimensionDevice), "WebMail", "WebMail"}, {store.Names(store.DimensionDevice), "desktop", "Desktop"}, {store.Names(store.DimensionDevice), "Fridge", "(other)"},
 	} {
 		if got := nameIn(c.list, c.text); got != c.want {
 			t.Errorf("%q: %q, want %q", c.text, got, c.want)

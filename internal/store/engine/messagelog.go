@@ -181,6 +181,9 @@ func likeText(s string) string { return likeEscape.Replace(s) }
 // GroupLabel is what stored labels hold when a message counts under a group.
 func GroupLabel(group string) []byte { return appendName(nil, LabelName(group)) }
 
+// DomainLabel is what the stored labels of a message begin with that counts under a domain.
+func DomainLabel(domain string) []byte { return appendName(nil, LabelName(domain)) }
+
 // Numbered replaces the ? of a statement by $1, $2, ... from the one after n on.
 func Numbered(query string, n int) string {
 	parts := strings.Split(query, "?")

@@ -3,8 +3,13 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"postyard/internal/event"
 	"postyard/internal/store"
 	"postyard/internal/store/engine"
 )
@@ -27,6 +32,24 @@ func (db *DB) EventsInTime(ctx context.Context, f store.EventFilter, from store.
 	where, args, next, done, err := db.pieceInTime(ctx, &f, from, look)
 	if err != nil {
 		return nil, next, false, err
+	}
+	if len(f.Values) > 0 {
+		order := `e.occurred_at, e.seq`
+		if engine.Selective(&f) {
+			args = append(args, look)
+			order = fmt.Sprintf(`e.occurred_at + 0, e.seq LIMIT $%d`, len(args))
+		}
+		sieve, err := db.sift(ctx, &f, 0, look, `event e WHERE `+where+` ORDER BY `+order, args)
+		if err != nil {
+			return nil, next, false, err
+		}
+		if n, last := sieve.Looked(); engine.Selective(&f) {
+			if done = n < look; !done {
+				next = last
+			}
+		}
+		events, err = db.eventsOf(ctx, f.AccountID, sieve, `page.occurred_at, page.seq`)
+		return events, next, done, err
 	}
 	query, args := piecesQuery(&f, where, args, look)
 	if events, err = list(ctx, db.queries, "read events", scanEvent, query, args...); err != nil {
@@ -55,8 +78,53 @@ func (db *DB) CountEvents(ctx context.Context, f store.EventFilter, from store.T
 			return 0, next, false, err
 		}
 	}
-	_, err = one(ctx, db.queries, "count events", []any{&n}, `SELECT count(*) FROM event e WHERE `+where, args...)
+	n, err = db.countOf(ctx, &f, where, args)
 	return n, next, done, err
+}
+
+// countOf counts what a filter selects of the events for which its conditions hold.
+func (db *DB) countOf(ctx context.Context, f *store.EventFilter, where string, args []any) (n int64, err error) {
+	if len(f.Values) == 0 {
+		_, err = one(ctx, db.queries, "count events", []any{&n}, `SELECT count(*) FROM event e WHERE `+where, args...)
+		return n, err
+	}
+	sieve, err := db.sift(ctx, f, 0, math.MaxInt, `event e WHERE `+where, args)
+	if err != nil {
+		return 0, err
+	}
+	return int64(len(sieve.Seqs())), nil
+}
+
+// sift returns a sieve that has looked at what a query finds, until it was full.
+func (db *DB) sift(ctx context.Context, f *store.EventFilter, skip, most int, from string, args []any) (sieve *engine.Sieve, err error) {
+	err = read(ctx, db.queries, "look through events", func(ctx context.Context, conn *pgx.Conn) error {
+		sieve = engine.NewSieve(f, skip, most)
+		rows, err := conn.Query(ctx, `SELECT e.seq, e.type, e.occurred_at, e.detail FROM `+from, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		var c engine.Candidate
+		for rows.Next() {
+			if err := rows.Scan(&c.Seq, &c.Type, &c.OccurredAt, (*pgtype.DriverBytes)(&c.Detail)); err != nil {
+				return err
+			}
+			if full, err := sieve.Look(&c); full || err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	})
+	return sieve, err
+}
+
+// eventsOf reads what a sieve kept.
+func (db *DB) eventsOf(ctx context.Context, accountID int32, sieve *engine.Sieve, order string) ([]store.Event, error) {
+	if len(sieve.Seqs()) == 0 {
+		return nil, nil
+	}
+	return list(ctx, db.queries, "read events", scanEvent,
+		shownEvents+` FROM (SELECT * FROM event WHERE account_id = $1 AND seq = ANY ($2::bigint[]))`+shownFrom+` ORDER BY `+order, accountID, sieve.Seqs())
 }
 
 // The bound on occurred_at alone is what the index is entered by.
@@ -111,18 +179,18 @@ func countedEventsQuery(f *store.EventFilter) (query string, args []any) {
 		add(` AND mailbox = $%d`, f.Mailbox.ID())
 	}
 	if len(f.Types) > 0 {
-		add(` AND type = ANY ($%d::smallint[])`, typeNumbers(f))
+		add(` AND type = ANY ($%d::smallint[])`, typeNumbers(f.Types))
 	}
 	return query, args
 }
 
-// typeNumbers are the types of a filter as a column has them.
-func typeNumbers(f *store.EventFilter) []int16 {
-	types := make([]int16, len(f.Types))
-	for i, t := range f.Types {
-		types[i] = int16(t)
+// typeNumbers are types as a column has them.
+func typeNumbers(types []event.Type) []int16 {
+	numbers := make([]int16, len(types))
+	for i, t := range types {
+		numbers[i] = int16(t)
 	}
-	return types
+	return numbers
 }
 
 // EventStretch implements store.EventLog.
@@ -141,6 +209,5 @@ func (db *DB) EventStretch(ctx context.Context, f store.EventFilter, look int) (
 // CountStretch implements store.EventLog.
 func (db *DB) CountStretch(ctx context.Context, f store.EventFilter) (n int64, err error) {
 	where, args := eventConditions(f)
-	_, err = one(ctx, db.queries, "count events", []any{&n}, `SELECT count(*) FROM event e WHERE `+where, args...)
-	return n, err
+	return db.countOf(ctx, &f, where, args)
 }

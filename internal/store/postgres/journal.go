@@ -75,6 +75,18 @@ func (db *DB) Attempts(ctx context.Context, accountID int32, id mail.ID) ([]stor
 // Events implements store.Journal.
 func (db *DB) Events(ctx context.Context, f store.EventFilter) ([]store.Event, error) {
 	query, args := eventQuery(f)
+	if len(f.Values) > 0 {
+		order := "seq"
+		if f.Newest {
+			order = "seq DESC"
+		}
+		where, args := eventConditions(f)
+		sieve, err := db.sift(ctx, &f, f.Offset, f.Limit, `event e WHERE `+where+` ORDER BY e.`+order, args)
+		if err != nil {
+			return nil, err
+		}
+		return db.eventsOf(ctx, f.AccountID, sieve, `page.`+order)
+	}
 	return list(ctx, db.queries, "read events", scanEvent, query, args...)
 }
 
@@ -106,14 +118,23 @@ func eventConditions(f store.EventFilter) (where string, args []any) {
 	if f.TPSPIDs != nil {
 		add("e.egress = ANY ($%d::int[])", f.TPSPIDs)
 	}
-	if len(f.Types) > 0 {
-		add("e.type = ANY ($%d::smallint[])", typeNumbers(&f))
+	if types, all := engine.TypesOf(&f); !all {
+		add("e.type = ANY ($%d::smallint[])", typeNumbers(types))
+	}
+	if f.Faceted() {
+		add("e.marks & $%d::smallint <> 0", int16(store.MarkFacets))
+	}
+	if f.First {
+		add("e.marks & $%d::smallint <> 0", int16(store.MarkFirst))
 	}
 	if f.Mailbox != "" {
 		add("e.mailbox = $%d", f.Mailbox.ID())
 	}
 	if f.Group != "" {
 		add(inGroup, engine.GroupLabel(f.Group))
+	}
+	if f.Domain != "" {
+		add(inDomain, engine.DomainLabel(f.Domain))
 	}
 	if f.Recipient != "" {
 		add("e.recipient = $%d", address(f.Recipient))

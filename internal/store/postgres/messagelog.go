@@ -185,3 +185,6 @@ func (db *DB) DeliveriesOf(ctx context.Context, endpointIDs []int32, seqs []int6
 
 // inGroup is the condition that the message of an event counts under a group.
 const inGroup = `EXISTS (SELECT 1 FROM message g WHERE g.id = e.message_id AND position($%d::bytea in g.labels) > 0)`
+
+// inDomain is the condition that it counts under a domain.
+const inDomain = `EXISTS (SELECT 1 FROM message g WHERE g.id = e.message_id AND substr(g.labels, 1, length($%[1]d::bytea)) = $%[1]d::bytea)`

@@ -265,7 +265,10 @@ func sumsQuery(f *store.StatFilter, keys, by string) (query string, args []any) 
 	} else {
 		b.WriteString(" AND day BETWEEN " + from + "::int AND " + to + "::int")
 	}
-	if f.SubAccountID != 0 {
+	switch {
+	case f.SubAccountID != 0 && len(f.Under) > 0:
+		b.WriteString(" AND sub_account_id = ANY (" + arg(append([]int32{f.SubAccountID}, f.Under...)) + "::int[])")
+	case f.SubAccountID != 0:
 		b.WriteString(" AND sub_account_id = " + arg(f.SubAccountID))
 	}
 	if f.Egress != 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"math"
 
 	"postyard/internal/mail"
 	"postyard/internal/store"
@@ -38,6 +39,19 @@ func (db *DB) EventsInTime(ctx context.Context, f store.EventFilter, from store.
 	if err != nil {
 		return nil, next, false, err
 	}
+	if len(f.Values) > 0 {
+		sieve := engine.NewSieve(&f, 0, look)
+		if err := db.sift(ctx, sieve, eventsBy(&f, true)+` WHERE `+where+` ORDER BY e.occurred_at, e.seq LIMIT ?`, append(args, limitOf(&f, look))); err != nil {
+			return nil, next, false, err
+		}
+		if n, last := sieve.Looked(); engine.Selective(&f) {
+			if done = n < look; !done {
+				next = last
+			}
+		}
+		events, err = db.eventsOf(ctx, sieve, `page.occurred_at, page.seq`)
+		return events, next, done, err
+	}
 	query, args := piecesQuery(&f, where, args, look)
 	rows, err := db.readPool.QueryContext(ctx, query, args...)
 	if err != nil {
@@ -65,15 +79,68 @@ func (db *DB) CountEvents(ctx context.Context, f store.EventFilter, from store.T
 	}
 	if engine.Selective(&f) {
 		where, args := eventConditions(f)
-		err = db.readPool.QueryRowContext(ctx, `SELECT count(*) FROM `+eventsBy(&f, true)+` WHERE `+where, args...).Scan(&n)
-		return n, from, true, failed("count events", err)
+		n, err = db.countOf(ctx, &f, eventsBy(&f, true)+` WHERE `+where, args)
+		return n, from, true, err
 	}
 	where, args, next, done, err := db.pieceInTime(ctx, &f, from, look)
 	if err != nil {
 		return 0, next, false, err
 	}
-	err = db.readPool.QueryRowContext(ctx, `SELECT count(*) FROM event e WHERE `+where, args...).Scan(&n)
-	return n, next, done, failed("count events", err)
+	n, err = db.countOf(ctx, &f, `event e WHERE `+where, args)
+	return n, next, done, err
+}
+
+// countOf counts what a filter selects of what a query finds by its conditions.
+func (db *DB) countOf(ctx context.Context, f *store.EventFilter, from string, args []any) (n int64, err error) {
+	if len(f.Values) == 0 {
+		err = db.readPool.QueryRowContext(ctx, `SELECT count(*) FROM `+from, args...).Scan(&n)
+		return n, failed("count events", err)
+	}
+	sieve := engine.NewSieve(f, 0, math.MaxInt)
+	err = db.sift(ctx, sieve, from, args)
+	return int64(len(sieve.Seqs())), err
+}
+
+// sift lets a sieve look at what a query finds, until it is full.
+func (db *DB) sift(ctx context.Context, sieve *engine.Sieve, from string, args []any) error {
+	rows, err := db.readPool.QueryContext(ctx, candidatesQuery(from), args...)
+	if err != nil {
+		return failed("look through events", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var c engine.Candidate
+	var detail sql.RawBytes
+	for rows.Next() {
+		if err := rows.Scan(&c.Seq, &c.Type, &c.OccurredAt, &detail); err != nil {
+			return failed("look through events", err)
+		}
+		c.Detail = detail
+		if full, err := sieve.Look(&c); full || err != nil {
+			return err
+		}
+	}
+	return failed("look through events", rows.Err())
+}
+
+func candidatesQuery(from string) string {
+	return `SELECT e.seq, e.type, e.occurred_at, e.detail FROM ` + from
+}
+
+// eventsOf reads what a sieve kept.
+func (db *DB) eventsOf(ctx context.Context, sieve *engine.Sieve, order string) ([]store.Event, error) {
+	seqs := sieve.Seqs()
+	if len(seqs) == 0 {
+		return nil, nil
+	}
+	rows, err := db.readPool.QueryContext(ctx, keptQuery(len(seqs), order), anys(seqs)...)
+	if err != nil {
+		return nil, failed("read events", err)
+	}
+	return collect(rows, scanEvent)
+}
+
+func keptQuery(n int, order string) string {
+	return `SELECT ` + shownEvent + ` FROM (SELECT * FROM event WHERE seq IN (` + marks(n) + `)) page ` + shownWith + ` ORDER BY ` + order
 }
 
 func placeOf(e *store.Event) store.TallyPlace {
@@ -115,7 +182,7 @@ func eventsBy(f *store.EventFilter, inTime bool) string {
 		return `event e INDEXED BY event_message`
 	case f.Recipient != "":
 		return `event e INDEXED BY event_recipient`
-	case (f.Search != "" || f.Group != "") && !inTime:
+	case f.Looks() && !inTime:
 		return `event e INDEXED BY event_account` // a stretch is cut out of it
 	default:
 		return `event e`
@@ -175,6 +242,5 @@ func (db *DB) CountStretch(ctx context.Context, f store.EventFilter) (n int64, e
 	ctx, end := db.keeper.query(ctx)
 	defer end()
 	where, args := eventConditions(f)
-	err = db.readPool.QueryRowContext(ctx, `SELECT count(*) FROM `+eventsBy(&f, false)+` WHERE `+where, args...).Scan(&n)
-	return n, failed("count events", err)
+	return db.countOf(ctx, &f, eventsBy(&f, false)+` WHERE `+where, args)
 }

@@ -78,6 +78,18 @@ func (db *DB) Events(ctx context.Context, f store.EventFilter) ([]store.Event, e
 	ctx, end := db.keeper.query(ctx)
 	defer end()
 	query, args := eventQuery(f)
+	if len(f.Values) > 0 {
+		order := "seq"
+		if f.Newest {
+			order = "seq DESC"
+		}
+		where, args := eventConditions(f)
+		sieve := engine.NewSieve(&f, f.Offset, f.Limit)
+		if err := db.sift(ctx, sieve, eventsBy(&f, false)+` WHERE `+where+` ORDER BY e.`+order, args); err != nil {
+			return nil, err
+		}
+		return db.eventsOf(ctx, sieve, `page.`+order)
+	}
 	rows, err := db.readPool.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, failed("read events", err)
@@ -112,14 +124,24 @@ func eventConditions(f store.EventFilter) (where string, args []any) {
 	if f.TPSPIDs != nil {
 		add("e.egress IN ("+marks(len(f.TPSPIDs))+")", anys(f.TPSPIDs)...)
 	}
-	if len(f.Types) > 0 {
-		add("e.type IN ("+marks(len(f.Types))+")", anys(f.Types)...)
+	if types, all := engine.TypesOf(&f); !all {
+		add("e.type IN ("+marks(len(types))+")", anys(types)...)
+	}
+	if f.Faceted() {
+		add("e.marks & ? <> 0", int(store.MarkFacets))
+	}
+	if f.First {
+		add("e.marks & ? <> 0", int(store.MarkFirst))
 	}
 	if f.Mailbox != "" {
 		add("e.mailbox = ?", f.Mailbox.ID())
 	}
 	if f.Group != "" {
 		add("EXISTS (SELECT 1 FROM message g WHERE g.id = e.message_id AND instr(g.labels, ?) > 0)", engine.GroupLabel(f.Group))
+	}
+	if f.Domain != "" {
+		label := engine.DomainLabel(f.Domain)
+		add("EXISTS (SELECT 1 FROM message g WHERE g.id = e.message_id AND substr(g.labels, 1, ?) = ?)", len(label), label)
 	}
 	if f.Recipient != "" {
 		add("e.recipient = ?", strings.ToLower(f.Recipient))
@@ -144,7 +166,7 @@ func eventConditions(f store.EventFilter) (where string, args []any) {
 
 func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?,", n), ",") }
 
-func anys[T ~int | ~int32](list []T) []any {
+func anys[T ~int | ~int32 | ~int64](list []T) []any {
 	out := make([]any, len(list))
 	for i, v := range list {
 		out[i] = int64(v)

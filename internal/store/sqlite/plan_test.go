@@ -59,7 +59,7 @@ func TestPlans(t *testing.T) {
 		releasedQuery, holdsQuery, subHoldsQuery(9), namedQuery, formerQuery, callQuery, whitherQuery, firstsQuery, labelsQuery, facetsQuery, facetEventsQuery,
 	}
 	for _, f := range []store.StatFilter{{AccountID: 1}, {AccountID: 1, By: store.ByMailbox, Egress: 1}, {AccountID: 1, Dimension: store.DimensionReason, By: store.ByValue},
-		{AccountID: 1, Dimension: store.DimensionGroup, Value: "g", By: store.ByDay, SubAccountID: 1}} {
+		{AccountID: 1, Dimension: store.DimensionGroup, Value: "g", By: store.ByDay, SubAccountID: 1}, {AccountID: 1, By: store.ByDay, SubAccountID: 1, Under: []int32{2}}} {
 		query, _ := statQuery(&f)
 		lanes, _ := laneQuery(&f)
 		queries = append(queries, query, lanes)
@@ -73,10 +73,15 @@ func TestPlans(t *testing.T) {
 	for _, f := range []store.EventFilter{
 		{AccountID: 1}, {AccountID: 1, After: 7}, {AccountID: 1, Before: 7, Newest: true}, {AccountID: 1, MessageID: mail.ID{1}},
 		{AccountID: 1, Types: nil, TPSPIDs: []int32{1}}, {AccountID: 1, Search: "x", After: 7, Before: 9, From: now, To: now, Types: []event.Type{1}, Newest: true}, {AccountID: 1, Recipient: "a@b.example"},
-		{AccountID: 1, Mailbox: "gmail", After: 7}, {AccountID: 1, Group: "g", After: 7, Before: 9, Newest: true},
+		{AccountID: 1, Mailbox: "gmail", After: 7}, {AccountID: 1, Group: "g", After: 7, Before: 9, Newest: true}, {AccountID: 1, Domain: "d", After: 7, Before: 9}, {AccountID: 1, First: true, From: now, To: now},
+		{AccountID: 1, Values: map[store.Dimension]string{store.DimensionReason: "x"}, From: now, To: now, Before: 9, Newest: true},
 	} {
 		query, _ := eventQuery(f)
 		queries = append(queries, query)
+		if len(f.Values) > 0 {
+			where, _ := eventConditions(f)
+			queries = append(queries, candidatesQuery(eventsBy(&f, false)+` WHERE `+where+` ORDER BY e.seq DESC`), keptQuery(9, `page.seq DESC`))
+		}
 	}
 	for _, f := range []store.EventFilter{{AccountID: 1}, {AccountID: 1, Types: []event.Type{1}, From: now, To: now, Search: "x"}, {AccountID: 1, MessageID: mail.ID{1}},
 		{AccountID: 1, Recipient: "a@b.example"}} {

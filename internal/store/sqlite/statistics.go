@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"strconv"
 	"strings"
 
 	"postyard/internal/event"
@@ -201,7 +202,10 @@ func sumsQuery(f *store.StatFilter, keys, by string) (query string, args []any) 
 	} else {
 		add("day BETWEEN ? AND ?", from, to)
 	}
-	if f.SubAccountID != 0 {
+	switch {
+	case f.SubAccountID != 0 && len(f.Under) > 0:
+		add("sub_account_id IN (SELECT value FROM json_each(?))", numberList(append([]int32{f.SubAccountID}, f.Under...)))
+	case f.SubAccountID != 0:
 		add("sub_account_id = ?", f.SubAccountID)
 	}
 	if f.Egress != 0 {
@@ -215,6 +219,18 @@ func sumsQuery(f *store.StatFilter, keys, by string) (query string, args []any) 
 	}
 	b.WriteString(" GROUP BY " + by + ", type ORDER BY " + by + ", type LIMIT ?")
 	return b.String(), append(args, f.Limit)
+}
+
+// numberList is a list for json_each: there may be more numbers than a statement takes arguments.
+func numberList(numbers []int32) string {
+	b := []byte{'['}
+	for i, n := range numbers {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, int64(n), 10)
+	}
+	return string(append(b, ']'))
 }
 
 // CountedFacets implements store.FacetBooks.

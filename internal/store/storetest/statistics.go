@@ -224,6 +224,9 @@ func statistics(t *testing.T, b *bench) {
 	b.wantStats(store.StatFilter{Egress: b.egress() + 1})
 	b.wantStats(store.StatFilter{By: store.BySubAccount}, fmt.Sprintf("%d 69: 2", b.sub.ID), fmt.Sprintf("%d 70: 2", b.sub.ID), fmt.Sprintf("%d 69: 1", b.sub.ID+7))
 	b.wantStats(store.StatFilter{By: store.ByMailbox, SubAccountID: b.sub.ID}, "0 69: 1", "0 70: 1", "11 69: 1", "11 70: 1")
+	b.wantStats(store.StatFilter{By: store.ByMailbox, SubAccountID: b.sub.ID, Under: []int32{b.sub.ID + 7, b.sub.ID + 8}}, "0 69: 2", "0 70: 1", "11 69: 1", "11 70: 1")
+	b.wantStats(store.StatFilter{Dimension: store.DimensionGroup, Value: "g1", By: store.BySubAccount, SubAccountID: b.sub.ID + 8, Under: []int32{b.sub.ID + 7}},
+		fmt.Sprintf("%d 69: 1", b.sub.ID+7))
 	b.wantStats(store.StatFilter{Mailbox: mailbox.Gmail, Egress: b.egress(), SubAccountID: b.sub.ID, Types: []event.Type{70}}, "0 70: 1")
 	b.wantStats(store.StatFilter{Dimension: store.DimensionGroup, Value: "g1", Mailbox: mailbox.Default}, "0 69: 1", "0 70: 1")
 	if list, err := b.store.Stats(b.ctx(), store.StatFilter{AccountID: b.account.ID, By: store.ByDay, From: start, To: start.AddDate(0, 0, 9), Limit: 3}); err != nil || len(list) != 3 {

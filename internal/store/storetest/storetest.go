@@ -88,6 +88,7 @@ func Run(t *testing.T, engine Engine) {
 		"domains":                                domains,
 		"labels of accounts":                     accountLabels,
 		"events in the order of time":            eventsInTime,
+		"events behind the numbers of facets":    facetEvents,
 		"stretches of events":                    eventStretches,
 		"messages from the newest back":          messagesBack,
 		"messages of a recipient":                messagesOfRecipient,

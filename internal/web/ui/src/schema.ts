@@ -565,6 +565,13 @@ export interface ExportRequest {
   "subAccountId"?: number;
   "mailbox"?: string;
   "group"?: string;
+  "domain"?: string;
+  "reason"?: string;
+  "device"?: string;
+  "client"?: string;
+  "os"?: string;
+  "country"?: string;
+  "first"?: boolean;
 }
 
 export interface Facet {
@@ -573,11 +580,46 @@ export interface Facet {
   "subAccountId": number;
 }
 
+export interface FailedAttempt {
+  "messageID": string;
+  "n": number;
+  /** TPSP_5 */
+  "egress": string;
+  "tpspId": number;
+  "ipId": number;
+  /** the provider's name in this account, or the IP's address */
+  "provider": string;
+  "began": number;
+  /** 0 while the call is open */
+  "finished": number;
+  /** 0 while the call is open */
+  "durationMs": number;
+  /** accepted, rejected, inactive, transient, throttled, account, ambiguous; "" while the call is open */
+  "class": string;
+  /** 0 when there was no answer */
+  "httpStatus": number;
+  /** the provider's own */
+  "code": string;
+  /** the provider's words, or the transport's */
+  "text": string;
+  /** what the provider said when it was asked about the attempt, or reported of it */
+  "answer": string;
+  /** accepted, and taken back by the provider later, for a reason of its own: its class and the provider's words */
+  "takenBack": string;
+}
+
 export interface Failovers {
   /** this one was the first */
   "away": number;
   /** this one carried them */
   "in": number;
+}
+
+export interface Failures {
+  /** of messages submitted since then, in ns */
+  "from": number;
+  /** the newest first, five at most */
+  "attempts": (FailedAttempt)[];
 }
 
 export interface Field {
@@ -1519,6 +1561,8 @@ export interface StreamsRequest {
   "type"?: number;
   "key"?: string;
   "endpoint"?: string;
+  /** one that is connected: what is absent, and a masked key, are as it has them */
+  "tpspId"?: number;
 }
 
 export interface SubAccount {

@@ -32,7 +32,7 @@ export const typesOf = (...of: Counter[]) => of.flatMap((c) => kinds[c].of.flatM
 /** Whether a list of types has some that a counter counts. */
 export const counts = (c: Counter, types: string) => typesOf(c).split(",").some((t) => types.split(",").includes(t));
 
-/** Which events are meant: days, an egress, a sub-account, a mailbox provider, a group. */
+/** Which events are meant: days, an egress, a sub-account, a mailbox provider, a group, and what statistics count them under. */
 export interface Where {
   from?: string;
   to?: string;
@@ -41,6 +41,14 @@ export interface Where {
   subAccountId?: string | number;
   mailbox?: string;
   group?: string;
+  domain?: string;
+  reason?: string;
+  device?: string;
+  client?: string;
+  os?: string;
+  country?: string;
+  /** "1": only the first of its kind of each message. */
+  first?: string;
 }
 
 /** The page of the events that a counter counts. */

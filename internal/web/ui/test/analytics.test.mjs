@@ -124,6 +124,40 @@ test("a longer time, and days of one's own", async (t) => {
   await eventually(async () => assert.equal(await value(page, "Sent"), "6"));
 });
 
+test("behind the number of a reason, and of a device, are as many events", async (t) => {
+  await mail(own, [`SoftBounce+again-${tag}@bounce.sandbox.test`, `Blocked+${tag}@bounce.sandbox.test`]);
+  await eventually(async () => {
+    const reasons = await api("GET", `/account/stat/aggregate/reason?from=${today()}&to=${today()}&tpspId=${own.id}`);
+    assert.equal(reasons.reduce((n, r) => n + r.hardBounced + r.softBounced, 0), 4);
+  });
+  await happen(ids[0], "open"); // no second unique one
+  await happen(ids[1], "open");
+  await counted(own, { opened: 3 });
+  const page = await open(t, at);
+  const behind = async (table, row, cell, chips) => {
+    await page.goto(at);
+    const link = page.getByRole("table", { name: table }).locator("tbody tr", { has: page.getByRole("cell", { name: row, exact: true }) }).getByRole("cell").nth(cell).getByRole("link");
+    await link.waitFor();
+    const number = Number(await link.innerText());
+    await link.click();
+    await page.getByRole("heading", { level: 1, name: "Events" }).waitFor();
+    await eventually(async () => assert.equal(await page.locator("main table tbody tr").count(), number));
+    await page.getByText(number === 1 ? "1 event" : `${number} events`, { exact: true }).waitFor();
+    assert.deepEqual((await page.getByRole("list", { name: "What they count under" }).getByRole("link").allInnerTexts()).map((c) => c.replace(/\s+/g, " ")), chips);
+    return number;
+  };
+  assert.equal(await behind("Why mail bounced", "SoftBounce", 2, ["Remove the filter Why it bounced SoftBounce ×"]), 2);
+  const [device] = await api("GET", `/account/stat/aggregate/device?from=${today()}&to=${today()}&tpspId=${own.id}`);
+  assert.equal(await behind("Opens and clicks by device", device.device, 1, [`Remove the filter Device ${device.device} ×`]), device.opened);
+  assert.equal(await behind("Opens and clicks by device", device.device, 2, [`Remove the filter Device ${device.device} ×`, "Remove the filter Of each message only the first ×"]), device.uniqueOpened);
+  assert.ok(device.uniqueOpened < device.opened);
+  await page.getByRole("link", { name: "Remove the filter Of each message" }).click(); // a chip takes its filter off
+  await eventually(async () => assert.equal(await page.locator("main table tbody tr").count(), device.opened));
+  await page.reload();
+  assert.equal(new URL(page.url()).searchParams.get("device"), device.device);
+  await eventually(async () => assert.equal(await page.locator("main table tbody tr").count(), device.opened));
+});
+
 test("analytics in every look", async (t) => {
   await everyLook(t, at, "analytics", (page) => page.getByRole("table", { name: "Why mail bounced" }).waitFor());
 });

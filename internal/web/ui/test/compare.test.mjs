@@ -47,6 +47,10 @@ test("a cell opens what is behind it, which survives a reload and leads to event
   const q = new URL(page.url()).searchParams;
   assert.deepEqual([q.get("via"), q.get("mailbox"), q.get("kind")], [`TPSP_${bad.id}`, "default", "hard bounced"]);
   await eventually(async () => assert.equal(await page.locator("main table tbody tr").count(), 12));
+  await page.goBack();
+  await panel.getByRole("table", { name: "Bounce reasons" }).getByRole("link", { name: "1", exact: true }).click();
+  await page.getByRole("link", { name: "Remove the filter Why it bounced SoftBounce" }).waitFor();
+  await eventually(async () => assert.equal(await page.locator("main table tbody tr").count(), 1));
 });
 
 test("another measure, another time, other providers: the address says it", async (t) => {

@@ -36,6 +36,18 @@ test("a message that waits says until when, and is cancelled", async (t) => {
   }
 });
 
+test("the sub-account stands there by its name, and leads to its page", async (t) => {
+  const id = await send();
+  const { subAccountID } = await api("GET", `/account/message/${id}`);
+  const { name } = await api("GET", `/account/subaccount/${subAccountID}`);
+  const page = await open(t, `/messages/${id}`);
+  const link = page.getByRole("region", { name: "Message", exact: true }).getByRole("link", { name, exact: true });
+  await link.waitFor();
+  assert.equal(await link.getAttribute("title"), `id ${subAccountID}`);
+  await link.click();
+  await page.getByRole("heading", { level: 1, name }).waitFor();
+});
+
 test("what is not there says so", async (t) => {
   const page = await open(t, "/messages/00000000-0000-7000-8000-000000000000");
   await page.getByText("There is no such message in this account").waitFor();

@@ -209,6 +209,30 @@ test("what went wrong stands there and leads to the message", async (t) => {
   assert.equal(await link.getAttribute("href"), `/messages/${sent.messageId}`);
 });
 
+test("a call that failed stands there although another provider carried the mail", async (t) => {
+  const first = await connect("failing");
+  const other = await connect("standby");
+  const pool = await api("POST", "/account/ippool", { name: `failing over ${first.id}`, tpsps: [first.id, other.id], warmupInterval: 24, routingStrategy: 2, routingMetaData: `{"TPSP_${first.id}":"100","TPSP_${other.id}":"0"}` });
+  const faults = (rules) => fetch(scene.sandboxUrl + "/sandbox/faults", { method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify(rules) });
+  let sent;
+  try {
+    const answer = await faults([{ server: first.token, path: "/email", kind: "status", status: 503 }]);
+    assert.ok(answer.ok, await answer.text());
+    [sent] = await api("POST", "/subaccount/email/", { from: { email: "hello@example.com" }, to: [{ email: "moved@gmail.com" }], subject: "On", ippool: pool.name, tpspTemplate: "welcome-template", customFields: { name: "A" } },
+      { "X-SubAccount-ApiKey": scene.subAccounts[1].apiKey });
+    await eventually("the delivery", async () => (await api("GET", `/account/message/${sent.messageId}/explain`)).state === "delivered");
+  } finally {
+    await faults([]);
+  }
+  const page = await open(t, `/providers/${first.id}`);
+  const link = page.getByRole("region", { name: "Last errors" }).getByRole("link", { name: /Call: transient/ }).first();
+  await link.waitFor();
+  assert.equal(await link.getAttribute("href"), `/messages/${sent.messageId}`);
+  await accessible(page);
+  const quiet = await open(t, `/providers/${other.id}`);
+  await quiet.getByRole("region", { name: "Last errors" }).getByText("None within a week.").waitFor();
+});
+
 test("everything of a provider is changed on its page, and it is deleted there", async (t) => {
   const had = await connect("whole");
   const page = await open(t, `/providers/${had.id}?tab=settings`);
@@ -227,6 +251,16 @@ test("everything of a provider is changed on its page, and it is deleted there",
   await page.getByLabel("Message stream").fill("broadcast");
   await page.getByRole("button", { name: "Save" }).click();
   await eventually("the stream", async () => (await api("GET", `/account/tpsp/${had.id}`)).messageStream === "broadcast");
+
+  // They are fetched with the key that is kept, and one is chosen.
+  await page.getByRole("button", { name: "Fetch message streams" }).click();
+  const streams = page.getByRole("group", { name: "Choose one message stream" });
+  await streams.getByRole("radio", { name: /broadcast/i, checked: true }).waitFor();
+  await accessible(page);
+  await streams.getByRole("radio", { name: /outbound/i }).check();
+  assert.equal(await page.getByLabel("Message stream", { exact: true }).inputValue(), "outbound");
+  await page.getByRole("button", { name: "Save" }).click();
+  await eventually("the stream that was chosen", async () => (await api("GET", `/account/tpsp/${had.id}`)).messageStream === "outbound");
 
   await page.getByRole("link", { name: "Templates" }).click();
   await page.getByRole("button", { name: "Read now" }).click();

@@ -36,6 +36,33 @@ test("sub-accounts look right as a tree", async (t) => {
   await everyLook(t, `/subaccounts/${blocked.id}`, "subaccount-blocked", (page) => page.getByRole("alert").first().waitFor());
 });
 
+test("statistics are its own, or with all below", async (t) => {
+  const top = await sub("summed");
+  const low = await sub("below", top.id);
+  for (const key of [top.apiKey, low.apiKey, low.apiKey]) assert.equal((await send(key)).status, 200);
+  const page = await open(t, `/subaccounts/${top.id}`);
+  const tile = page.locator(".tile", { has: page.locator(".tile-label", { hasText: /^Processed$/ }) });
+  const shows = async (value, about) => {
+    await tile.getByText(about).waitFor();
+    assert.equal(await tile.locator(".tile-value").innerText(), value);
+  };
+  const sum = async (name) => {
+    const figure = page.getByRole("figure", { name, exact: true });
+    await figure.getByText("As a table").click();
+    return (await figure.locator("tbody tr").first().locator("td").allInnerTexts())[1];
+  };
+  await shows("1", "3 with all below");
+  assert.equal(await sum(`Mail of ${top.name} by day`), "1");
+  await page.getByRole("navigation", { name: "Whose" }).getByRole("link", { name: "With all below" }).click();
+  await shows("3", "1 of its own");
+  assert.equal(await sum(`Mail of ${top.name} and all below by day`), "3");
+  await page.getByRole("link", { name: "30 days" }).click();
+  await page.reload();
+  await shows("3", "1 of its own");
+  assert.equal(new URL(page.url()).searchParams.get("with"), "all");
+  await accessible(page);
+});
+
 test("a sub-account is made, renamed, put under another one, and deleted", async (t) => {
   const top = await sub("top");
   const page = await open(t, "/subaccounts");

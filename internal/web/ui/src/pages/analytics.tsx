@@ -5,7 +5,7 @@ import { mailboxes, mailboxName } from "../mail";
 import { type Filters, to, useFilters } from "../route";
 import type { DailyStat, Delay, Engagement, ReasonRow, SubAccount, Tpsp } from "../schema";
 import { type Counter, counters, counts, daysOf, eventsOf, kinds, none, share, sum, typesOf, type Where } from "../stat";
-import { Card, Chart, type Column, Empty, Failed, Field, Input, Loaded, Note, Page, Select, Table, Tabs, Tile } from "../ui";
+import { Card, Chart, Chips, type Column, Empty, Failed, Field, Input, Loaded, Note, Page, Select, Table, Tabs, Tile } from "../ui";
 
 /** What the address says: the API's own names, so that a filter means here what it means there. */
 interface Scope {
@@ -16,30 +16,32 @@ interface Scope {
   query: Query; // filters besides the days
   group: string;
   domainId: string;
-  /** The events that a counter counts; those of a domain cannot be listed. */
+  /** The events that a counter counts; those of a domain when its name is known. */
   link: (c: Counter, where?: Where) => string | undefined;
 }
 
-function scopeOf(f: Filters): Scope {
+function scopeOf(f: Filters, domain?: string): Scope {
   const days = Math.max(1, Math.min(366, Number(f.days) || 7));
   const own = f.from && f.to && f.from <= f.to;
   const from = own ? f.from! : day(days - 1);
   const until = own ? f.to! : day();
   const query = { provider: f.provider, type: f.type, tpspId: f.tpspId, ipId: f.ipId, subAccountId: f.subAccountId };
-  const events = { from, to: until, mailbox: f.provider, tpspId: f.tpspId, ipId: f.ipId, subAccountId: f.subAccountId, group: f.group };
+  const events = { from, to: until, mailbox: f.provider, tpspId: f.tpspId, ipId: f.ipId, subAccountId: f.subAccountId, group: f.group, domain: f.group ? "" : domain };
   return {
     from, to: until, query, group: f.group ?? "", domainId: f.group ? "" : (f.domainId ?? ""),
     base: !f.group && f.domainId ? `/account/domain/stat/${Number(f.domainId)}` : "/account/stat",
-    link: (c, where) => (!f.group && f.domainId ? undefined : eventsOf(c, { ...events, ...where })),
+    link: (c, where) => (!f.group && f.domainId && !domain ? undefined : eventsOf(c, { ...events, ...where })),
   };
 }
 
 export function Analytics(_: { id: string }) {
   const [f, set] = useFilters();
-  const scope = scopeOf(f);
+  const bare = scopeOf(f);
   const providers = useGet<Tpsp[]>("/account/tpsp");
   const subs = useGet<SubAccount[]>("/account/subaccount");
-  const domains = useGet<{ id: number; name: string }[]>(scope.domainId ? "/account/stat/aggregate/domain" : null, { from: scope.from, to: scope.to, exported: true });
+  const domains = useGet<{ id: number; name: string }[]>(bare.domainId ? "/account/stat/aggregate/domain" : null, { from: bare.from, to: bare.to, exported: true });
+  const domain = bare.domainId ? domains.data?.find((d) => String(d.id) === bare.domainId)?.name : undefined;
+  const scope = scopeOf(f, domain);
   const stat = useDays(scope);
   const engagement = useGet<Engagement>(scope.group ? null : `${scope.base}/aggregate/engagement`, { from: scope.from, to: scope.to, ...scope.query }, { every: 30_000 });
   const provider = providers.data?.find((p) => String(p.id) === f.tpspId)?.name;
@@ -51,7 +53,7 @@ export function Analytics(_: { id: string }) {
     ...(f.subAccountId ? [["Sub-account", sub ?? f.subAccountId, { subAccountId: "" }] as [string, string, Filters]] : []),
     ...(f.type ? [["Event", typeName(f.type), { type: "" }] as [string, string, Filters]] : []),
     ...(f.group ? [["Group", f.group, { group: "" }] as [string, string, Filters]] : []),
-    ...(scope.domainId ? [["Domain", domains.data?.find((d) => String(d.id) === scope.domainId)?.name ?? scope.domainId, { domainId: "" }] as [string, string, Filters]] : []),
+    ...(scope.domainId ? [["Domain", domain ?? scope.domainId, { domainId: "" }] as [string, string, Filters]] : []),
   ];
   return (
     <Page title="Analytics" about="What became of mail. Every number leads to the events behind it, every name filters. Days are UTC; an event counts on the day on which it happened.">
@@ -69,13 +71,7 @@ export function Analytics(_: { id: string }) {
           <Field label="Event"><Select value={f.type ?? ""} onChange={(v) => set({ type: v })} options={[["", "All"], ...counters.map((c): [string, string] => [typesOf(c), kinds[c].name]), ...(f.type && !counters.some((c) => typesOf(c) === f.type) ? [[f.type, `Types ${f.type}`] as [string, string]] : [])]} /></Field>
           <Group value={f.group ?? ""} set={(v) => set({ group: v, domainId: "" })} />
         </div>
-        {chips.length > 0 && (
-          <ul class="row" aria-label="Filters">
-            {chips.map(([name, value, change]) => (
-              <li key={name}><a class="filter-chip" href={without(f, change)}><span class="off-screen">Remove the filter </span><span class="quiet">{name}</span> <bdi class="clip">{value}</bdi> <span aria-hidden="true">×</span></a></li>
-            ))}
-          </ul>
-        )}
+        <Chips label="Filters" chips={chips.map(([name, value, change]) => [name, value, without(f, change)])} />
       </div>
       {stat.error && <Failed error={stat.error} retry={stat.reload} />}
       <Totals days={stat.data} engagement={engagement.data} scope={scope} f={f} />
@@ -163,7 +159,7 @@ function OverTime({ days, scope, f }: { days?: DailyStat[]; scope: Scope; f: Fil
   const series = useMemo(() => {
     const of = new Map((days ?? []).map((d) => [d.date, d.stat]));
     const at = (d: string) => of.get(d) ?? none();
-    const link = (c: Counter) => (scope.domainId ? undefined : (i: number) => scope.link(c, { from: all[i], to: all[i] })!);
+    const link = (c: Counter) => (!scope.link(c) ? undefined : (i: number) => scope.link(c, { from: all[i], to: all[i] })!);
     if (rates) return rateLines.map(([c, base, name]) => ({ name, values: all.map((d) => share(at(d)[c], at(d)[base])), href: link(c) }));
     const wanted = f.type ? counters.filter((c) => counts(c, f.type!)) : lines;
     return wanted.map((c) => ({ name: kinds[c].name, values: all.map((d) => at(d)[c]), href: link(c) }));
@@ -182,7 +178,7 @@ interface Cut {
   id: string; // the key of the row that says which it is
   label: (r: Row) => string;
   filter: (r: Row) => Filters | undefined; // what a click on the name selects
-  events: (r: Row) => Where | undefined; // those of a domain cannot be listed
+  events: (r: Row) => Where;
 }
 
 const cuts: Record<string, Cut> = {
@@ -190,7 +186,7 @@ const cuts: Record<string, Cut> = {
   ip: { name: "IP", id: "ipid", label: (r) => String(r.publicIP), filter: (r) => (r.ipid ? { ipId: String(r.ipid), tpspId: "" } : undefined), events: (r) => ({ ipId: r.ipid! }) },
   provider: { name: "Mailbox provider", id: "provider", label: (r) => mailboxName(String(r.provider)), filter: (r) => ({ provider: String(r.provider) }), events: (r) => ({ mailbox: String(r.provider) }) },
   subaccount: { name: "Sub-account", id: "sid", label: (r) => String(r.name || `id ${r.sid}`), filter: (r) => ({ subAccountId: String(r.sid) }), events: (r) => ({ subAccountId: r.sid! }) },
-  domain: { name: "Domain", id: "name", label: (r) => String(r.name), filter: (r) => (r.id ? { domainId: String(r.id), group: "" } : undefined), events: () => undefined },
+  domain: { name: "Domain", id: "name", label: (r) => String(r.name), filter: (r) => (r.id ? { domainId: String(r.id), group: "" } : undefined), events: (r) => ({ domain: String(r.name) }) },
   group: { name: "Group", id: "group", label: (r) => String(r.group), filter: (r) => ({ group: String(r.group), domainId: "" }), events: (r) => ({ group: String(r.group) }) },
 };
 
@@ -211,7 +207,7 @@ function Breakdown({ scope, f }: { scope: Scope; f: Filters }) {
   const rows = useGet<Row[]>(path, { from: scope.from, to: scope.to, ...query, limit: 100 }, { every: 30_000 });
   const columns: Column<Row>[] = [
     { name: cut.name, cell: (r) => { const change = cut.filter(r); return change ? <a href={without(f, change)} title="Filter by it"><bdi>{cut.label(r)}</bdi></a> : <bdi>{cut.label(r)}</bdi>; } },
-    ...cells.map((c) => ({ name: kinds[c].name, end: true, cell: (r: Row) => <Amount n={r[c]} href={cut.events(r) && scope.link(c, cut.events(r))} /> })),
+    ...cells.map((c) => ({ name: kinds[c].name, end: true, cell: (r: Row) => <Amount n={r[c]} href={scope.link(c, cut.events(r))} /> })),
     { name: "Delivery rate", end: true, cell: (r) => percent(share(r.delivered, r.sent)) },
   ];
   return (
@@ -257,8 +253,8 @@ function Reasons({ scope }: { scope: Scope }) {
       <Loaded of={reasons}>{(list) => (
         <Table label="Why mail bounced" rows={list} keyOf={(r) => r.reason} empty={<Empty title="Nothing bounced in this time" />} columns={[
           { name: "Reason", cell: (r) => <bdi class="break">{r.reason}</bdi> },
-          { name: "Hard", end: true, cell: (r) => <Amount n={r.hardBounced} href={scope.link("hardBounced")} /> },
-          { name: "Soft", end: true, cell: (r) => <Amount n={r.softBounced} href={scope.link("softBounced")} /> },
+          { name: "Hard", end: true, cell: (r) => <Amount n={r.hardBounced} href={scope.link("hardBounced", { reason: r.reason })} /> },
+          { name: "Soft", end: true, cell: (r) => <Amount n={r.softBounced} href={scope.link("softBounced", { reason: r.reason })} /> },
         ]} />
       )}</Loaded>
     </Card>
@@ -272,7 +268,7 @@ interface Reader { opened: number; uniqueOpened: number; clicked: number; unique
 function Readers({ scope, f }: { scope: Scope; f: Filters }) {
   const by = f.readers && f.readers in readers ? f.readers : "device";
   const rows = useGet<Reader[]>(`${scope.base}/aggregate/${by}`, { from: scope.from, to: scope.to, ...scope.query, limit: 50 }, { every: 30_000 });
-  const number = (c: Counter, key: "opened" | "uniqueOpened" | "clicked" | "uniqueClicked", name: string): Column<Reader> => ({ name, end: true, cell: (r) => <Amount n={r[key]} href={scope.link(c)} /> });
+  const number = (c: Counter, key: "opened" | "uniqueOpened" | "clicked" | "uniqueClicked", name: string): Column<Reader> => ({ name, end: true, cell: (r) => <Amount n={r[key]} href={scope.link(c, { [by]: String(r[by]), first: key === c ? "" : "1" })} /> });
   return (
     <Card flush title="Who opened and clicked">
       <div class="tabs-in"><Tabs label="Opens and clicks by" current={by} items={Object.entries(readers).map(([k, name]) => ({ key: k, name, href: without(f, { readers: k === "device" ? "" : k }) }))} /></div>

@@ -12,6 +12,13 @@ export function useSubAccount(): { list: Answer<SubAccount[]>; id: number | unde
   return { list, id: found?.id };
 }
 
+/** A sub-account by its name, with its page; one that was deleted has none. */
+export function SubAccountName({ id }: { id: number }) {
+  const of = useGet<SubAccount>(`/account/subaccount/${id}`);
+  if (of.error?.status === 404) return <span title="It was deleted.">id {id}, deleted</span>;
+  return <a href={`/subaccounts/${id}`} title={`id ${id}`}><bdi class="break">{of.data?.name ?? `id ${id}`}</bdi></a>;
+}
+
 /** Chooses the sub-account that a page is about. */
 export function SubAccountChoice({ of }: { of: ReturnType<typeof useSubAccount> }) {
   const [, set] = useFilters();

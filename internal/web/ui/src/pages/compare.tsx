@@ -53,7 +53,7 @@ export function Compare(_: { id: string }) {
         <Group value={f.group ?? ""} set={(group) => set({ group })} />
       </div>
       {(providers.data?.length ?? 0) > 1 && <Chosen list={providers.data!} ids={f.tpspId ?? ""} set={(tpspId) => set({ tpspId })} />}
-      <Loaded of={answer}>{(c) => <Matrix c={c} measure={measure} chosen={f.cell ?? ""} choose={(cell) => set({ cell })} range={range} group={f.group} />}</Loaded>
+      <Loaded of={answer}>{(c) => <Matrix c={c} measure={measure} chosen={f.cell ?? ""} choose={(cell) => set({ cell })} range={range} group={f.group} subAccountId={f.subAccountId} />}</Loaded>
     </Page>
   );
 }
@@ -82,9 +82,10 @@ interface MatrixProps {
   choose: (cell: string) => void;
   range: { from: string; to: string };
   group?: string;
+  subAccountId?: string;
 }
 
-function Matrix({ c, measure, chosen, choose, range, group }: MatrixProps) {
+function Matrix({ c, measure, chosen, choose, range, group, subAccountId }: MatrixProps) {
   const m = measures[measure];
   const rows = useMemo(() => rowsOf(c), [c]);
   if (c.egresses.length === 0) {
@@ -119,7 +120,7 @@ function Matrix({ c, measure, chosen, choose, range, group }: MatrixProps) {
           { name: "Difference", cell: (r) => <Verdict row={r} egresses={c.egresses} measure={measure} /> },
         ]} />
       </Card></div>
-      {at >= 0 && row?.lanes[at] && <Behind egress={c.egresses[at]!} lane={row.lanes[at]!} mailbox={mailbox} range={range} group={group} close={() => choose("")} />}
+      {at >= 0 && row?.lanes[at] && <Behind egress={c.egresses[at]!} lane={row.lanes[at]!} mailbox={mailbox} range={range} group={group} subAccountId={subAccountId} close={() => choose("")} />}
       <Times c={c} rows={rows} />
       <details>
         <summary>How to read the intervals</summary>
@@ -187,14 +188,16 @@ interface BehindProps {
   mailbox: string;
   range: { from: string; to: string };
   group?: string;
+  subAccountId?: string;
   close: () => void;
 }
 
 /** What stands behind a cell: all of its rates, and why mail bounced. */
-function Behind({ egress, lane, mailbox, range, group, close }: BehindProps) {
+function Behind({ egress, lane, mailbox, range, group, subAccountId, close }: BehindProps) {
   const path = egress.tpspId ? `/account/tpsp/stat/${egress.tpspId}/aggregate/reason` : `/account/ip/stat/${egress.ipId}/aggregate/reason`;
-  const reasons = useGet<ReasonRow[]>(path, { ...range, provider: mailbox, limit: 20 });
-  const where = { ...(egress.tpspId ? { tpspId: egress.tpspId } : { ipId: egress.ipId }), mailbox, group, ...range };
+  const reasons = useGet<ReasonRow[]>(path, { ...range, provider: mailbox, subAccountId, limit: 20 });
+  const lanes = { ...(egress.tpspId ? { tpspId: egress.tpspId } : { ipId: egress.ipId }), mailbox, subAccountId, ...range };
+  const where = { ...lanes, group };
   return (
     <Card title={`${egress.name} to ${mailbox ? mailboxName(mailbox) : "all"}`} actions={<Button small onClick={close}>Close</Button>}>
       <div class="columns">
@@ -208,12 +211,12 @@ function Behind({ egress, lane, mailbox, range, group, close }: BehindProps) {
           {lane.failovers && <><dt>Failovers</dt><dd class="num">{count(lane.failovers.away)} away, {count(lane.failovers.in)} in</dd></>}
         </dl>
         <div class="stack-tight">
-          <h3>Why mail bounced</h3>
+          <h3>Why mail bounced{group && ", whatever its group"}</h3>
           <Loaded of={reasons}>{(list) => (
             <Table label="Bounce reasons" rows={list} keyOf={(r) => r.reason} empty={<p class="quiet">Nothing bounced.</p>} columns={[
               { name: "Reason", cell: (r) => <bdi class="break">{r.reason}</bdi> },
-              { name: "Hard", end: true, cell: (r) => (r.hardBounced ? <a href={eventsOf("hardBounced", where)}>{count(r.hardBounced)}</a> : "0") },
-              { name: "Soft", end: true, cell: (r) => (r.softBounced ? <a href={eventsOf("softBounced", where)}>{count(r.softBounced)}</a> : "0") },
+              { name: "Hard", end: true, cell: (r) => (r.hardBounced ? <a href={eventsOf("hardBounced", { ...lanes, reason: r.reason })}>{count(r.hardBounced)}</a> : "0") },
+              { name: "Soft", end: true, cell: (r) => (r.softBounced ? <a href={eventsOf("softBounced", { ...lanes, reason: r.reason })}>{count(r.softBounced)}</a> : "0") },
             ]} />
           )}</Loaded>
         </div>

@@ -5,10 +5,13 @@ import { kindOf, kinds, mailboxes } from "../mail";
 import { useKeys } from "../keys";
 import { type Filters, to, useFilters } from "../route";
 import type * as Schema from "../schema";
-import { Button, Empty, Failed, Field, Input, Page, Progress, Select, Status, Table, When } from "../ui";
+import { Button, Chips, Empty, Failed, Field, Input, Page, Progress, Select, Status, Table, When } from "../ui";
 
 /** What may stand in the address, and what it says to the API. */
 const names = ["kind", "via", "from", "to", "sub", "mailbox", "group", "recipient"];
+
+/** What statistics count events under, as the API and the address name it. Other pages lead here with it; it is shown only when it is asked for. */
+const counted: Record<string, string> = { domain: "Sender's domain", reason: "Why it bounced", device: "Device", client: "Program", os: "System", country: "Country", first: "Of each message" };
 
 function query(f: Filters): Record<string, string> {
   const q: Record<string, string> = {};
@@ -23,6 +26,7 @@ function query(f: Filters): Record<string, string> {
   if (f.sub) q.subAccountId = f.sub;
   if (f.mailbox) q.mailbox = f.mailbox;
   if (f.group) q.group = f.group;
+  for (const name of Object.keys(counted)) if (f[name]) q[name] = name === "first" ? "true" : f[name]!;
   if (f.recipient) q[/^[^@\s]+@[^@\s]+\.[^@\s]+$/.test(f.recipient) ? "recipient" : "search"] = f.recipient;
   return q;
 }
@@ -35,7 +39,7 @@ export function Events(_: { id: string }) {
   const tpsps = useGet<Schema.Tpsp[]>("/account/tpsp");
   const ips = useGet<Schema.Ip[]>("/account/ip");
   const subs = useGet<Schema.SubAccount[]>("/account/subaccount");
-  const counted = useGet<Schema.Count>("/account/event/count", asked);
+  const total = useGet<Schema.Count>("/account/event/count", asked);
   const page = usePages(asked, key);
   const live = filters.live === "1";
   const tail = useTail(live, asked, key);
@@ -43,7 +47,8 @@ export function Events(_: { id: string }) {
   const viaName = (e: Schema.Event) =>
     e.tpspId ? (tpsps.data?.find((t) => t.id === e.tpspId)?.name ?? `TPSP_${e.tpspId}`) : e.ipID ? (ips.data?.find((i) => i.id === e.ipID)?.publicIP ?? `IP_${e.ipID}`) : "Postyard";
   useKeys({ l: [live ? "stop following events" : "follow events", () => set({ live: live ? "" : "1" })] });
-  const filtered = names.some((n) => filters[n]);
+  const under = Object.keys(counted).filter((n) => filters[n]);
+  const filtered = under.length > 0 || names.some((n) => filters[n]);
   return (
     <Page title="Events" about="What happened to your mail, whichever provider said so." actions={
       <>
@@ -61,11 +66,12 @@ export function Events(_: { id: string }) {
         <Field label="Mailbox provider"><Select value={filters.mailbox ?? ""} onChange={(mailbox) => set({ mailbox })} options={[["", "Any"], ...mailboxes]} /></Field>
         <Field label="Group"><Later value={filters.group ?? ""} onChange={(group) => set({ group }, true)} /></Field>
         <Field label="Recipient"><Later value={filters.recipient ?? ""} onChange={(recipient) => set({ recipient }, true)} placeholder="address or a part" /></Field>
-        {filtered && <Button kind="bare" onClick={() => set(Object.fromEntries(names.map((n) => [n, ""])))}>Clear</Button>}
+        {filtered && <Button kind="bare" onClick={() => set(Object.fromEntries([...names, ...under].map((n) => [n, ""])))}>Clear</Button>}
       </form>
+      <Chips label="What they count under" chips={under.map((n) => [counted[n]!, n === "first" ? "only the first" : filters[n]!, to("/events", { ...filters, [n]: "" })])} />
       <div class="row-between">
         <p class="quiet" aria-live="polite">
-          {counted.error ? <span class="small">{counted.error.message}</span> : counted.data ? plural(counted.data.count, "event") : "Counting…"}
+          {total.error ? <span class="small">{total.error.message}</span> : total.data ? plural(total.data.count, "event") : "Counting…"}
           {live && tail.state && <> · <span class="small">{tail.state}</span></>}
         </p>
         <Export asked={asked} />

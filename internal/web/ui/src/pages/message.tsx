@@ -6,6 +6,7 @@ import { to, useFilters } from "../route";
 import type * as Schema from "../schema";
 import { useMayChange } from "../session";
 import { Button, Card, Confirm, Copy, Empty, Failed, Loaded, Note, Page, Status, Table, Tabs, toast, Until, When } from "../ui";
+import { SubAccountName } from "./choice";
 
 const pending = ["queued", "sending", "unknown"];
 
@@ -66,7 +67,7 @@ const Facts = ({ m, id, explain }: { m: Schema.Message; id: string; explain?: Sc
     <dt>To</dt><dd><bdi>{m.to.name} &lt;{m.to.email}&gt;</bdi> <span class="quiet">({m.emailType})</span></dd>
     {m.to.cc.length + m.to.bcc.length > 0 && <><dt>Copies</dt><dd><bdi>{[...m.to.cc, ...m.to.bcc].join(", ")}</bdi></dd></>}
     <dt>Submitted</dt><dd><When at={m.submittedAt} exact /></dd>
-    <dt>Sub-account</dt><dd><a href={`/subaccounts/${m.subAccountID}`}>{m.subAccountID}</a></dd>
+    <dt>Sub-account</dt><dd><SubAccountName id={m.subAccountID} /></dd>
     <dt>IP pool</dt><dd><a href={`/ippools/${m.accountIPPoolID}`}><bdi>{m.ipPool}</bdi></a></dd>
     {m.groups.length > 0 && <><dt>Groups</dt><dd class="row">{m.groups.map((g) => <a key={g} href={to("/messages", { q: `group:"${g.replace(/["\\]/g, "\\$&")}"` })}><bdi>{g}</bdi></a>)}</dd></>}
     {explain?.providerMessageId && <><dt>The provider's id</dt><dd><code class="break">{explain.providerMessageId}</code></dd></>}

@@ -2,11 +2,12 @@ import { useEffect, useState } from "preact/hooks";
 import { forget, post, Refusal, useAction, useGet } from "../api";
 import { count } from "../format";
 import { navigate, to, useFilters } from "../route";
-import type { Kind, Pool, Stream, Tpsp, TpspRequest } from "../schema";
+import type { Kind, Pool, Tpsp, TpspRequest } from "../schema";
 import { useMayChange } from "../session";
 import { HealthWords, useKinds, WebhookWords } from "../switchyard/parts";
+import { StreamChoice, useStreams } from "../switchyard/streams";
 import { TestSend } from "../switchyard/testsend";
-import { Button, ButtonLink, Card, Check, Empty, Failed, Field, Input, Loaded, Note, Page, Progress, Select, unplaced } from "../ui";
+import { Button, ButtonLink, Card, Check, Empty, Failed, Field, Input, Loaded, Page, Progress, Select, unplaced } from "../ui";
 
 /** Fields of connections: what they are called, and which hold secrets. What they hold says the server. */
 const labels: Record<string, Record<number, string> & { else: string }> = {
@@ -54,7 +55,6 @@ function Wizard({ kinds }: { kinds: Kind[] }) {
   const [values, setValues] = useState<Values>({});
   const [name, setName] = useState("");
   const [stream, setStream] = useState("");
-  const [fetched, setFetched] = useState<{ of: string; list: Stream[] }>();
   const [rate, setRate] = useState("");
   const [raw, setRaw] = useState(false);
   const [policy, setPolicy] = useState("at-least-once");
@@ -63,24 +63,15 @@ function Wizard({ kinds }: { kinds: Kind[] }) {
   const value = (field: string) => values[`${kind.type}.${field}`] ?? "";
   const set = (field: string) => (v: string) => setValues({ ...values, [`${kind.type}.${field}`]: v });
   const fields = asked(kind);
-  const connection = JSON.stringify([kind.type, value("key"), value("endpoint")]); // what the streams were fetched with
-  const streams = fetched?.of === connection ? fetched.list : undefined;
+  const streams = useStreams({ type: kind.type, key: value("key").trim(), endpoint: value("endpoint").trim() }, () => (save.clear(), setStream("")));
   const missing = [
     name.trim() ? "" : "a name",
     ...fields.filter((f) => f.required && !value(f.name).trim()).map((f) => fieldLabel(f.name, kind.type)),
-    kind.streams && !(streams && stream) ? "a message stream" : "",
+    kind.streams && !(streams.list && stream) ? "a message stream" : "",
   ].filter(Boolean);
 
-  const fetchStreams = useAction(async () => {
-    save.clear();
-    setStream("");
-    setFetched(undefined);
-    const list = await post<Stream[]>("/account/tpsp/streams", { type: kind.type, key: value("key").trim(), endpoint: value("endpoint").trim() });
-    setFetched({ of: connection, list });
-  });
-
   const save = useAction(async () => {
-    fetchStreams.clear();
+    streams.fetch.clear();
     const body: TpspRequest = { name: name.trim(), type: kind.type, ambiguousPolicy: policy };
     for (const f of fields) {
       const v = value(f.name).trim();
@@ -96,7 +87,7 @@ function Wizard({ kinds }: { kinds: Kind[] }) {
     navigate(to("/providers/new", { connected: made.id, pool: made.ipPool?.id }), true);
   });
 
-  const error = save.error ?? fetchStreams.error;
+  const error = save.error ?? streams.fetch.error;
   const placed = ["name", "type", "messageStream", "ratePerHour", ...fields.map((f) => f.name)];
   return (
     <form class="stack wizard" onSubmit={(e) => (e.preventDefault(), missing.length === 0 && void save.run())} autocomplete="off">
@@ -105,7 +96,7 @@ function Wizard({ kinds }: { kinds: Kind[] }) {
           <div class="form-row">
             <Field label="Name" name="name" error={error} hint="as you will see it in lists and statistics"><Input value={name} onInput={setName} placeholder={kind.title} required autofocus /></Field>
             <Field label="Type" name="type" error={error}>
-              <Select value={String(kind.type)} onChange={(t) => (save.clear(), fetchStreams.clear(), setFilters({ type: t }, true))} options={kinds.map((k) => [String(k.type), k.title])} />
+              <Select value={String(kind.type)} onChange={(t) => (save.clear(), streams.fetch.clear(), setFilters({ type: t }, true))} options={kinds.map((k) => [String(k.type), k.title])} />
             </Field>
           </div>
           <p class="small quiet">{abilities(kind)}</p>
@@ -122,28 +113,9 @@ function Wizard({ kinds }: { kinds: Kind[] }) {
 
       {kind.streams && (
         <Card title="2. The message stream">
-          <div class="stack">
-            <div class="row">
-              <Button busy={fetchStreams.busy} disabled={!value("key").trim()} onClick={() => void fetchStreams.run()}>Fetch message streams</Button>
-              {!value("key").trim() && <span class="small quiet">needs the {fieldLabel("key", kind.type)}</span>}
-            </div>
-            {fetchStreams.busy && <Progress label={`${kind.title} is asked for the streams of this token.`} />}
-            {streams?.length === 0 && <Note tone="warn">This server has no stream that sends. Make one at {kind.title}, and fetch again.</Note>}
-            {streams && streams.length > 0 && (
-              <fieldset class="stack-tight" aria-describedby={error?.field === "messageStream" ? "stream-wrong" : undefined}>
-                <legend>Choose one message stream</legend>
-                {streams.map((s) => (
-                  <label key={s.id} class="choice" data-chosen={stream === s.id ? "" : undefined}>
-                    <input type="radio" name="messageStream" value={s.id} checked={stream === s.id} onChange={() => setStream(s.id)} />
-                    <span class="choice-words"><b><bdi>{s.name}</bdi></b> <code>{s.id}</code></span>
-                    <span class="small quiet"><bdi>{s.type}</bdi></span>
-                  </label>
-                ))}
-              </fieldset>
-            )}
-            {error?.field === "messageStream" && <span class="wrong small" id="stream-wrong" role="alert">{error.message}</span>}
-            {!streams && !fetchStreams.busy && <p class="small quiet">A connection is to one message stream of the server. To use several, connect it once for each.</p>}
-          </div>
+          <StreamChoice of={streams} kind={kind} chosen={stream} onChoose={setStream} error={error} needs={value("key").trim() ? "" : fieldLabel("key", kind.type)}>
+            <p class="small quiet">A connection is to one message stream of the server. To use several, connect it once for each.</p>
+          </StreamChoice>
         </Card>
       )}
 

@@ -7,6 +7,7 @@ import type { CaughtUp, Kind, Pool, Synced, Template, Tpsp, TpspChanges } from "
 import { useMayChange } from "../session";
 import { Limits } from "../switchyard/limits";
 import { CatchUpWords, Drill, HealthWords, kindTitle, LastErrors, PauseProvider, useKinds, WebhookWords } from "../switchyard/parts";
+import { StreamChoice, useStreams } from "../switchyard/streams";
 import { TestSend } from "../switchyard/testsend";
 import { Button, ButtonLink, Card, Check, Code, Confirm, Empty, Failed, Field, Input, Loaded, Note, Page, Progress, Select, Status, Table, Tabs, toast, unplaced, When } from "../ui";
 import { asked, fieldLabel, isSecret, policies, syncs } from "./newprovider";
@@ -273,6 +274,7 @@ function Settings({ t, kind, onChange }: { t: Tpsp; kind: Kind; onChange: (t: Tp
   const set = (f: string) => (v: string) => setDraft({ ...draft, [f]: v });
   const changed = Object.keys(draft).filter((f) => draft[f] !== stored[f]);
   const save = useAction(async () => {
+    streams.fetch.clear();
     const body: Record<string, unknown> = {};
     for (const f of changed) body[f] = f === "port" ? Number(draft[f]) : f === "allowRaw" ? draft[f] === "true" : draft[f];
     const after = await put<Tpsp>(`/account/tpsp/${t.id}`, body as TpspChanges);
@@ -282,31 +284,34 @@ function Settings({ t, kind, onChange }: { t: Tpsp; kind: Kind; onChange: (t: Tp
     toast(`${after.name} is changed.`);
   });
   const fields = asked(kind);
+  const streams = useStreams({ tpspId: t.id, type: t.type, key: value("key").trim(), endpoint: value("endpoint").trim() });
+  const error = save.error ?? streams.fetch.error;
   const moves = changed.some((f) => ["key", "secret", "endpoint", "domain", "port", "messageStream"].includes(f));
   return (
     <form class="stack" onSubmit={(e) => (e.preventDefault(), void save.run())} autocomplete="off">
       <Card title="Settings">
         <fieldset class="stack" disabled={!may}>
           <div class="form-row">
-            <Field label="Name" name="name" error={save.error}><Input value={value("name")} onInput={set("name")} required dir="auto" /></Field>
+            <Field label="Name" name="name" error={error}><Input value={value("name")} onInput={set("name")} required dir="auto" /></Field>
             {fields.map((f) => (
-              <Field key={f.name} label={fieldLabel(f.name, kind.type)} name={f.name} error={save.error} hint={isSecret(f.name, kind.type) || f.name === "key" ? `${f.holds}; shown masked, write another one to change it` : f.holds}>
+              <Field key={f.name} label={fieldLabel(f.name, kind.type)} name={f.name} error={error} hint={isSecret(f.name, kind.type) || f.name === "key" ? `${f.holds}; shown masked, write another one to change it` : f.holds}>
                 <Input value={value(f.name)} onInput={set(f.name)} type={f.name === "port" ? "number" : "text"} class="mono" autocomplete="off" spellcheck={false} />
               </Field>
             ))}
-            {kind.streams && <Field label="Message stream" name="messageStream" error={save.error} hint="the id of a stream of the server"><Input value={value("messageStream")} onInput={set("messageStream")} class="mono" spellcheck={false} required /></Field>}
+            {kind.streams && <Field label="Message stream" name="messageStream" error={error} hint="the id of a stream of the server"><Input value={value("messageStream")} onInput={set("messageStream")} class="mono" spellcheck={false} required /></Field>}
           </div>
+          {kind.streams && may && <StreamChoice of={streams} kind={kind} chosen={value("messageStream")} onChoose={set("messageStream")} needs={value("key").trim() ? "" : fieldLabel("key", kind.type)} />}
           <div class="form-row">
-            <Field label="When nobody knows whether it has a message" name="ambiguousPolicy" error={save.error}><Select value={value("ambiguousPolicy")} onChange={set("ambiguousPolicy")} options={policies} /></Field>
-            {kind.suppresses && <Field label="Its suppression list" name="suppressionSync" error={save.error}><Select value={value("suppressionSync")} onChange={set("suppressionSync")} options={syncs} /></Field>}
+            <Field label="When nobody knows whether it has a message" name="ambiguousPolicy" error={error}><Select value={value("ambiguousPolicy")} onChange={set("ambiguousPolicy")} options={policies} /></Field>
+            {kind.suppresses && <Field label="Its suppression list" name="suppressionSync" error={error}><Select value={value("suppressionSync")} onChange={set("suppressionSync")} options={syncs} /></Field>}
           </div>
           {kind.allowRaw && <Check checked={value("allowRaw") === "true"} onChange={(on) => set("allowRaw")(String(on))}>It takes messages without a template, too (allowRaw)</Check>}
         </fieldset>
-        {unplaced(save.error, "name", "messageStream", "ambiguousPolicy", "suppressionSync", ...fields.map((f) => f.name)) && <div class="after"><Failed error={save.error!} /></div>}
+        {unplaced(error, "name", "messageStream", "ambiguousPolicy", "suppressionSync", ...fields.map((f) => f.name)) && <div class="after"><Failed error={error!} /></div>}
         {may && (
           <div class="row after">
             <Button type="submit" kind="main" busy={save.busy} disabled={changed.length === 0}>Save</Button>
-            {changed.length > 0 && <Button onClick={() => (save.clear(), setDraft({}))}>Discard</Button>}
+            {changed.length > 0 && <Button onClick={() => (save.clear(), streams.fetch.clear(), setDraft({}))}>Discard</Button>}
             {moves && <span class="small quiet">The provider is asked before anything is stored; the webhook moves along.</span>}
           </div>
         )}

@@ -297,18 +297,20 @@ export function SubAccount({ id }: { id: string }) {
     );
   }
   if (!found) return <Page title="Sub-account"><Loaded of={tree}>{() => null}</Loaded></Page>;
-  return <Details of={found} tree={tree.data!.subAccounts} days={days} shown={shown.data} reload={() => (tree.reload(), shown.reload())} />;
+  return <Details of={found} tree={tree.data!.subAccounts} days={days} all={filters.with === "all"} shown={shown.data} reload={() => (tree.reload(), shown.reload())} />;
 }
 
 interface DetailsProps {
   of: Branch;
   tree: Branch[];
   days: string;
+  /** Statistics are those with all below. */
+  all: boolean;
   shown?: Shown;
   reload: () => void;
 }
 
-function Details({ of, tree, days, shown, reload }: DetailsProps) {
+function Details({ of, tree, days, all, shown, reload }: DetailsProps) {
   const mayChange = useMayChange();
   const [asked, ask] = useState<"rename" | "delete">();
   const above = ancestors(tree, of);
@@ -329,7 +331,7 @@ function Details({ of, tree, days, shown, reload }: DetailsProps) {
         <Access of={of} shown={shown} />
         <Labels of={of} mayChange={mayChange} reload={reload} />
       </div>
-      <Statistics of={of} days={days} />
+      <Statistics of={of} days={days} all={all} />
       {asked === "rename" && <Rename of={of} onClose={() => ask(undefined)} reload={reload} />}
       {asked === "delete" && (
         <Confirm title={`Delete ${of.name}?`} verb="Delete" bad onClose={() => ask(undefined)} act={async () => {
@@ -430,17 +432,26 @@ function Labels({ of, mayChange, reload }: { of: Branch; mayChange: boolean; rel
   );
 }
 
-function Statistics({ of, days }: { of: Branch; days: string }) {
-  const daily = useGet<DailyStat[]>(`${PATH}/stat/${of.id}`, { from: day(Number(days) - 1), to: day() });
-  const path = `/subaccounts/${of.id}`;
-  const all = of.withChildren;
+function Statistics({ of, days, all: asked }: { of: Branch; days: string; all: boolean }) {
   const below = of.children.length > 0;
+  const all = below && asked; // with all below
+  const daily = useGet<DailyStat[]>(`${PATH}/stat/${of.id}`, { from: day(Number(days) - 1), to: day(), withChildren: all || undefined });
+  const path = `/subaccounts/${of.id}`;
+  const [shown, other] = all ? [of.withChildren, of.stat] : [of.stat, of.withChildren];
+  const words = (value: string) => (below ? `${value} ${all ? "of its own" : "with all below"}` : undefined);
   const tile = (label: string, value: (s: StatCounters) => number, href?: string) => (
-    <Tile label={label} value={count(value(of.stat))} href={href} about={below ? `${count(value(all))} with all below` : undefined} />
+    <Tile label={label} value={count(value(shown))} href={all ? undefined : href} about={words(count(value(other)))} />
   );
+  const share = (s: StatCounters) => percent(s.sent ? s.delivered / s.sent : null);
   const chart = useMemo(() => plotted(daily.data ?? [], Number(days)), [daily.data, days]);
+  const at = (change: { days?: string; with?: string }) => to(path, { days: days === "7" ? "" : days, with: all ? "all" : "", ...change });
   return (
-    <Card title="Statistics" actions={<Tabs label="Counted" current={days} items={spans.map(([d, name]) => ({ key: d, name, href: to(path, { days: d === "7" ? "" : d }) }))} />}>
+    <Card title="Statistics" actions={
+      <>
+        {below && <Tabs label="Whose" current={all ? "all" : "own"} items={[{ key: "own", name: "Its own", href: at({ with: "" }) }, { key: "all", name: "With all below", href: at({ with: "all" }) }]} />}
+        <Tabs label="Counted" current={days} items={spans.map(([d, name]) => ({ key: d, name, href: at({ days: d === "7" ? "" : d }) }))} />
+      </>
+    }>
       <div class="stack">
         <div class="tiles">
           {tile("Processed", (s) => s.processed, mailOf(of, days))}
@@ -449,12 +460,12 @@ function Statistics({ of, days }: { of: Branch; days: string }) {
           {tile("Dropped", (s) => s.dropped, mailOf(of, days, "dropped"))}
           {tile("Opened", (s) => s.opened)}
           {tile("Complaints", (s) => s.spam)}
-          <Tile label="Delivered of sent" value={percent(of.stat.sent ? of.stat.delivered / of.stat.sent : null)} about={below ? `${percent(all.sent ? all.delivered / all.sent : null)} with all below` : undefined} />
+          <Tile label="Delivered of sent" value={share(shown)} about={words(share(other))} />
         </div>
         <Loaded of={daily}>
           {(list) => list.length === 0 ? (
             <Empty title="Nothing was sent on these days."><p class="quiet">Send an email with its key, and it is counted here at once.</p></Empty>
-          ) : <Chart label={`Mail of ${of.name} by day`} times={chart.times} series={chart.series} />}
+          ) : <Chart label={`Mail of ${of.name}${all ? " and all below" : ""} by day`} times={chart.times} series={chart.series} />}
         </Loaded>
       </div>
     </Card>

@@ -3,9 +3,9 @@ import { useState } from "preact/hooks";
 import { post, put, useAction, useGet } from "../api";
 import { day } from "../format";
 import { to } from "../route";
-import type { Event, Health, Kind, Tpsp, Webhook } from "../schema";
+import type { Event, FailedAttempt, Failures, Health, Kind, Tpsp, Webhook } from "../schema";
 import { useMayChange } from "../session";
-import { Button, Copy, Dialog, Failed, Field, Input, Progress, Select, Status, toast, Until, useNow, When } from "../ui";
+import { Button, Copy, Dialog, Failed, Field, Input, Progress, Select, Status, toast, type Tone, Until, useNow, When } from "../ui";
 import { eventName, eventTone, failures, healthWords, webhookWords } from "./words";
 
 /** The kinds of providers that can be connected. */
@@ -158,22 +158,46 @@ export function PauseProvider({ tpsp, onChange }: { tpsp: Tpsp; onChange: (t: Tp
   );
 }
 
-/** The last events of a provider that tell of mail that did not arrive, within a week. */
+interface Trouble {
+  key: string;
+  at: number;
+  messageID: string;
+  tone: Tone;
+  what: string;
+  to: string;
+  words: string;
+}
+
+/** What failed at a provider within a week: events that tell of mail that did not arrive, and calls that it did not accept, whoever carried the mail after that. */
+function troublesOf(events: Event[], attempts: FailedAttempt[]): Trouble[] {
+  const told = new Set(events.map((e) => e.messageID)); // the event says it already
+  return [
+    ...events.map((e) => ({ key: e.eventID, at: e.submittedAt, messageID: e.messageID, tone: eventTone(e.type), what: eventName(e.type), to: e.to, words: e.smtpDescription })),
+    ...attempts.filter((a) => !told.has(a.messageID)).map((a): Trouble => ({
+      key: `${a.messageID} ${a.n}`, at: a.finished, messageID: a.messageID, tone: "warn", what: `Call: ${a.class}`, to: "", words: a.text || a.code || (a.httpStatus ? `HTTP ${a.httpStatus}` : ""),
+    })),
+  ].sort((a, b) => b.at - a.at);
+}
+
+/** The last things that went wrong at a provider. */
 export function LastErrors({ id, limit }: { id: number; limit: number }) {
   const list = useGet<Event[]>("/account/event", { tpspId: id, type: failures.join(","), from: day(7), order: "desc", limit }, { every: 10_000 });
-  if (list.error && !list.data) return <Failed error={list.error} retry={list.reload} />;
-  if (!list.data) return <span class="small quiet">…</span>;
-  if (list.data.length === 0) return <span class="small quiet">None within a week.</span>;
+  const calls = useGet<Failures>(`/account/tpsp/${id}/failures`, undefined, { every: 10_000 });
+  const error = list.error ?? calls.error;
+  if (error && !(list.data && calls.data)) return <Failed error={error} retry={() => (list.reload(), calls.reload())} />;
+  if (!list.data || !calls.data) return <span class="small quiet">…</span>;
+  const troubles = troublesOf(list.data, calls.data.attempts).slice(0, limit);
+  if (troubles.length === 0) return <span class="small quiet">None within a week.</span>;
   return (
     <ul class="troubles">
-      {list.data.map((e) => (
-        <li key={e.eventID}>
+      {troubles.map((e) => (
+        <li key={e.key}>
           <a href={`/messages/${e.messageID}`} class="row">
-            <Status tone={eventTone(e.type)}>{eventName(e.type)}</Status>
-            <bdi class="break">{e.to}</bdi>
+            <Status tone={e.tone}>{e.what}</Status>
+            <bdi class="break">{e.to || "its message"}</bdi>
           </a>
-          <span class="small quiet"><When at={e.submittedAt} /></span>
-          {e.smtpDescription && <span class="small break clamp" dir="auto" title={e.smtpDescription}>{e.smtpDescription}</span>}
+          <span class="small quiet"><When at={e.at} /></span>
+          {e.words && <span class="small break clamp" dir="auto" title={e.words}>{e.words}</span>}
         </li>
       ))}
       <li><a class="small" href={to("/messages", { q: `provider:TPSP_${id} status:bounced,dropped` })}>All bounced and dropped messages</a></li>

@@ -77,6 +77,16 @@ export const Progress = ({ label }: { label: string }) => (
   </div>
 );
 
+/** Filters that are taken off by a click: what each is called, its value, and where the page is without it. */
+export const Chips = ({ label, chips }: { label: string; chips: [name: string, value: string, without: string][] }) =>
+  chips.length === 0 ? null : (
+    <ul class="row" aria-label={label}>
+      {chips.map(([name, value, without]) => (
+        <li key={name}><a class="filter-chip" href={without}><span class="off-screen">Remove the filter </span><span class="quiet">{name}</span> <bdi class="clip">{value}</bdi> <span aria-hidden="true">×</span></a></li>
+      ))}
+    </ul>
+  );
+
 /** A list that is empty teaches the next step. */
 export const Empty = ({ title, children }: { title: string; children?: ComponentChildren }) => (
   <div class="empty">
