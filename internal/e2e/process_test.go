@@ -22,6 +22,8 @@ import (
 	"testing"
 	"time"
 
+	"postyard/internal/e2e/program"
+
 	"go.uber.org/goleak"
 )
 
@@ -40,9 +42,8 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", strconv.Itoa(max(4, 2*runtime.GOMAXPROCS(0)))); err != nil { // they wait more than they work
 		panic(err)
 	}
-	args := append([]string{"build", "-ldflags=-s -w"}, buildFlags...)
-	if out, err := exec.Command("go", append(args, "-o", binary, "postyard/cmd/postyard")...).CombinedOutput(); err != nil {
-		panic(fmt.Sprintf("build: %v\n%s", err, out))
+	if err := program.Build(context.Background(), binary); err != nil {
+		panic(err)
 	}
 	code := m.Run()
 	http.DefaultClient.CloseIdleConnections()

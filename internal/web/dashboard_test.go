@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"postyard/internal/e2e/program"
 )
 
 // node runs a program of the dashboard's folder and returns what it prints. It must succeed.
@@ -75,9 +77,8 @@ func TestTypes(t *testing.T) {
 func TestBrowser(t *testing.T) {
 	t.Parallel()
 	binary := filepath.Join(t.TempDir(), "postyard")
-	args := append([]string{"build"}, buildFlags...)
-	if out, err := exec.CommandContext(t.Context(), "go", append(args, "-o", binary, "postyard/cmd/postyard")...).CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	if err := program.Build(t.Context(), binary); err != nil {
+		t.Fatal(err)
 	}
 	node(t, 10*time.Minute, []string{"POSTYARD=" + binary, "POSTYARD_DNS=off", "GORACE=halt_on_error=1"}, "test/run.mjs")
 }
