@@ -28,7 +28,7 @@ func (s *server) ipStatOperations(v1 string) []operation {
 		op(http.MethodGet, account+"/aggregate/ip/count", accountKey, "count the rows of that", s.stat(ofAccount, maxAggregate, s.replyCount(byIP))).
 			asks(statParameters...).asks(rowParameters...).answers(http.StatusOK, countAnswer{}),
 		op(http.MethodGet, sub+"/aggregate/ip", accountKey, "statistics of a sub-account by IP", s.stat(s.ofSubAccount, maxAggregate, s.replyRows(byIP))).
-			asks(statParameters...).asks(rowParameters...).answers(http.StatusOK, byIP.list()),
+			asks(subStatParameters...).asks(rowParameters...).answers(http.StatusOK, byIP.list()),
 		op(http.MethodGet, ips, accountKey, "daily statistics of an IP", s.stat(s.ofIP, maxDaily, s.replyDaily)).
 			asks(statParameters...).answers(http.StatusOK, []dailyStat{}),
 		op(http.MethodGet, ips+"/aggregate", accountKey, "statistics of an IP", s.stat(s.ofIP, maxAggregate, s.replyAggregate)).

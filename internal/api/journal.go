@@ -135,7 +135,7 @@ func (s *server) countAll(ctx context.Context, f store.EventFilter, until time.T
 		}
 		total += n
 		if !done && s.Now().After(until) {
-			return 0, badParameter("from", "there is too much to look through; ask for fewer days, or for whole days without a search")
+			return 0, badParameter("from", "there is too much to look through; ask for fewer days, or for whole days by sub-account, provider, mailbox provider and type alone")
 		}
 	}
 	return total, nil

@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -42,9 +43,8 @@ func TestStatisticsWithChildren(t *testing.T) {
 	w.asAccount("GET", path+days3("&withChildren=perhaps"), nil).refused(400, "invalid_parameter", "withChildren")
 	var tree treeAnswer
 	w.asAccount("GET", "/api/v1/account/subaccount/tree", nil).ok(200, &tree)
-	for _, b := range tree.SubAccounts {
-		if b.ID == top.ID && b.WithChildren.Processed != 4 {
-			t.Errorf("the tree has %+v", b)
-		}
+	at := slices.IndexFunc(tree.SubAccounts, func(b branchAnswer) bool { return b.ID == top.ID })
+	if at < 0 || tree.SubAccounts[at].WithChildren.Processed != 4 {
+		t.Errorf("the tree has %+v", tree)
 	}
 }

@@ -77,13 +77,13 @@ type ward struct {
 func newWard(t *testing.T, change ...func(*config.Config, *Server)) *ward {
 	t.Helper()
 	w := &ward{public: newFront(t), fixes: map[string]struct{}{}}
-	w.stage = newStage(t, append(change, func(c *config.Config, s *Server) {
+	w.stage = newStage(t, append([]func(*config.Config, *Server){func(c *config.Config, s *Server) {
 		c.PublicURL = w.public.URL
 		if s != nil {
 			w.public.to(t, "http://"+s.listener.Addr().String())
 			s.examiner.Patience = 2 * time.Second
 		}
-	})...)
+	}}, change...)...)
 	waitFor(t, "the templates", func() bool { return len(w.templates()) == 1 })
 	return w
 }
@@ -490,7 +490,12 @@ func TestDoctorOnTheClock(t *testing.T) {
 // A mail server is asked whether it lets us in.
 func TestDoctorOnAMailServer(t *testing.T) {
 	t.Parallel()
-	w := newWard(t, func(c *config.Config, _ *Server) { c.SMTPListen = "127.0.0.1:0" })
+	w := newWard(t, func(c *config.Config, s *Server) {
+		c.SMTPListen = "127.0.0.1:0"
+		if s != nil {
+			s.examiner.Patience = 10 * time.Second // nothing here hangs
+		}
+	})
 	door := newDoor(t, strings.TrimPrefix(w.SMTP.URL, "smtp://"))
 	host, port, err := net.SplitHostPort(door.listener.Addr().String())
 	if err != nil {

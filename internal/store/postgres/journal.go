@@ -74,7 +74,6 @@ func (db *DB) Attempts(ctx context.Context, accountID int32, id mail.ID) ([]stor
 
 // Events implements store.Journal.
 func (db *DB) Events(ctx context.Context, f store.EventFilter) ([]store.Event, error) {
-	query, args := eventQuery(f)
 	if len(f.Values) > 0 {
 		order := "seq"
 		if f.Newest {
@@ -87,6 +86,7 @@ func (db *DB) Events(ctx context.Context, f store.EventFilter) ([]store.Event, e
 		}
 		return db.eventsOf(ctx, f.AccountID, sieve, `page.`+order)
 	}
+	query, args := eventQuery(f)
 	return list(ctx, db.queries, "read events", scanEvent, query, args...)
 }
 

@@ -48,7 +48,7 @@ func TestPeekGoesByKeys(t *testing.T) {
 		SELECT $1::int, g::text, false, decode(md5(g::text), 'hex'), '', 0, ARRAY[$2::int], g % 2 FROM generate_series(1, 1000) g`, w.account.ID, w.sub.ID)
 	w.exec(conn, `INSERT INTO queue (id, egress, mailbox, status, rank, sub_account_id, pool_id) SELECT gen_random_uuid(), $1::int, 5, 0, 1, id, 3 FROM sub_account`, int32(w.tpsp.Egress()))
 	w.exec(conn, `INSERT INTO sub_hold SELECT s.id, g, g + 1 FROM sub_account s, generate_series(1, 5) g`)
-	w.exec(conn, `INSERT INTO sub_hold SELECT id, 1 << 60, 3 << 60 FROM sub_account WHERE id % 2 = 0`)
+	w.exec(conn, `INSERT INTO sub_hold SELECT id, 1::bigint << 60, 3::bigint << 60 FROM sub_account WHERE id % 2 = 0`)
 	w.exec(conn, `ANALYZE sub_account, queue, sub_hold`)
 	bad := regexp.MustCompile(`Seq Scan on (sub_account|queue|sub_hold)|hashed SubPlan|sub_hold_until|sub_account_blocked|Hash Cond: .*sub`)
 	plan := func(query string, args ...any) {

@@ -77,7 +77,6 @@ func scanAttempt[R scanner](rows R) (a store.Attempt, id mail.ID, err error) {
 func (db *DB) Events(ctx context.Context, f store.EventFilter) ([]store.Event, error) {
 	ctx, end := db.keeper.query(ctx)
 	defer end()
-	query, args := eventQuery(f)
 	if len(f.Values) > 0 {
 		order := "seq"
 		if f.Newest {
@@ -90,6 +89,7 @@ func (db *DB) Events(ctx context.Context, f store.EventFilter) ([]store.Event, e
 		}
 		return db.eventsOf(ctx, sieve, `page.`+order)
 	}
+	query, args := eventQuery(f)
 	rows, err := db.readPool.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, failed("read events", err)
