@@ -104,7 +104,7 @@ type Queue interface {
 	Queued(ctx context.Context, f store.QueuedFilter, after mail.ID, limit int) (list []store.Queued, last mail.ID, err error)
 	Rearrange(ctx context.Context, batch []store.Move, now time.Time) (int, error)
 	LaneDelays(ctx context.Context, accountID, tpspID int32, limit int) (store.LaneDelays, error)
-	Failures(ctx context.Context, accountID, tpspID int32, since time.Time, limit int) (store.Failures, error)
+	FailedAttempts(ctx context.Context, accountID, tpspID int32, since time.Time, limit int) ([]store.FailedAttempt, error)
 }
 
 // Ingest takes in the webhooks of providers; *ingest.Service is one. Nil means that the body is durable, whatever is in it.

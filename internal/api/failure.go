@@ -5,18 +5,15 @@ import (
 	"time"
 
 	"postyard/internal/directory"
+	"postyard/internal/store"
 )
 
-// Which attempts are looked at for those that failed.
-const (
-	failuresFor = 7 * 24 * time.Hour // of messages submitted since
-	failuresOf  = 5_000              // of these, the newest ones
-)
+// failuresFor is how far back failed attempts are shown.
+const failuresFor = 7 * 24 * time.Hour
 
 // failuresAnswer are attempts that a provider did not accept.
 type failuresAnswer struct {
-	From     int64           `json:"from"`     // of messages submitted since then, in ns
-	Attempts []failedAttempt `json:"attempts"` // the newest first, five at most
+	Attempts []failedAttempt `json:"attempts"` // of a week, the last one first, five at most
 }
 
 // failedAttempt is an attempt of a message.
@@ -41,13 +38,13 @@ func (s *server) listFailures(w http.ResponseWriter, r *http.Request, a *directo
 	if _, err := s.Providers.TPSP(a.ID, id); err != nil {
 		return err
 	}
-	found, err := s.Queue.Failures(r.Context(), a.ID, id, s.Now().Add(-failuresFor), failuresOf)
+	found, err := s.Queue.FailedAttempts(r.Context(), a.ID, id, s.Now().Add(-failuresFor), store.MostFailures)
 	if err != nil {
 		return err
 	}
-	answer := failuresAnswer{From: nanos(found.From), Attempts: make([]failedAttempt, len(found.Newest))}
-	for i := range found.Newest {
-		answer.Attempts[i] = failedAttempt{found.Newest[i].MessageID.String(), s.attemptAnswerOf(&found.Newest[i].Attempt)}
+	answer := failuresAnswer{Attempts: make([]failedAttempt, len(found))}
+	for i := range found {
+		answer.Attempts[i] = failedAttempt{found[i].MessageID.String(), s.attemptAnswerOf(&found[i].Attempt)}
 	}
 	return reply(w, http.StatusOK, answer)
 }

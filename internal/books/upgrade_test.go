@@ -17,7 +17,7 @@ import (
 const before00007 = `DROP TABLE audit; DROP TABLE session; DROP TABLE invitation; DROP TABLE member; DROP TABLE outbox; DROP TABLE delivery_try; DROP TABLE delivery; DROP TABLE content_hook; DROP TABLE endpoint; DROP TABLE domain_key; DROP TABLE idempotency; DROP TABLE stored_template; DROP TABLE sub_account_label; DROP TABLE account_label; DROP TABLE facet; DROP TABLE label; DROP TABLE domain;
 	ALTER TABLE message DROP COLUMN labels; ALTER TABLE message DROP COLUMN engaged; ALTER TABLE event DROP COLUMN marks; ALTER TABLE counter DROP COLUMN firsts; DROP INDEX tpsp_ip;
 	DROP INDEX attempt_provider; ALTER TABLE attempt DROP COLUMN refused; ALTER TABLE attempt DROP COLUMN refusal; ALTER TABLE attempt DROP COLUMN provider_id; ALTER TABLE message DROP COLUMN refusals;
-	ALTER TABLE tpsp DROP COLUMN auto_warmup; DROP INDEX suppression_released; DROP INDEX hold_until; DROP TABLE sub_permit; DROP TABLE sub_hold; DROP INDEX sub_account_blocked; ALTER TABLE sub_account DROP COLUMN path; ALTER TABLE sub_account DROP COLUMN moved; ALTER TABLE sub_account DROP COLUMN per_hour;
+	ALTER TABLE tpsp DROP COLUMN auto_warmup; DROP INDEX suppression_released; DROP INDEX hold_until; DROP INDEX attempt_failed; DROP TABLE sub_permit; DROP TABLE sub_hold; DROP INDEX sub_account_blocked; ALTER TABLE sub_account DROP COLUMN path; ALTER TABLE sub_account DROP COLUMN moved; ALTER TABLE sub_account DROP COLUMN per_hour;
 	ALTER TABLE sub_account DROP COLUMN blocked; ALTER TABLE sub_account DROP COLUMN block_reason; DELETE FROM goose_db_version WHERE version_id >= 7`
 
 // TestUpgraded verifies a database that was made before there were facets: it balances, its first opens and clicks are counted as
@@ -68,7 +68,7 @@ const before00016 = `DROP TABLE audit; DROP TABLE session; DROP TABLE invitation
 			WHERE value * 1000000000 >= took), 'more'), sub_account_id, egress, mailbox, type, count(*), 0, sum(took / 1000000)
 		FROM (SELECT e.*, max(e.occurred_at - m.submitted_at, 0) AS took FROM event e JOIN message m ON m.id = e.message_id
 			WHERE e.type IN counted AND e.is_copy = 0) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8;
-	DROP TABLE counted; DROP INDEX suppression_released; DROP INDEX hold_until; DROP TABLE sub_permit; DROP TABLE sub_hold; DROP INDEX sub_account_blocked; ALTER TABLE sub_account DROP COLUMN path; ALTER TABLE sub_account DROP COLUMN moved; ALTER TABLE sub_account DROP COLUMN per_hour;
+	DROP TABLE counted; DROP INDEX suppression_released; DROP INDEX hold_until; DROP INDEX attempt_failed; DROP TABLE sub_permit; DROP TABLE sub_hold; DROP INDEX sub_account_blocked; ALTER TABLE sub_account DROP COLUMN path; ALTER TABLE sub_account DROP COLUMN moved; ALTER TABLE sub_account DROP COLUMN per_hour;
 	ALTER TABLE sub_account DROP COLUMN blocked; ALTER TABLE sub_account DROP COLUMN block_reason; DELETE FROM goose_db_version WHERE version_id >= 16`
 
 // TestUpgradedTimes verifies a database that was made before times were counted in fine spans: what was counted stays, and it goes on

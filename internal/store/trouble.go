@@ -21,6 +21,9 @@ type Trouble interface {
 	// the last outcome of those that are due says is left out.
 	LaneDelays(ctx context.Context, accountID, tpspID int32, limit int) (LaneDelays, error)
 
+	// FailedAttempts returns the attempts that the provider did not accept and that ended at or after since, the last one first, at most limit.
+	FailedAttempts(ctx context.Context, accountID, tpspID int32, since time.Time, limit int) ([]FailedAttempt, error)
+
 	// Failures looks at the newest attempts, at most limit of all that concern messages submitted at or after since.
 	Failures(ctx context.Context, accountID, tpspID int32, since time.Time, limit int) (Failures, error)
 
@@ -52,7 +55,7 @@ type LaneDelays struct {
 // Failures are attempts that the provider did not accept.
 type Failures struct {
 	Classes map[string]int64 // how many of each class, by its public name
-	Newest  []FailedAttempt  // the newest first, at most MostFailures
+	Newest  []FailedAttempt  // FailedAttempts since then, at most MostFailures
 	Last    time.Time        // when the newest attempt began, whatever came of it; zero: there was none
 	From    time.Time        // messages from then on were looked at: since, or later where there are too many attempts
 }

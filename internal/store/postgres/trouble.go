@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -70,6 +69,17 @@ func (db *DB) delays(ctx context.Context, what, query string, accountID, tpspID 
 // newest are the attempts of the newest messages: the third argument is the first id, the fourth how many.
 const newest = `(SELECT * FROM attempt WHERE message_id >= $3 ORDER BY message_id DESC, n DESC LIMIT $4) a WHERE a.egress = $5 AND ` + ownTPSP
 
+// FailedAttempts implements store.Trouble.
+func (db *DB) FailedAttempts(ctx context.Context, accountID, tpspID int32, since time.Time, limit int) ([]store.FailedAttempt, error) {
+	return list(ctx, db.queries, "read failures", func(rows pgx.Rows) (a store.FailedAttempt, err error) {
+		dest, complete := attemptInto(&a.Attempt)
+		err = rows.Scan(append(dest, idInto(&a.MessageID))...)
+		complete()
+		return a, err
+	}, `SELECT `+attemptColumns+`, a.message_id FROM attempt a WHERE a.egress = $3 AND a.class <> 0 AND a.finished >= $4 AND `+ownTPSP+`
+		ORDER BY a.finished DESC LIMIT $5`, tpspID, accountID, int32(route.TPSP(tpspID)), engine.Stamp(since), limit)
+}
+
 // Failures implements store.Trouble.
 func (db *DB) Failures(ctx context.Context, accountID, tpspID int32, since time.Time, limit int) (f store.Failures, err error) {
 	args := []any{tpspID, accountID, uuidOf(engine.FirstID(since)), limit, int32(route.TPSP(tpspID))}
@@ -78,13 +88,7 @@ func (db *DB) Failures(ctx context.Context, accountID, tpspID int32, since time.
 		n, last int64
 	}
 	// Before they are counted: what fails meanwhile is counted and not listed, and not the other way round.
-	if f.Newest, err = list(ctx, db.queries, "read failures", func(rows pgx.Rows) (a store.FailedAttempt, err error) {
-		dest, complete := attemptInto(&a.Attempt)
-		err = rows.Scan(append(dest, idInto(&a.MessageID))...)
-		complete()
-		return a, err
-	}, `SELECT `+attemptColumns+`, a.message_id FROM `+newest+` AND a.class <> 0 ORDER BY a.finished DESC LIMIT $6`,
-		append(slices.Clone(args), store.MostFailures)...); err != nil {
+	if f.Newest, err = db.FailedAttempts(ctx, accountID, tpspID, since, store.MostFailures); err != nil {
 		return f, err
 	}
 	classes, err := list(ctx, db.queries, "count failures", func(rows pgx.Rows) (s sum, err error) {

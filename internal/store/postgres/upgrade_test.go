@@ -19,7 +19,7 @@ import (
 const before00007 = `DROP TABLE audit; DROP TABLE session; DROP TABLE invitation; DROP TABLE member; DROP TABLE outbox; DROP TABLE delivery_try; DROP TABLE delivery; DROP TABLE content_hook; DROP TABLE endpoint; DROP TABLE domain_key; DROP TABLE idempotency; DROP TABLE stored_template; DROP TABLE sub_account_label; DROP TABLE account_label; DROP TABLE facet; DROP TABLE label; DROP TABLE domain;
 	ALTER TABLE message DROP COLUMN labels; ALTER TABLE message DROP COLUMN engaged; ALTER TABLE event DROP COLUMN marks; ALTER TABLE counter DROP COLUMN firsts; DROP INDEX tpsp_ip;
 	ALTER TABLE attempt DROP COLUMN refused; ALTER TABLE attempt DROP COLUMN refusal; ALTER TABLE attempt DROP COLUMN provider_id; ALTER TABLE message DROP COLUMN refusals;
-	ALTER TABLE tpsp DROP COLUMN auto_warmup; DROP INDEX suppression_released; DROP INDEX hold_until; DROP TABLE sub_permit; DROP TABLE sub_hold; DROP INDEX sub_account_blocked; ALTER TABLE sub_account DROP COLUMN path; ALTER TABLE sub_account DROP COLUMN moved; ALTER TABLE sub_account DROP COLUMN per_hour;
+	ALTER TABLE tpsp DROP COLUMN auto_warmup; DROP INDEX suppression_released; DROP INDEX hold_until; DROP INDEX attempt_failed; DROP TABLE sub_permit; DROP TABLE sub_hold; DROP INDEX sub_account_blocked; ALTER TABLE sub_account DROP COLUMN path; ALTER TABLE sub_account DROP COLUMN moved; ALTER TABLE sub_account DROP COLUMN per_hour;
 	ALTER TABLE sub_account DROP COLUMN blocked; ALTER TABLE sub_account DROP COLUMN block_reason; DELETE FROM goose_db_version WHERE version_id >= 7`
 
 // TestUpgraded checks a database that was made before there were facets.
@@ -75,7 +75,7 @@ func TestUpgraded(t *testing.T) {
 	conn, err = pgx.Connect(t.Context(), w.url)
 	w.must(err)
 	_, err = conn.Exec(t.Context(), `DROP TABLE audit; DROP TABLE session; DROP TABLE invitation; DROP TABLE member; ALTER TABLE facet DROP CONSTRAINT facet_dimension_check; ALTER TABLE facet ADD CONSTRAINT facet_dimension_check CHECK (dimension BETWEEN 1 AND 8);
-		DROP INDEX suppression_released; DROP INDEX hold_until; DROP TABLE sub_permit; DROP TABLE sub_hold; DROP INDEX sub_account_blocked; ALTER TABLE sub_account DROP COLUMN path; ALTER TABLE sub_account DROP COLUMN moved; ALTER TABLE sub_account DROP COLUMN per_hour;
+		DROP INDEX suppression_released; DROP INDEX hold_until; DROP INDEX attempt_failed; DROP TABLE sub_permit; DROP TABLE sub_hold; DROP INDEX sub_account_blocked; ALTER TABLE sub_account DROP COLUMN path; ALTER TABLE sub_account DROP COLUMN moved; ALTER TABLE sub_account DROP COLUMN per_hour;
 	ALTER TABLE sub_account DROP COLUMN blocked; ALTER TABLE sub_account DROP COLUMN block_reason; DELETE FROM goose_db_version WHERE version_id >= 16`)
 	w.must(err)
 	w.must(conn.Close(t.Context()))
@@ -93,7 +93,7 @@ func TestUpgradeLetsOthersRead(t *testing.T) {
 	w.accept(1)
 	w.must(w.db.Close())
 	conn, other := w.conn(), w.conn()
-	w.exec(conn, `DROP INDEX suppression_released; DROP INDEX hold_until; DROP TABLE sub_permit; DROP TABLE sub_hold; DROP INDEX sub_account_blocked;
+	w.exec(conn, `DROP INDEX suppression_released; DROP INDEX hold_until; DROP INDEX attempt_failed; DROP TABLE sub_permit; DROP TABLE sub_hold; DROP INDEX sub_account_blocked;
 		ALTER TABLE sub_account DROP COLUMN path, DROP COLUMN moved, DROP COLUMN per_hour, DROP COLUMN blocked, DROP COLUMN block_reason;
 		DELETE FROM goose_db_version WHERE version_id >= 19`)
 	w.exec(other, `BEGIN; LOCK TABLE attempt IN ACCESS EXCLUSIVE MODE`)

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -82,9 +81,25 @@ func (db *DB) delays(ctx context.Context, what, query string, accountID, tpspID 
 const (
 	newest       = `(SELECT * FROM attempt WHERE message_id >= ?3 ORDER BY message_id DESC, n DESC LIMIT ?4) a WHERE a.egress = ?5 AND ` + ownTPSP
 	classesQuery = `SELECT a.class, count(*), max(a.began) FROM ` + newest + ` GROUP BY a.class`
-	failedQuery  = `SELECT ` + attemptColumns + ` FROM ` + newest + ` AND a.class <> 0 ORDER BY a.finished DESC LIMIT ?6`
 	reachQuery   = `SELECT message_id FROM attempt WHERE message_id >= ? ORDER BY message_id DESC, n DESC LIMIT 1 OFFSET ?`
 )
+
+const failedQuery = `SELECT ` + attemptColumns + ` FROM attempt a WHERE a.egress = ?3 AND a.class <> 0 AND a.finished >= ?4 AND ` + ownTPSP + `
+	ORDER BY a.finished DESC LIMIT ?5`
+
+// FailedAttempts implements store.Trouble.
+func (db *DB) FailedAttempts(ctx context.Context, accountID, tpspID int32, since time.Time, limit int) ([]store.FailedAttempt, error) {
+	ctx, end := db.keeper.query(ctx)
+	defer end()
+	rows, err := db.readPool.QueryContext(ctx, failedQuery, tpspID, accountID, int32(route.TPSP(tpspID)), engine.Stamp(since), limit)
+	if err != nil {
+		return nil, failed("read failures", err)
+	}
+	return collect(rows, func(rows *sql.Rows) (a store.FailedAttempt, err error) {
+		a.Attempt, a.MessageID, err = scanAttempt(rows)
+		return a, err
+	})
+}
 
 // Failures implements store.Trouble.
 func (db *DB) Failures(ctx context.Context, accountID, tpspID int32, since time.Time, limit int) (f store.Failures, err error) {
@@ -93,17 +108,11 @@ func (db *DB) Failures(ctx context.Context, accountID, tpspID int32, since time.
 	first := engine.FirstID(since)
 	args := []any{tpspID, accountID, first[:], limit, int32(route.TPSP(tpspID))}
 	// Before they are counted: what fails meanwhile is counted and not listed, and not the other way round.
-	rows, err := db.readPool.QueryContext(ctx, failedQuery, append(slices.Clone(args), store.MostFailures)...)
-	if err != nil {
-		return f, failed("read failures", err)
-	}
-	if f.Newest, err = collect(rows, func(rows *sql.Rows) (a store.FailedAttempt, err error) {
-		a.Attempt, a.MessageID, err = scanAttempt(rows)
-		return a, err
-	}); err != nil {
+	if f.Newest, err = db.FailedAttempts(ctx, accountID, tpspID, since, store.MostFailures); err != nil {
 		return f, err
 	}
-	if rows, err = db.readPool.QueryContext(ctx, classesQuery, args...); err != nil {
+	rows, err := db.readPool.QueryContext(ctx, classesQuery, args...)
+	if err != nil {
 		return f, failed("count failures", err)
 	}
 	if _, err := collect(rows, func(rows *sql.Rows) (none struct{}, err error) {

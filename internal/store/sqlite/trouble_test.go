@@ -14,7 +14,7 @@ func TestTroublePlans(t *testing.T) {
 		delaysQuery:  "SEARCH queue USING INDEX queue_due (egress=? AND status=?)",
 		lanesQuery:   "SEARCH queue USING COVERING INDEX queue_ready (egress=? AND mailbox=?)",
 		classesQuery: "SEARCH attempt USING PRIMARY KEY (message_id>?)",
-		failedQuery:  "SEARCH attempt USING PRIMARY KEY (message_id>?)",
+		failedQuery:  "SEARCH a USING INDEX attempt_failed (egress=? AND finished>?)",
 		reachQuery:   "SEARCH attempt USING PRIMARY KEY (message_id>?)",
 		garbageQuery: "SCAN garbage",
 		foreignQuery: "SEARCH foreign_event USING PRIMARY KEY (tpsp_id=? AND day>?)",

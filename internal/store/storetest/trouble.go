@@ -169,6 +169,14 @@ func failures(t *testing.T, b *bench) {
 			t.Errorf("failure %d: %+v", i, a)
 		}
 	}
+	last, err := b.store.FailedAttempts(b.ctx(), b.account.ID, b.tpsp.ID, start.Add(5*time.Minute), 10)
+	b.must(err)
+	if diff := cmp.Diff(f.Newest[:2], last); diff != "" {
+		t.Errorf("the last two: %s", diff)
+	}
+	if last, err := b.store.FailedAttempts(b.ctx(), stranger.ID, b.tpsp.ID, start, 10); err != nil || len(last) != 0 {
+		t.Errorf("another account sees %+v, %v", last, err)
+	}
 	if f := look(b.account.ID, start.Add(5*time.Minute), 100); f.Classes["rejected"] != 1 || len(f.Newest) != 2 {
 		t.Errorf("of the last two messages: %+v", f)
 	}

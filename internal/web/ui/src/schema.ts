@@ -616,9 +616,7 @@ export interface Failovers {
 }
 
 export interface Failures {
-  /** of messages submitted since then, in ns */
-  "from": number;
-  /** the newest first, five at most */
+  /** of a week, the last one first, five at most */
   "attempts": (FailedAttempt)[];
 }
 

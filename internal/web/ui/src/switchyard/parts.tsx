@@ -182,7 +182,7 @@ function troublesOf(events: Event[], attempts: FailedAttempt[]): Trouble[] {
 /** The last things that went wrong at a provider. */
 export function LastErrors({ id, limit }: { id: number; limit: number }) {
   const list = useGet<Event[]>("/account/event", { tpspId: id, type: failures.join(","), from: day(7), order: "desc", limit }, { every: 10_000 });
-  const calls = useGet<Failures>(`/account/tpsp/${id}/failures`, undefined, { every: 10_000 });
+  const calls = useGet<Failures>(`/account/tpsp/${id}/failures`, undefined, { every: 30_000 });
   const error = list.error ?? calls.error;
   if (error && !(list.data && calls.data)) return <Failed error={error} retry={() => (list.reload(), calls.reload())} />;
   if (!list.data || !calls.data) return <span class="small quiet">…</span>;
