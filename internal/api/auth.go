@@ -1,11 +1,13 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 
 	"postyard/internal/directory"
+	"postyard/internal/member"
 	"postyard/internal/store"
 )
 
@@ -86,26 +88,33 @@ func forOwner[Owner any](s *server, header auth, find func(a Accounts, key strin
 	}
 }
 
-// stillLetIn tells whether a request that was let in, and is still being answered, would be let in again. A session is in use meanwhile.
-func (s *server) stillLetIn(r *http.Request) bool {
+// stillLetIn tells whether a request that was let in, and is still being answered, would be let in again. A session is in use meanwhile. An
+// error says that it is not known.
+func (s *server) stillLetIn(r *http.Request) (bool, error) {
 	x := exchangeOf(r.Context())
 	if x == nil || x.operation == nil {
-		return false
+		return false, nil
 	}
-	if s.Directory.Refresh(r.Context()) != nil {
-		return false
+	if err := s.Directory.Refresh(r.Context()); err != nil {
+		return false, fmt.Errorf("look whether the key or session still holds: %w", err)
 	}
 	if x.session != nil {
 		now, err := s.Members.OfRequest(r)
-		return err == nil && now.Member.ID == x.session.Member.ID && now.Member.Role >= x.operation.needed()
+		switch {
+		case errors.Is(err, member.ErrSignedOut):
+			return false, nil
+		case err != nil:
+			return false, fmt.Errorf("look whether the session still holds: %w", err)
+		}
+		return now.Member.ID == x.session.Member.ID && now.Member.Role >= x.operation.needed(), nil
 	}
 	switch x.operation.Auth {
 	case accountKey:
-		return s.Accounts.AuthenticateAccount(apiKey(r, accountKey)) != nil
+		return s.Accounts.AuthenticateAccount(apiKey(r, accountKey)) != nil, nil
 	case subAccountKey:
-		return s.Accounts.AuthenticateSubAccount(apiKey(r, subAccountKey)) != nil
+		return s.Accounts.AuthenticateSubAccount(apiKey(r, subAccountKey)) != nil, nil
 	}
-	return true
+	return true, nil
 }
 
 // ofOtherKind tells whether a key is that of a sub-account where an account's is wanted, or the other way round.

@@ -14,13 +14,14 @@ const pieceTime = time.Minute
 func (s *server) stream(w http.ResponseWriter, r *http.Request, mediaType, filename string, next func() (piece []byte, done bool, err error)) error {
 	control := http.NewResponseController(w)
 	for first, done := true, false; !done; first = false {
-		if !first && !s.stillLetIn(r) {
-			s.Log.InfoContext(r.Context(), "answer broken off, as its key or session has ended", "path", r.URL.Path, "requestId", requestID(r.Context()))
-			panic(http.ErrAbortHandler)
+		letIn, err := true, error(nil)
+		if !first {
+			letIn, err = s.stillLetIn(r)
 		}
 		var piece []byte
-		var err error
-		piece, done, err = next()
+		if letIn && err == nil {
+			piece, done, err = next()
+		}
 		switch {
 		case err != nil && first:
 			return err
@@ -29,6 +30,9 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request, mediaType, filen
 			panic(http.ErrAbortHandler)
 		case err != nil:
 			panic(http.ErrAbortHandler) // the client is gone
+		case !letIn:
+			s.Log.InfoContext(r.Context(), "answer broken off, as its key or session has ended", "path", r.URL.Path, "requestId", requestID(r.Context()))
+			panic(http.ErrAbortHandler)
 		case first:
 			h := w.Header()
 			h.Set("Content-Type", mediaType)

@@ -140,7 +140,7 @@ func (s *server) tail(w http.ResponseWriter, r *http.Request, f store.EventFilte
 				s.Log.DebugContext(r.Context(), "a stream of events ends", "requestId", requestID(r.Context()), "error", err)
 				return
 			}
-			if len(piece) > 0 && (!s.stillLetIn(r) || !out.write(piece)) {
+			if len(piece) > 0 && (!s.followedOn(r) || !out.write(piece)) {
 				return
 			}
 			if stopping(s.Stopping) || r.Context().Err() != nil {
@@ -154,11 +154,20 @@ func (s *server) tail(w http.ResponseWriter, r *http.Request, f store.EventFilte
 			return
 		case <-look.C:
 		case <-beat.C:
-			if !s.stillLetIn(r) || !out.write([]byte("id: "+s.eventID(place)+"\n: beat\n\n")) {
+			if !s.followedOn(r) || !out.write([]byte("id: "+s.eventID(place)+"\n: beat\n\n")) {
 				return
 			}
 		}
 	}
+}
+
+// followedOn tells whether a stream goes on. It ends also when that is not known: the client comes back, and is let in or refused.
+func (s *server) followedOn(r *http.Request) bool {
+	letIn, err := s.stillLetIn(r)
+	if err != nil {
+		s.Log.DebugContext(r.Context(), "a stream of events ends", "requestId", requestID(r.Context()), "error", err)
+	}
+	return letIn
 }
 
 func stopping(c <-chan struct{}) bool {

@@ -1,8 +1,7 @@
 // The central log of events.
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
 import { test } from "node:test";
-import { accessible, everyLook, open, send, settled } from "./harness.mjs";
+import { accessible, everyLook, open, saved, send, settled } from "./harness.mjs";
 
 const rows = (page, name) => page.getByRole("table", { name, exact: true }).locator("tbody tr");
 
@@ -60,7 +59,7 @@ test("what the filters select is exported", async (t) => {
   for (const [button, file] of [["Export CSV", "events.csv"], ["Export NDJSON", "events.ndjson"]]) {
     const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: button }).click()]);
     assert.equal(download.suggestedFilename(), file);
-    const text = await readFile(await download.path(), "utf8");
+    const text = await saved(download);
     assert.match(text, /export-me@gmail\.com/);
     assert.doesNotMatch(text, /Delivered/);
   }

@@ -89,6 +89,13 @@ export async function settled(page) {
   await page.waitForFunction(() => !document.querySelector("[aria-busy=true]"));
 }
 
+/** What a page gave to be saved, as text. */
+export async function saved(download) {
+  const pieces = [];
+  for await (const piece of await download.createReadStream()) pieces.push(piece);
+  return Buffer.concat(pieces).toString("utf8");
+}
+
 /** Takes a picture of the whole page, kept with the run. */
 export async function shot(page, name) {
   await settled(page);

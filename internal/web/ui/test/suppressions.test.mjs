@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
 import { test } from "node:test";
-import { api, everyLook, open, scene } from "./harness.mjs";
+import { api, everyLook, open, saved, scene } from "./harness.mjs";
 
 const own = { "X-SubAccount-ApiKey": scene.subAccounts[0].apiKey };
 const at = `/suppressions?subaccount=${scene.subAccounts[0].id}`;
@@ -29,7 +28,7 @@ test("addresses are suppressed, found, exported, and reactivated", async (t) => 
   await page.getByText("No suppression of this sub-account fits.").waitFor();
   await page.getByLabel("Reason", { exact: true }).first().selectOption("");
   const [file] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Export CSV" }).click()]);
-  assert.match(await readFile(await file.path(), "utf8"), new RegExp(one));
+  assert.match(await saved(file), new RegExp(one));
   await row.getByRole("button", { name: `Reactivate ${one}` }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Reactivate" }).click();
   await row.waitFor({ state: "detached" });
