@@ -23,7 +23,7 @@ const (
 )
 
 // leastKills is how often a loop kills at least, however slow the machine is.
-const leastKills = 15
+const leastKills = 8
 
 // chaos returns how long a loop of faults is to go on.
 func chaos(t *testing.T) time.Duration {
