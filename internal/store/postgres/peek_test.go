@@ -61,7 +61,7 @@ func TestPeekGoesByKeys(t *testing.T) {
 			t.Errorf("%s\n%s", steps[step], strings.Join(steps, "\n"))
 		}
 	}
-	plan(peek, int32(w.tpsp.Egress()), 100, time.Now().UnixNano(), 8, []int16{}, []int32{}, mostLevels, mostSteps,
+	plan(peek, int32(w.tpsp.Egress()), 100, time.Now().UnixNano(), 8, mostSteps, mostLevels,
 		[]int16{}, []int32{}, []int32{}, []int32{}, []int32{}, []bool{})
 	plan(subHoldsQuery, []int32{w.sub.ID, w.sub.ID + 1, w.sub.ID + 2}, int64(1))
 }
