@@ -587,6 +587,42 @@ func TestAPanicInALookup(t *testing.T) {
 	})
 }
 
+// However many are held, and however much mail comes: claims that look at them in vain leave the store time for others, and go on until all
+// have been looked at.
+func TestManyAreHeld(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const held = 100 // claims
+		q := newQueue()
+		q.add(1)
+		var at []time.Time
+		q.held = func(time.Time) store.Claimed {
+			at = append(at, time.Now())
+			return store.Claimed{More: len(at)%held != 0}
+		}
+		d, stop := dispatcherOver(t, q, answering(&calls{}, provider.Accepted), 2)
+		<-time.After(time.Second)
+		synctest.Wait()
+		if len(at) != held {
+			t.Errorf("%d claims of %d in a second", len(at), held)
+		}
+		for range 1000 {
+			d.Wake(route.TPSP(1))
+			<-time.After(time.Millisecond)
+		}
+		synctest.Wait()
+		stop()
+		if len(at) < 2*held {
+			t.Errorf("%d claims of %d after new mail", len(at)-held, held)
+		}
+		for i := vainClaims; i < len(at); i++ {
+			if took := at[i].Sub(at[i-vainClaims]); took < lookPause {
+				t.Fatalf("%d claims within %s", vainClaims+1, took)
+			}
+		}
+	})
+}
+
 // Whatever keeps mail waiting, a runner sleeps meanwhile.
 func TestNothingSpins(t *testing.T) {
 	t.Parallel()

@@ -19,6 +19,8 @@ const (
 	storeRetry = time.Second            // after the store failed
 	hush       = 100 * time.Millisecond // how long hints wait while nothing can be sent: every group of accepted mail brings one
 	claimCalls = 2                      // most calls that one claim is for: it holds the store's writer
+	vainClaims = 8                      // most claims in a row that take nothing although there is more to look at
+	lookPause  = 50 * time.Millisecond  // least time after some: the store's writer has other things to do
 	tolerance  = time.Minute            // a gap in serving that is longer than a sleep by this does not count against the provider
 
 	// leaseMargin is how much longer a claim lasts than what it is for may take. It is for recording the outcome, and for
@@ -39,6 +41,8 @@ type runner struct {
 	paused  time.Time // throttled until then
 	limited time.Time // when a limit lets a message go that waits for it; zero when none does
 	full    []mailbox.Class
+	lookAt  time.Time // no claim before this, after some in vain
+	look    bool      // there is something to look at then
 
 	evacuation, abandoning, overflow moving // of messages that wait here
 	flights                          map[*flight]bool
@@ -225,9 +229,12 @@ func (r *runner) away(target *directory.TPSP, now time.Time) string {
 func arrived(due, now time.Time) bool { return !due.IsZero() && !due.After(now) }
 
 // fill claims and starts calls until the pace, the limits or the queue ends it. One claim serves several calls where several may
-// begin.
+// begin. After claims in vain it rests: so many may be held that each claim looks at few of them, and new mail brings the next round.
 func (r *runner) fill(ctx, wire context.Context, running *sync.WaitGroup, target *directory.TPSP, now time.Time) error {
-	for !r.breaker.open && !r.busy() && !now.Before(r.paused) {
+	if r.look = now.Before(r.lookAt); r.look {
+		return nil
+	}
+	for vain := 0; !r.breaker.open && !r.busy() && !now.Before(r.paused); {
 		lease := r.lease(now)
 		claimed, err := r.d.Store.Claim(ctx, store.Claim{Egress: r.egress, Limit: r.pace.batch * min(r.free(), claimCalls), Owner: r.d.owner, Now: now, LeaseUntil: lease})
 		if err != nil {
@@ -235,12 +242,18 @@ func (r *runner) fill(ctx, wire context.Context, running *sync.WaitGroup, target
 		}
 		jobs := claimed.Jobs
 		r.limited, r.full = claimed.Free, claimed.Full
-		if len(jobs) == 0 && claimed.More {
+		if len(jobs) == 0 && claimed.More && vain+1 < vainClaims {
+			vain++
 			continue
 		}
 		if len(jobs) == 0 {
+			if r.look = claimed.More; r.look || vain > 0 {
+				ended := r.d.Now()
+				r.lookAt = ended.Add(max(lookPause, 2*ended.Sub(now)))
+			}
 			return nil
 		}
+		vain = 0
 		for part := range slices.Chunk(jobs, r.pace.batch) {
 			f := &flight{until: lease.Add(-leaseMargin), now: r.d.Now, line: &r.line}
 			f.asked()
@@ -288,6 +301,9 @@ func (r *runner) nap(due store.Due, target *directory.TPSP, now time.Time) time.
 		}
 		soon(target.Drill)
 	case waits && !r.busy():
+		if r.look {
+			soon(later(r.paused, r.lookAt))
+		}
 		if due.Ready {
 			soon(later(r.paused, r.limited))
 			soon(r.overflow.next)

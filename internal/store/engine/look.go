@@ -18,39 +18,37 @@ type Look struct {
 	done      bool  // a round was complete since the rounds began
 }
 
-// Looked is how far a claim has looked at the flows of a lane and priority without having found what it wanted.
+// Looked is how far a claim has looked at the flows of a lane and priority without having found all that it wanted.
 type Looked struct {
 	Lane, Priority int
 	Look
 	Whole bool // nothing is left of the round
+	Found bool // flows that may be served, but fewer than it wanted
 }
 
-// fresh begins a round after the sub-account that was served last.
-func (l laneTurn) fresh() Look { return Look{Sub: l.sub, Pool: NoMore, Until: l.sub} }
+// behind is a round that begins with the sub-account after one.
+func behind(sub int32) Look { return Look{Sub: sub, Pool: NoMore, Until: sub} }
 
 // Look returns where a claim begins to look at the flows of a lane and priority.
 func (t *Turns) Look(e route.Egress, lane, priority int) Look {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	l := t.of(e).lanes[lane]
-	if look, known := l.looks[priority]; known {
+	if look, known := t.of(e).lanes[lane].looks[priority]; known {
 		return look
 	}
-	return l.fresh()
+	return behind(-1)
 }
 
-// Looks returns where a claim begins to look: in the lanes and priorities where that is known, and for each lane where it begins in the
-// other ones.
-func (t *Turns) Looks(e route.Egress) (known, others []Looked) {
+// Looks returns where a claim begins to look, in the lanes and priorities that do not begin with the first flow.
+func (t *Turns) Looks(e route.Egress) (known []Looked) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for id, l := range t.of(e).lanes {
-		others = append(others, Looked{Lane: id, Look: l.fresh()})
 		for priority, look := range l.looks {
 			known = append(known, Looked{Lane: id, Priority: priority, Look: look})
 		}
 	}
-	return known, others
+	return known
 }
 
 // Looked notes how far a claim has looked, which flows it has taken messages of, and when a limit lets go what waits for it (zero: nothing
@@ -61,27 +59,31 @@ func (t *Turns) Looked(e route.Egress, looked []Looked, taken []Flow, now, free 
 	defer t.mu.Unlock()
 	turn := t.of(e)
 	type place struct{ lane, priority int }
-	served := map[place]bool{}
-	for i := range taken { // the next round begins after the one that was served last
-		served[place{taken[i].Lane, taken[i].Priority}] = true
-		delete(turn.lanes[taken[i].Lane].looks, taken[i].Priority)
+	served := map[place]*Flow{} // the last one
+	for i := range taken {
+		served[place{taken[i].Lane, taken[i].Priority}] = &taken[i]
+	}
+	for at, f := range served { // each priority has turns of its own: others are served by the same claims
+		turn.looksOf(at.lane)[at.priority] = behind(f.SubAccount)
 	}
 	for _, at := range looked {
-		if served[place{at.Lane, at.Priority}] {
+		looks := turn.looksOf(at.Lane)
+		if f := served[place{at.Lane, at.Priority}]; f != nil {
+			if !at.Whole && at.Sub == f.SubAccount { // perhaps it has more pools than were looked at: they go on
+				looks[at.Priority] = Look{Sub: at.Sub, Pool: at.Pool, Until: at.Sub}
+			}
 			continue
 		}
-		l := turn.lanes[at.Lane]
-		if l.looks == nil {
-			l.looks = map[int]Look{}
+		if at.Found { // there was no room in the lane, or others went first: they have their turn still
+			continue
 		}
-		at.done = l.looks[at.Priority].done
+		at.done = looks[at.Priority].done
 		if at.Whole {
-			at.Look = l.fresh()
+			at.Look = behind(at.Until)
 			at.done = true
 		}
 		more = more || !at.done
-		l.looks[at.Priority] = at.Look
-		turn.lanes[at.Lane] = l
+		looks[at.Priority] = at.Look
 	}
 	if free.IsZero() || turn.free.After(now) && turn.free.Before(free) {
 		free = turn.free
@@ -96,4 +98,14 @@ func (t *Turns) Looked(e route.Egress, looked []Looked, taken []Flow, now, free 
 		}
 	}
 	return more, free
+}
+
+// looksOf returns the looks of a lane, of which there are as many as it has had priorities.
+func (t *turn) looksOf(lane int) map[int]Look {
+	l := t.lanes[lane]
+	if l.looks == nil {
+		l.looks = map[int]Look{}
+		t.lanes[lane] = l
+	}
+	return l.looks
 }

@@ -26,12 +26,19 @@ type Lane struct {
 	Room  int // how many messages its limit lets go
 	Flows []Flow
 
-	pools map[int32]int32 // of a sub-account, the pool that was served last: its pools take turns as well
+	pools map[sender]int32 // the pool that was served last: the pools of a sub-account take turns as well
+}
+
+// sender is a sub-account in a priority of a lane.
+type sender struct {
+	priority   int
+	subAccount int32
 }
 
 // Deal sets the share of every flow, total messages at most. The lanes get equal parts, as far as they have messages and room
 // for them. Within a lane the flows of one priority are served before those of the next; there the sub-accounts get equal
-// parts, and within a sub-account its pools. What is left over of a division goes to the first ones.
+// parts, and within a sub-account its pools. What is left over of a division goes to the first ones. The flows are put into the order
+// in which they are served.
 func Deal(lanes []Lane, total int) {
 	caps := make([]int, len(lanes))
 	for i := range lanes {
@@ -57,12 +64,11 @@ func (l *Lane) deal(total int) {
 	}
 }
 
-// dealEqually divides over the sub-accounts of flows, and returns how much it gave.
-func dealEqually(flows []Flow, total int, last map[int32]int32) (given int) {
+// dealEqually divides over the sub-accounts of flows, all of one priority, and returns how much it gave.
+func dealEqually(flows []Flow, total int, last map[sender]int32) (given int) {
 	var order []int32
-	of := map[int32][]*Flow{}
-	for i := range flows {
-		f := &flows[i]
+	of := map[int32][]Flow{}
+	for _, f := range flows {
 		if of[f.SubAccount] == nil {
 			order = append(order, f.SubAccount)
 		}
@@ -74,19 +80,21 @@ func dealEqually(flows []Flow, total int, last map[int32]int32) (given int) {
 			caps[i] += f.Ready
 		}
 	}
+	rest := flows
 	for i, part := range divide(total, caps) {
 		given += part
 		pools := of[order[i]]
-		start := max(slices.IndexFunc(pools, func(f *Flow) bool { return f.Pool > last[order[i]] }), 0)
+		start := max(slices.IndexFunc(pools, func(f Flow) bool { return f.Pool > last[sender{f.Priority, f.SubAccount}] }), 0)
 		pools = slices.Concat(pools[start:], pools[:start])
 		for k, share := range divide(part, ready(pools)) {
 			pools[k].Share = share
 		}
+		rest = rest[copy(rest, pools):]
 	}
 	return given
 }
 
-func ready(flows []*Flow) []int {
+func ready(flows []Flow) []int {
 	caps := make([]int, len(flows))
 	for i, f := range flows {
 		caps[i] = f.Ready
@@ -127,7 +135,7 @@ type Turns struct {
 	last map[route.Egress]*turn
 }
 
-// turn is that of an egress: the lane that was served last, and in each lane the sub-account.
+// turn is that of an egress: the lane that was served last, and the turns in each lane.
 type turn struct {
 	lane  int
 	lanes map[int]laneTurn
@@ -135,9 +143,8 @@ type turn struct {
 }
 
 type laneTurn struct {
-	sub   int32
-	pools map[int32]int32 // the last one of each sub-account
-	looks map[int]Look    // by priority
+	pools map[sender]int32 // the last ones
+	looks map[int]Look     // by priority: behind the sub-account that was served last, unless a look went on from there
 }
 
 // mostRemembered bounds of how many sub-accounts a lane remembers the pool that was served last.
@@ -163,8 +170,8 @@ func (t *Turns) Order(e route.Egress, lanes []int) []int {
 	return slices.Concat(lanes[i:], lanes[:i])
 }
 
-// Deal deals by the turns, see [Deal], as far as the senders' limits go, and notes who was served: the next turn begins after the last
-// one in line that got something.
+// Deal deals by the turns, see [Deal], as far as the senders' limits go, and notes which lanes and pools were served: the next turn begins
+// after the last one in line that got something. Of sub-accounts [Turns.Looked] notes it.
 func (t *Turns) Deal(e route.Egress, lanes []Lane, total int, s *Senders) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -189,9 +196,9 @@ func (t *turn) serve(lane *Lane) (served bool) {
 			continue
 		}
 		if l.pools == nil || len(l.pools) >= mostRemembered {
-			l.pools = map[int32]int32{}
+			l.pools = map[sender]int32{}
 		}
-		l.sub, l.pools[f.SubAccount] = f.SubAccount, f.Pool
+		l.pools[sender{f.Priority, f.SubAccount}] = f.Pool
 		served = true
 	}
 	if served {

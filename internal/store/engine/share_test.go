@@ -2,6 +2,7 @@ package engine
 
 import (
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -113,11 +114,16 @@ func TestTurns(t *testing.T) {
 			lanes = append(lanes, l)
 		}
 		turns.Deal(7, lanes, 1, nil)
+		var taken []Flow
 		for _, l := range lanes {
 			for _, f := range l.Flows {
+				if f.Share > 0 {
+					taken = append(taken, f)
+				}
 				got[[3]int{l.ID, int(f.SubAccount), int(f.Pool)}] += f.Share
 			}
 		}
+		turns.Looked(7, nil, taken, time.Unix(1000, 0), time.Time{})
 	}
 	subs := map[[2]int]int{}
 	for k, n := range got {

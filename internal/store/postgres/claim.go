@@ -25,15 +25,19 @@ const promote = `WITH due AS MATERIALIZED (SELECT id FROM queue WHERE egress = $
 		ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED)
 	UPDATE queue q SET status = 0, due_at = 0, waiting = '' FROM due WHERE q.id = due.id`
 
-// mostSteps bounds how many flows one claim looks at in a lane and priority; mostLevels, in how many priorities: in all that there can be,
-// for the first ones may all be held. What is held is passed over, but costs a step.
+// mostSteps bounds how many flows one claim looks at: its lanes and priorities have equal parts, but leastPart at least, and mostPart at
+// most. mostLevels bounds in how many priorities it looks: in all that there can be, for the first ones may all be held. What is held is
+// passed over, but costs a step.
 const (
-	mostSteps  = 250
+	mostSteps  = 1000
+	leastPart  = "10"
+	mostPart   = "250"
 	mostLevels = 201
 )
 
-// peek returns the flows of every lane by priority, and within a priority in the order of their turns, see engine.Look: until $4 are found
-// that are not held, or $8 were looked at. All are found by index probes. The row of step 0 tells where it begins.
+// peek returns the flows of every lane by priority, and within a priority in the order of their turns, see engine.Look: until all of $4
+// sub-accounts are found that are not held, or its part of $5 was looked at. All are found by index probes. The row of step 0 tells where
+// it begins.
 const peek = `WITH RECURSIVE lane (mailbox) AS (
 		(SELECT mailbox FROM queue WHERE egress = $1 AND status = 0 ORDER BY mailbox LIMIT 1)
 		UNION ALL
@@ -45,16 +49,16 @@ const peek = `WITH RECURSIVE lane (mailbox) AS (
 		UNION ALL
 		SELECT mailbox, (SELECT q.priority FROM queue q WHERE q.egress = $1 AND q.status = 0 AND q.mailbox = level.mailbox
 			AND q.priority > level.priority ORDER BY q.priority LIMIT 1), n + 1
-		FROM level WHERE priority IS NOT NULL AND n < $7),
-	flow (mailbox, priority, until, sub, pool, wrapped, held, found, steps) AS (
-		SELECT level.mailbox, level.priority, coalesce(look.until, turn.sub, -1), coalesce(look.sub, turn.sub, -1), coalesce(look.pool, 2147483647),
-			coalesce(look.wrapped, false), ` + forGood + `, 0, 0
-		FROM level LEFT JOIN unnest($5::smallint[], $6::int[]) AS turn (mailbox, sub) ON turn.mailbox = level.mailbox
-		LEFT JOIN unnest($9::smallint[], $10::int[], $11::int[], $12::int[], $13::int[], $14::bool[]) AS look (mailbox, priority, until, sub, pool, wrapped)
+		FROM level WHERE priority IS NOT NULL AND n < $6),
+	flow (mailbox, priority, until, sub, pool, wrapped, held, last, found, steps, part) AS (
+		SELECT level.mailbox, level.priority, coalesce(look.until, -1), coalesce(look.sub, -1), coalesce(look.pool, 2147483647),
+			coalesce(look.wrapped, false), ` + forGood + `, -1, 0, 0, greatest(least($5::bigint / count(*) OVER (), ` + mostPart + `), ` + leastPart + `)
+		FROM level LEFT JOIN unnest($7::smallint[], $8::int[], $9::int[], $10::int[], $11::int[], $12::bool[]) AS look (mailbox, priority, until, sub, pool, wrapped)
 			ON look.mailbox = level.mailbox AND look.priority = level.priority
 		WHERE level.priority IS NOT NULL
 		UNION ALL
-		SELECT f.mailbox, f.priority, f.until, next.sub, next.pool, next.wrapped, stop.held, f.found + CASE WHEN stop.held > 0 THEN 0 ELSE 1 END, f.steps + 1
+		SELECT f.mailbox, f.priority, f.until, next.sub, next.pool, next.wrapped, stop.held, CASE WHEN stop.held > 0 THEN f.last ELSE next.sub END,
+			f.found + CASE WHEN stop.held > 0 OR next.sub = f.last THEN 0 ELSE 1 END, f.steps + 1, f.part
 		FROM flow f CROSS JOIN LATERAL (
 			(SELECT q.sub_account_id AS sub, q.pool_id AS pool, f.wrapped FROM queue q WHERE q.egress = $1 AND q.status = 0
 				AND q.mailbox = f.mailbox AND q.priority = f.priority AND (q.sub_account_id, q.pool_id) > (f.sub, f.pool)
@@ -64,8 +68,8 @@ const peek = `WITH RECURSIVE lane (mailbox) AS (
 				AND q.mailbox = f.mailbox AND q.priority = f.priority ORDER BY q.sub_account_id, q.pool_id LIMIT 1)
 			LIMIT 1) next
 		CROSS JOIN LATERAL (SELECT ` + held + ` AS held OFFSET 0) stop
-		WHERE f.found < $4 AND f.steps < $8 AND (NOT next.wrapped OR next.sub <= f.until))
-	SELECT f.mailbox, f.priority, f.until, f.sub, f.pool, f.wrapped, f.steps, f.held > 0, CASE WHEN s.id IS NULL THEN ARRAY[f.sub] ELSE s.id || s.path END,
+		WHERE (f.found < $4 OR next.sub = f.last) AND f.steps < f.part AND (NOT next.wrapped OR next.sub <= f.until))
+	SELECT f.mailbox, f.priority, f.until, f.sub, f.pool, f.wrapped, f.steps = 0, f.steps < f.part, f.found, f.held > 0, CASE WHEN s.id IS NULL THEN ARRAY[f.sub] ELSE s.id || s.path END,
 		CASE WHEN f.held = 0 AND (s.per_hour > 0 OR s.path <> '{}') THEN ARRAY (SELECT l.id FROM sub_account l WHERE l.id = ANY (s.id || s.path) AND l.per_hour > 0) ELSE '{}' END,
 		CASE WHEN f.held < ` + forGood + ` THEN f.held ELSE 0 END,
 		CASE WHEN f.held > 0 THEN 0 ELSE (SELECT count(*) FROM (SELECT FROM queue q WHERE q.egress = $1
@@ -129,7 +133,7 @@ func (db *DB) Claim(ctx context.Context, c store.Claim) (claimed store.Claimed, 
 		if err := t.flush(); err != nil {
 			return err
 		}
-		looked, claimed.Free = p.vain(), s.Free(time.Time{})
+		looked, claimed.Free = p.vain(nil), s.Free(time.Time{})
 		if claimed.More = promoted == promotions; len(p.flows) == 0 {
 			return nil
 		}
@@ -137,6 +141,7 @@ func (db *DB) Claim(ctx context.Context, c store.Claim) (claimed store.Claimed, 
 		if err != nil {
 			return err
 		}
+		looked = p.vain(open)
 		taken = db.deal(c, open, g, s, &claimed)
 		t.remember(c, g)
 		t.rememberSenders(c, s)
@@ -162,7 +167,8 @@ func (db *DB) Claim(ctx context.Context, c store.Claim) (claimed store.Claimed, 
 	if err != nil {
 		return store.Claimed{}, err
 	}
-	if len(jobs) == 0 { // others hold them
+	if len(jobs) == 0 { // others hold them, or somebody has stopped them since: the next claim passes over those
+		claimed.More = claimed.More || len(taken) > 0
 		taken = nil
 	}
 	more, free := db.turns.Looked(c.Egress, looked, taken, c.Now, claimed.Free)
@@ -196,26 +202,24 @@ type flow struct {
 // peek asks for the flows of an egress that are not held, and how far it looked in vain; they are there after the next flush.
 func (t *tx) peek(db *DB, c store.Claim, s *engine.Senders) *peeked {
 	p := &peeked{most: max(2*c.Limit/mailboxes, 8)}
-	known, others := db.turns.Looks(c.Egress)
+	known := db.turns.Looks(c.Egress)
 	t.each(func(rows pgx.Rows) error {
 		var f flow
 		var at engine.Looked
-		var steps int
-		var held bool
+		var found int
+		var first, held bool
 		var until int64
-		if err := rows.Scan(&f.Lane, &f.Priority, &at.Until, &f.SubAccount, &f.Pool, &at.Wrapped, &steps, &held, &f.Chain, &f.limited, &until, &f.Ready); err != nil {
+		if err := rows.Scan(&f.Lane, &f.Priority, &at.Until, &f.SubAccount, &f.Pool, &at.Wrapped, &first, &at.Whole, &found, &held, &f.Chain, &f.limited, &until, &f.Ready); err != nil {
 			return err
 		}
 		at.Lane, at.Priority, at.Sub, at.Pool = f.Lane, f.Priority, f.SubAccount, f.Pool
-		p.note(at, steps, held)
+		p.note(at, found, first)
 		s.Wait(engine.Time(until))
 		if !held {
 			p.flows = append(p.flows, f)
 		}
 		return nil
-	}, peek, int32(c.Egress), c.Limit, engine.Stamp(c.Now), p.most,
-		column(others, func(l *engine.Looked) int16 { return int16(l.Lane) }),
-		column(others, func(l *engine.Looked) int32 { return l.Sub }), mostLevels, mostSteps,
+	}, peek, int32(c.Egress), c.Limit, engine.Stamp(c.Now), p.most, mostSteps, mostLevels,
 		column(known, func(l *engine.Looked) int16 { return int16(l.Lane) }),
 		column(known, func(l *engine.Looked) int32 { return int32(l.Priority) }),
 		column(known, func(l *engine.Looked) int32 { return l.Until }),
@@ -229,28 +233,30 @@ func (t *tx) peek(db *DB, c store.Claim, s *engine.Senders) *peeked {
 type peeked struct {
 	flows []flow
 	looks []engine.Looked // where it ended, by lane and priority
-	found []int           // how many flows that are not held, there
+	found []int           // of how many sub-accounts it found flows that are not held, there
 	most  int
 }
 
 // note notes a step of a look.
-func (p *peeked) note(at engine.Looked, steps int, held bool) {
-	if steps == 0 {
+func (p *peeked) note(at engine.Looked, found int, first bool) {
+	if first {
 		p.looks, p.found = append(p.looks, at), append(p.found, 0)
 	}
-	at.Whole = steps < mostSteps
 	last := len(p.looks) - 1
-	p.looks[last] = at
-	if !held {
-		p.found[last]++
-	}
+	p.looks[last], p.found[last] = at, found
 }
 
-// vain returns the looks that have not found what they wanted.
-func (p *peeked) vain() (looked []engine.Looked) {
-	for i := range p.looks {
+// vain returns the looks that have not found all that they wanted; open are the flows that may be served.
+func (p *peeked) vain(open []engine.Flow) (looked []engine.Looked) {
+	type place struct{ lane, priority int }
+	found := map[place]bool{}
+	for i := range open {
+		found[place{open[i].Lane, open[i].Priority}] = true
+	}
+	for i, at := range p.looks {
 		if p.found[i] < p.most {
-			looked = append(looked, p.looks[i])
+			at.Found = found[place{at.Lane, at.Priority}]
+			looked = append(looked, at)
 		}
 	}
 	return looked

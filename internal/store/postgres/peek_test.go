@@ -61,12 +61,32 @@ func TestPeekGoesByKeys(t *testing.T) {
 			t.Errorf("%s\n%s", steps[step], strings.Join(steps, "\n"))
 		}
 	}
-	plan(peek, int32(w.tpsp.Egress()), 100, time.Now().UnixNano(), 8, []int16{}, []int32{}, mostLevels, mostSteps,
+	plan(peek, int32(w.tpsp.Egress()), 100, time.Now().UnixNano(), 8, mostSteps, mostLevels,
 		[]int16{}, []int32{}, []int32{}, []int32{}, []int32{}, []bool{})
 	plan(subHoldsQuery, []int32{w.sub.ID, w.sub.ID + 1, w.sub.ID + 2}, int64(1))
 }
 
-// What is blocked or paused while a claim is under way stays where it is, from the moment in which that is answered.
+// However many lanes and priorities have mail that is held, one claim looks at few of it.
+func TestPeekIsBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	conn := w.conn()
+	w.must(w.db.PausePool(t.Context(), w.account.ID, w.pool.ID, true))
+	const lanes, priorities, subs = 5, 40, 60
+	w.exec(conn, `INSERT INTO queue (id, egress, mailbox, status, priority, rank, sub_account_id, pool_id)
+		SELECT gen_random_uuid(), $1::int, lane, 0, priority, 1, sub, $2::int FROM generate_series(1, $3::int) lane, generate_series(1, $4::int) priority, generate_series(1, $5::int) sub`,
+		int32(w.tpsp.Egress()), w.pool.ID, lanes, priorities, subs)
+	w.exec(conn, `ANALYZE queue`)
+	tag, err := conn.Exec(t.Context(), peek, int32(w.tpsp.Egress()), 100, time.Now().UnixNano(), 8, mostSteps, mostLevels,
+		[]int16{}, []int32{}, []int32{}, []int32{}, []int32{}, []bool{})
+	w.must(err)
+	if n := tag.RowsAffected(); n != lanes*priorities*(1+10) {
+		t.Errorf("a claim takes %d steps in %d places", n, lanes*priorities)
+	}
+}
+
+// What is blocked or paused while a claim is under way stays where it is, from the moment in which that is answered; and the claim has others
+// look at what is behind it.
 func TestBlockedDuringAClaim(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -97,10 +117,15 @@ func TestBlockedDuringAClaim(t *testing.T) {
 		w.must(err)
 		_, err = lock.Exec(t.Context(), `SELECT pg_advisory_xact_lock($1, $2)`, int32(senderLock), sub%senderLocks)
 		w.must(err)
-		claimed := make(chan int)
+		claimed := make(chan store.Claimed)
 		go func() {
 			defer close(claimed)
-			claimed <- len(w.claim(w.db, 10))
+			now := w.db.Now()
+			c, err := w.db.Claim(t.Context(), store.Claim{Egress: w.tpsp.Egress(), Limit: 10, Owner: store.OwnerOf(w.db.Node(), "run"), Now: now, LeaseUntil: now.Add(time.Minute)})
+			if err != nil {
+				t.Error(err)
+			}
+			claimed <- c
 		}()
 		for waits := false; !waits; { // it has looked, and waits to count permits
 			w.must(watch.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = $1 AND NOT granted
@@ -108,8 +133,8 @@ func TestBlockedDuringAClaim(t *testing.T) {
 		}
 		w.must(change.hold())
 		w.must(lock.Commit(t.Context()))
-		if n := <-claimed; n != 0 {
-			t.Errorf("%s, and %d go", what, n)
+		if c := <-claimed; len(c.Jobs) != 0 || !c.More {
+			t.Errorf("%s, and %d go; more: %t", what, len(c.Jobs), c.More)
 		}
 		w.must(change.release())
 	}

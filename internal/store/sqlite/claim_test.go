@@ -124,6 +124,45 @@ func TestAClaimAtTheEnd(t *testing.T) {
 	}
 }
 
+// However many lanes and priorities have mail that is held, one claim looks at few of it: nobody else writes meanwhile.
+func TestAClaimIsBoundedInLooks(t *testing.T) {
+	t.Parallel()
+	db, _ := filledDB(t, 0, 10)
+	const lanes, priorities, subs = 5, 40, 60
+	var rows int
+	if err := db.write(t.Context(), rest, func(tx *tx) error {
+		if _, err := tx.exec(`UPDATE pool SET paused = 1`); err != nil {
+			return err
+		}
+		_, err := tx.exec(`WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1 * ?2 * ?3)
+			INSERT INTO queue (id, egress, mailbox, status, priority, rank, sub_account_id, pool_id)
+			SELECT randomblob(16), 1, i % ?1, 0, i / ?1 % ?2, 1, i / ?1 / ?2 + 1, (SELECT id FROM pool) FROM n`, lanes, priorities, subs)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.readPool.QueryRowContext(t.Context(), `SELECT count(*) FROM queue`).Scan(&rows); err != nil || rows != lanes*priorities*subs {
+		t.Fatalf("%d rows (%v)", rows, err)
+	}
+	now := time.Now()
+	c := store.Claim{Egress: 1, Limit: 1000, Owner: "o", Now: now, LeaseUntil: now.Add(time.Minute)}
+	if err := db.write(t.Context(), rest, func(tx *tx) error {
+		g, ids, err := tx.openLanes(c)
+		if err != nil {
+			return err
+		}
+		if _, _, err := tx.claimLanes(db, c, g, ids, &store.Claimed{}); err != nil {
+			return err
+		}
+		if n := mostProbes - g.probes; len(g.looked) != lanes*priorities || n > mostProbes+lanes*priorities*leastVain {
+			t.Errorf("a claim looked at %d flows in %d places", n, len(g.looked))
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // The keeper empties a log that grew too long.
 func TestKeeper(t *testing.T) {
 	t.Parallel()

@@ -21,7 +21,8 @@ type gate struct {
 	known   map[int32]sender // those of flows that were looked at
 	perHour map[int32]int    // the limits of those above them
 
-	probes, part int // how many flows may still be looked at, and how many of a lane
+	probes, left int // how many flows may still be looked at, and how many of the lane
+	part         int // of every lane
 	looked       []engine.Looked
 }
 
@@ -107,29 +108,34 @@ func (t *tx) returnPermit(j *store.Job, now time.Time) error {
 	return t.returnSenderPermit(j, now)
 }
 
-// mostProbes bounds how many flows one claim looks at, by which the lanes have equal parts; but leastProbes are looked at in every lane and
-// priority. Those that are held are passed over, but cost a look: some 10 microseconds, in which nobody else writes.
+// mostProbes bounds how many flows one claim looks at, by which the lanes have equal parts. When those are spent, a claim still looks at
+// leastProbes in every lane and priority, and ends there with leastVain that are held: those are passed over, but cost a look: some 10
+// microseconds, in which nobody else writes.
 const (
 	mostProbes  = 500
 	leastProbes = 30
+	leastVain   = 3
 )
 
-// flows returns a lane with the flows that are to be served, so many at most: of the highest priority first. It ends when they have what is
-// wanted.
+// flows returns a lane with the flows that are to be served, of so many sub-accounts at most in a priority: of the highest one first. It
+// ends when they have what is wanted.
 func (t *tx) flows(db *DB, c store.Claim, g *gate, id, most int) (l engine.Lane, err error) {
 	l = engine.Lane{ID: id, Room: g.Room(id)}
 	wanted := max(min(l.Room, c.Limit), 1) // that something waits is of interest in any case
+	g.left = g.part
 	ready := 0
-	for f := (engine.Flow{Lane: id, Priority: noPriority}); ready < wanted && len(l.Flows) < most; {
+	for f := (engine.Flow{Lane: id, Priority: noPriority}); ready < wanted && most > 0; {
 		found, err := t.one([]any{&f.Priority}, `SELECT priority FROM queue WHERE egress = ? + 0 AND status = 0 AND mailbox = ? + 0 AND priority > ?
 				ORDER BY priority LIMIT 1`, int32(c.Egress), id, f.Priority)
 		if err != nil || !found {
 			return l, err
 		}
 		n := len(l.Flows)
-		if err := t.look(db, c, g, f, &l, most, wanted); err != nil {
+		subs, err := t.look(db, c, g, f, &l, most, wanted)
+		if err != nil {
 			return l, err
 		}
+		most -= subs
 		for i := range l.Flows[n:] {
 			ready += l.Flows[n+i].Ready
 		}
@@ -137,50 +143,67 @@ func (t *tx) flows(db *DB, c store.Claim, g *gate, id, most int) (l engine.Lane,
 	return l, nil
 }
 
-// look adds flows of a lane and priority that are not held to l, in turn, until it has so many, or has looked at as many as it may.
-func (t *tx) look(db *DB, c store.Claim, g *gate, f engine.Flow, l *engine.Lane, most, wanted int) error {
+// look adds flows of a lane and priority that are not held to l, in turn, until it has all of so many sub-accounts, or has looked at as many
+// as it may. It returns of how many sub-accounts it has some.
+func (t *tx) look(db *DB, c store.Claim, g *gate, f engine.Flow, l *engine.Lane, most, wanted int) (subs int, err error) {
 	at := engine.Looked{Lane: f.Lane, Priority: f.Priority, Look: db.turns.Look(c.Egress, f.Lane, f.Priority)}
 	f.SubAccount, f.Pool = at.Sub, at.Pool
-	for left := max(min(g.probes, g.part), leastProbes); len(l.Flows) < most; left, g.probes = left-1, g.probes-1 {
-		if left == 0 {
-			at.Sub, at.Pool = f.SubAccount, f.Pool
-			g.looked = append(g.looked, at)
-			return nil
-		}
+	left := min(g.probes, g.left)
+	for left, vain := max(left, leastProbes), max(left, leastVain); left > 0 && vain > 0; left-- {
 		found, err := t.nextFlow(c, &f)
 		if err == nil && !found && !at.Wrapped {
 			at.Wrapped, f.SubAccount, f.Pool = true, -1, engine.NoMore
 			found, err = t.nextFlow(c, &f)
 		}
 		if err != nil {
-			return err
+			return subs, err
 		}
 		if !found || at.Wrapped && f.SubAccount > at.Until {
-			at.Whole = true
+			at.Whole, at.Found = true, subs > 0
 			g.looked = append(g.looked, at)
-			return nil
+			return subs, nil
 		}
-		if g.pools[f.Pool] {
-			continue
+		another := subs == 0 || l.Flows[len(l.Flows)-1].SubAccount != f.SubAccount
+		if another && subs == most {
+			return subs, nil
 		}
-		room := 0
-		if !g.subAccounts[f.SubAccount] {
-			if room, err = t.senderRoom(g, c, &f); err != nil {
-				return err
-			}
+		g.probes, g.left = g.probes-1, g.left-1
+		room, err := t.room(g, c, &f)
+		if err != nil {
+			return subs, err
 		}
 		if room == 0 {
-			f.Pool = engine.NoMore // its other pools wait as well
+			vain--
 			continue
 		}
 		if _, err := t.one([]any{&f.Ready}, `SELECT count(*) FROM (SELECT 1 FROM queue WHERE egress = ? AND status = 0 AND mailbox = ?
 				AND priority = ? AND sub_account_id = ? AND pool_id = ? LIMIT ?)`,
 			int32(c.Egress), f.Lane, f.Priority, f.SubAccount, f.Pool, min(wanted, room)); err != nil {
-			return err
+			return subs, err
 		}
-		l.Flows = append(l.Flows, f)
+		if l.Flows = append(l.Flows, f); another {
+			subs++
+		}
 	}
-	return nil
+	at.Sub, at.Pool, at.Found = f.SubAccount, f.Pool, subs > 0
+	g.looked = append(g.looked, at)
+	return subs, nil
+}
+
+// room returns how many messages of a flow may go. When its sub-account is held, f moves on behind all its pools.
+func (t *tx) room(g *gate, c store.Claim, f *engine.Flow) (room int, err error) {
+	if g.pools[f.Pool] {
+		return 0, nil
+	}
+	if !g.subAccounts[f.SubAccount] {
+		if room, err = t.senderRoom(g, c, f); err != nil {
+			return 0, err
+		}
+	}
+	if room == 0 {
+		f.Pool = engine.NoMore // its other pools wait as well
+	}
+	return room, nil
 }
 
 // senderRoom returns how many messages of a flow its sub-account, and those above it, let go.

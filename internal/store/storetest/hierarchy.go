@@ -625,3 +625,64 @@ func heldPriorities(t *testing.T, b *bench) {
 		t.Errorf("%d of 2 served", n)
 	}
 }
+
+// priorityTurns: of each priority all have their turns, while the same claims serve others as well: those behind many that are held, those
+// behind more than a claim looks for, and all pools of a sub-account that has as many.
+func priorityTurns(t *testing.T, b *bench) {
+	pools := make([]int32, 40)
+	for i := range pools {
+		p := route.Pool{AccountID: b.account.ID, Name: fmt.Sprint("urgent ", i), Members: []route.Egress{b.egress()}, Priority: 5, Created: b.now}
+		b.must(b.store.CreatePool(b.ctx(), &p))
+		pools[i] = p.ID
+	}
+	put := func(sub int32, in ...int32) { // one message each
+		to := make([]string, len(in))
+		for i := range to {
+			to[i] = fmt.Sprintf("u%d@gmail.com", i)
+		}
+		s, _ := b.submission(to...)
+		s.SubAccountID = sub
+		for i := range s.Messages {
+			s.Messages[i].PoolID = in[i]
+		}
+		b.must(b.store.Accept(b.ctx(), []store.Submission{s}))
+	}
+	claimAll := func(left map[int32]int, again ...int32) {
+		t.Helper()
+		for n := 0; len(left) > 0; n++ {
+			if n == 25 {
+				t.Fatalf("%d claims have not served %v", n, left)
+			}
+			put(b.sub.ID, b.pool.ID) // of a lower priority, and the first one; there is enough for all
+			for _, j := range b.take(100).Jobs {
+				if left[j.SubAccountID]--; left[j.SubAccountID] <= 0 {
+					delete(left, j.SubAccountID)
+				}
+				if slices.Contains(again, j.SubAccountID) {
+					put(j.SubAccountID, pools[0])
+				}
+				b.settle(accepted(&j, ""))
+			}
+		}
+	}
+	all, left := []int32{}, map[int32]int{}
+	for i := range 20 {
+		sub := b.addSub(fmt.Sprint("small ", i))
+		put(sub, pools[0])
+		all, left[sub] = append(all, sub), 1
+	}
+	claimAll(left, all...)
+
+	put(all[3], pools...)
+	claimAll(map[int32]int{all[3]: len(pools)}, all...)
+
+	for _, pool := range pools[1:] {
+		b.must(b.store.PausePool(b.ctx(), b.account.ID, pool, true))
+	}
+	for i := range 16 {
+		put(b.addSub(fmt.Sprint("held ", i)), pools[1:]...)
+	}
+	behind := b.addSub("behind")
+	put(behind, pools[0])
+	claimAll(map[int32]int{behind: 1}, all...)
+}

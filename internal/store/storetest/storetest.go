@@ -133,6 +133,7 @@ func Run(t *testing.T, engine Engine) {
 		"full sub-accounts keep nobody waiting":  fullSenders,
 		"what is held keeps nobody waiting":      heldFlows,
 		"held priorities keep nobody waiting":    heldPriorities,
+		"priorities have turns of their own":     priorityTurns,
 		"a parent's limit is shared":             siblings,
 		"one limit and many egresses":            oneLimitManyEgresses,
 		"a sub-account's limit stops the clock":  senderHoldExpiry,
