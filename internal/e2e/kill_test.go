@@ -39,6 +39,15 @@ func chaos(t *testing.T) time.Duration {
 	return d
 }
 
+// pace is how long a client waits between two messages: not at all in a long run, and so long in a short one that loops beside each other do
+// not take the machine from each other.
+func pace() time.Duration {
+	if os.Getenv(chaosTime) != "" {
+		return 0
+	}
+	return 15 * time.Millisecond
+}
+
 // seeded returns random numbers, and logs the seed that gives them again.
 func seeded(t *testing.T) *rand.Rand {
 	seed := uint64(time.Now().UnixNano())

@@ -67,6 +67,7 @@ func (l *ledger) sendUntil(ctx context.Context, t *testing.T, s *demo.Scene, nam
 			}
 		default:
 			l.add(sent[0].MessageID)
+			pause(ctx, pace())
 		}
 	}
 }
