@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 # SQLite and its C library are C that was translated: to watch their every access for races takes most of the time of the tests, and finds none
-# of ours. internal/e2e/program builds what tests run with the same.
+# of ours. internal/e2e/programtest builds what tests run with the same.
 RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc=-race=false
 # Tests that wait for processes and for providers in trouble take long and compute little: they begin first, and others beside them.
 SLOW := ./internal/e2e ./internal/app ./internal/web ./internal/store/sqlite ./internal/store/postgres

@@ -22,7 +22,7 @@ import (
 	"testing"
 	"time"
 
-	"postyard/internal/e2e/program"
+	"postyard/internal/e2e/programtest"
 
 	"go.uber.org/goleak"
 )
@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", strconv.Itoa(max(4, 2*runtime.GOMAXPROCS(0)))); err != nil { // they wait more than they work
 		panic(err)
 	}
-	if err := program.Build(context.Background(), binary); err != nil {
+	if err := programtest.Build(context.Background(), binary); err != nil {
 		panic(err)
 	}
 	code := m.Run()

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"postyard/internal/e2e/program"
+	"postyard/internal/e2e/programtest"
 )
 
 // node runs a program of the dashboard's folder and returns what it prints. It must succeed.
@@ -77,7 +77,7 @@ func TestTypes(t *testing.T) {
 func TestBrowser(t *testing.T) {
 	t.Parallel()
 	binary := filepath.Join(t.TempDir(), "postyard")
-	if err := program.Build(t.Context(), binary); err != nil {
+	if err := programtest.Build(t.Context(), binary); err != nil {
 		t.Fatal(err)
 	}
 	node(t, 10*time.Minute, []string{"POSTYARD=" + binary, "POSTYARD_DNS=off", "GORACE=halt_on_error=1"}, "test/run.mjs")

@@ -1,5 +1,5 @@
 //go:build !race
 
-package program
+package programtest
 
 var flags []string

@@ -1,6 +1,6 @@
 //go:build race
 
-package program
+package programtest
 
 // flags are the Makefile's.
 var flags = []string{"-race", "-gcflags=modernc.org/sqlite/lib=-race=false", "-gcflags=modernc.org/libc=-race=false"}

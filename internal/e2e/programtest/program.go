@@ -1,5 +1,5 @@
-// Package program builds the program for tests that run it.
-package program
+// Package programtest builds the program for tests that run it.
+package programtest
 
 import (
 	"context"
