@@ -81,6 +81,10 @@ func (h *hospital) Delays(context.Context, int32, int32, int) ([]store.Delay, bo
 	return nil, false, h.failed
 }
 
+func (h *hospital) FailedAttempts(context.Context, int32, int32, time.Time, int) ([]store.FailedAttempt, error) {
+	return nil, h.failed
+}
+
 func (h *hospital) Failures(context.Context, int32, int32, time.Time, int) (store.Failures, error) {
 	return store.Failures{}, h.failed
 }
