@@ -45,6 +45,14 @@ func PlaceInTime(f *store.EventFilter, from store.TallyPlace) (begin store.Tally
 	return from, end
 }
 
+// SeqOrder is the order in which a filter's events are read.
+func SeqOrder(f *store.EventFilter) string {
+	if f.Newest {
+		return "seq DESC"
+	}
+	return "seq"
+}
+
 // facetKinds are the kinds of events that OwnFacets tells dimensions of.
 var facetKinds = map[store.Dimension][]event.Kind{
 	store.DimensionReason: {event.HardBounced, event.SoftBounced},

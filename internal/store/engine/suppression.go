@@ -31,11 +31,10 @@ var (
 )
 
 // What is left of suppressions is removed once a day: of those that were reactivated so long ago that nothing from before is reported any
-// more, and of the lists of deleted TPSPs; so many rows in one transaction.
+// more, and of the lists of deleted TPSPs.
 const (
 	ForgetSuppressionsEvery = 24 * time.Hour
 	ReleasesKept            = 400 * 24 * time.Hour
-	SuppressionsAtOnce      = 500
 )
 
 // ListTables hold what is known of the lists of TPSPs, with the address in every row.

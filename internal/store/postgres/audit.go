@@ -81,14 +81,6 @@ func auditConditions(f store.AuditFilter) (where string, args []any) {
 
 // forgetAudit removes entries that were kept for long enough, some at a time.
 func (db *DB) forgetAudit(ctx context.Context, now time.Time) error {
-	for {
-		var n int
-		if err := db.write(ctx, db.work, "forget audit entries", func(t *tx) error {
-			t.count(&n, `DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`,
-				engine.Stamp(now.Add(-store.KeepAudit)), engine.AuditAtOnce)
-			return nil
-		}); err != nil || n < engine.AuditAtOnce {
-			return err
-		}
-	}
+	return db.forgetRows(ctx, "forget audit entries", `DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at <= $2 LIMIT $1 FOR UPDATE SKIP LOCKED)`,
+		engine.Stamp(now.Add(-store.KeepAudit)))
 }

@@ -89,8 +89,8 @@ const held = `CASE WHEN (SELECT paused FROM pool WHERE id = next.pool) THEN ` + 
 // forGood is until when what somebody has stopped waits.
 const forGood = `9223372036854775807`
 
-// claim takes the oldest messages of each flow, unless somebody has paused or blocked it since it was peeked at, opens an attempt for each, and counts them as permits: of the egress first, then of the
-// sub-accounts, as permits are given back.
+// claim takes the oldest messages of each flow, unless somebody has paused or blocked it since it was peeked at, opens an attempt for each, and
+// counts them as permits: of the egress first, then of the sub-accounts, as permits are given back.
 const claim = `WITH taken AS MATERIALIZED (
 		SELECT first.id, flow.place FROM unnest($2::smallint[], $3::int[], $4::int[], $5::int[], $6::int[])
 			WITH ORDINALITY AS flow (mailbox, priority, sub, pool, share, place)

@@ -196,10 +196,7 @@ func typeNumbers(types []event.Type) []int16 {
 // EventStretch implements store.EventLog.
 func (db *DB) EventStretch(ctx context.Context, f store.EventFilter, look int) (seq int64, last bool, err error) {
 	where, args := eventConditions(store.EventFilter{AccountID: f.AccountID, After: f.After, Before: f.Before})
-	order := "seq"
-	if f.Newest {
-		order = "seq DESC"
-	}
+	order := engine.SeqOrder(&f)
 	args = append(args, look-1)
 	found, err := one(ctx, db.queries, "look through events", []any{&seq},
 		fmt.Sprintf(`SELECT e.seq FROM event e WHERE %s ORDER BY e.%s LIMIT 1 OFFSET $%d`, where, order, len(args)), args...)

@@ -75,10 +75,7 @@ func (db *DB) Attempts(ctx context.Context, accountID int32, id mail.ID) ([]stor
 // Events implements store.Journal.
 func (db *DB) Events(ctx context.Context, f store.EventFilter) ([]store.Event, error) {
 	if len(f.Values) > 0 {
-		order := "seq"
-		if f.Newest {
-			order = "seq DESC"
-		}
+		order := engine.SeqOrder(&f)
 		where, args := eventConditions(f)
 		sieve, err := db.sift(ctx, &f, f.Offset, f.Limit, `event e WHERE `+where+` ORDER BY e.`+order, args)
 		if err != nil {
@@ -93,10 +90,7 @@ func (db *DB) Events(ctx context.Context, f store.EventFilter) ([]store.Event, e
 // eventQuery finds the page first and reads what belongs to its events after that.
 func eventQuery(f store.EventFilter) (query string, args []any) {
 	where, args := eventConditions(f)
-	order := "seq"
-	if f.Newest {
-		order = "seq DESC"
-	}
+	order := engine.SeqOrder(&f)
 	args = append(args, f.Limit, f.Offset)
 	return fmt.Sprintf(shownEvents+` FROM (SELECT * FROM event e WHERE %s ORDER BY e.%s LIMIT $%d OFFSET $%d)`+shownFrom+` ORDER BY page.%s`,
 		where, order, len(args)-1, len(args), order), args

@@ -644,7 +644,7 @@ func (db *DB) forgetSuppressions(ctx context.Context, now time.Time) error {
 	}
 	for _, tpsp := range deleted {
 		for _, table := range engine.ListTables {
-			if err := db.forgetRows(ctx, `DELETE FROM `+table+` WHERE ctid = ANY (ARRAY (SELECT ctid FROM `+table+` WHERE tpsp_id = $2 LIMIT $1
+			if err := db.forgetRows(ctx, "forget suppressions", `DELETE FROM `+table+` WHERE ctid = ANY (ARRAY (SELECT ctid FROM `+table+` WHERE tpsp_id = $2 LIMIT $1
 					FOR UPDATE SKIP LOCKED))`, tpsp); err != nil {
 				return err
 			}
@@ -656,21 +656,8 @@ func (db *DB) forgetSuppressions(ctx context.Context, now time.Time) error {
 			return err
 		}
 	}
-	return db.forgetRows(ctx, forgetReleased, engine.Stamp(now.Add(-engine.ReleasesKept)))
+	return db.forgetRows(ctx, "forget suppressions", forgetReleased, engine.Stamp(now.Add(-engine.ReleasesKept)))
 }
 
 // forgetReleased removes old reactivations.
 const forgetReleased = `DELETE FROM suppression WHERE id IN (SELECT id FROM suppression WHERE released <> 0 AND released < $2 LIMIT $1 FOR UPDATE SKIP LOCKED)`
-
-// forgetRows repeats a deletion of so many rows at once ($1) until there are no more.
-func (db *DB) forgetRows(ctx context.Context, query string, arg any) error {
-	for n := engine.SuppressionsAtOnce; n >= engine.SuppressionsAtOnce; {
-		if err := db.write(ctx, db.work, "forget suppressions", func(t *tx) error {
-			t.count(&n, query, engine.SuppressionsAtOnce, arg)
-			return nil
-		}); err != nil {
-			return err
-		}
-	}
-	return nil
-}

@@ -121,7 +121,7 @@ func TestForgottenByIndex(t *testing.T) {
 	w := newWorld(t)
 	conn := w.conn()
 	w.exec(conn, `SET enable_seqscan = off`)
-	rows, err := conn.Query(t.Context(), `EXPLAIN `+forgetReleased, engine.SuppressionsAtOnce, int64(1))
+	rows, err := conn.Query(t.Context(), `EXPLAIN `+forgetReleased, engine.ForgottenAtOnce, int64(1))
 	w.must(err)
 	steps, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	w.must(err)

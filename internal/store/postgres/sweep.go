@@ -81,22 +81,26 @@ func (db *DB) forget(ctx context.Context, now time.Time) error {
 	})
 }
 
-// forgetSenders removes what was let go of sub-accounts, and how long their limits held: piece by piece, for after an absence there is much.
+// forgetSenders removes what was let go of sub-accounts, and how long their limits held: after an absence there is much.
 func (db *DB) forgetSenders(ctx context.Context, now time.Time) error {
-	for _, old := range []struct {
-		query  string
-		before int64
-	}{
-		{`DELETE FROM sub_permit WHERE ctid = ANY (ARRAY(SELECT ctid FROM sub_permit WHERE span < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`, limit.SpanOf(now.Add(-engine.PermitsKept))},
-		{`DELETE FROM sub_hold WHERE ctid = ANY (ARRAY(SELECT ctid FROM sub_hold WHERE until < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`, engine.Stamp(now.Add(-engine.HoldsKept))},
-	} {
-		for n := engine.ForgottenAtOnce; n == engine.ForgottenAtOnce; {
-			if err := db.write(ctx, db.work, "forget permits of sub-accounts", func(t *tx) error {
-				t.count(&n, old.query, old.before, engine.ForgottenAtOnce)
-				return nil
-			}); err != nil {
-				return err
-			}
+	const op = "forget permits of sub-accounts"
+	err := db.forgetRows(ctx, op, `DELETE FROM sub_permit WHERE ctid = ANY (ARRAY (SELECT ctid FROM sub_permit WHERE span < $2 LIMIT $1 FOR UPDATE SKIP LOCKED))`,
+		limit.SpanOf(now.Add(-engine.PermitsKept)))
+	if err != nil {
+		return err
+	}
+	return db.forgetRows(ctx, op, `DELETE FROM sub_hold WHERE ctid = ANY (ARRAY (SELECT ctid FROM sub_hold WHERE until < $2 LIMIT $1 FOR UPDATE SKIP LOCKED))`,
+		engine.Stamp(now.Add(-engine.HoldsKept)))
+}
+
+// forgetRows repeats a deletion of so many rows at once ($1) until there are no more.
+func (db *DB) forgetRows(ctx context.Context, op, query string, arg any) error {
+	for n := engine.ForgottenAtOnce; n >= engine.ForgottenAtOnce; {
+		if err := db.write(ctx, db.work, op, func(t *tx) error {
+			t.count(&n, query, engine.ForgottenAtOnce, arg)
+			return nil
+		}); err != nil {
+			return err
 		}
 	}
 	return nil

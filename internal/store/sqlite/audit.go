@@ -88,13 +88,5 @@ func auditConditions(f store.AuditFilter) (where string, args []any) {
 
 // forgetAudit removes entries that were kept for long enough, some at a time.
 func (db *DB) forgetAudit(ctx context.Context, now time.Time) error {
-	for {
-		var n int64
-		if err := db.write(ctx, rest, func(t *tx) (err error) {
-			n, err = t.changed(`DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at <= ? LIMIT ?)`, engine.Stamp(now.Add(-store.KeepAudit)), engine.AuditAtOnce)
-			return err
-		}); err != nil || n < engine.AuditAtOnce {
-			return err
-		}
-	}
+	return db.forgetRows(ctx, `DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at <= ? LIMIT ?)`, engine.Stamp(now.Add(-store.KeepAudit)))
 }

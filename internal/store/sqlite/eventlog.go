@@ -230,10 +230,7 @@ func (db *DB) EventStretch(ctx context.Context, f store.EventFilter, look int) (
 
 func stretchQuery(f *store.EventFilter, look int) (query string, args []any) {
 	where, args := eventConditions(store.EventFilter{AccountID: f.AccountID, After: f.After, Before: f.Before})
-	order := "seq"
-	if f.Newest {
-		order = "seq DESC"
-	}
+	order := engine.SeqOrder(f)
 	return `SELECT e.seq FROM event e WHERE ` + where + ` ORDER BY e.` + order + ` LIMIT 1 OFFSET ?`, append(args, look-1)
 }
 

@@ -78,10 +78,7 @@ func (db *DB) Events(ctx context.Context, f store.EventFilter) ([]store.Event, e
 	ctx, end := db.keeper.query(ctx)
 	defer end()
 	if len(f.Values) > 0 {
-		order := "seq"
-		if f.Newest {
-			order = "seq DESC"
-		}
+		order := engine.SeqOrder(&f)
 		where, args := eventConditions(f)
 		sieve := engine.NewSieve(&f, f.Offset, f.Limit)
 		if err := db.sift(ctx, sieve, eventsBy(&f, false)+` WHERE `+where+` ORDER BY e.`+order, args); err != nil {
@@ -100,10 +97,7 @@ func (db *DB) Events(ctx context.Context, f store.EventFilter) ([]store.Event, e
 // eventQuery finds the page first and reads what belongs to its events after that.
 func eventQuery(f store.EventFilter) (query string, args []any) {
 	where, args := eventConditions(f)
-	order := "seq"
-	if f.Newest {
-		order = "seq DESC"
-	}
+	order := engine.SeqOrder(&f)
 	return `SELECT ` + shownEvent + ` FROM (SELECT e.seq FROM ` + eventsBy(&f, false) + ` WHERE ` + where + ` ORDER BY e.` + order + ` LIMIT ? OFFSET ?) found
 			CROSS JOIN event page ON page.seq = found.seq ` + shownWith + ` ORDER BY found.` + order, append(args, f.Limit, f.Offset)
 }

@@ -56,7 +56,7 @@ func TestPlans(t *testing.T) {
 		outboundQuery, outboundOfQuery, outEventsQuery(9), outContentsQuery(9), readyQuery, delayedQuery,
 		nextDueQuery, oldQuery, awaitingQuery, entriesQuery, callsQuery(500), entryEventsQuery(500), countedQuery, tallyQuery, nextDayQuery,
 		messagesEndQuery, pendingEndQuery, sentToEndQuery, headsQuery(9), lastEventsQuery(9), standingQuery(3, 9),
-		releasedQuery, holdsQuery, subHoldsQuery(9), namedQuery, formerQuery, callQuery, whitherQuery, firstsQuery, labelsQuery, facetsQuery, facetEventsQuery,
+		releasedQuery, holdsQuery, subHoldsQuery, namedQuery, formerQuery, callQuery, whitherQuery, firstsQuery, labelsQuery, facetsQuery, facetEventsQuery,
 	}
 	for _, f := range []store.StatFilter{{AccountID: 1}, {AccountID: 1, By: store.ByMailbox, Egress: 1}, {AccountID: 1, Dimension: store.DimensionReason, By: store.ByValue},
 		{AccountID: 1, Dimension: store.DimensionGroup, Value: "g", By: store.ByDay, SubAccountID: 1}, {AccountID: 1, By: store.ByDay, SubAccountID: 1, Under: []int32{2}}} {

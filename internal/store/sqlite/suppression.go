@@ -531,7 +531,7 @@ func (db *DB) forgetSuppressions(ctx context.Context, now time.Time) error {
 	}
 	for _, tpsp := range deleted {
 		for _, table := range engine.ListTables {
-			if err := db.forgetList(ctx, table, tpsp); err != nil {
+			if err := db.forgetRows(ctx, `DELETE FROM `+table+` WHERE tpsp_id = ?1 AND email IN (SELECT email FROM `+table+` WHERE tpsp_id = ?1 LIMIT ?2)`, tpsp); err != nil {
 				return err
 			}
 		}
@@ -553,7 +553,7 @@ func (db *DB) forgetReleased(ctx context.Context, before int64) error {
 	if err != nil {
 		return err
 	}
-	for part := range slices.Chunk(ids, engine.SuppressionsAtOnce) {
+	for part := range slices.Chunk(ids, engine.ForgottenAtOnce) {
 		if err := db.write(ctx, rest, func(t *tx) error {
 			for _, id := range part {
 				if _, err := t.exec(`DELETE FROM suppression WHERE id = ? AND released <> 0 AND released < ?`, id, before); err != nil {
@@ -561,20 +561,6 @@ func (db *DB) forgetReleased(ctx context.Context, before int64) error {
 				}
 			}
 			return nil
-		}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// forgetList removes what a table has of a TPSP's list.
-func (db *DB) forgetList(ctx context.Context, table string, tpsp int32) error {
-	for n := int64(engine.SuppressionsAtOnce); n >= engine.SuppressionsAtOnce; {
-		if err := db.write(ctx, rest, func(t *tx) (err error) {
-			n, err = t.changed(`DELETE FROM `+table+` WHERE tpsp_id = ?1 AND email IN (SELECT email FROM `+table+` WHERE tpsp_id = ?1 LIMIT ?2)`,
-				tpsp, engine.SuppressionsAtOnce)
-			return err
 		}); err != nil {
 			return err
 		}

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"slices"
 	"time"
 
 	"postyard/internal/event"
@@ -171,23 +170,16 @@ func (db *DB) holds(ctx context.Context, old []engine.Old) (engine.Holds, error)
 		})
 		return err
 	}
-	err := read(func(lane, since, until int64) { holds.Add(int(lane), since, until) }, holdsQuery, since)
-	for part := range slices.Chunk(subs, subHolds) {
-		if err == nil {
-			err = read(func(id, since, until int64) { holds.AddSub(int32(id), since, until) }, subHoldsQuery(len(part)), append(anys(part), since)...)
-		}
+	if err := read(func(lane, since, until int64) { holds.Add(int(lane), since, until) }, holdsQuery, since); err != nil {
+		return holds, err
 	}
-	return holds, err
+	return holds, read(func(id, since, until int64) { holds.AddSub(int32(id), since, until) }, subHoldsQuery, numberList(subs), since)
 }
 
-const holdsQuery = `SELECT mailbox, since, until FROM hold WHERE until > ?`
-
-// subHolds is of how many sub-accounts the holds are read at once.
-const subHolds = 500
-
-func subHoldsQuery(n int) string {
-	return `SELECT sub_account_id, since, until FROM sub_hold WHERE sub_account_id IN (` + marks(n) + `) AND until > ?`
-}
+const (
+	holdsQuery    = `SELECT mailbox, since, until FROM hold WHERE until > ?`
+	subHoldsQuery = `SELECT sub_account_id, since, until FROM sub_hold WHERE sub_account_id IN (SELECT value FROM json_each(?)) AND until > ?`
+)
 
 const oldQuery = `SELECT q.id, q.egress, q.mailbox, q.rank, coalesce(p.ttl, 0), q.waiting, q.sub_account_id, coalesce(s.path, '[]') FROM queue q LEFT JOIN pool p ON p.id = q.pool_id
 		LEFT JOIN sub_account s ON s.id = q.sub_account_id
@@ -206,24 +198,25 @@ func (t *tx) dropWaiting(db *DB, w waiting, reason string, now time.Time) error 
 	return t.drop(&m.owner, w.egress, w.attempts, dropped, now, &event.Detail{SMTPDescription: reason})
 }
 
-// forgetSenders removes what was let go of sub-accounts, and how long their limits held: piece by piece, for after an absence there is much.
+// forgetSenders removes what was let go of sub-accounts, and how long their limits held: after an absence there is much.
 func (db *DB) forgetSenders(ctx context.Context, now time.Time) error {
-	for _, old := range []struct {
-		query  string
-		before int64
-	}{
-		{`DELETE FROM sub_permit WHERE (sub_account_id, span, egress) IN (SELECT sub_account_id, span, egress FROM sub_permit WHERE span < ? LIMIT ?)`,
-			limit.SpanOf(now.Add(-engine.PermitsKept))},
-		{`DELETE FROM sub_hold WHERE (sub_account_id, since) IN (SELECT sub_account_id, since FROM sub_hold WHERE until < ? LIMIT ?)`,
-			engine.Stamp(now.Add(-engine.HoldsKept))},
-	} {
-		for n := int64(engine.ForgottenAtOnce); n == engine.ForgottenAtOnce; {
-			if err := db.write(ctx, rest, func(t *tx) (err error) {
-				n, err = t.changed(old.query, old.before, engine.ForgottenAtOnce)
-				return err
-			}); err != nil {
-				return err
-			}
+	err := db.forgetRows(ctx, `DELETE FROM sub_permit WHERE (sub_account_id, span, egress) IN (SELECT sub_account_id, span, egress FROM sub_permit WHERE span < ? LIMIT ?)`,
+		limit.SpanOf(now.Add(-engine.PermitsKept)))
+	if err != nil {
+		return err
+	}
+	return db.forgetRows(ctx, `DELETE FROM sub_hold WHERE (sub_account_id, since) IN (SELECT sub_account_id, since FROM sub_hold WHERE until < ? LIMIT ?)`,
+		engine.Stamp(now.Add(-engine.HoldsKept)))
+}
+
+// forgetRows repeats a deletion of so many rows at once, the second argument, until there are no more.
+func (db *DB) forgetRows(ctx context.Context, query string, arg any) error {
+	for n := int64(engine.ForgottenAtOnce); n >= engine.ForgottenAtOnce; {
+		if err := db.write(ctx, rest, func(t *tx) (err error) {
+			n, err = t.changed(query, arg, engine.ForgottenAtOnce)
+			return err
+		}); err != nil {
+			return err
 		}
 	}
 	return nil
