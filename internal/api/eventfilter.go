@@ -96,8 +96,8 @@ func facetValue(d store.Dimension, text string) (value, rule string) {
 		}
 		return "", "must be a type of bounces, such as HardBounce, or the code of a reply, such as 5.1.1 or 550" + also
 	case store.DimensionCountry:
-		if len(text) == 2 && isLetter(text[0]) && isLetter(text[1]) {
-			return strings.ToUpper(text), ""
+		if code, ok := store.CountryCode(text); ok {
+			return code, ""
 		}
 		return "", "must be a country's code of two letters, such as DE" + also
 	case store.DimensionDevice:
@@ -106,8 +106,6 @@ func facetValue(d store.Dimension, text string) (value, rule string) {
 		return "", "must be a name that statistics have, such as " + store.Names(d)[0] + also
 	}
 }
-
-func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 
 // eventSource reads whose events a query asks for: of which TPSP or IP, which kind of provider, which sub-account. SendPost's
 // dashboard says the same with source and sourceId.

@@ -1,13 +1,11 @@
 package app
 
 import (
-	"context"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -68,14 +66,7 @@ func TestSessionsOfTwoServers(t *testing.T) {
 		if created {
 			api = client.Client{URL: s.URL, AccountKey: fresh.AccountKey}
 		}
-		ctx, stop := context.WithCancel(context.Background())
-		var running sync.WaitGroup
-		running.Go(func() {
-			if err := s.Run(ctx); err != nil {
-				t.Errorf("run: %v", err)
-			}
-		})
-		t.Cleanup(func() { stop(); running.Wait() })
+		runs(t, s.Run)
 		urls = append(urls, s.URL)
 	}
 	if err := api.SetUpDashboard(t.Context(), demo.Owner, "Olivia", demo.Password); err != nil {
@@ -152,14 +143,7 @@ func TestAddressesBehindAProxy(t *testing.T) {
 			if err != nil {
 				t.Fatal(s.Abort(err))
 			}
-			ctx, stop := context.WithCancel(context.Background())
-			var running sync.WaitGroup
-			running.Go(func() {
-				if err := s.Run(ctx); err != nil {
-					t.Errorf("run: %v", err)
-				}
-			})
-			t.Cleanup(func() { stop(); running.Wait() })
+			runs(t, s.Run)
 			at := "http://" + s.listener.Addr().String()
 			cookie := ""
 			through := func(method, path, body string) string {

@@ -73,20 +73,26 @@ func newStageOf(t *testing.T, only []int, change ...func(*config.Config, *Server
 	for _, f := range change {
 		f(&cfg, d.server)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() {
-		if err := d.Run(ctx); err != nil {
-			t.Errorf("run: %v", err)
-		}
-	})
-	t.Cleanup(func() { stop(); running.Wait() })
+	runs(t, d.Run)
 	scene, err := d.SetUp(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &stage{Scene: scene, t: t, server: d.server, api: &client.Client{URL: scene.URL, AccountKey: secret.NewString(scene.AccountAPIKey),
 		SubAccountKey: secret.NewString(scene.SubAccounts[0].APIKey)}}
+}
+
+// runs has a server work until the test ends.
+func runs(t *testing.T, run func(ctx context.Context) error) {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := run(ctx); err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
+	t.Cleanup(func() { stop(); running.Wait() })
 }
 
 // as is the stage for a part of the test.

@@ -1,5 +1,7 @@
 package store
 
+import "strings"
+
 // reasons are the types of bounces that providers name: Postmark's.
 var reasons = []string{"AddressChange", "AutoResponder", "BadEmailAddress", "Blocked", "ChallengeVerification", "DMARCPolicy", "DnsError", "HardBounce",
 	"InboundError", "ManuallyDeactivated", "OpenRelayTest", "SMTPApiError", "SoftBounce", "SpamComplaint", "SpamNotification", "Subscribe",
@@ -32,3 +34,13 @@ func Names(d Dimension) []string {
 		return nil
 	}
 }
+
+// CountryCode returns a country's code of two letters in capitals, as statistics have it. It is false for what is none.
+func CountryCode(text string) (code string, ok bool) {
+	if len(text) != 2 || !isLetter(text[0]) || !isLetter(text[1]) {
+		return "", false
+	}
+	return strings.ToUpper(text), true
+}
+
+func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }

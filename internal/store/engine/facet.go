@@ -322,17 +322,14 @@ func isWord(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' |
 
 // countryOf returns a country's code in capitals.
 func countryOf(code string) string {
-	switch {
-	case code == "":
+	if code == "" {
 		return store.UnknownValue
-	case len(code) == 2 && isLetter(code[0]) && isLetter(code[1]):
-		return strings.ToUpper(code)
-	default:
-		return store.OtherValue
 	}
+	if known, ok := store.CountryCode(code); ok {
+		return known
+	}
+	return store.OtherValue
 }
-
-func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
 
 // Count adds an event to the sum of its key in sums, which may be nil: its Firsts are 0 or 1.
 func Count[K comparable](sums *map[K]*store.Sum, key K, firsts, millis int64) {

@@ -33,7 +33,7 @@ const days = [1, 2, 7, 14, 28, 91].map((n) => n * 86_400);
 export function Chart({ label, times, series, format = count, time = utcDay }: ChartProps) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
-  const theme = useTheme();
+  const colours = useColours();
   const [at, setAt] = useState<number | null>(null);
   const shape = series.map((s) => s.name).join("\n") + format.name + (times.length < 2);
   const data = [times, ...series.map((s) => s.values)] as uPlot.AlignedData;
@@ -67,7 +67,7 @@ export function Chart({ label, times, series, format = count, time = utcDay }: C
       made.destroy();
       plot.current = null;
     };
-  }, [shape, theme]);
+  }, [shape, colours]);
   const first = useRef(true);
   useEffect(() => {
     if (first.current) first.current = false;
@@ -137,7 +137,7 @@ function resolve(el: Element, name: string) {
 }
 
 /** Changes when the colours do. */
-function useTheme() {
+function useColours() {
   const [n, set] = useState(0);
   useEffect(() => {
     const again = () => set((v) => v + 1);
